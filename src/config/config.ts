@@ -1,0 +1,43 @@
+/** What Tidegate was told, after validation. Secrets stay in here: nothing prints a Config. */
+export interface Config {
+  readonly environment: 'development' | 'production';
+  readonly source: SourceConfig;
+  readonly target: TargetConfig;
+  readonly tables: { readonly include: readonly string[]; readonly exclude: readonly string[] };
+  /** Snapshot work at the same time: connections to the source, each reading one table. */
+  readonly snapshotConnections: number;
+  readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
+}
+
+export interface SourceConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  /** SELECT on the replicated database, nothing else. */
+  readonly reader: Credentials;
+  /** REPLICATION SLAVE and the right to see positions, nothing else. */
+  readonly replicator: Credentials;
+  /** The replica id this instance announces; unique among everything that reads this source's binlog. */
+  readonly serverId: number;
+  readonly tls: TlsConfig;
+}
+
+export interface TargetConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  readonly schema: string;
+  readonly user: Credentials;
+  readonly tls: TlsConfig;
+}
+
+export interface Credentials {
+  readonly user: string;
+  readonly password: string;
+}
+
+export interface TlsConfig {
+  readonly mode: 'verify-full' | 'verify-ca' | 'disable';
+  /** PEM text of the authorities to trust; undefined = the system's. */
+  readonly ca: string | undefined;
+}
