@@ -1,0 +1,28 @@
+/**
+ * A place in the source's binlog, always the end of a whole transaction. `offset` counts bytes in `file` and may pass
+ * 4 GiB. `gtid` is the server's own notation of everything up to here: a MySQL GTID set or a MariaDB GTID position; null
+ * where the server has none.
+ */
+export interface Position {
+  readonly file: string;
+  readonly offset: number;
+  readonly gtid: string | null;
+}
+
+/**
+ * Orders two places of the same server by file and offset: negative when `a` is earlier. Binlog names are a base and a
+ * counter of at least six digits that grows into more, so `binlog.1000000` follows `binlog.999999`: the counter decides, as
+ * a number.
+ */
+export function comparePositions(a: Position, b: Position): number {
+  return fileNumber(a.file) - fileNumber(b.file) || a.offset - b.offset;
+}
+
+function fileNumber(file: string): number {
+  return Number(file.slice(file.lastIndexOf('.') + 1));
+}
+
+/** For logs and errors. */
+export function formatPosition(position: Position): string {
+  return `${position.file}:${position.offset}`;
+}

@@ -1,0 +1,44 @@
+import pg from 'pg';
+import type { TargetConfig } from '../config/config.ts';
+import { fromPostgres } from '../errors/postgres-errors.ts';
+
+const connectTimeoutMs = 10_000;
+
+/**
+ * One PostgreSQL connection of the target role. Text is read and written the same way whatever the role's or the server's
+ * defaults are: ISO dates, UTC, exact floats, `\x` bytes, standard strings.
+ *
+ * Raises TidegateError target-unreachable, target-login or target-privilege.
+ */
+export async function openTarget(target: TargetConfig, applicationName = 'tidegate'): Promise<pg.Client> {
+  const { mode, ca } = target.tls;
+  const client = new pg.Client({
+    host: target.host,
+    port: target.port,
+    database: target.database,
+    user: target.user.user,
+    password: target.user.password,
+    application_name: applicationName,
+    connectionTimeoutMillis: connectTimeoutMs,
+    keepAlive: true,
+    options:
+      '-c timezone=UTC -c datestyle=ISO,YMD -c extra_float_digits=1 -c intervalstyle=postgres -c bytea_output=hex' +
+      ' -c client_encoding=UTF8 -c client_min_messages=warning -c standard_conforming_strings=on',
+    ssl:
+      mode === 'disable'
+        ? false
+        : {
+            rejectUnauthorized: true,
+            ...(ca === undefined ? {} : { ca }),
+            ...(mode === 'verify-ca' ? { checkServerIdentity: () => undefined } : {}),
+          },
+  });
+  // A connection that breaks while idle must not crash the process; the next query reports it.
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+  } catch (error) {
+    throw fromPostgres(error, { what: 'connect' });
+  }
+  return client;
+}
