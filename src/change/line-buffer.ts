@@ -99,8 +99,8 @@ export class LineBuffer {
     this.bytes[this.length++] = 0x78;
     // Node encodes hex natively; slices keep the intermediate string small for 16 MB blobs.
     for (let from = start; from < end; from += 65_536) {
-      const text = source.hexSlice(from, Math.min(end, from + 65_536));
-      this.length += this.bytes.latin1Write(text, this.length);
+      const text = source.toString('hex', from, Math.min(end, from + 65_536));
+      this.length += this.bytes.write(text, this.length, 'latin1');
     }
   }
 

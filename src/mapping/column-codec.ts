@@ -1,0 +1,39 @@
+import type { ColumnSchema } from '../change/table-schema.ts';
+import { bits, blobsAndGeometry, fixedBinary } from './bytes.ts';
+import type { Codec, CodecFamily, Conversions, Refusal } from './codec.ts';
+import { integers, year } from './integers.ts';
+import { json } from './json.ts';
+import { decimals, floats } from './numbers.ts';
+import { dates, datetimes, times, timestamps } from './temporal.ts';
+import { enums, sets, text } from './text.ts';
+
+const families: readonly CodecFamily[] = [
+  integers,
+  year,
+  decimals,
+  floats,
+  text,
+  enums,
+  sets,
+  blobsAndGeometry,
+  fixedBinary,
+  bits,
+  dates,
+  datetimes,
+  timestamps,
+  times,
+  json,
+];
+
+/** The codec of a column, or why it cannot be carried exactly. */
+export function columnCodec(column: ColumnSchema, conversions: Conversions): Codec | Refusal {
+  for (const family of families) {
+    const codec = family(column, conversions);
+    if (codec !== undefined) return codec;
+  }
+  return { refused: `type ${column.type} is not carried` };
+}
+
+export function isRefusal(codec: Codec | Refusal): codec is Refusal {
+  return 'refused' in codec;
+}

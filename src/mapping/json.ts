@@ -1,0 +1,33 @@
+import { binlogType } from './binlog-types.ts';
+import { type CodecFamily, type Conversions, lengthPrefixed } from './codec.ts';
+import { binaryJsonText } from './json-binary.ts';
+
+/**
+ * json of MySQL becomes jsonb. (MariaDB's JSON is an alias of longtext and arrives as such.) The stream carries the server's
+ * binary form, which is printed as text here; jsonb makes one value of both.
+ */
+export const json: CodecFamily = (column, conversions) => {
+  if (column.type !== 'json') return undefined;
+  const write = (text: string, out: { text(source: Uint8Array, start: number, end: number): number }) => {
+    const utf8 = Buffer.from(withoutNul(text, conversions), 'utf8');
+    out.text(utf8, 0, utf8.length);
+  };
+  return {
+    pgType: 'jsonb',
+    fromText: (source, start, end, out) => write(source.toString('utf8', start, end), out),
+    fromImage: (code, metadata) =>
+      code === binlogType.json
+        ? lengthPrefixed(metadata, (source, start, end, out) => write(binaryJsonText(source.subarray(start, end)), out))
+        : null,
+  };
+};
+
+/** jsonb refuses the escape of U+0000; it becomes U+FFFD. An escaped backslash before `u0000` is no such escape. */
+function withoutNul(text: string, conversions: Conversions): string {
+  if (!text.includes(String.raw`\u0000`)) return text;
+  return text.replace(/\\(?:u0000|[^])/g, (escape) => {
+    if (escape !== String.raw`\u0000`) return escape;
+    conversions.nulReplaced++;
+    return String.raw`\ufffd`;
+  });
+}

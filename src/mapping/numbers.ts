@@ -1,0 +1,93 @@
+import type { LineBuffer } from '../change/line-buffer.ts';
+import { binlogType } from './binlog-types.ts';
+import { type CodecFamily, fixedWidth, numberLiteral, plainText } from './codec.ts';
+
+/** Bytes that hold 0 to 9 decimal digits (MySQL's decimal.c, `dig2bytes`). */
+const bytesOfDigits = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4] as const;
+
+/** decimal(p,s): digits end to end, never a number. */
+export const decimals: CodecFamily = (column) => {
+  if (column.type !== 'decimal') return undefined;
+  const precision = column.precision ?? 10;
+  const scale = column.scale ?? 0;
+  const reader = decimalReader(precision, scale);
+  return {
+    pgType: `numeric(${precision},${scale})`,
+    fromText: plainText,
+    fromImage: (code, metadata) =>
+      code === binlogType.newdecimal && (metadata & 0xff) === precision && metadata >> 8 === scale ? reader : null,
+    keyLiteral: numberLiteral,
+  };
+};
+
+/**
+ * float and double. Every finite float32 and float64 has a shortest decimal text that reads back as the same number; the
+ * server prints doubles so, but rounds floats to six digits, hence `+ 0e0`, which makes it print the exact value
+ * (https://dev.mysql.com/doc/refman/8.4/en/problems-with-float.html).
+ */
+export const floats: CodecFamily = (column) => {
+  if (column.type !== 'float' && column.type !== 'double') return undefined;
+  const single = column.type === 'float';
+  const reader = single
+    ? fixedWidth(4, (source, at, out) => writeNumber(source.readFloatLE(at), out))
+    : fixedWidth(8, (source, at, out) => writeNumber(source.readDoubleLE(at), out));
+  return {
+    pgType: single ? 'real' : 'double precision',
+    ...(single ? { select: (quoted: string) => `${quoted} + 0e0` } : {}),
+    fromText: plainText,
+    fromImage: (code) => (code === (single ? binlogType.float : binlogType.double) ? reader : null),
+    keyLiteral: numberLiteral,
+  };
+};
+
+function writeNumber(value: number, out: LineBuffer): void {
+  // String(-0) is '0'; PostgreSQL keeps the sign, and so does the source.
+  if (value === 0 && 1 / value < 0) out.ascii('-0');
+  else if (Number.isInteger(value) && Math.abs(value) < 2 ** 53) out.integer(value);
+  else out.ascii(String(value));
+}
+
+/**
+ * MySQL's packed decimal: groups of nine digits in four bytes, big endian, a shorter group at either end; the first bit is
+ * inverted, and all bits are when the number is negative (MySQL strings/decimal.c, `decimal2bin`).
+ */
+export function decimalReader(precision: number, scale: number) {
+  const whole = precision - scale;
+  const groups: { readonly width: number; readonly digits: number }[] = [];
+  const group = (digits: number) => {
+    if (digits > 0) groups.push({ width: bytesOfDigits[digits] as number, digits });
+  };
+  group(whole % 9);
+  for (let i = 0; i < Math.floor(whole / 9); i++) group(9);
+  const wholeGroups = groups.length;
+  for (let i = 0; i < Math.floor(scale / 9); i++) group(9);
+  group(scale % 9);
+  const width = groups.reduce((sum, { width }) => sum + width, 0);
+
+  return fixedWidth(width, (source, start, out) => {
+    const negative = ((source[start] as number) & 0x80) === 0;
+    const invert = negative ? 0xff : 0;
+    if (negative) out.byte(0x2d);
+    let at = start;
+    let started = false;
+    for (let i = 0; i < groups.length; i++) {
+      const { width, digits } = groups[i] as { width: number; digits: number };
+      let value = 0;
+      for (let k = 0; k < width; k++, at++) {
+        const flipped = ((source[at] as number) ^ invert) & 0xff;
+        value = value * 256 + (at === start ? flipped ^ 0x80 : flipped);
+      }
+      if (i === wholeGroups) {
+        if (!started) out.byte(0x30);
+        started = true;
+        out.byte(0x2e);
+      }
+      if (i >= wholeGroups || started) out.digits(value, digits);
+      else if (value > 0) {
+        out.integer(value);
+        started = true;
+      }
+    }
+    if (!started) out.byte(0x30);
+  });
+}

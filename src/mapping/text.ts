@@ -1,0 +1,127 @@
+import type { ColumnSchema } from '../change/table-schema.ts';
+import type { LineBuffer } from '../change/line-buffer.ts';
+import { binlogType } from './binlog-types.ts';
+import { charsetWriter } from './charsets.ts';
+import { type CodecFamily, type Conversions, type TextReader, fixedWidth, lengthPrefixed } from './codec.ts';
+
+const blobBacked = new Set(['tinytext', 'text', 'mediumtext', 'longtext']);
+
+/** char, varchar and the text types, decoded by the column's own character set. */
+export const text: CodecFamily = (column, conversions) => {
+  const blob = blobBacked.has(column.type);
+  if (!blob && column.type !== 'char' && column.type !== 'varchar') return undefined;
+  const charset = column.charset ?? 'utf8mb4';
+  const write = charsetWriter(charset);
+  if (write === null) return { refused: `character set ${charset} is not carried` };
+  const read: TextReader = (source, start, end, out) => {
+    conversions.nulReplaced += write(source, start, end, out);
+  };
+  return {
+    pgType: 'text',
+    fromText: utf8Reader(conversions),
+    fromImage: (code, metadata) => {
+      if (blob) return code === binlogType.blob ? lengthPrefixed(metadata, read) : null;
+      // MyISAM and Aria log short varchar as CHAR-like STRING too; the length, not the name, decides the prefix.
+      if (code === binlogType.varchar || code === binlogType.varString || code === binlogType.string)
+        return lengthPrefixed(metadata < 256 ? 1 : 2, read);
+      return null;
+    },
+    keyLiteral: (source, start, end) => `_utf8mb4 x'${source.toString('hex', start, end)}'`,
+  };
+};
+
+/** enum: text at the target. The image holds the index into the list; 0 is the empty string of an invalid value. */
+export const enums: CodecFamily = (column, conversions) => {
+  if (column.type !== 'enum') return undefined;
+  const labels = memberList(column);
+  const lines = ['', ...labels].map((label) => Buffer.from(label, 'utf8'));
+  const indexes = new Map(lines.map((line, index) => [line.toString('latin1'), index] as const));
+  const write = (index: number, out: LineBuffer) => {
+    const line = lines[index];
+    if (line === undefined) throw new RangeError(`enum index ${index} of column ${column.name} is beyond its list`);
+    conversions.nulReplaced += out.text(line, 0, line.length);
+  };
+  const narrow = fixedWidth(1, (source, at, out) => write(source[at] as number, out));
+  const wide = fixedWidth(2, (source, at, out) => write(source.readUInt16LE(at), out));
+  return {
+    pgType: 'text',
+    fromText: utf8Reader(conversions),
+    fromImage: (code, metadata) => (code === binlogType.enum ? (metadata === 1 ? narrow : wide) : null),
+    // An enum orders by its index, so that is what bounds a chunk.
+    keyLiteral: (source, start, end) => String(indexes.get(source.toString('latin1', start, end)) ?? 0),
+  };
+};
+
+/** set: text[] at the target, in the order of its definition. The image is a bitmap of 1 to 8 bytes. */
+export const sets: CodecFamily = (column) => {
+  if (column.type !== 'set') return undefined;
+  const labels = memberList(column);
+  const elements = labels.map((label) => Buffer.from(arrayElement(label), 'utf8'));
+  const byLabel = new Map(labels.map((label, index) => [label, index] as const));
+  const write = (bits: bigint, out: LineBuffer) => {
+    out.byte(0x7b);
+    let first = true;
+    for (let i = 0; i < elements.length; i++) {
+      if (((bits >> BigInt(i)) & 1n) === 0n) continue;
+      if (!first) out.byte(0x2c);
+      first = false;
+      const element = elements[i] as Buffer;
+      out.text(element, 0, element.length);
+    }
+    out.byte(0x7d);
+  };
+  const bitsOf = (source: Buffer, start: number, end: number) => {
+    // A member never holds a comma, so the server's own text can be split at them.
+    const members = start === end ? [] : source.toString('utf8', start, end).split(',');
+    return members.reduce((bits, member) => bits | (1n << BigInt(byLabel.get(member) ?? 63)), 0n);
+  };
+  return {
+    pgType: 'text[]',
+    fromText: (source, start, end, out) => write(bitsOf(source, start, end), out),
+    fromImage: (code, metadata) => {
+      if (code !== binlogType.set || metadata < 1 || metadata > 8) return null;
+      return fixedWidth(metadata, (source, at, out) => {
+        let bits = 0n;
+        for (let i = metadata - 1; i >= 0; i--) bits = (bits << 8n) | BigInt(source[at + i] as number);
+        write(bits, out);
+      });
+    },
+    keyLiteral: (source, start, end) => String(bitsOf(source, start, end)),
+  };
+};
+
+function utf8Reader(conversions: Conversions): TextReader {
+  return (source, start, end, out) => {
+    conversions.nulReplaced += out.text(source, start, end);
+  };
+}
+
+/** The members of `enum('a','it''s')` as the catalog prints them: single quotes, doubled inside. */
+function memberList(column: ColumnSchema): string[] {
+  const members: string[] = [];
+  const list = column.fullType;
+  let at = list.indexOf('(') + 1;
+  while (list[at] === "'") {
+    let member = '';
+    at++;
+    for (;;) {
+      if (list[at] === "'" && list[at + 1] === "'") {
+        member += "'";
+        at += 2;
+      } else if (list[at] === "'" || at >= list.length) {
+        break;
+      } else {
+        member += list[at++];
+      }
+    }
+    members.push(member);
+    at += 1;
+    while (list[at] === ',' || list[at] === ' ') at++;
+  }
+  return members;
+}
+
+/** A quoted element of a PostgreSQL array literal. */
+function arrayElement(member: string): string {
+  return `"${member.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
+}
