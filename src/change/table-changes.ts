@@ -1,0 +1,129 @@
+import { LineBuffer } from './line-buffer.ts';
+import type { TableSchema } from './table-schema.ts';
+
+/** What an upsert did at the source, as far as the stream says. */
+export type RowKind = 'insert' | 'update';
+
+const deleted = -1;
+
+/**
+ * The net effect of a run of changes on one table: per primary key, the last one wins. A row is a line of COPY text in
+ * `lines`; a key is the COPY text of its columns, joined by tabs, so it is unique under the type mapping and byte-exact
+ * where the source's collation is not.
+ *
+ * Everything else here is bookkeeping over byte ranges: slot i holds the line of one key at starts[i]..ends[i], or a
+ * deletion when starts[i] is -1.
+ */
+export class TableChanges {
+  readonly schema: TableSchema;
+  readonly lines = new LineBuffer(16 * 1024);
+  readonly #slotOf = new Map<string, number>();
+  readonly #starts: number[] = [];
+  readonly #ends: number[] = [];
+  #deletes = 0;
+  #liveBytes = 0;
+  #keyBytes = 0;
+  #truncated = false;
+  #onlyInserts = true;
+
+  constructor(schema: TableSchema) {
+    this.schema = schema;
+  }
+
+  /** The line from `start` to the end of `lines` is the row `key` as it is now. */
+  upsert(kind: RowKind, key: string, start: number): void {
+    const end = this.lines.length;
+    const slot = this.#slotOf.get(key);
+    if (slot === undefined) {
+      if (kind === 'update') this.#onlyInserts = false;
+      this.#add(key, start, end);
+    } else {
+      this.#forget(slot);
+      this.#starts[slot] = start;
+      this.#ends[slot] = end;
+    }
+    this.#liveBytes += end - start;
+  }
+
+  delete(key: string): void {
+    this.#onlyInserts = false;
+    const slot = this.#slotOf.get(key);
+    if (slot === undefined) this.#add(key, deleted, 0);
+    else {
+      this.#forget(slot);
+      this.#starts[slot] = deleted;
+    }
+    this.#deletes++;
+  }
+
+  /** All rows of before are gone; what was collected so far no longer matters. */
+  truncate(): void {
+    this.#truncated = true;
+    this.#onlyInserts = false;
+    this.#slotOf.clear();
+    this.#starts.length = 0;
+    this.#ends.length = 0;
+    this.#deletes = 0;
+    this.#liveBytes = 0;
+    this.#keyBytes = 0;
+    this.lines.length = 0;
+  }
+
+  #add(key: string, start: number, end: number): void {
+    this.#slotOf.set(key, this.#starts.length);
+    this.#starts.push(start);
+    this.#ends.push(end);
+    this.#keyBytes += key.length;
+  }
+
+  /** The slot's state is about to be replaced. */
+  #forget(slot: number): void {
+    const start = this.#starts[slot] as number;
+    if (start === deleted) this.#deletes--;
+    else this.#liveBytes -= (this.#ends[slot] as number) - start;
+  }
+
+  /** The target's rows are to be deleted before anything else. */
+  get truncated(): boolean {
+    return this.#truncated;
+  }
+
+  /** No key in here was at the target before, if the stream is past the snapshot. */
+  get onlyInserts(): boolean {
+    return this.#onlyInserts;
+  }
+
+  get deleteCount(): number {
+    return this.#deletes;
+  }
+
+  get upsertCount(): number {
+    return this.#starts.length - this.#deletes;
+  }
+
+  /** Bytes this holds, keys and their bookkeeping included; what back-pressure counts. */
+  get size(): number {
+    return this.lines.length + this.#keyBytes + this.#starts.length * 64;
+  }
+
+  /** The rows to write, as COPY text. One piece without a copy when no line was overwritten. */
+  upsertLines(): Buffer {
+    const { bytes, length } = this.lines;
+    if (this.#liveBytes === length) return bytes.subarray(0, length);
+    const packed = Buffer.allocUnsafe(this.#liveBytes);
+    let at = 0;
+    for (let slot = 0; slot < this.#starts.length; slot++) {
+      const start = this.#starts[slot] as number;
+      if (start !== deleted) at += bytes.copy(packed, at, start, this.#ends[slot]);
+    }
+    return packed;
+  }
+
+  /** The keys to delete, each the COPY text of its columns. */
+  deletedKeys(): string[] {
+    const keys: string[] = [];
+    if (this.#deletes === 0) return keys;
+    for (const [key, slot] of this.#slotOf) if (this.#starts[slot] === deleted) keys.push(key);
+    return keys;
+  }
+}

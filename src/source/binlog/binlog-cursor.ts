@@ -1,0 +1,62 @@
+import type { Position } from '../../change/position.ts';
+import type { EventHeader } from './event-header.ts';
+import type { GtidProgress } from './gtid-progress.ts';
+
+const twoTo32 = 2 ** 32;
+
+/**
+ * Where in the binlog the reader is. Events carry the low 32 bits of where they end, and MariaDB writes 0 for those inside a
+ * transaction; files may pass 4 GiB. So offsets are counted by event lengths, and put right by the 32 bits where they are
+ * given.
+ */
+export class BinlogCursor {
+  #file: string;
+  /** End of the last event seen. */
+  #offset: number;
+  readonly gtids: GtidProgress;
+
+  constructor(start: Position, gtids: GtidProgress) {
+    this.#file = start.file;
+    this.#offset = start.offset;
+    this.gtids = gtids;
+  }
+
+  /**
+   * The reader is at a file: at its beginning after a rotation, or where the dump was asked to begin. When the server finds
+   * the place by GTID it says offset 4 although it begins later; within the file we started from, our own offset is right.
+   */
+  enterFile(file: string, offset: number, artificial: boolean): void {
+    if (artificial && file === this.#file && offset <= this.#offset) return;
+    this.#file = file;
+    this.#offset = offset;
+  }
+
+  advance(header: EventHeader): void {
+    if (header.artificial) return;
+    this.#offset += header.length;
+    if (header.endPosition !== 0) this.#settle(header.endPosition);
+  }
+
+  /** A heartbeat: everything up to here was sent or skipped. */
+  heartbeat(file: string, endPosition: number): void {
+    if (file !== this.#file || endPosition === 0) return;
+    this.#settle(endPosition);
+  }
+
+  /** Moves to the place nearest to the counted one that has these low 32 bits. */
+  #settle(low: number): void {
+    let difference = (low - this.#offset) % twoTo32;
+    if (difference > twoTo32 / 2) difference -= twoTo32;
+    if (difference < -twoTo32 / 2) difference += twoTo32;
+    this.#offset += difference;
+  }
+
+  /** The place without its GTID, which is costly to spell out. */
+  get place(): Position {
+    return { file: this.#file, offset: this.#offset, gtid: null };
+  }
+
+  get position(): Position {
+    return { file: this.#file, offset: this.#offset, gtid: this.gtids.text };
+  }
+}

@@ -1,0 +1,390 @@
+import { crc32 } from 'node:zlib';
+import type { ChangeBatch } from '../../change/change-batch.ts';
+import { LineBuffer } from '../../change/line-buffer.ts';
+import { formatPosition } from '../../change/position.ts';
+import { TidegateError } from '../../errors/tidegate-error.ts';
+import type { BinlogCursor } from './binlog-cursor.ts';
+import { type EventHeader, checksumLength, eventType, headerLength, readEventHeader } from './event-header.ts';
+import { readLengthEncoded } from './length-encoded.ts';
+import { RowReader } from './row-reader.ts';
+import { type Statement, classifyStatement } from './statement.ts';
+import { type StreamTable, type StreamTables, isNewTo } from './stream-tables.ts';
+import { type TableMap, readTableMap, tableIdAt } from './table-map.ts';
+
+/** Who collects what the decoder reads. */
+export interface BatchFiller {
+  /** The batch to write to now; it may be another one after `boundary` or `grown`. */
+  readonly batch: ChangeBatch;
+  /** A transaction ended, or the position moved while none was open. */
+  boundary(): void;
+  /** Rows were added in the midst of a transaction. */
+  grown(): void;
+}
+
+/** A TABLE_MAP as last seen under its id, with the reader compiled for it; null: rows of this table are not wanted. */
+interface MappedTable {
+  readonly body: Buffer;
+  readonly map: TableMap;
+  readonly table: StreamTable | null;
+  reader: RowReader | null;
+}
+
+/** `open`: inside a transaction. `xa`: inside one that is prepared here and decided later. */
+type Group = 'none' | 'open' | 'xa';
+
+/**
+ * Turns binlog events into changes. A pure function of the bytes it is fed and the tables it was given: it reads no socket,
+ * asks no server, and holds no row of its own.
+ *
+ * Groups: a transaction is Gtid, Query BEGIN, row events, and then Xid (engines with transactions) or Query COMMIT (MyISAM).
+ * MariaDB's Gtid event replaces BEGIN. A definition statement is a group of its own and commits implicitly.
+ *
+ * Raises TidegateError binlog-unreadable where going on would mean to guess.
+ */
+export class BinlogDecoder {
+  readonly cursor: BinlogCursor;
+  readonly #tables: StreamTables;
+  readonly #filler: BatchFiller;
+  readonly #mapped = new Map<number, MappedTable>();
+  readonly #scratch = new LineBuffer(4096);
+  /** Tables that the open group changed. */
+  readonly #touched = new Set<StreamTable>();
+  #checksums: boolean;
+  #group: Group = 'none';
+  #groupStart;
+  #gtid: string | null = null;
+
+  /** `checksums`: whether events before the first format description carry one. */
+  constructor(cursor: BinlogCursor, tables: StreamTables, filler: BatchFiller, checksums: boolean) {
+    this.cursor = cursor;
+    this.#tables = tables;
+    this.#filler = filler;
+    this.#checksums = checksums;
+    this.#groupStart = cursor.place;
+  }
+
+  /** Takes one whole event: `source` from `at` to `end`, header and checksum included. */
+  event(source: Buffer, at: number, end: number): void {
+    const header = readEventHeader(source, at);
+    if (header.type === eventType.formatDescription) {
+      // The byte before its own checksum says whether the events of this file have one.
+      this.#checksums = source[end - checksumLength - 1] === 1;
+      if (this.#group !== 'none' && !header.artificial && header.endPosition !== 0) this.#unreadable('a transaction was cut off by a server crash');
+      this.cursor.advance(header);
+      return;
+    }
+    const bodyEnd = this.#checksums ? this.#checked(source, at, end) : end;
+    const body = at + headerLength;
+    try {
+      this.#dispatch(header, source, body, bodyEnd);
+    } catch (error) {
+      if (error instanceof RangeError) this.#unreadable(`an event of type ${header.type} is shorter or longer than it says`, error);
+      throw error;
+    }
+  }
+
+  #checked(source: Buffer, at: number, end: number): number {
+    const bodyEnd = end - checksumLength;
+    if (crc32(source.subarray(at, bodyEnd)) !== source.readUInt32LE(bodyEnd)) this.#unreadable('an event failed its checksum');
+    return bodyEnd;
+  }
+
+  #dispatch(header: EventHeader, source: Buffer, body: number, end: number): void {
+    switch (header.type) {
+      case eventType.rotate:
+        this.cursor.enterFile(source.toString('utf8', body + 8, end), Number(source.readBigUInt64LE(body)), header.artificial || header.endPosition === 0);
+        if (this.#group === 'none') this.#idle();
+        return;
+      case eventType.heartbeat:
+        this.cursor.heartbeat(source.toString('utf8', body, end), header.endPosition);
+        if (this.#group === 'none') this.#idle();
+        return;
+      case eventType.gtid:
+      case eventType.anonymousGtid:
+      case eventType.gtidTagged:
+        this.#startGroup(header, header.type === eventType.gtid ? mysqlGtid(source, body) : null, 'none');
+        if (header.type === eventType.gtidTagged) this.#unreadable('tagged GTIDs are not carried');
+        return;
+      case eventType.mariadbGtid: {
+        const flags = source[body + 12] as number;
+        const gtid = `${source.readUInt32LE(body + 8)}-${header.serverId}-${source.readBigUInt64LE(body)}`;
+        const alone = (flags & (mariadbStandalone | mariadbCompletedXa)) !== 0;
+        this.#startGroup(header, gtid, alone ? 'none' : flags & mariadbPreparedXa ? 'xa' : 'open');
+        return;
+      }
+      case eventType.query:
+        // Without GTIDs a group begins with its first statement.
+        if (this.#group === 'none' && this.#gtid === null) this.#groupStart = this.cursor.place;
+        this.cursor.advance(header);
+        this.#statement(header, readStatement(source, body, end));
+        return;
+      case eventType.tableMap:
+        this.cursor.advance(header);
+        this.#mapTable(source, body, end);
+        return;
+      case eventType.writeRows:
+      case eventType.writeRowsV1:
+      case eventType.updateRows:
+      case eventType.updateRowsV1:
+      case eventType.deleteRows:
+      case eventType.deleteRowsV1:
+        this.cursor.advance(header);
+        this.#rows(header, source, body, end);
+        return;
+      case eventType.xid:
+        this.cursor.advance(header);
+        this.#endGroup(header);
+        return;
+      case eventType.xaPrepare:
+        this.cursor.advance(header);
+        this.#endGroup(header);
+        return;
+      case eventType.stop:
+      case eventType.intvar:
+      case eventType.rand:
+      case eventType.userVar:
+      case eventType.ignorable:
+      case eventType.rowsQuery:
+      case eventType.previousGtids:
+      case eventType.transactionContext:
+      case eventType.viewChange:
+      case eventType.mariadbAnnotateRows:
+      case eventType.mariadbBinlogCheckpoint:
+      case eventType.mariadbGtidList:
+        this.#skip(header);
+        return;
+      case eventType.incident:
+        return this.#unreadable('the source says that its binlog lost events (incident)');
+      case eventType.transactionPayload:
+        return this.#unreadable('the source compresses transactions (binlog_transaction_compression)');
+      case eventType.partialUpdateRows:
+        return this.#unreadable('the source logs partial JSON updates (binlog_row_value_options)');
+      case eventType.beginLoadQuery:
+      case eventType.executeLoadQuery:
+        return this.#unreadable('the source logs LOAD DATA as a statement (binlog_format)');
+      case eventType.mariadbStartEncryption:
+        this.#skip(header);
+        return;
+      default:
+        if (!header.ignorable) this.#unreadable(`events of type ${header.type} are not known`);
+        this.#skip(header);
+    }
+  }
+
+  #skip(header: EventHeader): void {
+    this.cursor.advance(header);
+    if (this.#group === 'none') this.#idle();
+  }
+
+  /** The position moved outside any transaction. */
+  #idle(): void {
+    const { batch } = this.#filler;
+    batch.end = { position: this.cursor.place, committedAt: batch.end?.committedAt ?? null };
+    this.#filler.boundary();
+  }
+
+  #startGroup(header: EventHeader, gtid: string | null, group: Group): void {
+    if (this.#group !== 'none') this.#unreadable('a transaction began before the one before it had ended');
+    this.#groupStart = this.cursor.place;
+    this.cursor.advance(header);
+    this.#gtid = gtid;
+    this.#enter(group);
+  }
+
+  #enter(group: Group): void {
+    this.#group = group;
+    this.#touched.clear();
+    this.#filler.batch.open = group !== 'none';
+  }
+
+  #endGroup(header: EventHeader): void {
+    this.#group = 'none';
+    if (this.#gtid !== null) this.cursor.gtids.add(this.#gtid);
+    this.#gtid = null;
+    this.#groupStart = this.cursor.place;
+    const { batch } = this.#filler;
+    batch.open = false;
+    batch.transactions++;
+    batch.end = { position: this.#groupStart, committedAt: header.timestamp };
+    this.#filler.boundary();
+  }
+
+  #statement(header: EventHeader, { sql, database }: { sql: string; database: string }): void {
+    const statement = classifyStatement(sql, database);
+    switch (statement.kind) {
+      case 'begin':
+        if (this.#group === 'none') this.#enter('open');
+        return;
+      case 'xa-start':
+        this.#enter('xa');
+        return;
+      case 'commit':
+        this.#endGroup(header);
+        return;
+      case 'rollback':
+        for (const table of this.#touched) this.#park(table, 'a transaction that was rolled back is in the binlog with its rows');
+        this.#endGroup(header);
+        return;
+      case 'rollback-to-savepoint':
+        for (const table of this.#touched) this.#park(table, 'a rollback to a savepoint is in the binlog with the rows it undoes');
+        return;
+      default:
+        this.#apply(statement, database);
+    }
+    // Outside BEGIN … COMMIT a statement is a group of its own.
+    if (this.#group === 'none') this.#endGroup(header);
+  }
+
+  #apply(statement: Statement, database: string): void {
+    switch (statement.kind) {
+      case 'truncate': {
+        const table = this.#tables.find(statement.table.database, statement.table.table);
+        if (table === undefined || !isNewTo(table, this.#groupStart)) return;
+        const { batch } = this.#filler;
+        const changes = batch.changes(table.codec.schema);
+        batch.size -= changes.size;
+        changes.truncate();
+        return;
+      }
+      case 'definition': {
+        const tables =
+          statement.database === undefined
+            ? statement.tables.flatMap(({ database, table }) => this.#tables.named(database, (name) => name === table.toLowerCase()))
+            : this.#tables.named(statement.database, () => true);
+        for (const table of tables)
+          if (isNewTo(table, this.#groupStart)) this.#park(table, `${statement.verb} table at the source is not carried over yet`);
+        return;
+      }
+      case 'rows-unseen':
+        // The statement may name our database itself, whatever its default one is.
+        if (database.toLowerCase() !== this.#tables.database.toLowerCase() && !statement.names.has(this.#tables.database.toLowerCase())) return;
+        for (const table of this.#tables.named(this.#tables.database, (name) => statement.names.has(name)))
+          if (isNewTo(table, this.#groupStart)) this.#park(table, 'a statement was logged instead of its rows (binlog_format is not ROW)');
+        return;
+      default:
+        return;
+    }
+  }
+
+  #mapTable(source: Buffer, body: number, end: number): void {
+    const id = tableIdAt(source, body);
+    const known = this.#mapped.get(id);
+    if (known !== undefined && known.body.compare(source, body, end) === 0) return;
+    const map = readTableMap(source, body);
+    const table = this.#tables.find(map.database, map.table) ?? null;
+    // Ids grow for ever; only those of this server's open tables matter.
+    if (this.#mapped.size > 10_000) this.#mapped.clear();
+    this.#mapped.set(id, { body: Buffer.from(source.subarray(body, end)), map, table, reader: null });
+  }
+
+  #rows(header: EventHeader, source: Buffer, body: number, end: number): void {
+    const mapped = this.#mapped.get(tableIdAt(source, body));
+    if (mapped === undefined) return this.#unreadable('a row event names a table that was not introduced');
+    const table = this.#carried(mapped);
+    if (table === null) return;
+
+    const reader = mapped.reader;
+    if (reader === null) return;
+    const version2 = header.type >= eventType.writeRows;
+    const start = body + 8 + (version2 ? source.readUInt16LE(body + 8) : 0);
+    const columns = readLengthEncoded(source, start);
+    const isUpdate = header.type === eventType.updateRows || header.type === eventType.updateRowsV1;
+    const isDelete = header.type === eventType.deleteRows || header.type === eventType.deleteRowsV1;
+    const bitmapBytes = (columns.value + 7) >> 3;
+    let at = columns.next + bitmapBytes * (isUpdate ? 2 : 1);
+    if (columns.value !== reader.columnCount || !allSet(source, columns.next, columns.value, isUpdate ? 2 : 1)) {
+      this.#park(table, 'a row image is not full (binlog_row_image)');
+      return;
+    }
+
+    const { batch } = this.#filler;
+    const changes = batch.changes(table.codec.schema);
+    const sizeBefore = changes.size;
+    while (at < end) {
+      batch.rows++;
+      if (isDelete) {
+        at = reader.readKey(source, at, this.#scratch);
+        changes.delete(reader.keyOf(this.#scratch));
+        continue;
+      }
+      let oldKey: string | null = null;
+      if (isUpdate) {
+        at = reader.readKey(source, at, this.#scratch);
+        oldKey = reader.keyOf(this.#scratch);
+      }
+      const { lines } = changes;
+      const from = lines.length;
+      at = reader.read(source, at, lines);
+      const key = reader.keyOf(lines);
+      // A key that changes only its case is another key here, whatever the source's collation says.
+      if (oldKey !== null && oldKey !== key) changes.delete(oldKey);
+      changes.upsert(isUpdate ? 'update' : 'insert', key, from);
+    }
+    if (at !== end) this.#unreadable(`a row event of table ${table.codec.schema.table} does not end with its last row`);
+    batch.size += changes.size - sizeBefore;
+    this.#filler.grown();
+  }
+
+  /** The table whose rows these are, ready to be read; null when they are not wanted. */
+  #carried(mapped: MappedTable): StreamTable | null {
+    const { table } = mapped;
+    // Looked up again: it may have been parked since it was mapped.
+    if (table === null || this.#tables.find(mapped.map.database, mapped.map.table) !== table) return null;
+    if (!isNewTo(table, this.#groupStart)) return null;
+    if (this.#group === 'xa') {
+      this.#park(table, 'an XA transaction changed it; those are not carried');
+      return null;
+    }
+    if (mapped.reader === null) {
+      const reader = RowReader.compile(table.codec, mapped.map);
+      if (typeof reader === 'string') {
+        this.#park(table, reader);
+        return null;
+      }
+      mapped.reader = reader;
+    }
+    this.#touched.add(table);
+    return table;
+  }
+
+  #park(table: StreamTable, reason: string): void {
+    this.#tables.remove(table);
+    this.#filler.batch.parked.set(table.codec.schema.table, `${reason}; at ${formatPosition(this.#groupStart)}`);
+  }
+
+  #unreadable(what: string, cause?: unknown): never {
+    throw new TidegateError('binlog-unreadable', `${what}; near ${formatPosition(this.cursor.place)}`, { cause });
+  }
+}
+
+/** Flags of MariaDB's Gtid event (sql/log_event.h, Gtid_log_event). */
+const mariadbStandalone = 1;
+const mariadbPreparedXa = 64;
+const mariadbCompletedXa = 128;
+
+/** `uuid:number` of a MySQL Gtid event: flags, 16 bytes of uuid, 8 of number. */
+function mysqlGtid(source: Buffer, body: number): string {
+  const hex = source.toString('hex', body + 1, body + 17);
+  const uuid = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  return `${uuid}:${source.readBigUInt64LE(body + 17)}`;
+}
+
+/** The statement of a Query event and the database it ran in. It may hold values and passwords: it is never logged. */
+function readStatement(source: Buffer, body: number, end: number): { sql: string; database: string } {
+  const databaseLength = source[body + 8] as number;
+  const statusLength = source.readUInt16LE(body + 11);
+  const database = body + 13 + statusLength;
+  return {
+    database: source.toString('utf8', database, database + databaseLength),
+    sql: source.toString('utf8', database + databaseLength + 1, end),
+  };
+}
+
+/** Whether each of `count` bitmaps says that all columns are present. */
+function allSet(source: Buffer, at: number, columns: number, count: number): boolean {
+  const bytes = (columns + 7) >> 3;
+  for (let bitmap = 0; bitmap < count; bitmap++)
+    for (let column = 0; column < columns; column++)
+      if ((((source[at + bitmap * bytes + (column >> 3)] as number) >> (column & 7)) & 1) === 0) return false;
+  return true;
+}

@@ -1,0 +1,133 @@
+import ZongJi from '@vlasky/zongji';
+import type { SourceConfig } from '../../config/config.ts';
+import type { Position } from '../../change/position.ts';
+import { fromMysql } from '../../errors/mysql-errors.ts';
+import { TidegateError } from '../../errors/tidegate-error.ts';
+import { sourceConnectionOptions } from '../connection.ts';
+
+/** Takes events as they come: `source` from `at` to `end` is one event. */
+export interface EventSink {
+  event(source: Buffer, at: number, end: number): void;
+}
+
+/** The source says something at least this often; three times as much silence means the connection is dead. */
+export const heartbeatSeconds = 1;
+const silenceLimitMs = 15_000;
+
+/** A packet as mysql2 hands it to a command: one event behind a status byte, 0 for "event follows". */
+interface Packet {
+  readonly buffer: Buffer;
+  readonly offset: number;
+  readonly end: number;
+}
+
+/** The parts of zongji and mysql2 we stand on; test/zongji-contract.test.ts checks them against real servers. */
+interface DumpCommand {
+  binlogData(packet: Packet, connection: unknown): unknown;
+  start(packet: Packet, connection: unknown): unknown;
+}
+type DumpCommandClass = new (callback: unknown) => DumpCommand;
+interface ZongJiParts {
+  BinlogClass: DumpCommandClass;
+  useChecksum: boolean;
+  connection: { query(sql: string): void; pause(): void; resume(): void };
+  ctrlConnection: { removeAllListeners(event: string): void; on(event: string, listener: () => void): void; end(): void };
+}
+
+/**
+ * A binlog dump from `start` on, as the replication user. zongji makes the connection and asks for the dump, by GTID where
+ * the position has one that this server numbers by; from its `ready` event on every event goes to `sink` as bytes.
+ */
+export class BinlogStream {
+  readonly #zongji: ZongJi;
+  readonly #failed = Promise.withResolvers<never>();
+  #lastEventAt = Date.now();
+  #paused = false;
+  #closed = false;
+  readonly #watch: NodeJS.Timeout;
+
+  /** `sinkFor` is called once, when it is known whether events carry checksums. */
+  constructor(source: SourceConfig, start: Position, byGtid: boolean, sinkFor: (checksums: boolean) => EventSink) {
+    // The promise may fail before anybody waits for it.
+    this.#failed.promise.catch(() => undefined);
+    this.#zongji = new ZongJi(sourceConnectionOptions(source, 'replicator'));
+    const parts = this.#zongji as unknown as ZongJiParts;
+    this.#zongji.on('error', (error: unknown) => this.#fail(fromMysql(error, { what: 'binlog dump', role: 'replicator' })));
+    this.#zongji.on('ready', () => {
+      const nanoseconds = heartbeatSeconds * 1_000_000_000;
+      parts.connection.query(`set @master_heartbeat_period = ${nanoseconds}, @source_heartbeat_period = ${nanoseconds}`);
+      // zongji needs its second connection only to look columns up, which we never ask for.
+      parts.ctrlConnection.removeAllListeners('error');
+      parts.ctrlConnection.on('error', () => undefined);
+      parts.ctrlConnection.end();
+      parts.BinlogClass = this.#tap(parts.BinlogClass, sinkFor(parts.useChecksum));
+    });
+    this.#zongji.start({
+      serverId: source.serverId,
+      ...(byGtid && start.gtid !== null ? { gtidSet: start.gtid } : { filename: start.file, position: start.offset }),
+    });
+    this.#watch = setInterval(() => this.#checkSilence(), 1_000);
+  }
+
+  /** A dump command that gives each event to the sink and only errors and the end of the dump to zongji. */
+  #tap(base: DumpCommandClass, sink: EventSink): DumpCommandClass {
+    // eslint-disable-next-line unicorn/no-this-assignment -- the class below has a `this` of its own
+    const stream = this;
+    return class extends base {
+      override start(packet: Packet, connection: unknown): unknown {
+        super.start(packet, connection);
+        return this.data;
+      }
+
+      data(packet: Packet, connection: unknown): unknown {
+        const { buffer, offset, end } = packet;
+        if (buffer[offset] !== 0) return super.binlogData(packet, connection) === null ? null : this.data;
+        stream.#lastEventAt = Date.now();
+        if (stream.#closed) return this.data;
+        try {
+          sink.event(buffer, offset + 1, end);
+        } catch (error) {
+          stream.#fail(error);
+        }
+        return this.data;
+      }
+    };
+  }
+
+  /** Rejects when the dump breaks, with a TidegateError; never resolves. */
+  get failed(): Promise<never> {
+    return this.#failed.promise;
+  }
+
+  /** Stops reading from the socket; what has arrived already still comes. */
+  pause(): void {
+    if (this.#paused || this.#closed) return;
+    this.#paused = true;
+    (this.#zongji as unknown as ZongJiParts).connection.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused || this.#closed) return;
+    this.#paused = false;
+    this.#lastEventAt = Date.now();
+    (this.#zongji as unknown as ZongJiParts).connection.resume();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#watch);
+    this.#zongji.stop();
+  }
+
+  #checkSilence(): void {
+    if (this.#paused || Date.now() - this.#lastEventAt < silenceLimitMs) return;
+    this.#fail(new TidegateError('source-unreachable', `the binlog connection has been silent for ${silenceLimitMs / 1000} s`));
+  }
+
+  #fail(error: unknown): void {
+    if (this.#closed) return;
+    this.close();
+    this.#failed.reject(error);
+  }
+}

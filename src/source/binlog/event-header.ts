@@ -1,0 +1,78 @@
+/**
+ * Binlog event types (MySQL: libs/mysql/binlog/event/binlog_event.h, MariaDB: sql/log_event.h). Only those named here mean
+ * something to a copy; the rest are skipped when they say they may be, and refused otherwise.
+ */
+export const eventType = {
+  query: 2,
+  stop: 3,
+  rotate: 4,
+  intvar: 5,
+  rand: 13,
+  userVar: 14,
+  formatDescription: 15,
+  xid: 16,
+  beginLoadQuery: 17,
+  executeLoadQuery: 18,
+  tableMap: 19,
+  writeRowsV1: 23,
+  updateRowsV1: 24,
+  deleteRowsV1: 25,
+  incident: 26,
+  heartbeat: 27,
+  ignorable: 28,
+  rowsQuery: 29,
+  writeRows: 30,
+  updateRows: 31,
+  deleteRows: 32,
+  gtid: 33,
+  anonymousGtid: 34,
+  previousGtids: 35,
+  transactionContext: 36,
+  viewChange: 37,
+  xaPrepare: 38,
+  partialUpdateRows: 39,
+  transactionPayload: 40,
+  heartbeatV2: 41,
+  gtidTagged: 42,
+  mariadbAnnotateRows: 160,
+  mariadbBinlogCheckpoint: 161,
+  mariadbGtid: 162,
+  mariadbGtidList: 163,
+  mariadbStartEncryption: 164,
+} as const;
+
+/** Bytes of the common header of every event since MySQL 4.1. */
+export const headerLength = 19;
+/** Bytes of the CRC32 behind an event, where the file has checksums. */
+export const checksumLength = 4;
+
+/** The event was made up for this connection and is in no file: it moves no position. */
+const artificialFlag = 0x20;
+/** The writer says a reader may skip the event if it does not know it. */
+const ignorableFlag = 0x80;
+
+export interface EventHeader {
+  /** Seconds since 1970 by the source's clock. */
+  readonly timestamp: number;
+  readonly type: number;
+  readonly serverId: number;
+  /** Bytes of the whole event: header, body and checksum. */
+  readonly length: number;
+  /** Low 32 bits of where the event ends in its file; 0 where MariaDB does not say (inside transactions). */
+  readonly endPosition: number;
+  readonly artificial: boolean;
+  readonly ignorable: boolean;
+}
+
+export function readEventHeader(source: Buffer, at: number): EventHeader {
+  const flags = source.readUInt16LE(at + 17);
+  return {
+    timestamp: source.readUInt32LE(at),
+    type: source[at + 4] as number,
+    serverId: source.readUInt32LE(at + 5),
+    length: source.readUInt32LE(at + 9),
+    endPosition: source.readUInt32LE(at + 13),
+    artificial: (flags & artificialFlag) !== 0,
+    ignorable: (flags & ignorableFlag) !== 0,
+  };
+}

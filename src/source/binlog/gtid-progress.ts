@@ -1,0 +1,43 @@
+import { GtidSet, MariadbGtidPosition } from '@vlasky/zongji';
+
+/** The transactions applied so far, by their global ids, in the server's own notation. */
+export interface GtidProgress {
+  /** A transaction with this id is complete. */
+  add(gtid: string): void;
+  /** null: the server has no GTIDs, or where we began is not known by one. */
+  readonly text: string | null;
+}
+
+export function mysqlGtids(start: string | null): GtidProgress {
+  if (start === null) return noGtids;
+  const set = GtidSet.parse(start.replaceAll(/\s/g, ''));
+  return {
+    add: (gtid) => {
+      set.add(gtid);
+    },
+    get text() {
+      return set.toString();
+    },
+  };
+}
+
+/** MariaDB's position is the last transaction of each replication domain: `domain-server-sequence,…`. */
+export function mariadbGtids(start: string | null): GtidProgress {
+  const last = new Map<string, string>();
+  for (const gtid of start === null || start === '' ? [] : start.split(',')) last.set(domainOf(gtid), gtid.trim());
+  if (start !== null) MariadbGtidPosition.parse(start);
+  return {
+    add: (gtid) => {
+      last.set(domainOf(gtid), gtid);
+    },
+    get text() {
+      return last.size === 0 ? start : [...last.values()].join(',');
+    },
+  };
+}
+
+const noGtids: GtidProgress = { add: () => undefined, text: null };
+
+function domainOf(gtid: string): string {
+  return gtid.trim().slice(0, gtid.trim().indexOf('-'));
+}

@@ -1,0 +1,201 @@
+import { type Token, tokenize } from '../sql/tokenize.ts';
+
+export interface TableName {
+  readonly database: string;
+  readonly table: string;
+}
+
+/** What a Query event means to a copy. */
+export type Statement =
+  | { readonly kind: 'begin' | 'commit' | 'rollback' | 'rollback-to-savepoint' | 'xa-start' | 'nothing' }
+  | { readonly kind: 'truncate'; readonly table: TableName }
+  /** A change of definition that rows written later may depend on. */
+  | { readonly kind: 'definition'; readonly verb: string; readonly tables: readonly TableName[]; readonly database?: string }
+  /** Rows changed by a statement whose row images are not in the binlog; `names`: every identifier in it, lower case. */
+  | { readonly kind: 'rows-unseen'; readonly names: ReadonlySet<string> };
+
+const nothing: Statement = { kind: 'nothing' };
+
+/** Classifies the statement of a Query event. `database` is the default one it ran with. */
+export function classifyStatement(sql: string, database: string): Statement {
+  // Most Query events by far; the server writes them exactly so.
+  if (sql === 'BEGIN') return { kind: 'begin' };
+  if (sql === 'COMMIT') return { kind: 'commit' };
+  const reader = new TokenReader(tokenize(sql), database);
+  const verb = reader.word();
+  switch (verb) {
+    case 'BEGIN':
+      return { kind: 'begin' };
+    case 'START':
+      return reader.accept('TRANSACTION') ? { kind: 'begin' } : nothing;
+    case 'COMMIT':
+      return { kind: 'commit' };
+    case 'ROLLBACK':
+      return { kind: reader.has('TO') ? 'rollback-to-savepoint' : 'rollback' };
+    case 'XA':
+      return reader.accept('START') || reader.accept('BEGIN') ? { kind: 'xa-start' } : nothing;
+    case 'TRUNCATE':
+      reader.accept('TABLE');
+      return { kind: 'truncate', table: reader.tableName() };
+    case 'CREATE':
+    case 'ALTER':
+    case 'DROP':
+    case 'RENAME':
+      return definition(verb.toLowerCase(), reader);
+    case 'INSERT':
+    case 'UPDATE':
+    case 'DELETE':
+    case 'REPLACE':
+    case 'LOAD':
+    case 'WITH':
+    case 'SELECT':
+    case 'CALL':
+    case 'DO':
+    case 'IMPORT':
+      return { kind: 'rows-unseen', names: reader.names() };
+    default:
+      // SAVEPOINT, ANALYZE, OPTIMIZE, REPAIR, FLUSH, GRANT, SET …: no row and no column changes.
+      return nothing;
+  }
+}
+
+/** Words that may stand between the verb and the kind of object. */
+const modifiers = new Set(['OR', 'REPLACE', 'ONLINE', 'OFFLINE', 'IGNORE', 'UNIQUE', 'FULLTEXT', 'SPATIAL', 'VECTOR', 'AGGREGATE']);
+
+function definition(verb: string, reader: TokenReader): Statement {
+  while (modifiers.has(reader.peek())) reader.word();
+  const object = reader.word();
+  switch (object) {
+    case 'TEMPORARY':
+      // Its rows are never logged in row format.
+      return nothing;
+    case 'TABLE':
+    case 'TABLES':
+      return tableDefinition(verb, reader);
+    case 'INDEX': {
+      const primary = reader.hasName('PRIMARY');
+      reader.skipTo('ON');
+      return primary ? { kind: 'definition', verb, tables: [reader.tableName()] } : nothing;
+    }
+    case 'DATABASE':
+    case 'SCHEMA':
+      reader.skipIfExists();
+      return verb === 'drop' ? { kind: 'definition', verb, tables: [], database: reader.identifier() } : nothing;
+    default:
+      return nothing;
+  }
+}
+
+function tableDefinition(verb: string, reader: TokenReader): Statement {
+  reader.skipIfExists();
+  const tables = [reader.tableName()];
+  if (verb === 'alter') {
+    const clauses = reader.clauses();
+    if (clauses.length > 0 && clauses.every(keepsRows)) return nothing;
+    // `rename to other` gives a second table a new meaning.
+    for (const clause of clauses) {
+      if (clause.accept('RENAME') && !['COLUMN', 'INDEX', 'KEY'].includes(clause.peek())) {
+        if (!clause.accept('TO') && !clause.accept('AS')) clause.accept('=');
+        tables.push(clause.tableName());
+      }
+    }
+  } else if (verb === 'drop') {
+    while (reader.accept(',')) tables.push(reader.tableName());
+  } else if (verb === 'rename') {
+    while (reader.accept('TO') || reader.accept(',')) tables.push(reader.tableName());
+  }
+  return { kind: 'definition', verb, tables };
+}
+
+/** An ALTER TABLE clause after which every row reads as before: secondary indexes, statistics, the engine, a rebuild. */
+function keepsRows(clause: TokenReader): boolean {
+  const first = clause.peek();
+  if (['DISABLE', 'ENABLE', 'ENGINE', 'FORCE', 'AUTO_INCREMENT', 'ALGORITHM', 'LOCK', 'ORDER', 'ANALYZE'].includes(first)) return true;
+  if (first === 'ADD' || first === 'DROP') {
+    const [, second = '', third = ''] = clause.upperWords();
+    if (['INDEX', 'KEY'].includes(second)) return first === 'ADD' || third !== 'PRIMARY';
+    return first === 'ADD' && ['UNIQUE', 'FULLTEXT', 'SPATIAL'].includes(second);
+  }
+  return false;
+}
+
+/** Walks a statement's tokens. */
+class TokenReader {
+  readonly #tokens: readonly Token[];
+  readonly #database: string;
+  #at = 0;
+
+  constructor(tokens: readonly Token[], database: string) {
+    this.#tokens = tokens;
+    this.#database = database;
+  }
+
+  peek(): string {
+    const token = this.#tokens[this.#at];
+    return token?.kind === 'word' || token?.kind === 'symbol' ? token.text : '';
+  }
+
+  word(): string {
+    const text = this.peek();
+    this.#at++;
+    return text;
+  }
+
+  accept(text: string): boolean {
+    if (this.peek() !== text) return false;
+    this.#at++;
+    return true;
+  }
+
+  has(text: string): boolean {
+    return this.#tokens.some((token) => token.kind === 'word' && token.text === text);
+  }
+
+  hasName(text: string): boolean {
+    return this.#tokens.some((token) => token.raw.toUpperCase() === text);
+  }
+
+  skipTo(text: string): void {
+    while (this.#at < this.#tokens.length && this.peek() !== text) this.#at++;
+    this.#at++;
+  }
+
+  skipIfExists(): void {
+    if (!this.accept('IF')) return;
+    this.accept('NOT');
+    this.accept('EXISTS');
+  }
+
+  identifier(): string {
+    const token = this.#tokens[this.#at++];
+    return token === undefined || (token.kind !== 'word' && token.kind !== 'name') ? '' : token.raw;
+  }
+
+  tableName(): TableName {
+    const first = this.identifier();
+    if (!this.accept('.')) return { database: this.#database, table: first };
+    return { database: first, table: this.identifier() };
+  }
+
+  names(): Set<string> {
+    const named = this.#tokens.filter((token) => token.kind === 'word' || token.kind === 'name');
+    return new Set(named.map((token) => token.raw.toLowerCase()));
+  }
+
+  upperWords(): string[] {
+    return this.#tokens.map((token) => token.raw.toUpperCase());
+  }
+
+  /** The rest, split at commas outside parentheses. */
+  clauses(): TokenReader[] {
+    const clauses: Token[][] = [[]];
+    let depth = 0;
+    for (const token of this.#tokens.slice(this.#at)) {
+      if (token.kind === 'symbol' && token.text === '(') depth++;
+      if (token.kind === 'symbol' && token.text === ')') depth--;
+      if (depth === 0 && token.kind === 'symbol' && token.text === ',') clauses.push([]);
+      else clauses.at(-1)?.push(token);
+    }
+    return clauses.filter((clause) => clause.length > 0).map((clause) => new TokenReader(clause, this.#database));
+  }
+}

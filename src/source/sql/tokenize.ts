@@ -1,0 +1,94 @@
+/**
+ * A token of an SQL statement as MySQL and MariaDB lex it. `word` is an unquoted keyword or name, `name` a quoted one with
+ * its quotes taken off, `string` and `number` are literals whose text nobody needs, `symbol` is one character.
+ */
+export interface Token {
+  readonly kind: 'word' | 'name' | 'string' | 'number' | 'symbol';
+  /** Upper case for words, as written for names and symbols, empty for literals. */
+  readonly text: string;
+  /** As written, for words that turn out to be names. */
+  readonly raw: string;
+}
+
+const wordStart = /[A-Za-z_$\u0080-\uffff]/;
+const wordPart = /[A-Za-z0-9_$\u0080-\uffff]/;
+const digit = /[0-9]/;
+const space = /\s/;
+
+/**
+ * Splits a statement (https://dev.mysql.com/doc/refman/8.4/en/language-structure.html). Comments are dropped, but
+ * executable ones (`/*!40101 … *\/`, `/*M! … *\/`) are code: what stands in them is tokenized as if they were not there.
+ */
+export function tokenize(sql: string): Token[] {
+  const tokens: Token[] = [];
+  let at = 0;
+  while (at < sql.length) {
+    const char = sql[at] as string;
+    if (space.test(char)) at++;
+    else if (char === '#' || (char === '-' && sql[at + 1] === '-' && /\s|^$/.test(sql[at + 2] ?? ''))) at = lineEnd(sql, at);
+    else if (char === '/' && sql[at + 1] === '*') at = afterComment(sql, at);
+    else if (char === '*' && sql[at + 1] === '/') at += 2;
+    else if (char === '`' || char === "'" || char === '"') {
+      const { text, next } = quoted(sql, at);
+      tokens.push(char === "'" ? { kind: 'string', text: '', raw: '' } : { kind: 'name', text, raw: text });
+      at = next;
+    } else if (digit.test(char)) {
+      const next = runEnd(sql, at, wordPart);
+      const raw = sql.slice(at, next);
+      // Names may begin with a digit, but not consist of digits only.
+      const isNumber = /^([0-9]+|0x[0-9a-fA-F]+|[0-9]+[eE][0-9]*)$/.test(raw);
+      tokens.push(isNumber ? { kind: 'number', text: '', raw: '' } : { kind: 'word', text: raw.toUpperCase(), raw });
+      at = next;
+    } else if (wordStart.test(char)) {
+      const next = runEnd(sql, at, wordPart);
+      const raw = sql.slice(at, next);
+      tokens.push({ kind: 'word', text: raw.toUpperCase(), raw });
+      at = next;
+    } else {
+      tokens.push({ kind: 'symbol', text: char, raw: char });
+      at++;
+    }
+  }
+  return tokens;
+}
+
+function runEnd(sql: string, at: number, part: RegExp): number {
+  while (at < sql.length && part.test(sql[at] as string)) at++;
+  return at;
+}
+
+function lineEnd(sql: string, at: number): number {
+  const end = sql.indexOf('\n', at);
+  return end < 0 ? sql.length : end + 1;
+}
+
+/** Past a comment, or past the opening of an executable one with its version number. */
+function afterComment(sql: string, at: number): number {
+  const executable = /^\/\*M?!\d*/.exec(sql.slice(at, at + 12));
+  if (executable !== null) return at + executable[0].length;
+  const end = sql.indexOf('*/', at + 2);
+  return end < 0 ? sql.length : end + 2;
+}
+
+/** A quoted run: the quote doubled stands for itself; a backslash escapes in strings, not in backquoted names. */
+function quoted(sql: string, start: number): { text: string; next: number } {
+  const quote = sql[start] as string;
+  let text = '';
+  let at = start + 1;
+  while (at < sql.length) {
+    const char = sql[at] as string;
+    if (char === '\\' && quote !== '`') {
+      text += sql[at + 1] ?? '';
+      at += 2;
+    } else if (char !== quote) {
+      text += char;
+      at++;
+    } else if (sql[at + 1] === quote) {
+      text += quote;
+      at += 2;
+    } else {
+      return { text, next: at + 1 };
+    }
+  }
+  return { text, next: sql.length };
+}
