@@ -1,0 +1,154 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+
+/** A line of `run`'s JSON log. */
+export interface RunLine extends Readonly<Record<string, unknown>> {
+  readonly msg: string;
+  /** Milliseconds since 1970, as the program stamped it. */
+  readonly time: number;
+}
+
+export interface RunEnd {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** `tidegate run …` from this checkout as a child process, with its log to read and wait for. */
+export class RunProcess {
+  readonly spawnedAt = Date.now();
+  readonly pid: number;
+  readonly exited: Promise<RunEnd>;
+  readonly #child: ChildProcess;
+  readonly #lines: RunLine[] = [];
+  /** What is not a JSON log line: text on stderr. */
+  readonly #other: string[] = [];
+  readonly #waiting = new Set<() => void>();
+  readonly #readers = new Set<(line: RunLine) => void>();
+  #end: RunEnd | undefined;
+
+  /** `env` is all the program gets, besides PATH. */
+  constructor(env: Readonly<Record<string, string>>, args: readonly string[] = []) {
+    this.#child = spawn(process.execPath, ['src/cli.ts', 'run', ...args], {
+      cwd: new URL('..', import.meta.url),
+      env: { PATH: process.env['PATH'], ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const { stdout, stderr, pid } = this.#child;
+    if (stdout === null || stderr === null || pid === undefined) throw new Error('the program could not be started');
+    this.pid = pid;
+    createInterface({ input: stdout }).on('line', (text) => this.#take(text));
+    createInterface({ input: stderr }).on('line', (text) => this.#other.push(text));
+    this.exited = new Promise((resolve, reject) => {
+      this.#child.once('error', reject);
+      // `close` comes after the last line of output, `exit` may come before it
+      this.#child.once('close', (code, signal) => {
+        this.#end = { code, signal };
+        this.#wake();
+        resolve(this.#end);
+      });
+    });
+  }
+
+  get running(): boolean {
+    return this.#end === undefined;
+  }
+
+  /** All log lines so far. */
+  get lines(): readonly RunLine[] {
+    return this.#lines;
+  }
+
+  /** Calls `reader` with every line from now on. */
+  onLine(reader: (line: RunLine) => void): void {
+    this.#readers.add(reader);
+  }
+
+  /** The first line with this message that satisfies `match`, if it was logged. */
+  find(msg: string, match: (line: RunLine) => boolean = () => true): RunLine | undefined {
+    return this.#lines.find((line) => line.msg === msg && match(line));
+  }
+
+  /** Waits for such a line; raises, with the end of the log, when the program ends or the time is up before. */
+  async logged(msg: string, match: (line: RunLine) => boolean = () => true, timeoutMs = 60_000): Promise<RunLine> {
+    const deadline = Date.now() + timeoutMs;
+    for (;;) {
+      const line = this.find(msg, match);
+      if (line !== undefined) return line;
+      if (!this.running)
+        throw new Error(`run ended with ${describeEnd(this.#end)} before it logged '${msg}':\n${this.tail()}`);
+      if (Date.now() >= deadline) throw new Error(`run did not log '${msg}' within ${timeoutMs} ms:\n${this.tail()}`);
+      await this.#changed(deadline - Date.now());
+    }
+  }
+
+  /** Waits for the end and wants exit code 0; raises with the end of the log when it was another. */
+  async succeeded(): Promise<void> {
+    const end = await this.exited;
+    if (end.code !== 0) throw new Error(`run ended with ${describeEnd(end)}:\n${this.tail()}`);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** SIGTERM, then waits for the clean end. */
+  async stop(): Promise<void> {
+    this.signal('SIGTERM');
+    await this.succeeded();
+  }
+
+  /** SIGKILL if it still runs, then waits for the end, whatever it was. */
+  async kill(): Promise<void> {
+    if (this.running) this.signal('SIGKILL');
+    await this.exited;
+  }
+
+  /** The last lines, for an error message. */
+  tail(count = 20): string {
+    return [...this.#lines.slice(-count).map((line) => JSON.stringify(line)), ...this.#other.slice(-count)].join('\n');
+  }
+
+  #take(text: string): void {
+    const line = parseLine(text);
+    if (line === undefined) {
+      this.#other.push(text);
+      return;
+    }
+    this.#lines.push(line);
+    for (const reader of this.#readers) reader(line);
+    this.#wake();
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting) wake();
+  }
+
+  async #changed(timeoutMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#waiting.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, timeoutMs);
+      this.#waiting.add(done);
+    });
+  }
+}
+
+function parseLine(text: string): RunLine | undefined {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (typeof parsed !== 'object' || parsed === null || !('msg' in parsed) || typeof parsed.msg !== 'string')
+    return undefined;
+  const stamp = 'time' in parsed ? parsed.time : undefined;
+  return { ...parsed, msg: parsed.msg, time: typeof stamp === 'number' ? stamp : Date.parse(String(stamp)) };
+}
+
+function describeEnd(end: RunEnd | undefined): string {
+  return String(end?.code ?? end?.signal ?? 'nothing');
+}

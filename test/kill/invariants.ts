@@ -1,0 +1,93 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client, type ClientConfig } from 'pg';
+import { accounts } from './tables.ts';
+
+/** What a reader saw that no committed state of the source ever was. */
+export interface Violation {
+  readonly at: string;
+  readonly what: string;
+}
+
+interface Totals {
+  balance: string | null;
+  ledger: string | null;
+  entries: string;
+  halves: string;
+}
+
+/**
+ * A reader of the target that adds up the money again and again: in every committed state of the source the balances sum to the
+ * opening total, the ledger sums to 0, each transfer has both its entries, and the ledger only grows. Start it once the replica
+ * has streamed: from then on the target must never show anything else, kills included.
+ */
+export class InvariantReader {
+  readonly #stopping = new AbortController();
+  readonly #violations: Violation[] = [];
+  readonly #target: ClientConfig;
+  readonly #schema: string;
+  #polls = 0;
+  #running: Promise<void> | undefined;
+  #failure: unknown;
+
+  constructor(target: ClientConfig, schema: string) {
+    this.#target = target;
+    this.#schema = schema;
+  }
+
+  get polls(): number {
+    return this.#polls;
+  }
+
+  get violations(): readonly Violation[] {
+    return this.#violations;
+  }
+
+  get started(): boolean {
+    return this.#running !== undefined;
+  }
+
+  start(): void {
+    this.#running ??= this.#read().catch((error: unknown) => {
+      this.#failure = error;
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+    if (this.#failure !== undefined) throw new Error('the reader of the target failed', { cause: this.#failure });
+  }
+
+  async #read(): Promise<void> {
+    const client = new Client(this.#target);
+    await client.connect();
+    let entriesBefore = 0;
+    try {
+      while (!this.#stopping.signal.aborted) {
+        const { rows } = await client.query<Totals>(
+          `select (select sum(balance) from "${this.#schema}".account)::text as balance, sum(amount)::text as ledger,
+                  count(*)::text as entries,
+                  (select count(*) from (select transfer from "${this.#schema}".ledger group by transfer having count(*) <> 2) as odd)::text as halves
+             from "${this.#schema}".ledger`,
+        );
+        const totals = rows[0];
+        if (totals === undefined) throw new Error('the totals came back empty');
+        this.#polls += 1;
+        if (Number(totals.balance) !== accounts.count * accounts.openingBalance)
+          this.#note(`balances sum to ${totals.balance}`);
+        if (Number(totals.ledger ?? 0) !== 0) this.#note(`the ledger sums to ${totals.ledger}`);
+        if (Number(totals.halves) !== 0) this.#note(`${totals.halves} transfers lack an entry`);
+        if (Number(totals.entries) < entriesBefore)
+          this.#note(`the ledger shrank from ${entriesBefore} to ${totals.entries}`);
+        entriesBefore = Number(totals.entries);
+        await sleep(15);
+      }
+    } finally {
+      await client.end();
+    }
+  }
+
+  #note(what: string): void {
+    this.#violations.push({ at: new Date().toISOString(), what });
+  }
+}
