@@ -307,9 +307,15 @@ function geometry(type: string, random: SeededRandom): string {
   return `st_geomfromtext('${shape()}')`;
 }
 
-/** The members of an enum or set, from the type as the server prints it. */
+/**
+ * The members of an enum or set, from the type as the server prints it: quotes doubled, and backslash, newline, carriage return
+ * and U+0000 escaped by a backslash.
+ */
 function members(fullType: string): string[] {
-  return [...fullType.matchAll(/'((?:[^']|'')*)'/gu)].map((match) => (match[1] ?? '').replaceAll("''", "'"));
+  const escapes: Readonly<Record<string, string>> = { n: '\n', r: '\r', '0': '\0' };
+  return [...fullType.matchAll(/'((?:[^']|'')*)'/gu)].map((match) =>
+    (match[1] ?? '').replaceAll("''", "'").replaceAll(/\\(.)/gu, (_, character: string) => escapes[character] ?? character),
+  );
 }
 
 /** A string literal for a session whose sql_mode lacks NO_BACKSLASH_ESCAPES. */
