@@ -13,6 +13,8 @@ export interface EventSink {
 /** The source says something at least this often; three times as much silence means the connection is dead. */
 export const heartbeatSeconds = 1;
 const silenceLimitMs = 15_000;
+/** First byte of an EOF packet; a dump that waits for news never ends by itself. */
+const endOfDump = 0xfe;
 
 /** A packet as mysql2 hands it to a command: one event behind a status byte, 0 for "event follows". */
 interface Packet {
@@ -81,6 +83,10 @@ export class BinlogStream {
 
       data(packet: Packet, connection: unknown): unknown {
         const { buffer, offset, end } = packet;
+        if (buffer[offset] === endOfDump) {
+          stream.#fail(new TidegateError('source-unreachable', 'the source ended the binlog dump'));
+          return null;
+        }
         if (buffer[offset] !== 0) return super.binlogData(packet, connection) === null ? null : this.data;
         stream.#lastEventAt = Date.now();
         if (stream.#closed) return this.data;

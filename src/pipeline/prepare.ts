@@ -1,0 +1,99 @@
+import type { Config } from '../config/config.ts';
+import { type Position, comparePositions } from '../change/position.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
+import { type TableCodec, tableCodec } from '../mapping/table-codec.ts';
+import { readCatalog } from '../source/catalog.ts';
+import type { SourceConnection } from '../source/connection.ts';
+import type { ServerFlavor } from '../source/server-flavor.ts';
+import { assertReachable, readSnapshotPosition } from '../source/positions.ts';
+import { createCheckpoint, readCheckpoint } from '../target/checkpoint.ts';
+import type { TargetSession } from '../target/session.ts';
+import { type KnownTable, addTable, parkTable, readTables } from '../target/table-states.ts';
+import { createSchema, createTable } from '../target/tables.ts';
+import type { CopyTask } from './copy-table.ts';
+import { type LeftOutTable, planTables } from './table-plan.ts';
+import { startsByGtid } from './stream.ts';
+
+export interface Prepared {
+  readonly checkpoint: Position;
+  /** Tables with rows still to copy. */
+  readonly copying: readonly CopyTask[];
+  readonly leftOut: readonly LeftOutTable[];
+}
+
+/**
+ * Brings the target's list of tables in line with the source's: takes new ones in at a position of their own, parks those
+ * that are gone or no longer selected. Changes nothing when the source cannot continue from the checkpoint.
+ */
+export async function prepare(
+  config: Config,
+  epoch: bigint,
+  source: { reader: SourceConnection; replicator: SourceConnection; server: ServerFlavor },
+  target: TargetSession,
+  isSelected: (table: string) => boolean,
+  signal: AbortSignal,
+): Promise<Prepared> {
+  const { reader, replicator, server } = source;
+  const replica = config.target.schema;
+  const checkpoint = await readCheckpoint(target.db, replica);
+  if (checkpoint !== null) {
+    const byGtid = startsByGtid(server, checkpoint.position);
+    if (!byGtid && checkpoint.sourceIdentity !== server.identity)
+      throw new TidegateError('source-changed', 'the server behind the source address is another one than before');
+    await assertReachable(replicator, server, checkpoint.position, byGtid);
+  }
+
+  const known = await readTables(target.db, replica);
+  const isKnown = new Set(known.map(({ table }) => table));
+  // The position comes before the catalog: a definition that changes in between is then ahead in the stream, and seen.
+  const probe = planTables(await readCatalog(reader, config.source.database), isSelected);
+  const allInnodb = probe.planned.every(({ engine }) => engine.toLowerCase() === 'innodb');
+  const isNews = checkpoint === null || probe.planned.some(({ codec }) => !isKnown.has(codec.schema.table));
+  const position = isNews ? await readSnapshotPosition(reader, replicator, server, allInnodb, signal) : checkpoint.position;
+  const { planned, leftOut } = planTables(await readCatalog(reader, config.source.database), isSelected);
+
+  const added = planned.filter(({ codec }) => !isKnown.has(codec.schema.table));
+  const present = new Set(planned.map(({ codec }) => codec.schema.table));
+  await target.transaction(async (trx) => {
+    if (checkpoint === null) await createCheckpoint(trx, replica, epoch, position, server.identity);
+    await createSchema(trx, replica);
+    for (const { codec } of added) {
+      await createTable(trx, replica, codec);
+      await addTable(trx, replica, codec.schema, position);
+    }
+    for (const { table, state } of known)
+      if (state !== 'parked' && !present.has(table))
+        await parkTable(trx, replica, table, isSelected(table) ? 'the source no longer has it in a form that can be carried' : 'TABLES_INCLUDE and TABLES_EXCLUDE no longer select it');
+  });
+
+  const engines = new Map(planned.map((table) => [table.codec.schema.table, table]));
+  const current = await readTables(target.db, replica);
+  return {
+    checkpoint: checkpoint?.position ?? position,
+    leftOut,
+    copying: current
+      .filter(({ state }) => state === 'snapshotting')
+      .map(({ table, schema, copiedKey, copiedRows }) => ({
+        codec: knownCodec(schema),
+        engine: engines.get(table)?.engine ?? '',
+        estimatedRows: engines.get(table)?.estimatedRows ?? 0,
+        copiedKey,
+        copiedRows,
+      })),
+  };
+}
+
+/** A schema that was carried once can be again, unless this version of Tidegate knows less than the one that stored it. */
+export function knownCodec(schema: KnownTable['schema']): TableCodec {
+  const codec = tableCodec(schema);
+  if ('refused' in codec) throw new TidegateError('internal', `table ${schema.table}: ${codec.refused.join('; ')}`);
+  return codec;
+}
+
+/** The place from which on every streaming table is exact: the end of the last snapshot. Null: nothing was ever copied. */
+export function snapshotEnd(tables: readonly KnownTable[]): Position | null {
+  return tables.reduce<Position | null>((last, { until }) => {
+    if (until === null) return last;
+    return last === null || comparePositions(until, last) > 0 ? until : last;
+  }, null);
+}

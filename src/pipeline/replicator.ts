@@ -1,0 +1,211 @@
+import type { Config } from '../config/config.ts';
+import type { ChangeBatch } from '../change/change-batch.ts';
+import { type Position, comparePositions } from '../change/position.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
+import { SourceConnection } from '../source/connection.ts';
+import { readHead } from '../source/positions.ts';
+import { type ServerFlavor, readServerFlavor } from '../source/server-flavor.ts';
+import { Lease } from '../target/lease.ts';
+import { migrateControlSchema } from '../target/migrate.ts';
+import { TargetSession } from '../target/session.ts';
+import { finishSnapshot, parkTable, readTables } from '../target/table-states.ts';
+import { backoff, sleep } from '../errors/backoff.ts';
+import type { CopyProgress } from './copy-table.ts';
+import { type Prepared, knownCodec, prepare, snapshotEnd } from './prepare.ts';
+import { copyTables } from './snapshot.ts';
+import { streamChanges } from './stream.ts';
+
+export type ReplicatorState = 'checking' | 'standby' | 'snapshotting' | 'catching-up' | 'streaming';
+
+/** What the replicator tells the world; names and counts only. */
+export interface ReplicatorListener {
+  state(state: ReplicatorState): void;
+  prepared(prepared: Prepared): void;
+  progress(progress: CopyProgress): void;
+  copied(table: string, rows: number): void;
+  applied(batch: ChangeBatch): void;
+  parked(table: string, reason: string): void;
+  /** A failure that will be tried again after `delayMs`. */
+  retrying(error: unknown, delayMs: number): void;
+}
+
+export interface RunOptions {
+  /** Return once the target has what the source had when its snapshot was complete. */
+  readonly untilCaughtUp: boolean;
+  readonly isSelected: (table: string) => boolean;
+}
+
+const standbyPollMs = 1_000;
+/** After running this long without a failure, the next one starts with the shortest delay again. */
+const healthyMs = 60_000;
+
+/**
+ * The state machine: wait for the lease, snapshot what is missing, stream. Every failure that a fresh connection may cure
+ * leads back to the beginning, which rests on nothing but the control schema; any other rejects. Resolves when `signal`
+ * aborts or, with `untilCaughtUp`, when the target has caught up.
+ */
+export async function replicate(config: Config, options: RunOptions, listener: ReplicatorListener, signal: AbortSignal): Promise<void> {
+  let failures = 0;
+  while (!signal.aborted) {
+    const started = Date.now();
+    try {
+      await migrate(config);
+      const lease = await waitForLease(config, listener, signal);
+      if (lease === null) return;
+      try {
+        await lead(config, options, lease, listener, signal);
+        return;
+      } finally {
+        await lease.release();
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof TidegateError) || error.action !== 'retry') throw error;
+      failures = Date.now() - started > healthyMs ? 1 : failures + 1;
+      const delay = backoff(failures);
+      listener.retrying(error, delay);
+      await sleep(delay, signal);
+    }
+  }
+}
+
+async function migrate(config: Config): Promise<void> {
+  const session = await TargetSession.open(config.target);
+  try {
+    await migrateControlSchema(session);
+  } finally {
+    await session.close();
+  }
+}
+
+async function waitForLease(config: Config, listener: ReplicatorListener, signal: AbortSignal): Promise<Lease | null> {
+  for (let announced = false; !signal.aborted; ) {
+    const lease = await Lease.tryAcquire(config.target);
+    if (lease !== null) return lease;
+    if (!announced) listener.state('standby');
+    announced = true;
+    await sleep(standbyPollMs, signal);
+  }
+  return null;
+}
+
+/** The work of the one instance that holds the lease. */
+async function lead(config: Config, options: RunOptions, lease: Lease, listener: ReplicatorListener, signal: AbortSignal): Promise<void> {
+  // Work stops at once when the lease is lost; the fence in every transaction catches what is under way.
+  const stop = new AbortController();
+  const ended = AbortSignal.any([signal, stop.signal]);
+  const leaseLost = lease.lost.catch((error: unknown) => {
+    stop.abort(error);
+    throw error;
+  });
+  leaseLost.catch(() => undefined);
+  const work = async () => {
+    listener.state('checking');
+    const server = await snapshotMissing(config, options, lease, listener, ended);
+    if (ended.aborted) return;
+    await stream(config, options, lease, server, listener, ended);
+  };
+  try {
+    await Promise.race([work(), leaseLost]);
+  } finally {
+    stop.abort();
+  }
+}
+
+async function snapshotMissing(
+  config: Config,
+  options: RunOptions,
+  lease: Lease,
+  listener: ReplicatorListener,
+  signal: AbortSignal,
+): Promise<ServerFlavor> {
+  const replica = config.target.schema;
+  const reader = await SourceConnection.open(config.source, 'reader');
+  const replicator = await SourceConnection.open(config.source, 'replicator');
+  const target = await TargetSession.open(config.target);
+  try {
+    const server = await readServerFlavor(replicator);
+    const prepared = await prepare(config, lease.epoch, { reader, replicator, server }, target, options.isSelected, signal);
+    listener.prepared(prepared);
+    if (prepared.copying.length === 0) return server;
+    listener.state('snapshotting');
+    await copyTables(
+      config,
+      lease.epoch,
+      prepared.copying,
+      {
+        progress: (progress) => listener.progress(progress),
+        copied: (table, rows) => listener.copied(table, rows),
+        parked: async (table, reason) => {
+          await target.transaction(async (trx) => await parkTable(trx, replica, table, reason));
+          listener.parked(table, reason);
+        },
+      },
+      signal,
+    );
+    const end = await readHead(replicator, server);
+    await target.transaction(async (trx) => await finishSnapshot(trx, replica, end));
+    return server;
+  } finally {
+    await Promise.all([reader.close(), replicator.close(), target.close()]);
+  }
+}
+
+async function stream(
+  config: Config,
+  options: RunOptions,
+  lease: Lease,
+  server: ServerFlavor,
+  listener: ReplicatorListener,
+  signal: AbortSignal,
+): Promise<void> {
+  const { start, tables, head } = await resume(config, server);
+  const streaming = tables.filter(({ state }) => state === 'streaming');
+  const exactFrom = snapshotEnd(streaming);
+  let state: ReplicatorState = 'catching-up';
+  listener.state(state);
+  const passed = (position: Position) => {
+    if (state === 'streaming') return;
+    // Only now does no row at the target run ahead of the checkpoint, and only then is the backlog of before gone.
+    if (comparePositions(position, head) < 0 || (exactFrom !== null && comparePositions(position, exactFrom) < 0)) return;
+    state = 'streaming';
+    listener.state(state);
+  };
+  passed(start);
+  await streamChanges(
+    config,
+    {
+      start,
+      server,
+      epoch: lease.epoch,
+      tables: streaming.map(({ schema, from }) => ({ codec: knownCodec(schema), from })),
+      until: options.untilCaughtUp ? head : null,
+      onApplied: (batch) => {
+        for (const [table, reason] of batch.parked) listener.parked(table, reason);
+        listener.applied(batch);
+        if (batch.end !== null) passed(batch.end.position);
+      },
+    },
+    signal,
+  );
+}
+
+/** Where to go on from, with which tables, and where the source's binlog ends now. */
+async function resume(config: Config, server: ServerFlavor) {
+  const replicator = await SourceConnection.open(config.source, 'replicator');
+  const target = await TargetSession.open(config.target);
+  try {
+    const row = await target.db
+      .selectFrom('tidegate.checkpoint')
+      .select(['file', 'offset', 'gtid'])
+      .where('replica', '=', config.target.schema)
+      .executeTakeFirstOrThrow();
+    return {
+      start: { file: row.file, offset: Number(row.offset), gtid: row.gtid },
+      tables: await readTables(target.db, config.target.schema),
+      head: await readHead(replicator, server),
+    };
+  } finally {
+    await Promise.all([replicator.close(), target.close()]);
+  }
+}

@@ -1,0 +1,66 @@
+import type { Config } from '../config/config.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
+import { SourceConnection } from '../source/connection.ts';
+import { TargetSession } from '../target/session.ts';
+import { type CopyProgress, type CopyTask, type CopyWorker, copyTable } from './copy-table.ts';
+
+export interface SnapshotListener {
+  progress(progress: CopyProgress): void;
+  copied(table: string, rows: number): void;
+  /** The source refuses to read the table as it was known; it is left to the operator and the others go on. */
+  parked(table: string, reason: string): Promise<void>;
+}
+
+/**
+ * Copies tables, the largest first, with several workers side by side. Rejects on the first failure that is not one table's
+ * own; chunks that were committed stay.
+ */
+export async function copyTables(
+  config: Config,
+  epoch: bigint,
+  tasks: readonly CopyTask[],
+  listener: SnapshotListener,
+  signal: AbortSignal,
+): Promise<void> {
+  const queue = tasks.toSorted((a, b) => b.estimatedRows - a.estimatedRows);
+  const failed = new AbortController();
+  const stop = AbortSignal.any([signal, failed.signal]);
+
+  const work = async () => {
+    const worker = await openWorker(config);
+    try {
+      for (let task = queue.shift(); task !== undefined && !stop.aborted; task = queue.shift()) {
+        const { table } = task.codec.schema;
+        try {
+          const rows = await copyTable(config, epoch, worker, task, (progress) => listener.progress(progress), stop);
+          listener.copied(table, rows);
+        } catch (error) {
+          // A column or table that is no longer there: the definition changed under the snapshot.
+          if (!(error instanceof TidegateError) || error.kind !== 'source-statement') throw error;
+          await listener.parked(table, 'its definition changed while it was copied');
+        }
+      }
+    } catch (error) {
+      failed.abort(error);
+      throw error;
+    } finally {
+      await Promise.all([worker.reader.close(), worker.target.close()]);
+    }
+  };
+
+  const count = Math.max(1, Math.min(config.snapshotConnections, tasks.length));
+  const results = await Promise.allSettled(Array.from({ length: count }, work));
+  signal.throwIfAborted();
+  const failure = results.find((result) => result.status === 'rejected');
+  if (failure !== undefined) throw failed.signal.reason;
+}
+
+async function openWorker(config: Config): Promise<CopyWorker> {
+  const reader = await SourceConnection.open(config.source, 'reader');
+  try {
+    return { reader, target: await TargetSession.open(config.target, 'tidegate snapshot') };
+  } catch (error) {
+    await reader.close();
+    throw error;
+  }
+}

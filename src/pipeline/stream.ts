@@ -1,0 +1,61 @@
+import type { Config } from '../config/config.ts';
+import type { ChangeBatch } from '../change/change-batch.ts';
+import { type Position, comparePositions } from '../change/position.ts';
+import type { TableCodec } from '../mapping/table-codec.ts';
+import { BinlogCursor } from '../source/binlog/binlog-cursor.ts';
+import { BinlogDecoder } from '../source/binlog/binlog-decoder.ts';
+import { BinlogStream } from '../source/binlog/binlog-stream.ts';
+import { mariadbGtids, mysqlGtids } from '../source/binlog/gtid-progress.ts';
+import { type StreamTable, StreamTables } from '../source/binlog/stream-tables.ts';
+import type { PositionFlavor } from '../source/positions.ts';
+import { Applier } from '../target/applier.ts';
+import { TargetSession } from '../target/session.ts';
+import { BatchQueue } from './batch-queue.ts';
+
+export interface StreamOptions {
+  readonly start: Position;
+  readonly tables: readonly StreamTable[];
+  readonly server: PositionFlavor & { readonly foldNames: boolean };
+  readonly epoch: bigint;
+  /** Return once the target has got here; null: go on for ever. */
+  readonly until: Position | null;
+  /** A batch is durable. */
+  readonly onApplied: (batch: ChangeBatch) => void;
+}
+
+/**
+ * Tails the binlog from `start` and applies it, until `signal` aborts (then the batch under way is still finished), `until` is
+ * reached, or something fails. Nothing survives a failure but the checkpoint, which is all that is needed to begin again.
+ */
+export async function streamChanges(config: Config, options: StreamOptions, signal: AbortSignal): Promise<void> {
+  const { start, server } = options;
+  if (options.until !== null && comparePositions(start, options.until) >= 0) return;
+  const codecs = new Map<string, TableCodec>(options.tables.map(({ codec }) => [codec.schema.table, codec]));
+  const target = await TargetSession.open(config.target, 'tidegate stream');
+  const cursor = new BinlogCursor(start, server.flavor === 'mysql' ? mysqlGtids(start.gtid) : mariadbGtids(start.gtid));
+  const tables = new StreamTables(config.source.database, server.foldNames, options.tables);
+  const reader = new BinlogStream(config.source, start, startsByGtid(server, start), (checksums) => new BinlogDecoder(cursor, tables, queue, checksums));
+  const queue = new BatchQueue(reader, cursor.gtids);
+  const applier = new Applier(target, config.target.schema, options.epoch, codecs);
+  try {
+    while (!signal.aborted) {
+      const batch = await Promise.race([queue.take(signal), reader.failed]).catch((error: unknown) => {
+        if (signal.aborted) return null;
+        throw error;
+      });
+      if (batch === null) return;
+      await applier.apply(batch);
+      if (batch.open) continue;
+      options.onApplied(batch);
+      if (options.until !== null && batch.end !== null && comparePositions(batch.end.position, options.until) >= 0) return;
+    }
+  } finally {
+    reader.close();
+    await target.close();
+  }
+}
+
+/** A server that numbers transactions finds the place by number, on whichever of its replicas; else by file and offset. */
+export function startsByGtid(server: PositionFlavor, start: Position): boolean {
+  return server.gtids && start.gtid !== null && start.gtid !== '';
+}

@@ -1,0 +1,58 @@
+import type { ColumnSchema, TableSchema } from '../change/table-schema.ts';
+import type { SourceConnection, TextRow } from './connection.ts';
+import { quoteText } from './identifiers.ts';
+
+/** A base table as the source's catalog describes it now. */
+export interface CatalogTable {
+  readonly schema: TableSchema;
+  /** 'InnoDB', 'MyISAM', 'Aria' … */
+  readonly engine: string;
+  /** The engine's own guess of how many rows there are. */
+  readonly estimatedRows: number;
+}
+
+/**
+ * Reads every base table of a database from information_schema, which shows an account exactly what it may SELECT. Views and
+ * sequences are left out.
+ */
+export async function readCatalog(connection: SourceConnection, database: string): Promise<CatalogTable[]> {
+  const of = `table_schema = ${quoteText(database)}`;
+  const tables = await connection.query(
+    `select table_name as t, engine as e, table_rows as n from information_schema.tables where ${of} and table_type = 'BASE TABLE' order by table_name`,
+  );
+  const columns = await connection.query(
+    `select table_name as t, column_name as name, data_type as type, column_type as full_type, is_nullable as nullable,
+            character_set_name as charset, character_maximum_length as length, numeric_precision as digits,
+            numeric_scale as scale, datetime_precision as fraction
+       from information_schema.columns where ${of} order by table_name, ordinal_position`,
+  );
+  const keys = await connection.query(
+    `select table_name as t, column_name as name from information_schema.statistics
+      where ${of} and index_name = 'PRIMARY' order by table_name, seq_in_index`,
+  );
+  const columnsOf = Map.groupBy(columns, (row) => row['t']);
+  const keysOf = Map.groupBy(keys, (row) => row['t']);
+  return tables.map((row) => {
+    const table = row['t'] ?? '';
+    const described = (columnsOf.get(table) ?? []).map(columnSchema);
+    const primaryKey = (keysOf.get(table) ?? []).map(({ name }) => described.findIndex((column) => column.name === name));
+    return { schema: { table, columns: described, primaryKey }, engine: row['e'] ?? '', estimatedRows: Number(row['n'] ?? 0) };
+  });
+}
+
+function columnSchema(row: TextRow): ColumnSchema {
+  const number = (key: string) => (row[key] === null || row[key] === undefined ? null : Number(row[key]));
+  const type = (row['type'] ?? '').toLowerCase();
+  return {
+    name: row['name'] ?? '',
+    type,
+    // MariaDB marks columns of the format before 10.1 with a comment: `datetime /* mariadb-5.3 */`.
+    fullType: row['full_type'] ?? '',
+    nullable: row['nullable'] === 'YES',
+    charset: row['charset'] ?? null,
+    length: number('length'),
+    precision: number('digits'),
+    scale: number('scale'),
+    fraction: number('fraction') ?? 0,
+  };
+}

@@ -1,0 +1,9 @@
+/** Quotes a name for the source: backquotes, doubled inside. */
+export function quoteName(name: string): string {
+  return `\`${name.replaceAll('`', '``')}\``;
+}
+
+/** Quotes a text literal for a session whose sql_mode is empty (backslash escapes, single quotes). */
+export function quoteText(text: string): string {
+  return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`;
+}

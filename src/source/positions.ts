@@ -1,0 +1,106 @@
+import type { Position } from '../change/position.ts';
+import { sleep } from '../errors/backoff.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
+import type { SourceConnection } from './connection.ts';
+import { quoteText } from './identifiers.ts';
+
+/** What the positions of a server depend on. */
+export interface PositionFlavor {
+  readonly flavor: 'mariadb' | 'mysql';
+  /** 'mysql': gtid_mode is ON. MariaDB always numbers transactions. */
+  readonly gtids: boolean;
+}
+
+/** A row may be logged this long before other sessions see it; measured at 108 ms, so this is ample. */
+const settleMs = 2_000;
+
+/** Where the binlog ends now. Needs REPLICATION CLIENT (MariaDB 10.5.2 and later: BINLOG MONITOR). */
+export async function readHead(replicator: SourceConnection, { flavor, gtids }: PositionFlavor): Promise<Position> {
+  const row = await statusRow(replicator);
+  const file = row['File'];
+  const offset = row['Position'];
+  if (file === undefined || file === null) throw new TidegateError('source-settings', 'the source writes no binlog (log_bin is off)');
+  const position = { file, offset: Number(offset), gtid: null };
+  if (!gtids) return position;
+  if (flavor === 'mysql') return { ...position, gtid: (row['Executed_Gtid_Set'] ?? '').replaceAll(/\s/g, '') };
+  const [found] = await replicator.query(`select binlog_gtid_pos(${quoteText(file)}, ${position.offset}) as gtid`);
+  return { ...position, gtid: found?.['gtid'] ?? null };
+}
+
+/** `show master status` was renamed in MySQL 8.2 and gone in 8.4; unknown syntax is errno 1064. */
+async function statusRow(replicator: SourceConnection): Promise<Record<string, string | null>> {
+  const rows = await replicator.query('show master status').catch(async (error: unknown) => {
+    if (error instanceof TidegateError && error.kind === 'source-statement') return await replicator.query('show binary log status');
+    throw error;
+  });
+  return rows[0] ?? {};
+}
+
+/**
+ * A position from which a stream brings everything that a select begun after this returns does not show. The server logs a
+ * row shortly before other sessions can see it, so "position, then select" would lose such rows for good:
+ *
+ * - MariaDB with InnoDB tables only: the position of a consistent read view itself, which is exact, takes no lock, and needs
+ *   no privilege beyond SELECT (https://mariadb.com/kb/en/enhancements-for-start-transaction-with-consistent-snapshot/).
+ * - MySQL with GTIDs: the executed set is moved on only after the rows are visible, so it is safe at once.
+ * - otherwise: a position that has been current for a while.
+ */
+export async function readSnapshotPosition(
+  reader: SourceConnection,
+  replicator: SourceConnection,
+  server: PositionFlavor,
+  allInnodb: boolean,
+  signal: AbortSignal,
+): Promise<Position> {
+  if (server.flavor === 'mariadb' && allInnodb) return await readViewPosition(reader);
+  // File and offset first: they may be earlier than the set, never later.
+  const head = await readHead(replicator, server);
+  if (server.flavor === 'mysql' && server.gtids) {
+    const [row] = await replicator.query('select @@global.gtid_executed as gtid');
+    return { ...head, gtid: (row?.['gtid'] ?? '').replaceAll(/\s/g, '') };
+  }
+  await sleep(settleMs, signal);
+  signal.throwIfAborted();
+  return head;
+}
+
+async function readViewPosition(reader: SourceConnection): Promise<Position> {
+  await reader.query('start transaction with consistent snapshot');
+  try {
+    const rows = await reader.query(`show status like 'binlog_snapshot_%'`);
+    const status = new Map(rows.map((row) => [row['Variable_name']?.toLowerCase(), row['Value'] ?? ''] as const));
+    const file = status.get('binlog_snapshot_file') ?? '';
+    const offset = Number(status.get('binlog_snapshot_position'));
+    const [found] = await reader.query(`select binlog_gtid_pos(${quoteText(file)}, ${offset}) as gtid`);
+    return { file, offset, gtid: found?.['gtid'] ?? null };
+  } finally {
+    await reader.query('commit');
+  }
+}
+
+/** Binlog files the source still has, oldest first, with their bytes. */
+export async function readBinlogFiles(replicator: SourceConnection): Promise<{ file: string; size: number }[]> {
+  const rows = await replicator.query('show binary logs');
+  return rows.map((row) => ({ file: row['Log_name'] ?? '', size: Number(row['File_size']) }));
+}
+
+/**
+ * Makes sure that the source can still send everything after `position`. Raises position-lost when it purged what is needed,
+ * and source-changed when its binlog ends before the position: that is another server, or one that lost its log.
+ */
+export async function assertReachable(replicator: SourceConnection, server: PositionFlavor, position: Position, byGtid: boolean): Promise<void> {
+  if (server.flavor === 'mysql' && byGtid) {
+    const [row] = await replicator.query(
+      `select gtid_subset(@@global.gtid_purged, ${quoteText(position.gtid ?? '')}) as kept,
+              gtid_subset(${quoteText(position.gtid ?? '')}, @@global.gtid_executed) as known`,
+    );
+    if (row?.['kept'] !== '1') throw new TidegateError('position-lost', 'the source has purged transactions that were not applied yet');
+    if (row['known'] !== '1') throw new TidegateError('source-changed', 'the target has transactions that this source never executed');
+    return;
+  }
+  const files = await readBinlogFiles(replicator);
+  const found = files.find(({ file }) => file === position.file);
+  if (found === undefined) throw new TidegateError('position-lost', `the source no longer has binlog file ${position.file}`);
+  if (found.size < position.offset)
+    throw new TidegateError('source-changed', `binlog file ${position.file} ends at ${found.size}, before the checkpoint's ${position.offset}`);
+}

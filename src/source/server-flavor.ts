@@ -1,0 +1,24 @@
+import type { SourceConnection } from './connection.ts';
+import type { PositionFlavor } from './positions.ts';
+
+/** What reading this server's binlog depends on. */
+export interface ServerFlavor extends PositionFlavor {
+  /** Names are compared without case (lower_case_table_names 1 or 2). */
+  readonly foldNames: boolean;
+  /** Tells this server from another behind the same address. */
+  readonly identity: string;
+}
+
+export async function readServerFlavor(connection: SourceConnection): Promise<ServerFlavor> {
+  const rows = await connection.query(
+    `show global variables where variable_name in ('version', 'gtid_mode', 'lower_case_table_names', 'server_uuid', 'server_id', 'hostname')`,
+  );
+  const variables = new Map(rows.map((row) => [row['Variable_name']?.toLowerCase(), row['Value'] ?? '']));
+  const flavor = /mariadb/i.test(variables.get('version') ?? '') ? 'mariadb' : 'mysql';
+  return {
+    flavor,
+    gtids: flavor === 'mariadb' || variables.get('gtid_mode') === 'ON',
+    foldNames: variables.get('lower_case_table_names') !== '0',
+    identity: variables.get('server_uuid') ?? `${variables.get('hostname')}/${variables.get('server_id')}`,
+  };
+}

@@ -1,0 +1,107 @@
+import type { ColumnType, Generated } from 'kysely';
+import type { TableSchema } from '../change/table-schema.ts';
+
+/** Where Tidegate keeps its state at the target. */
+export const controlSchemaName = 'tidegate';
+
+/** timestamptz: read as Date, written as whatever PostgreSQL understands. */
+type Instant = ColumnType<Date, Date | string, Date | string>;
+/** bigint: read as text by pg, written as a number or text. */
+type Bigint = ColumnType<string, number | string, number | string>;
+
+/**
+ * The control tables, all keyed by `replica`: the target schema a source is copied into, so that several sources can share
+ * one PostgreSQL database.
+ */
+export interface ControlSchema {
+  'tidegate.checkpoint': CheckpointTable;
+  'tidegate.lease': LeaseTable;
+  'tidegate.tables': TablesTable;
+  'tidegate.schema_versions': SchemaVersionsTable;
+  'tidegate.conversions': ConversionsTable;
+  'tidegate.status': StatusTable;
+  'tidegate.events': EventsTable;
+}
+
+/** The position up to which the target is complete, written in the transaction that makes it so. */
+export interface CheckpointTable {
+  replica: string;
+  file: string;
+  offset: Bigint;
+  gtid: string | null;
+  /** When the source wrote the last applied transaction, by its own clock. */
+  committed_at: Instant | null;
+  applied_at: Instant;
+  /** The lease under which this was written. A writer whose epoch is older has been replaced. */
+  lease_epoch: Bigint;
+  /** Which server the position belongs to. */
+  source_identity: string;
+}
+
+/** Who may write the target now. */
+export interface LeaseTable {
+  replica: string;
+  epoch: Bigint;
+  /** Host and process, for people. */
+  holder: string;
+  /** The PostgreSQL backend of the holder's lease connection: gone with the process. */
+  backend_pid: number;
+  backend_start: Instant;
+  expires_at: Instant;
+}
+
+export type TableState = 'pending' | 'snapshotting' | 'streaming' | 'parked';
+
+export interface TablesTable {
+  replica: string;
+  table_name: string;
+  state: TableState;
+  /** Why a table is parked. */
+  reason: string | null;
+  /** Changes before this place are in the snapshot. */
+  from_file: string | null;
+  from_offset: Bigint | null;
+  /** Where the source's binlog ended when the snapshot was complete; before it, rows may be newer than the checkpoint. */
+  until_file: string | null;
+  until_offset: Bigint | null;
+  /** Key of the last row copied, as SQL literals for the source; null: none yet. */
+  copied_key: ColumnType<string[] | null, string | null, string | null>;
+  copied_rows: ColumnType<string, number | string | undefined, number | string>;
+  updated_at: Instant;
+}
+
+/** A table's columns, valid from a position on. */
+export interface SchemaVersionsTable {
+  replica: string;
+  table_name: string;
+  version: number;
+  from_file: string;
+  from_offset: Bigint;
+  definition: ColumnType<TableSchema, string, string>;
+}
+
+/** Values that had to change to fit, counted. */
+export interface ConversionsTable {
+  replica: string;
+  table_name: string;
+  column_name: string;
+  kind: 'date-to-null' | 'nul-replaced';
+  count: Bigint;
+}
+
+/** What the running service says of itself, a few times a minute. */
+export interface StatusTable {
+  replica: string;
+  state: string;
+  updated_at: Instant;
+  detail: ColumnType<Record<string, unknown>, string, string>;
+}
+
+/** Append-only audit: who started what and when, never a value. */
+export interface EventsTable {
+  id: Generated<Bigint>;
+  replica: string;
+  at: Generated<Instant>;
+  kind: string;
+  detail: ColumnType<Record<string, unknown>, string, string>;
+}

@@ -1,0 +1,97 @@
+import { hostname } from 'node:os';
+import { sql } from 'kysely';
+import type { TargetConfig } from '../config/config.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
+import { TargetSession } from './session.ts';
+
+/** A lease that is not renewed for this long may be taken. */
+const leaseSeconds = 15;
+const renewEveryMs = 3_000;
+
+/**
+ * Who may write the target. The lease is a row with an epoch; it is free when its holder's PostgreSQL backend is gone (the
+ * process died) or when it was not renewed in time (the process or its network froze). Taking it raises the epoch, also on
+ * the checkpoint, where every transaction of the old holder will trip over it.
+ */
+export class Lease {
+  readonly epoch: bigint;
+  readonly #session: TargetSession;
+  readonly #replica: string;
+  readonly #lost = Promise.withResolvers<never>();
+  #timer: NodeJS.Timeout | undefined;
+
+  private constructor(session: TargetSession, replica: string, epoch: bigint) {
+    this.#session = session;
+    this.#replica = replica;
+    this.epoch = epoch;
+    this.#lost.promise.catch(() => undefined);
+    this.#timer = setTimeout(() => void this.#renew(), renewEveryMs);
+  }
+
+  /** Takes the lease if it is free; null: another instance holds it. The control schema must exist. */
+  static async tryAcquire(target: TargetConfig): Promise<Lease | null> {
+    const session = await TargetSession.open(target, 'tidegate lease');
+    try {
+      const epoch = await session.transaction(async (trx) => {
+        const { rows } = await sql<{ epoch: string }>`
+          insert into tidegate.lease as held (replica, epoch, holder, backend_pid, backend_start, expires_at)
+          select ${target.schema}, 1, ${`${hostname()}:${process.pid}`}, pid, backend_start, now() + make_interval(secs => ${leaseSeconds})
+            from pg_stat_activity where pid = pg_backend_pid()
+          on conflict (replica) do update
+            set epoch = held.epoch + 1, holder = excluded.holder, backend_pid = excluded.backend_pid,
+                backend_start = excluded.backend_start, expires_at = excluded.expires_at
+          where held.expires_at < now()
+             or not exists (select from pg_stat_activity a where a.pid = held.backend_pid and a.backend_start = held.backend_start)
+          returning epoch`.execute(trx);
+        const taken = rows[0]?.epoch;
+        if (taken === undefined) return null;
+        await trx.updateTable('tidegate.checkpoint').set({ lease_epoch: taken }).where('replica', '=', target.schema).execute();
+        return BigInt(taken);
+      });
+      if (epoch !== null) return new Lease(session, target.schema, epoch);
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+    await session.close();
+    return null;
+  }
+
+  /** Rejects with lease-lost, or with what kept the lease from being renewed; never resolves. */
+  get lost(): Promise<never> {
+    return this.#lost.promise;
+  }
+
+  async #renew(): Promise<void> {
+    try {
+      const { numUpdatedRows } = await this.#session.guarded(
+        async () =>
+          await this.#session.db
+            .updateTable('tidegate.lease')
+            .set({ expires_at: sql`now() + make_interval(secs => ${leaseSeconds})` })
+            .where('replica', '=', this.#replica)
+            .where('epoch', '=', this.epoch.toString())
+            .executeTakeFirst(),
+      );
+      if (numUpdatedRows !== 1n) throw new TidegateError('lease-lost', 'another instance has taken over this target');
+      if (this.#timer !== undefined) this.#timer = setTimeout(() => void this.#renew(), renewEveryMs);
+    } catch (error) {
+      this.#lost.reject(error);
+    }
+  }
+
+  /** Gives the lease back, so that a standby need not wait for it to run out. */
+  async release(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    await this.#session.db
+      .updateTable('tidegate.lease')
+      .set({ expires_at: sql`now() - interval '1 second'` })
+      .where('replica', '=', this.#replica)
+      .where('epoch', '=', this.epoch.toString())
+      .execute()
+      // The connection may be what broke; the lease then runs out by itself.
+      .catch(() => undefined);
+    await this.#session.close();
+  }
+}

@@ -1,0 +1,86 @@
+import { sql } from 'kysely';
+import type { Position } from '../change/position.ts';
+import type { TableSchema } from '../change/table-schema.ts';
+import type { TableState } from './control-schema.ts';
+import type { Target } from './session.ts';
+
+/** What the control schema knows of a table. */
+export interface KnownTable {
+  readonly table: string;
+  readonly state: TableState;
+  readonly reason: string | null;
+  /** The columns rows are read by. */
+  readonly schema: TableSchema;
+  readonly from: Position;
+  readonly until: Position | null;
+  readonly copiedKey: readonly string[] | null;
+  readonly copiedRows: number;
+}
+
+export async function readTables(db: Target, replica: string): Promise<KnownTable[]> {
+  const rows = await db
+    .selectFrom('tidegate.tables as t')
+    .innerJoin('tidegate.schema_versions as v', (join) =>
+      join.onRef('v.replica', '=', 't.replica').onRef('v.table_name', '=', 't.table_name'),
+    )
+    .where('t.replica', '=', replica)
+    // The newest version is the valid one; rows of older ones are behind the checkpoint.
+    .distinctOn('t.table_name')
+    .orderBy('t.table_name')
+    .orderBy('v.version', 'desc')
+    .selectAll('t')
+    .select('v.definition')
+    .execute();
+  return rows.map((row) => ({
+    table: row.table_name,
+    state: row.state,
+    reason: row.reason,
+    schema: row.definition,
+    from: { file: row.from_file ?? '', offset: Number(row.from_offset ?? 0), gtid: null },
+    until: row.until_file === null ? null : { file: row.until_file, offset: Number(row.until_offset), gtid: null },
+    copiedKey: row.copied_key,
+    copiedRows: Number(row.copied_rows),
+  }));
+}
+
+/** Takes a table in, to be copied: its columns as of `from`, where its snapshot stands. */
+export async function addTable(trx: Target, replica: string, schema: TableSchema, from: Position): Promise<void> {
+  const place = { from_file: from.file, from_offset: from.offset };
+  await trx
+    .insertInto('tidegate.tables')
+    .values({
+      replica,
+      table_name: schema.table,
+      state: 'snapshotting',
+      reason: null,
+      ...place,
+      until_file: null,
+      until_offset: null,
+      copied_key: null,
+      updated_at: sql`now()`,
+    })
+    .execute();
+  await trx
+    .insertInto('tidegate.schema_versions')
+    .values({ replica, table_name: schema.table, version: 1, ...place, definition: JSON.stringify(schema) })
+    .execute();
+}
+
+/** The snapshot of these tables is complete; from `until` on they are exact at every checkpoint. */
+export async function finishSnapshot(trx: Target, replica: string, until: Position): Promise<void> {
+  await trx
+    .updateTable('tidegate.tables')
+    .set({ state: 'streaming', until_file: until.file, until_offset: until.offset, updated_at: sql`now()` })
+    .where('replica', '=', replica)
+    .where('state', '=', 'snapshotting')
+    .execute();
+}
+
+export async function parkTable(trx: Target, replica: string, table: string, reason: string): Promise<void> {
+  await trx
+    .updateTable('tidegate.tables')
+    .set({ state: 'parked', reason, updated_at: sql`now()` })
+    .where('replica', '=', replica)
+    .where('table_name', '=', table)
+    .execute();
+}
