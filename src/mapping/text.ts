@@ -96,7 +96,10 @@ function utf8Reader(conversions: Conversions): TextReader {
   };
 }
 
-/** The members of `enum('a','it''s')` as the catalog prints them: single quotes, doubled inside. */
+/** What the catalog prints behind a backslash. */
+const memberEscapes: Readonly<Record<string, string>> = { n: '\n', r: '\r', '0': '\0', '\\': '\\' };
+
+/** The members of `enum('a','it''s')` as the catalog prints them: quotes doubled, backslash and line ends escaped. */
 function memberList(column: ColumnSchema): string[] {
   const members: string[] = [];
   const list = column.fullType;
@@ -107,6 +110,9 @@ function memberList(column: ColumnSchema): string[] {
     for (;;) {
       if (list[at] === "'" && list[at + 1] === "'") {
         member += "'";
+        at += 2;
+      } else if (list[at] === '\\') {
+        member += memberEscapes[list[at + 1] ?? ''] ?? list[at + 1];
         at += 2;
       } else if (list[at] === "'" || at >= list.length) {
         break;

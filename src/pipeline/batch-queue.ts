@@ -1,4 +1,5 @@
 import { ChangeBatch } from '../change/change-batch.ts';
+import { type Position, comparePositions } from '../change/position.ts';
 import type { GtidProgress } from '../source/binlog/gtid-progress.ts';
 import type { BatchFiller } from '../source/binlog/binlog-decoder.ts';
 
@@ -23,12 +24,15 @@ export class BatchQueue implements BatchFiller {
   readonly #reader: Pausable;
   #taker: ((batch: ChangeBatch) => void) | null = null;
   readonly #gtids: GtidProgress;
-  #lastPositionAt = 0;
+  #lastHandedAt = 0;
+  #lastEnd: Position;
   /** The batch handed out last was a part, and PostgreSQL waits with an open transaction for the rest. */
   #partHanded = false;
 
-  constructor(reader: Pausable, gtids: GtidProgress) {
+  /** `start`: where the target is now. */
+  constructor(reader: Pausable, gtids: GtidProgress, start: Position) {
     this.#reader = reader;
+    this.#lastEnd = start;
     this.#gtids = gtids;
   }
 
@@ -69,8 +73,8 @@ export class BatchQueue implements BatchFiller {
     if (this.#taker === null || batch.open || batch.end === null) return;
     if (batch.isPositionOnly && !this.#partHanded) {
       const now = Date.now();
-      if (now - this.#lastPositionAt < idleCheckpointMs) return;
-      this.#lastPositionAt = now;
+      if (now - this.#lastHandedAt < idleCheckpointMs || comparePositions(batch.end.position, this.#lastEnd) === 0) return;
+      this.#lastHandedAt = now;
     }
     this.#hand();
   }
@@ -87,7 +91,10 @@ export class BatchQueue implements BatchFiller {
     this.#taker = null;
     this.#partHanded = batch.open;
     // Spelled out now and not at every transaction: a GTID set is long, and only the last one is stored.
-    if (batch.end !== null) batch.end = { ...batch.end, position: { ...batch.end.position, gtid: this.#gtids.text } };
+    if (batch.end !== null) {
+      batch.end = { ...batch.end, position: { ...batch.end.position, gtid: this.#gtids.text } };
+      this.#lastEnd = batch.end.position;
+    }
     this.batch = new ChangeBatch();
     this.batch.open = batch.open;
     this.#reader.resume();

@@ -35,7 +35,7 @@ export async function streamChanges(config: Config, options: StreamOptions, sign
   const cursor = new BinlogCursor(start, server.flavor === 'mysql' ? mysqlGtids(start.gtid) : mariadbGtids(start.gtid));
   const tables = new StreamTables(config.source.database, server.foldNames, options.tables);
   const reader = new BinlogStream(config.source, start, startsByGtid(server, start), (checksums) => new BinlogDecoder(cursor, tables, queue, checksums));
-  const queue = new BatchQueue(reader, cursor.gtids);
+  const queue = new BatchQueue(reader, cursor.gtids, start);
   const applier = new Applier(target, config.target.schema, options.epoch, codecs);
   try {
     while (!signal.aborted) {

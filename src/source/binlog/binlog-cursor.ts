@@ -33,22 +33,27 @@ export class BinlogCursor {
 
   advance(header: EventHeader): void {
     if (header.artificial) return;
-    this.#offset += header.length;
-    if (header.endPosition !== 0) this.#settle(header.endPosition);
+    this.#settle(this.#offset + header.length, header.endPosition);
   }
 
   /** A heartbeat: everything up to here was sent or skipped. */
   heartbeat(file: string, endPosition: number): void {
-    if (file !== this.#file || endPosition === 0) return;
-    this.#settle(endPosition);
+    if (file === this.#file && endPosition !== 0) this.#settle(this.#offset, endPosition);
   }
 
-  /** Moves to the place nearest to the counted one that has these low 32 bits. */
-  #settle(low: number): void {
-    let difference = (low - this.#offset) % twoTo32;
-    if (difference > twoTo32 / 2) difference -= twoTo32;
-    if (difference < -twoTo32 / 2) difference += twoTo32;
-    this.#offset += difference;
+  /**
+   * Moves to the place nearest to the counted one that has these low 32 bits (0: not known). Never back within a file: a dump
+   * by GTID begins with the head of its file, which lies before the place we are at.
+   */
+  #settle(counted: number, low: number): void {
+    let offset = counted;
+    if (low !== 0) {
+      let difference = (low - counted) % twoTo32;
+      if (difference > twoTo32 / 2) difference -= twoTo32;
+      if (difference < -twoTo32 / 2) difference += twoTo32;
+      offset += difference;
+    }
+    if (offset > this.#offset) this.#offset = offset;
   }
 
   /** The place without its GTID, which is costly to spell out. */

@@ -185,8 +185,11 @@ export class BinlogDecoder {
 
   #startGroup(header: EventHeader, gtid: string | null, group: Group): void {
     if (this.#group !== 'none') this.#unreadable('a transaction began before the one before it had ended');
-    this.#groupStart = this.cursor.place;
+    const before = this.cursor.place;
     this.cursor.advance(header);
+    // Where it begins by its own account: after a start by GTID, what we counted up to may lie well before it.
+    const { place } = this.cursor;
+    this.#groupStart = header.endPosition === 0 ? before : { ...place, offset: place.offset - header.length };
     this.#gtid = gtid;
     this.#enter(group);
   }
