@@ -4,7 +4,7 @@ import type { GtidProgress } from '../source/binlog/gtid-progress.ts';
 import type { BatchFiller } from '../source/binlog/binlog-decoder.ts';
 
 /** Bytes a batch may hold before it is handed over in the midst of a transaction, and before reading pauses. */
-const batchBytes = 8 * 1024 * 1024;
+const batchBytes = 4 * 1024 * 1024;
 /** An idle source moves the checkpoint no more often than this. */
 const idleCheckpointMs = 1_000;
 
@@ -22,7 +22,9 @@ export interface Pausable {
 export class BatchQueue implements BatchFiller {
   batch = new ChangeBatch();
   readonly #reader: Pausable;
-  #taker: ((batch: ChangeBatch) => void) | null = null;
+  #taker: { give(batch: ChangeBatch | null): void; fail(error: Error): void } | null = null;
+  #failure: { readonly error: Error } | null = null;
+  #stopped = false;
   readonly #gtids: GtidProgress;
   #lastHandedAt = 0;
   #lastEnd: Position;
@@ -45,26 +47,46 @@ export class BatchQueue implements BatchFiller {
     if (this.batch.size >= batchBytes) this.#full();
   }
 
-  /** The next batch to apply: whole transactions, or a part of one that is too large. Never more than one taker. */
-  async take(signal: AbortSignal): Promise<ChangeBatch> {
-    return await new Promise<ChangeBatch>((resolve, reject) => {
-      const aborted = () => {
-        clearInterval(tick);
-        this.#taker = null;
-        reject(signal.reason as Error);
-      };
-      if (signal.aborted) return void aborted();
+  /**
+   * The next batch to apply: whole transactions, or a part of one that is too large. Null once `stop` was called; rejects
+   * once `fail` was. Never more than one taker.
+   *
+   * Both end the queue by a call and not by a promise to race with: a race leaves its batch referenced by a promise that
+   * lives as long as the stream.
+   */
+  async take(): Promise<ChangeBatch | null> {
+    if (this.#failure !== null) throw this.#failure.error;
+    if (this.#stopped) return null;
+    return await new Promise<ChangeBatch | null>((resolve, reject) => {
       // A position alone does not hurry, but it must not wait for the next change either.
       const tick = setInterval(() => this.#offer(), idleCheckpointMs / 4);
-      signal.addEventListener('abort', aborted, { once: true });
-      this.#taker = (batch) => {
-        clearInterval(tick);
-        signal.removeEventListener('abort', aborted);
-        resolve(batch);
+      this.#taker = {
+        give: (batch) => {
+          clearInterval(tick);
+          resolve(batch);
+        },
+        fail: (error) => {
+          clearInterval(tick);
+          reject(error);
+        },
       };
       if (this.batch.size >= batchBytes) this.#hand();
       else this.#offer();
     });
+  }
+
+  /** No more batches: whoever waits gets null. */
+  stop(): void {
+    this.#stopped = true;
+    this.#taker?.give(null);
+    this.#taker = null;
+  }
+
+  /** The reader broke; what it read so far is not to be applied, since it will come again. */
+  fail(error: Error): void {
+    this.#failure = { error };
+    this.#taker?.fail(error);
+    this.#taker = null;
   }
 
   /** Hands the batch over if it ends with a transaction and holds something worth a PostgreSQL transaction. */
@@ -98,6 +120,6 @@ export class BatchQueue implements BatchFiller {
     this.batch = new ChangeBatch();
     this.batch.open = batch.open;
     this.#reader.resume();
-    taker(batch);
+    taker.give(batch);
   }
 }

@@ -37,12 +37,12 @@ export async function streamChanges(config: Config, options: StreamOptions, sign
   const reader = new BinlogStream(config.source, start, startsByGtid(server, start), (checksums) => new BinlogDecoder(cursor, tables, queue, checksums));
   const queue = new BatchQueue(reader, cursor.gtids, start);
   const applier = new Applier(target, config.target.schema, options.epoch, codecs);
+  const stop = () => queue.stop();
+  signal.addEventListener('abort', stop, { once: true });
+  reader.failed.catch((error: Error) => queue.fail(error));
   try {
     while (!signal.aborted) {
-      const batch = await Promise.race([queue.take(signal), reader.failed]).catch((error: unknown) => {
-        if (signal.aborted) return null;
-        throw error;
-      });
+      const batch = await queue.take();
       if (batch === null) return;
       await applier.apply(batch);
       if (batch.open) continue;
@@ -50,6 +50,7 @@ export async function streamChanges(config: Config, options: StreamOptions, sign
       if (options.until !== null && batch.end !== null && comparePositions(batch.end.position, options.until) >= 0) return;
     }
   } finally {
+    signal.removeEventListener('abort', stop);
     reader.close();
     await target.close();
   }
