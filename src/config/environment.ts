@@ -1,0 +1,73 @@
+import { z } from 'zod';
+
+const port = (fallback: number) => z.coerce.number('must be a port number').int().min(1).max(65_535).default(fallback);
+const name = z.string().min(1, 'must not be empty');
+const tlsMode = z.enum(['verify-full', 'verify-ca', 'disable'], 'must be verify-full, verify-ca or disable').optional();
+const secret = z.string().min(1, 'must not be empty');
+const list = z
+  .string()
+  .default('')
+  .transform((text) =>
+    text
+      .split(',')
+      .map((part) => part.trim())
+      .filter((part) => part !== ''),
+  );
+const reservedSchemas = /^(tidegate|information_schema|pg_.*)$/i;
+
+/**
+ * Every setting there is: this schema parses the environment, explains each variable (`.describe`), and is what
+ * .env.template is tested against. A secret named X may come from a file instead, named by X_FILE.
+ */
+export const environmentSchema = z.object({
+  ENVIRONMENT: z
+    .enum(['development', 'production'], 'must be development or production')
+    .default('development')
+    .describe('production: destructive commands ask for a typed confirmation'),
+  SOURCE_DB_HOST: name.describe('MySQL or MariaDB server to copy from'),
+  SOURCE_DB_PORT: port(3306).describe('its port'),
+  SOURCE_DB_NAME: name.describe('database to copy'),
+  SOURCE_DB_READONLY_USER: name.describe('account with SELECT on that database and nothing else'),
+  SOURCE_DB_READONLY_PASSWORD: secret.describe('its password'),
+  SOURCE_DB_REPLICATION_USER: name.describe('account with REPLICATION SLAVE and REPLICATION CLIENT (BINLOG MONITOR) and nothing else'),
+  SOURCE_DB_REPLICATION_PASSWORD: secret.describe('its password'),
+  SOURCE_SERVER_ID: z.coerce
+    .number('must be a number')
+    .int('must be a whole number')
+    .min(1)
+    .max(4_294_967_295)
+    .default(84_330_001)
+    .describe('replica id to announce; unique among all replicas and tools that read this source'),
+  SOURCE_DB_TLS: tlsMode.describe('verify-full (default off loopback), verify-ca, or disable, which must be spelled out'),
+  SOURCE_DB_TLS_CA: z.string().optional().describe('PEM file of the authority that signed the source certificate'),
+  TARGET_DB_HOST: name.describe('PostgreSQL server to copy to'),
+  TARGET_DB_PORT: port(5432).describe('its port'),
+  TARGET_DB_NAME: name.describe('database there'),
+  TARGET_DB_USER: name.describe('role that may create schemas in that database'),
+  TARGET_DB_PASSWORD: secret.describe('its password'),
+  TARGET_DB_SCHEMA: name
+    .max(63)
+    .refine((schema) => !reservedSchemas.test(schema), 'must not be a schema of PostgreSQL or Tidegate itself')
+    .default('raw')
+    .describe('schema the tables are copied into; one per source'),
+  TARGET_DB_TLS: tlsMode.describe('as SOURCE_DB_TLS'),
+  TARGET_DB_TLS_CA: z.string().optional().describe('PEM file of the authority that signed the target certificate'),
+  TABLES_INCLUDE: list.describe('tables to copy: names with * and ?, separated by commas; empty: all'),
+  TABLES_EXCLUDE: list.describe('tables to leave out, the same way; wins over TABLES_INCLUDE'),
+  SNAPSHOT_CONNECTIONS: z.coerce
+    .number('must be a number')
+    .int()
+    .min(1)
+    .max(16)
+    .default(2)
+    .describe('tables read at the same time during a snapshot'),
+  LOG_LEVEL: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], 'must be trace, debug, info, warn, error or fatal')
+    .default('info')
+    .describe('least severe log line to write'),
+});
+
+export type Environment = z.output<typeof environmentSchema>;
+
+/** Settings whose value may come from a file named by the same variable with _FILE behind it. */
+export const secretNames = ['SOURCE_DB_READONLY_PASSWORD', 'SOURCE_DB_REPLICATION_PASSWORD', 'TARGET_DB_PASSWORD'] as const;

@@ -1,0 +1,92 @@
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { TidegateError } from '../errors/tidegate-error.ts';
+import type { Config, TlsConfig } from './config.ts';
+import { type Environment, environmentSchema, secretNames } from './environment.ts';
+
+/**
+ * Reads the settings from the environment. Raises one TidegateError config that lists every problem, each with the variable it
+ * concerns and never with its value.
+ */
+export function loadConfig(environment: NodeJS.ProcessEnv): Config {
+  const problems: string[] = [];
+  const values = withSecretFiles(environment, problems);
+  const parsed = environmentSchema.safeParse(values);
+  if (!parsed.success)
+    for (const issue of parsed.error.issues) {
+      const name = String(issue.path[0]);
+      const missing = values[name] === undefined;
+      problems.push(`${name} ${missing ? `is not set: ${describe(name)}` : issue.message}`);
+    }
+  if (parsed.success) {
+    const config = assemble(parsed.data, problems);
+    if (problems.length === 0) return config;
+  }
+  throw new TidegateError('config', `${problems.length === 1 ? 'a setting is' : `${problems.length} settings are`} wrong:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+}
+
+function describe(name: string): string {
+  return environmentSchema.shape[name as keyof Environment]?.description ?? '';
+}
+
+/** An empty variable is one that is not set: compose files and .env templates leave them so. */
+function withSecretFiles(environment: NodeJS.ProcessEnv, problems: string[]): Record<string, string | undefined> {
+  const values: Record<string, string | undefined> = {};
+  for (const name of Object.keys(environmentSchema.shape)) if (environment[name] !== '') values[name] = environment[name];
+  for (const name of secretNames) {
+    const file = environment[`${name}_FILE`];
+    if (file === undefined || file === '') continue;
+    if (values[name] !== undefined) problems.push(`${name} and ${name}_FILE are both set: keep one`);
+    else values[name] = readText(file, `${name}_FILE`, problems)?.replace(/\r?\n$/, '');
+  }
+  return values;
+}
+
+function readText(file: string, name: string, problems: string[]): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    problems.push(`${name} names a file that cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    return undefined;
+  }
+}
+
+function assemble(env: Environment, problems: string[]): Config {
+  if (env.SOURCE_DB_READONLY_USER === env.SOURCE_DB_REPLICATION_USER)
+    problems.push('SOURCE_DB_REPLICATION_USER is the same as SOURCE_DB_READONLY_USER: make two accounts, each with its own rights only');
+  return {
+    environment: env.ENVIRONMENT,
+    source: {
+      host: env.SOURCE_DB_HOST,
+      port: env.SOURCE_DB_PORT,
+      database: env.SOURCE_DB_NAME,
+      reader: { user: env.SOURCE_DB_READONLY_USER, password: env.SOURCE_DB_READONLY_PASSWORD },
+      replicator: { user: env.SOURCE_DB_REPLICATION_USER, password: env.SOURCE_DB_REPLICATION_PASSWORD },
+      serverId: env.SOURCE_SERVER_ID,
+      tls: tls(env.SOURCE_DB_HOST, env.SOURCE_DB_TLS, env.SOURCE_DB_TLS_CA, 'SOURCE_DB_TLS_CA', problems),
+    },
+    target: {
+      host: env.TARGET_DB_HOST,
+      port: env.TARGET_DB_PORT,
+      database: env.TARGET_DB_NAME,
+      schema: env.TARGET_DB_SCHEMA,
+      user: { user: env.TARGET_DB_USER, password: env.TARGET_DB_PASSWORD },
+      tls: tls(env.TARGET_DB_HOST, env.TARGET_DB_TLS, env.TARGET_DB_TLS_CA, 'TARGET_DB_TLS_CA', problems),
+    },
+    tables: { include: env.TABLES_INCLUDE, exclude: env.TABLES_EXCLUDE },
+    snapshotConnections: env.SNAPSHOT_CONNECTIONS,
+    logLevel: env.LOG_LEVEL,
+  };
+}
+
+function tls(host: string, mode: TlsConfig['mode'] | undefined, caFile: string | undefined, caName: string, problems: string[]): TlsConfig {
+  return {
+    // Nothing leaves the machine on loopback; anywhere else plain text must be asked for by name.
+    mode: mode ?? (isLoopback(host) ? 'disable' : 'verify-full'),
+    ca: caFile === undefined ? undefined : readText(caFile, caName, problems),
+  };
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}

@@ -1,0 +1,43 @@
+import { TidegateError } from './tidegate-error.ts';
+
+/** What may be said of an error outside the two databases. */
+export interface ErrorDescription {
+  readonly kind: string;
+  readonly message: string;
+  readonly hint?: string;
+  /** Driver code, errno or SQLSTATE of what lies beneath. */
+  readonly code?: string;
+  readonly stack?: string;
+}
+
+/**
+ * The only way an error gets into a log or onto a screen. Messages of our own are safe by construction; those of drivers may
+ * carry statements, values and passwords (pg's DETAIL, mysql2's sqlMessage), so of foreign errors only the class, the code and
+ * where in the program they arose are told.
+ */
+export function describeError(error: unknown): ErrorDescription {
+  if (error instanceof TidegateError) {
+    const code = codeOf(error.cause);
+    return { kind: error.kind, message: error.message, hint: error.hint, ...(code === undefined ? {} : { code }) };
+  }
+  const code = codeOf(error);
+  const foreign = error instanceof Error ? error : undefined;
+  return {
+    kind: 'internal',
+    message: `unexpected ${foreign?.constructor.name ?? typeof error}`,
+    hint: 'Report this with the log.',
+    ...(code === undefined ? {} : { code }),
+    ...(foreign === undefined ? {} : { stack: framesOf(foreign) }),
+  };
+}
+
+function codeOf(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  return typeof code === 'string' && /^[A-Z0-9_]{1,64}$/.test(code) ? code : undefined;
+}
+
+/** Frames alone: the first lines of a stack repeat the message. */
+function framesOf(error: Error): string {
+  const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
+  return frames.slice(0, 8).join('\n');
+}
