@@ -1,0 +1,58 @@
+#!/usr/bin/env node
+import { Command } from 'commander';
+import { config as loadDotenv } from 'dotenv';
+import packageJson from '../package.json' with { type: 'json' };
+import { check } from './commands/check.ts';
+import { lag } from './commands/lag.ts';
+import { run } from './commands/run.ts';
+import { loadConfig } from './config/load-config.ts';
+import { describeError } from './errors/describe-error.ts';
+import { createLog } from './ops/log.ts';
+
+loadDotenv({ quiet: true });
+
+const program = new Command('tidegate')
+  .description(packageJson.description)
+  .version(packageJson.version)
+  .showHelpAfterError('(add --help for what there is)')
+  .addHelpText('after', '\nSettings come from the environment or from .env; .env.template explains each.');
+
+program
+  .command('check')
+  .description('test each connection, the grants, the server settings, and the tables; print every finding with its remedy')
+  .option('--json', 'print the findings as JSON')
+  .addHelpText('after', '\nExit code: 0 ready, 1 not.\n\nExamples:\n  tidegate check\n  tidegate check --json | jq .findings')
+  .action(async (options: { json?: true }) => {
+    process.exitCode = await check(loadConfig(process.env), { json: options.json === true });
+  });
+
+program
+  .command('run')
+  .description('snapshot what is missing, then stream; a second instance on the same target waits as standby')
+  .option('--until-caught-up', 'end once the target has what the source had when the snapshot was complete')
+  .addHelpText(
+    'after',
+    '\nSIGTERM or SIGINT stops at the next commit; a second one at once.\nExit code: 0 stopped, 1 failed, 2 refused by the checks.\n\nExamples:\n  tidegate run\n  tidegate run --until-caught-up',
+  )
+  .action(async (options: { untilCaughtUp?: true }) => {
+    const config = loadConfig(process.env);
+    process.exitCode = await run(config, createLog(config.logLevel), { untilCaughtUp: options.untilCaughtUp === true });
+  });
+
+program
+  .command('lag')
+  .description('how far the target is behind the source')
+  .option('--json', 'print JSON')
+  .option('--max-seconds <n>', 'exit 1 when further behind than this', Number)
+  .addHelpText('after', '\nExit code: 0 within the limit, 1 beyond it, 2 unknown.\n\nExamples:\n  tidegate lag\n  tidegate lag --json\n  tidegate lag --max-seconds 60')
+  .action(async (options: { json?: true; maxSeconds?: number }) => {
+    process.exitCode = await lag(loadConfig(process.env), { json: options.json === true, maxSeconds: options.maxSeconds ?? null });
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  const { message, hint, stack } = describeError(error);
+  process.stderr.write(`tidegate: ${message}\n${hint === undefined ? '' : `${hint}\n`}${stack === undefined ? '' : `${stack}\n`}`);
+  process.exitCode = 1;
+}

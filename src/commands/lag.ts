@@ -1,0 +1,21 @@
+import type { Config } from '../config/config.ts';
+import { type LagReport, measureLag } from '../ops/lag.ts';
+
+/** Exit codes of `lag`. */
+const exit = { within: 0, beyond: 1, unknown: 2 } as const;
+
+/** Prints how far the target is behind. Returns the exit code; without `maxSeconds` any known lag is within. */
+export async function lag(config: Config, options: { json: boolean; maxSeconds: number | null }): Promise<number> {
+  const report = await measureLag(config);
+  process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : `${inWords(report)}\n`);
+  if (report.secondsBehind === null) return exit.unknown;
+  return options.maxSeconds !== null && report.secondsBehind > options.maxSeconds ? exit.beyond : exit.within;
+}
+
+function inWords(report: LagReport): string {
+  const seconds = report.secondsBehind === null ? 'lag unknown' : `${report.secondsBehind} s behind`;
+  const bytes = report.bytesBehind === null ? '' : `, ${report.bytesBehind} bytes of binlog`;
+  const parked = report.parkedTables.map(({ table, reason }) => `\nparked: ${table}: ${reason}`).join('');
+  const problems = report.problems.map((problem) => `\n${problem}`).join('');
+  return `${report.state}: ${seconds}${bytes}${parked}${problems}`;
+}

@@ -1,0 +1,111 @@
+import { hostname } from 'node:os';
+import type { Config } from '../config/config.ts';
+import { tableFilter } from '../config/table-filter.ts';
+import { formatPosition } from '../change/position.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
+import type { Log } from '../ops/log.ts';
+import { StatusWriter } from '../ops/status-writer.ts';
+import { Throughput } from '../ops/throughput.ts';
+import { runChecks } from '../pipeline/preflight.ts';
+import { replicate } from '../pipeline/replicator.ts';
+
+/** Exit codes of `run`: stopped cleanly; failed; refused by the guard. */
+const exit = { stopped: 0, failed: 1, refused: 2 } as const;
+
+const progressEveryMs = 10_000;
+const ratesEveryMs = 60_000;
+
+/**
+ * Snapshots what is missing, then streams until stopped. The first SIGTERM or SIGINT finishes the batch under way, the second
+ * ends the process at once, which costs nothing but that batch.
+ */
+export async function run(config: Config, log: Log, options: { untilCaughtUp: boolean }): Promise<number> {
+  const stop = stopOnSignal(log);
+  log.info({ target: config.target.schema, source: config.source.database, host: hostname(), pid: process.pid }, 'starting');
+  const findings = await runChecks(config);
+  for (const { level, subject, message, remedy } of findings) {
+    if (level === 'error') log.error({ subject, remedy }, message);
+    else if (level === 'warning') log.warn({ subject, remedy }, message);
+  }
+  if (findings.some(({ level }) => level === 'error')) {
+    log.error('refused: mend the findings above, then run again');
+    return exit.refused;
+  }
+
+  const status = new StatusWriter(config);
+  const throughput = new Throughput();
+  const rates = setInterval(() => {
+    const { transactions, rows } = throughput.take();
+    if (transactions > 0) log.info({ transactions, rows, seconds: ratesEveryMs / 1000 }, 'applied');
+  }, ratesEveryMs);
+  let lastProgress = 0;
+  try {
+    await replicate(
+      config,
+      { untilCaughtUp: options.untilCaughtUp, isSelected: tableFilter(config.tables) },
+      {
+        state: (state) => {
+          status.state = state;
+          log.info({ state }, stateMessages[state]);
+        },
+        prepared: ({ checkpoint, copying, leftOut }) => {
+          for (const { table, reasons } of leftOut) log.warn({ table, reasons }, 'table left out');
+          log.info({ position: formatPosition(checkpoint), copying: copying.length }, 'prepared');
+        },
+        progress: (progress) => {
+          if (Date.now() - lastProgress < progressEveryMs) return;
+          lastProgress = Date.now();
+          log.info(progress, 'copying');
+        },
+        copied: (table, rows) => log.info({ table, rows }, 'table copied'),
+        applied: (batch) => throughput.add(batch.transactions, batch.rows),
+        parked: (table, reason) => log.error({ table, reason, remedy: 'the other tables go on; this one needs to be copied anew' }, 'table parked'),
+        retrying: (error, delayMs) => {
+          status.state = 'retrying';
+          log.warn({ err: error, delayMs }, 'retrying');
+        },
+      },
+      stop.signal,
+    );
+    const { transactions, rows } = throughput.total;
+    log.info({ transactions, rows }, options.untilCaughtUp && !stop.signal.aborted ? 'caught up' : 'stopped');
+    return exit.stopped;
+  } catch (error) {
+    log.fatal({ err: error }, error instanceof TidegateError ? error.message : 'failed');
+    return exit.failed;
+  } finally {
+    clearInterval(rates);
+    status.state = 'stopped';
+    await status.close();
+    stop.dispose();
+  }
+}
+
+const stateMessages = {
+  checking: 'checking',
+  standby: 'standby',
+  snapshotting: 'snapshot started',
+  'catching-up': 'catching up',
+  streaming: 'streaming',
+} as const;
+
+function stopOnSignal(log: Log) {
+  const controller = new AbortController();
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (controller.signal.aborted) {
+      log.warn({ signal }, 'aborted: the batch under way is dropped and will come again');
+      process.exit(exit.failed);
+    }
+    log.info({ signal }, 'stopping: finishing the batch under way');
+    controller.abort(new TidegateError('internal', 'stopped'));
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  return {
+    signal: controller.signal,
+    dispose: () => {
+      process.off('SIGTERM', onSignal);
+      process.off('SIGINT', onSignal);
+    },
+  };
+}

@@ -1,0 +1,121 @@
+import { sql } from 'kysely';
+import type { Config } from '../config/config.ts';
+import { type Position, comparePositions, formatPosition } from '../change/position.ts';
+import { describeError } from '../errors/describe-error.ts';
+import { SourceConnection } from '../source/connection.ts';
+import { readBinlogFiles, readHead } from '../source/positions.ts';
+import { readServerFlavor } from '../source/server-flavor.ts';
+import { readCheckpoint } from '../target/checkpoint.ts';
+import { TargetSession } from '../target/session.ts';
+
+/** What `lag --json` prints. Fields are only ever added. */
+export interface LagReport {
+  /** checking, standby, snapshotting, catching-up, streaming, retrying, stopped, or unknown. */
+  readonly state: string;
+  /** 0 when everything is applied; else the source's clock minus the time of the last applied transaction. */
+  readonly secondsBehind: number | null;
+  readonly bytesBehind: number | null;
+  /** Where the source's binlog ends. */
+  readonly sourcePosition: string | null;
+  /** Up to where the target is complete. */
+  readonly appliedPosition: string | null;
+  readonly appliedGtid: string | null;
+  readonly parkedTables: readonly { readonly table: string; readonly reason: string }[];
+  /** Why something is not known. */
+  readonly problems: readonly string[];
+}
+
+/** A status row older than this was not written by a living service. */
+const statusFreshSeconds = 10;
+
+/** Asks both databases, each by itself: what one does not answer is null, with the reason among the problems. */
+export async function measureLag(config: Config): Promise<LagReport> {
+  const problems: string[] = [];
+  const attempt = async <T>(work: () => Promise<T>): Promise<T | null> => {
+    try {
+      return await work();
+    } catch (error) {
+      problems.push(describeError(error).message);
+      return null;
+    }
+  };
+  const [target, source] = await Promise.all([attempt(async () => await readTarget(config)), attempt(async () => await readSource(config))]);
+  const applied = target?.applied ?? null;
+  if (target !== null && applied === null) problems.push('nothing was copied yet');
+  return {
+    state: target?.state ?? 'unknown',
+    secondsBehind: source === null || applied === null ? null : secondsBehind(source, applied, target?.committedAt ?? null),
+    bytesBehind: source === null || applied === null ? null : bytesBetween(source.files, applied, source.head),
+    sourcePosition: source === null ? null : formatPosition(source.head),
+    appliedPosition: applied === null ? null : formatPosition(applied),
+    appliedGtid: applied?.gtid ?? null,
+    parkedTables: target?.parked ?? [],
+    problems,
+  };
+}
+
+interface SourceView {
+  readonly head: Position;
+  readonly files: readonly { readonly file: string; readonly size: number }[];
+  /** The source's clock, in seconds since 1970: the commit times are by it, so skew between the machines does not matter. */
+  readonly clock: number;
+}
+
+async function readSource(config: Config): Promise<SourceView> {
+  const connection = await SourceConnection.open(config.source, 'replicator');
+  try {
+    const head = await readHead(connection, await readServerFlavor(connection));
+    const [row] = await connection.query('select unix_timestamp() as clock');
+    return { head, files: await readBinlogFiles(connection), clock: Number(row?.['clock']) };
+  } finally {
+    await connection.close();
+  }
+}
+
+async function readTarget(config: Config) {
+  const session = await TargetSession.open(config.target, 'tidegate lag');
+  const replica = config.target.schema;
+  try {
+    return await session.guarded(async () => {
+      const exists = await sql<{ found: boolean }>`select to_regclass('tidegate.status') is not null as found`.execute(session.db);
+      if (exists.rows[0]?.found !== true) return { state: 'stopped', applied: null, committedAt: null, parked: [] };
+      const checkpoint = await readCheckpoint(session.db, replica);
+      const status = await session.db
+        .selectFrom('tidegate.status')
+        .select(['state', sql<boolean>`updated_at > now() - make_interval(secs => ${statusFreshSeconds})`.as('fresh')])
+        .where('replica', '=', replica)
+        .executeTakeFirst();
+      const parked = await session.db
+        .selectFrom('tidegate.tables')
+        .select(['table_name', 'reason'])
+        .where('replica', '=', replica)
+        .where('state', '=', 'parked')
+        .orderBy('table_name')
+        .execute();
+      return {
+        state: status?.fresh === true ? status.state : 'stopped',
+        applied: checkpoint?.position ?? null,
+        committedAt: checkpoint?.committedAt ?? null,
+        parked: parked.map(({ table_name, reason }) => ({ table: table_name, reason: reason ?? '' })),
+      };
+    });
+  } finally {
+    await session.close();
+  }
+}
+
+function secondsBehind(source: SourceView, applied: Position, committedAt: Date | null): number | null {
+  if (comparePositions(applied, source.head) >= 0) return 0;
+  return committedAt === null ? null : Math.max(0, source.clock - Math.floor(committedAt.getTime() / 1000));
+}
+
+/** Bytes of binlog from one place to a later one; null when a file in between is gone. */
+function bytesBetween(files: SourceView['files'], from: Position, to: Position): number | null {
+  if (comparePositions(from, to) >= 0) return 0;
+  if (from.file === to.file) return to.offset - from.offset;
+  const first = files.findIndex(({ file }) => file === from.file);
+  const last = files.findIndex(({ file }) => file === to.file);
+  if (first < 0 || last < 0) return null;
+  const whole = files.slice(first, last).reduce((sum, { size }) => sum + size, 0);
+  return whole - from.offset + to.offset;
+}
