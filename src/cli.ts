@@ -19,9 +19,14 @@ const program = new Command('tidegate')
 
 program
   .command('check')
-  .description('test each connection, the grants, the server settings, and the tables; print every finding with its remedy')
+  .description(
+    'test each connection, the grants, the server settings, and the tables; print every finding with its remedy',
+  )
   .option('--json', 'print the findings as JSON')
-  .addHelpText('after', '\nExit code: 0 ready, 1 not.\n\nExamples:\n  tidegate check\n  tidegate check --json | jq .findings')
+  .addHelpText(
+    'after',
+    '\nExit code: 0 ready, 1 not.\n\nExamples:\n  tidegate check\n  tidegate check --json | jq .findings',
+  )
   .action(async (options: { json?: true }) => {
     process.exitCode = await check(loadConfig(process.env), { json: options.json === true });
   });
@@ -44,15 +49,23 @@ program
   .description('how far the target is behind the source')
   .option('--json', 'print JSON')
   .option('--max-seconds <n>', 'exit 1 when further behind than this', Number)
-  .addHelpText('after', '\nExit code: 0 within the limit, 1 beyond it, 2 unknown.\n\nExamples:\n  tidegate lag\n  tidegate lag --json\n  tidegate lag --max-seconds 60')
+  .addHelpText(
+    'after',
+    '\nExit code: 0 within the limit, 1 beyond it, 2 unknown.\n\nExamples:\n  tidegate lag\n  tidegate lag --json\n  tidegate lag --max-seconds 60',
+  )
   .action(async (options: { json?: true; maxSeconds?: number }) => {
-    process.exitCode = await lag(loadConfig(process.env), { json: options.json === true, maxSeconds: options.maxSeconds ?? null });
+    process.exitCode = await lag(loadConfig(process.env), {
+      json: options.json === true,
+      maxSeconds: options.maxSeconds ?? null,
+    });
   });
 
 try {
   await program.parseAsync();
 } catch (error) {
   const { message, hint, stack } = describeError(error);
-  process.stderr.write(`tidegate: ${message}\n${hint === undefined ? '' : `${hint}\n`}${stack === undefined ? '' : `${stack}\n`}`);
+  process.stderr.write(
+    `tidegate: ${message}\n${hint === undefined ? '' : `${hint}\n`}${stack === undefined ? '' : `${stack}\n`}`,
+  );
   process.exitCode = 1;
 }

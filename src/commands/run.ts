@@ -21,7 +21,10 @@ const ratesEveryMs = 60_000;
  */
 export async function run(config: Config, log: Log, options: { untilCaughtUp: boolean }): Promise<number> {
   const stop = stopOnSignal(log);
-  log.info({ target: config.target.schema, source: config.source.database, host: hostname(), pid: process.pid }, 'starting');
+  log.info(
+    { target: config.target.schema, source: config.source.database, host: hostname(), pid: process.pid },
+    'starting',
+  );
   const findings = await runChecks(config);
   for (const { level, subject, message, remedy } of findings) {
     if (level === 'error') log.error({ subject, remedy }, message);
@@ -59,7 +62,11 @@ export async function run(config: Config, log: Log, options: { untilCaughtUp: bo
         },
         copied: (table, rows) => log.info({ table, rows }, 'table copied'),
         applied: (batch) => throughput.add(batch.transactions, batch.rows),
-        parked: (table, reason) => log.error({ table, reason, remedy: 'the other tables go on; this one needs to be copied anew' }, 'table parked'),
+        parked: (table, reason) =>
+          log.error(
+            { table, reason, remedy: 'the other tables go on; this one needs to be copied anew' },
+            'table parked',
+          ),
         retrying: (error, delayMs) => {
           status.state = 'retrying';
           log.warn({ err: error, delayMs }, 'retrying');

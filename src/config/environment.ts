@@ -29,7 +29,9 @@ export const environmentSchema = z.object({
   SOURCE_DB_NAME: name.describe('database to copy'),
   SOURCE_DB_READONLY_USER: name.describe('account with SELECT on that database and nothing else'),
   SOURCE_DB_READONLY_PASSWORD: secret.describe('its password'),
-  SOURCE_DB_REPLICATION_USER: name.describe('account with REPLICATION SLAVE and REPLICATION CLIENT (BINLOG MONITOR) and nothing else'),
+  SOURCE_DB_REPLICATION_USER: name.describe(
+    'account with REPLICATION SLAVE and REPLICATION CLIENT (BINLOG MONITOR) and nothing else',
+  ),
   SOURCE_DB_REPLICATION_PASSWORD: secret.describe('its password'),
   SOURCE_SERVER_ID: z.coerce
     .number('must be a number')
@@ -38,7 +40,9 @@ export const environmentSchema = z.object({
     .max(4_294_967_295)
     .default(84_330_001)
     .describe('replica id to announce; unique among all replicas and tools that read this source'),
-  SOURCE_DB_TLS: tlsMode.describe('verify-full (default off loopback), verify-ca, or disable, which must be spelled out'),
+  SOURCE_DB_TLS: tlsMode.describe(
+    'verify-full (default off loopback), verify-ca, or disable, which must be spelled out',
+  ),
   SOURCE_DB_TLS_CA: z.string().optional().describe('PEM file of the authority that signed the source certificate'),
   TARGET_DB_HOST: name.describe('PostgreSQL server to copy to'),
   TARGET_DB_PORT: port(5432).describe('its port'),
@@ -70,4 +74,8 @@ export const environmentSchema = z.object({
 export type Environment = z.output<typeof environmentSchema>;
 
 /** Settings whose value may come from a file named by the same variable with _FILE behind it. */
-export const secretNames = ['SOURCE_DB_READONLY_PASSWORD', 'SOURCE_DB_REPLICATION_PASSWORD', 'TARGET_DB_PASSWORD'] as const;
+export const secretNames = [
+  'SOURCE_DB_READONLY_PASSWORD',
+  'SOURCE_DB_REPLICATION_PASSWORD',
+  'TARGET_DB_PASSWORD',
+] as const;

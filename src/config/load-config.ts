@@ -22,7 +22,10 @@ export function loadConfig(environment: NodeJS.ProcessEnv): Config {
     const config = assemble(parsed.data, problems);
     if (problems.length === 0) return config;
   }
-  throw new TidegateError('config', `${problems.length === 1 ? 'a setting is' : `${problems.length} settings are`} wrong:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+  throw new TidegateError(
+    'config',
+    `${problems.length === 1 ? 'a setting is' : `${problems.length} settings are`} wrong:\n${problems.map((problem) => `  ${problem}`).join('\n')}`,
+  );
 }
 
 function describe(name: string): string {
@@ -32,7 +35,8 @@ function describe(name: string): string {
 /** An empty variable is one that is not set: compose files and .env templates leave them so. */
 function withSecretFiles(environment: NodeJS.ProcessEnv, problems: string[]): Record<string, string | undefined> {
   const values: Record<string, string | undefined> = {};
-  for (const name of Object.keys(environmentSchema.shape)) if (environment[name] !== '') values[name] = environment[name];
+  for (const name of Object.keys(environmentSchema.shape))
+    if (environment[name] !== '') values[name] = environment[name];
   for (const name of secretNames) {
     const file = environment[`${name}_FILE`];
     if (file === undefined || file === '') continue;
@@ -53,7 +57,9 @@ function readText(file: string, name: string, problems: string[]): string | unde
 
 function assemble(env: Environment, problems: string[]): Config {
   if (env.SOURCE_DB_READONLY_USER === env.SOURCE_DB_REPLICATION_USER)
-    problems.push('SOURCE_DB_REPLICATION_USER is the same as SOURCE_DB_READONLY_USER: make two accounts, each with its own rights only');
+    problems.push(
+      'SOURCE_DB_REPLICATION_USER is the same as SOURCE_DB_READONLY_USER: make two accounts, each with its own rights only',
+    );
   return {
     environment: env.ENVIRONMENT,
     source: {
@@ -79,7 +85,13 @@ function assemble(env: Environment, problems: string[]): Config {
   };
 }
 
-function tls(host: string, mode: TlsConfig['mode'] | undefined, caFile: string | undefined, caName: string, problems: string[]): TlsConfig {
+function tls(
+  host: string,
+  mode: TlsConfig['mode'] | undefined,
+  caFile: string | undefined,
+  caName: string,
+  problems: string[],
+): TlsConfig {
   return {
     // Nothing leaves the machine on loopback; anywhere else plain text must be asked for by name.
     mode: mode ?? (isLoopback(host) ? 'disable' : 'verify-full'),

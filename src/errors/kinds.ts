@@ -20,7 +20,10 @@ export const errorKinds = {
   'source-privilege': { action: 'operator', hint: 'Grant the missing privilege; `tidegate check` prints the line.' },
   'source-statement': { action: 'operator', hint: 'Report this: Tidegate sent a statement that the source refused.' },
   'source-busy': { action: 'retry', hint: 'The source timed a statement out; it is tried again.' },
-  'source-settings': { action: 'operator', hint: 'Run `tidegate check`; it prints the line to put into my.ini or my.cnf.' },
+  'source-settings': {
+    action: 'operator',
+    hint: 'Run `tidegate check`; it prints the line to put into my.ini or my.cnf.',
+  },
   'source-changed': {
     action: 'operator',
     hint: 'The server behind the source address is not the one that was copied. Point Tidegate back at it, or reset the target.',
@@ -29,21 +32,33 @@ export const errorKinds = {
     action: 'operator',
     hint: 'The source has purged the binlog the checkpoint needs. Run `tidegate reset`, then `tidegate run` for a new snapshot, and raise the retention.',
   },
-  'binlog-unreadable': { action: 'operator', hint: 'The binlog holds events that cannot be decoded exactly; see `tidegate check`.' },
-  'server-id-taken': { action: 'operator', hint: 'Another replica uses SOURCE_SERVER_ID; choose a number no other server or tool has.' },
+  'binlog-unreadable': {
+    action: 'operator',
+    hint: 'The binlog holds events that cannot be decoded exactly; see `tidegate check`.',
+  },
+  'server-id-taken': {
+    action: 'operator',
+    hint: 'Another replica uses SOURCE_SERVER_ID; choose a number no other server or tool has.',
+  },
   'target-unreachable': {
     action: 'retry',
     hint: 'Check TARGET_DB_HOST and TARGET_DB_PORT, and that PostgreSQL is up and its pg_hba.conf lets this machine in.',
   },
   'target-login': { action: 'operator', hint: 'Check TARGET_DB_USER, its password, and TARGET_DB_NAME.' },
-  'target-privilege': { action: 'operator', hint: 'Let the target role create schemas: grant create on database … to …;' },
+  'target-privilege': {
+    action: 'operator',
+    hint: 'Let the target role create schemas: grant create on database … to …;',
+  },
   'target-busy': { action: 'retry', hint: 'PostgreSQL asked for another try.' },
   'target-refused': { action: 'operator', hint: 'PostgreSQL refused rows; the table and SQLSTATE are named above.' },
   'target-foreign': {
     action: 'operator',
     hint: 'Use another TARGET_DB_SCHEMA, or move those tables away; Tidegate never overwrites tables it did not make.',
   },
-  'control-schema-newer': { action: 'operator', hint: 'Install the newer Tidegate that migrated this target; the older one must not run on it.' },
+  'control-schema-newer': {
+    action: 'operator',
+    hint: 'Install the newer Tidegate that migrated this target; the older one must not run on it.',
+  },
   'lease-lost': { action: 'retry', hint: 'Another instance took over; this one goes back to standby.' },
   refused: { action: 'operator', hint: 'Mend the findings above, then run again.' },
   internal: { action: 'operator', hint: 'Report this with the log.' },

@@ -50,6 +50,12 @@ const unreachableCodes = new Set([
 export function fromMysql(error: unknown, { what, role }: SourceErrorContext): TidegateError {
   if (error instanceof TidegateError) return error;
   const { errno, code } = (error ?? {}) as { errno?: number; code?: string };
-  const kind: ErrorKind = (typeof errno === 'number' ? kindByErrno[errno] : undefined) ?? (unreachableCodes.has(code ?? '') ? 'source-unreachable' : 'internal');
-  return new TidegateError(kind, `source (${role}): ${what} failed: ${code ?? 'no code'}${errno !== undefined && errno > 0 ? ` (errno ${errno})` : ''}`, { cause: error });
+  const kind: ErrorKind =
+    (typeof errno === 'number' ? kindByErrno[errno] : undefined) ??
+    (unreachableCodes.has(code ?? '') ? 'source-unreachable' : 'internal');
+  return new TidegateError(
+    kind,
+    `source (${role}): ${what} failed: ${code ?? 'no code'}${errno !== undefined && errno > 0 ? ` (errno ${errno})` : ''}`,
+    { cause: error },
+  );
 }

@@ -19,8 +19,13 @@ const kindByState: Readonly<Record<string, ErrorKind>> = {
 /** What pg raised, by SQLSTATE alone: its message, DETAIL and CONTEXT carry values. */
 export function fromPostgres(error: unknown, { what }: { readonly what: string }): TidegateError {
   if (error instanceof TidegateError) return error;
-  const code = String((error as { code?: unknown } | null)?.code ?? '');
+  const raw = (error as { code?: unknown } | null)?.code;
+  const code = typeof raw === 'string' ? raw : '';
   const isState = /^[0-9A-Z]{5}$/.test(code);
   const kind = isState ? (kindByState[code] ?? kindByState[code.slice(0, 2)] ?? 'internal') : 'target-unreachable';
-  return new TidegateError(kind, `target: ${what} failed: ${isState ? `SQLSTATE ${code}` : code === '' ? 'the connection broke' : code}`, { cause: error });
+  return new TidegateError(
+    kind,
+    `target: ${what} failed: ${isState ? `SQLSTATE ${code}` : code === '' ? 'the connection broke' : code}`,
+    { cause: error },
+  );
 }

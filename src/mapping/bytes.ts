@@ -27,7 +27,8 @@ export const blobsAndGeometry: CodecFamily = (column) => {
     pgType: 'bytea',
     fromText: hexReader,
     fromImage: (code, metadata) => {
-      if (type === 'varbinary') return code === binlogType.varchar ? lengthPrefixed(metadata < 256 ? 1 : 2, hexReader) : null;
+      if (type === 'varbinary')
+        return code === binlogType.varchar ? lengthPrefixed(metadata < 256 ? 1 : 2, hexReader) : null;
       const expected = geometry ? binlogType.geometry : type === 'vector' ? binlogType.vector : binlogType.blob;
       return code === expected ? lengthPrefixed(metadata, hexReader) : null;
     },
@@ -75,7 +76,8 @@ export const bits: CodecFamily = (column) => {
     pgType: size === 1 ? 'boolean' : `bit(${size})`,
     fromText: write,
     // Metadata: whole bytes in the high byte, remaining bits in the low one.
-    fromImage: (code, metadata) => (code === binlogType.bit && (metadata >> 8) * 8 + (metadata & 0xff) === size ? reader : null),
+    fromImage: (code, metadata) =>
+      code === binlogType.bit && (metadata >> 8) * 8 + (metadata & 0xff) === size ? reader : null,
     keyLiteral: (source, start, end) => `0x${source.toString('hex', start, end)}`,
   };
 };

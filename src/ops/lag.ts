@@ -39,12 +39,16 @@ export async function measureLag(config: Config): Promise<LagReport> {
       return null;
     }
   };
-  const [target, source] = await Promise.all([attempt(async () => await readTarget(config)), attempt(async () => await readSource(config))]);
+  const [target, source] = await Promise.all([
+    attempt(async () => await readTarget(config)),
+    attempt(async () => await readSource(config)),
+  ]);
   const applied = target?.applied ?? null;
   if (target !== null && applied === null) problems.push('nothing was copied yet');
   return {
     state: target?.state ?? 'unknown',
-    secondsBehind: source === null || applied === null ? null : secondsBehind(source, applied, target?.committedAt ?? null),
+    secondsBehind:
+      source === null || applied === null ? null : secondsBehind(source, applied, target?.committedAt ?? null),
     bytesBehind: source === null || applied === null ? null : bytesBetween(source.files, applied, source.head),
     sourcePosition: source === null ? null : formatPosition(source.head),
     appliedPosition: applied === null ? null : formatPosition(applied),
@@ -77,7 +81,9 @@ async function readTarget(config: Config) {
   const replica = config.target.schema;
   try {
     return await session.guarded(async () => {
-      const exists = await sql<{ found: boolean }>`select to_regclass('tidegate.status') is not null as found`.execute(session.db);
+      const exists = await sql<{ found: boolean }>`select to_regclass('tidegate.status') is not null as found`.execute(
+        session.db,
+      );
       if (exists.rows[0]?.found !== true) return { state: 'stopped', applied: null, committedAt: null, parked: [] };
       const checkpoint = await readCheckpoint(session.db, replica);
       const status = await session.db

@@ -44,7 +44,9 @@ export class StatusWriter {
           detail: JSON.stringify({ host: hostname(), pid: process.pid }),
         })
         .onConflict((conflict) =>
-          conflict.column('replica').doUpdateSet({ state: sql`excluded.state`, updated_at: sql`now()`, detail: sql`excluded.detail` }),
+          conflict
+            .column('replica')
+            .doUpdateSet({ state: sql`excluded.state`, updated_at: sql`now()`, detail: sql`excluded.detail` }),
         )
         .execute();
     } catch {

@@ -13,7 +13,10 @@ export class Throughput {
 
   /** What came since the last call. */
   take(): { transactions: number; rows: number } {
-    const since = { transactions: this.#total.transactions - this.#taken.transactions, rows: this.#total.rows - this.#taken.rows };
+    const since = {
+      transactions: this.#total.transactions - this.#taken.transactions,
+      rows: this.#total.rows - this.#taken.rows,
+    };
     this.#taken = this.#total;
     return since;
   }

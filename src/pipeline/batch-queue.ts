@@ -95,7 +95,8 @@ export class BatchQueue implements BatchFiller {
     if (this.#taker === null || batch.open || batch.end === null) return;
     if (batch.isPositionOnly && !this.#partHanded) {
       const now = Date.now();
-      if (now - this.#lastHandedAt < idleCheckpointMs || comparePositions(batch.end.position, this.#lastEnd) === 0) return;
+      if (now - this.#lastHandedAt < idleCheckpointMs || comparePositions(batch.end.position, this.#lastEnd) === 0)
+        return;
       this.#lastHandedAt = now;
     }
     this.#hand();

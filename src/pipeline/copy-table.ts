@@ -59,7 +59,13 @@ export async function copyTable(
     lines.length = 0;
     const asked = size.rows;
     const started = performance.now();
-    const chunk = await readChunk(worker.reader, chunkQuery(config.source.database, codec, after, asked), codec, lines, maxChunkBytes);
+    const chunk = await readChunk(
+      worker.reader,
+      chunkQuery(config.source.database, codec, after, asked),
+      codec,
+      lines,
+      maxChunkBytes,
+    );
     size.observe(chunk.rows, performance.now() - started, lines.length);
     if (chunk.cut) worker.reader = await SourceConnection.open(config.source, 'reader');
     return { chunk, lines, asked };

@@ -49,7 +49,9 @@ export async function prepare(
   const probe = planTables(await readCatalog(reader, config.source.database), isSelected);
   const allInnodb = probe.planned.every(({ engine }) => engine.toLowerCase() === 'innodb');
   const isNews = checkpoint === null || probe.planned.some(({ codec }) => !isKnown.has(codec.schema.table));
-  const position = isNews ? await readSnapshotPosition(reader, replicator, server, allInnodb, signal) : checkpoint.position;
+  const position = isNews
+    ? await readSnapshotPosition(reader, replicator, server, allInnodb, signal)
+    : checkpoint.position;
   const { planned, leftOut } = planTables(await readCatalog(reader, config.source.database), isSelected);
 
   const added = planned.filter(({ codec }) => !isKnown.has(codec.schema.table));
@@ -63,7 +65,14 @@ export async function prepare(
     }
     for (const { table, state } of known)
       if (state !== 'parked' && !present.has(table))
-        await parkTable(trx, replica, table, isSelected(table) ? 'the source no longer has it in a form that can be carried' : 'TABLES_INCLUDE and TABLES_EXCLUDE no longer select it');
+        await parkTable(
+          trx,
+          replica,
+          table,
+          isSelected(table)
+            ? 'the source no longer has it in a form that can be carried'
+            : 'TABLES_INCLUDE and TABLES_EXCLUDE no longer select it',
+        );
   });
 
   const engines = new Map(planned.map((table) => [table.codec.schema.table, table]));

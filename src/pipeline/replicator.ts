@@ -44,7 +44,12 @@ const healthyMs = 60_000;
  * leads back to the beginning, which rests on nothing but the control schema; any other rejects. Resolves when `signal`
  * aborts or, with `untilCaughtUp`, when the target has caught up.
  */
-export async function replicate(config: Config, options: RunOptions, listener: ReplicatorListener, signal: AbortSignal): Promise<void> {
+export async function replicate(
+  config: Config,
+  options: RunOptions,
+  listener: ReplicatorListener,
+  signal: AbortSignal,
+): Promise<void> {
   let failures = 0;
   while (!signal.aborted) {
     const started = Date.now();
@@ -79,7 +84,7 @@ async function migrate(config: Config): Promise<void> {
 }
 
 async function waitForLease(config: Config, listener: ReplicatorListener, signal: AbortSignal): Promise<Lease | null> {
-  for (let announced = false; !signal.aborted; ) {
+  for (let announced = false; !signal.aborted;) {
     const lease = await Lease.tryAcquire(config.target);
     if (lease !== null) return lease;
     if (!announced) listener.state('standby');
@@ -90,7 +95,13 @@ async function waitForLease(config: Config, listener: ReplicatorListener, signal
 }
 
 /** The work of the one instance that holds the lease. */
-async function lead(config: Config, options: RunOptions, lease: Lease, listener: ReplicatorListener, signal: AbortSignal): Promise<void> {
+async function lead(
+  config: Config,
+  options: RunOptions,
+  lease: Lease,
+  listener: ReplicatorListener,
+  signal: AbortSignal,
+): Promise<void> {
   // Work stops at once when the lease is lost; the fence in every transaction catches what is under way.
   const stop = new AbortController();
   const ended = AbortSignal.any([signal, stop.signal]);
@@ -125,7 +136,14 @@ async function snapshotMissing(
   const target = await TargetSession.open(config.target);
   try {
     const server = await readServerFlavor(replicator);
-    const prepared = await prepare(config, lease.epoch, { reader, replicator, server }, target, options.isSelected, signal);
+    const prepared = await prepare(
+      config,
+      lease.epoch,
+      { reader, replicator, server },
+      target,
+      options.isSelected,
+      signal,
+    );
     listener.prepared(prepared);
     if (prepared.copying.length === 0) return server;
     listener.state('snapshotting');
@@ -167,7 +185,8 @@ async function stream(
   const passed = (position: Position) => {
     if (state === 'streaming') return;
     // Only now does no row at the target run ahead of the checkpoint, and only then is the backlog of before gone.
-    if (comparePositions(position, head) < 0 || (exactFrom !== null && comparePositions(position, exactFrom) < 0)) return;
+    if (comparePositions(position, head) < 0 || (exactFrom !== null && comparePositions(position, exactFrom) < 0))
+      return;
     state = 'streaming';
     listener.state(state);
   };

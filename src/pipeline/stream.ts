@@ -34,7 +34,12 @@ export async function streamChanges(config: Config, options: StreamOptions, sign
   const target = await TargetSession.open(config.target, 'tidegate stream');
   const cursor = new BinlogCursor(start, server.flavor === 'mysql' ? mysqlGtids(start.gtid) : mariadbGtids(start.gtid));
   const tables = new StreamTables(config.source.database, server.foldNames, options.tables);
-  const reader = new BinlogStream(config.source, start, startsByGtid(server, start), (checksums) => new BinlogDecoder(cursor, tables, queue, checksums));
+  const reader = new BinlogStream(
+    config.source,
+    start,
+    startsByGtid(server, start),
+    (checksums) => new BinlogDecoder(cursor, tables, queue, checksums),
+  );
   const queue = new BatchQueue(reader, cursor.gtids, start);
   const applier = new Applier(target, config.target.schema, options.epoch, codecs);
   const stop = () => queue.stop();
@@ -47,7 +52,8 @@ export async function streamChanges(config: Config, options: StreamOptions, sign
       await applier.apply(batch);
       if (batch.open) continue;
       options.onApplied(batch);
-      if (options.until !== null && batch.end !== null && comparePositions(batch.end.position, options.until) >= 0) return;
+      if (options.until !== null && batch.end !== null && comparePositions(batch.end.position, options.until) >= 0)
+        return;
     }
   } finally {
     signal.removeEventListener('abort', stop);

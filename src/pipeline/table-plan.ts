@@ -30,12 +30,14 @@ export function planTables(
     const names = [schema.table, ...schema.columns.map(({ name }) => name)];
     for (const name of names.filter((name) => Buffer.byteLength(name) > maxNameBytes))
       reasons.push(`the name ${name} is longer than PostgreSQL's ${maxNameBytes} bytes`);
-    if (schema.columns.some(({ name }) => name === loadedAtColumn)) reasons.push(`it has a column ${loadedAtColumn}, which Tidegate adds itself`);
+    if (schema.columns.some(({ name }) => name === loadedAtColumn))
+      reasons.push(`it has a column ${loadedAtColumn}, which Tidegate adds itself`);
     const codec = tableCodec(schema);
     if ('refused' in codec) reasons.push(...codec.refused);
     else {
       for (const index of schema.primaryKey)
-        if (codec.codecs[index]?.keyLiteral === undefined) reasons.push(`key column ${schema.columns[index]?.name} cannot bound a chunk`);
+        if (codec.codecs[index]?.keyLiteral === undefined)
+          reasons.push(`key column ${schema.columns[index]?.name} cannot bound a chunk`);
       if (reasons.length === 0) planned.push({ codec, engine, estimatedRows });
     }
     if (reasons.length > 0) leftOut.push({ table: schema.table, reasons });

@@ -35,8 +35,14 @@ export async function readCatalog(connection: SourceConnection, database: string
   return tables.map((row) => {
     const table = row['t'] ?? '';
     const described = (columnsOf.get(table) ?? []).map(columnSchema);
-    const primaryKey = (keysOf.get(table) ?? []).map(({ name }) => described.findIndex((column) => column.name === name));
-    return { schema: { table, columns: described, primaryKey }, engine: row['e'] ?? '', estimatedRows: Number(row['n'] ?? 0) };
+    const primaryKey = (keysOf.get(table) ?? []).map(({ name }) =>
+      described.findIndex((column) => column.name === name),
+    );
+    return {
+      schema: { table, columns: described, primaryKey },
+      engine: row['e'] ?? '',
+      estimatedRows: Number(row['n'] ?? 0),
+    };
   });
 }
 

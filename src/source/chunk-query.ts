@@ -8,7 +8,12 @@ import { quoteName } from './identifiers.ts';
  * A row comparison `(a, b) > (x, y)` would say it in fewer words, but the optimizers read no index range from it; `a >= x and
  * (a > x or (a = x and b > y))` they do.
  */
-export function chunkQuery(database: string, { schema, codecs }: TableCodec, after: readonly string[] | null, limit: number): string {
+export function chunkQuery(
+  database: string,
+  { schema, codecs }: TableCodec,
+  after: readonly string[] | null,
+  limit: number,
+): string {
   const columns = schema.columns.map(({ name }, index) => codecs[index]?.select?.(quoteName(name)) ?? quoteName(name));
   const key = schema.primaryKey.map((index) => quoteName(schema.columns[index]?.name ?? ''));
   const where = after === null ? '' : ` where ${beyond(key, after)}`;

@@ -21,7 +21,13 @@ export interface Chunk {
  * When rows are so wide that `maxBytes` are reached, the connection is hung up, which ends the statement, and what was read
  * so far is the chunk: memory stays bounded, and rows in key order stay usable.
  */
-export async function readChunk(connection: SourceConnection, query: string, codec: TableCodec, out: LineBuffer, maxBytes: number): Promise<Chunk> {
+export async function readChunk(
+  connection: SourceConnection,
+  query: string,
+  codec: TableCodec,
+  out: LineBuffer,
+  maxBytes: number,
+): Promise<Chunk> {
   return await new Promise<Chunk>((resolve, reject) => {
     const command = new RowPackets(query, codec, out, maxBytes, (error) => {
       const chunk = () => ({ rows: command.rows, lastKey: command.lastKey(), cut: command.cut });
@@ -29,7 +35,11 @@ export async function readChunk(connection: SourceConnection, query: string, cod
         connection.destroy();
         resolve(chunk());
       } else if (error !== null) {
-        reject(error instanceof TidegateError ? error : fromMysql(error, { what: `read table ${codec.schema.table}`, role: connection.role }));
+        reject(
+          error instanceof TidegateError
+            ? error
+            : fromMysql(error, { what: `read table ${codec.schema.table}`, role: connection.role }),
+        );
       } else {
         resolve(chunk());
       }
@@ -74,7 +84,13 @@ class RowPackets extends EventEmitter {
   #next: Step | null = null;
   #done = false;
 
-  constructor(query: string, codec: TableCodec, out: LineBuffer, maxBytes: number, onResult: (error: Error | null) => void) {
+  constructor(
+    query: string,
+    codec: TableCodec,
+    out: LineBuffer,
+    maxBytes: number,
+    onResult: (error: Error | null) => void,
+  ) {
     super();
     this.#query = query;
     this.#codecs = codec.codecs;

@@ -32,7 +32,13 @@ export function sourceConnectionOptions(source: SourceConfig, role: SourceRole):
     multipleStatements: false,
     ...(mode === 'disable'
       ? {}
-      : { ssl: { ...(ca === undefined ? {} : { ca }), rejectUnauthorized: true, verifyIdentity: mode === 'verify-full' } }),
+      : {
+          ssl: {
+            ...(ca === undefined ? {} : { ca }),
+            rejectUnauthorized: true,
+            verifyIdentity: mode === 'verify-full',
+          },
+        }),
   };
 }
 
@@ -62,14 +68,17 @@ export class SourceConnection {
       throw fromMysql(error, { what: 'connect', role });
     });
     try {
-      await connection.query(
-        `set session transaction_read_only = 1, time_zone = '+00:00', sql_mode = '', lock_wait_timeout = 2, wait_timeout = 28800`,
-        // MySQL 5.6 and MariaDB before 11.1 know the variable as tx_read_only only.
-      ).catch(async () =>
-        await connection.query(
-          `set session tx_read_only = 1, time_zone = '+00:00', sql_mode = '', lock_wait_timeout = 2, wait_timeout = 28800`,
-        ),
-      );
+      await connection
+        .query(
+          `set session transaction_read_only = 1, time_zone = '+00:00', sql_mode = '', lock_wait_timeout = 2, wait_timeout = 28800`,
+          // MySQL 5.6 and MariaDB before 11.1 know the variable as tx_read_only only.
+        )
+        .catch(
+          async () =>
+            await connection.query(
+              `set session tx_read_only = 1, time_zone = '+00:00', sql_mode = '', lock_wait_timeout = 2, wait_timeout = 28800`,
+            ),
+        );
     } catch (error) {
       raw.destroy();
       throw error;

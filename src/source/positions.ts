@@ -19,7 +19,8 @@ export async function readHead(replicator: SourceConnection, { flavor, gtids }: 
   const row = await statusRow(replicator);
   const file = row['File'];
   const offset = row['Position'];
-  if (file === undefined || file === null) throw new TidegateError('source-settings', 'the source writes no binlog (log_bin is off)');
+  if (file === undefined || file === null)
+    throw new TidegateError('source-settings', 'the source writes no binlog (log_bin is off)');
   const position = { file, offset: Number(offset), gtid: null };
   if (!gtids) return position;
   if (flavor === 'mysql') return { ...position, gtid: (row['Executed_Gtid_Set'] ?? '').replaceAll(/\s/g, '') };
@@ -30,7 +31,8 @@ export async function readHead(replicator: SourceConnection, { flavor, gtids }: 
 /** `show master status` was renamed in MySQL 8.2 and gone in 8.4; unknown syntax is errno 1064. */
 async function statusRow(replicator: SourceConnection): Promise<Record<string, string | null>> {
   const rows = await replicator.query('show master status').catch(async (error: unknown) => {
-    if (error instanceof TidegateError && error.kind === 'source-statement') return await replicator.query('show binary log status');
+    if (error instanceof TidegateError && error.kind === 'source-statement')
+      return await replicator.query('show binary log status');
     throw error;
   });
   return rows[0] ?? {};
@@ -88,19 +90,30 @@ export async function readBinlogFiles(replicator: SourceConnection): Promise<{ f
  * Makes sure that the source can still send everything after `position`. Raises position-lost when it purged what is needed,
  * and source-changed when its binlog ends before the position: that is another server, or one that lost its log.
  */
-export async function assertReachable(replicator: SourceConnection, server: PositionFlavor, position: Position, byGtid: boolean): Promise<void> {
+export async function assertReachable(
+  replicator: SourceConnection,
+  server: PositionFlavor,
+  position: Position,
+  byGtid: boolean,
+): Promise<void> {
   if (server.flavor === 'mysql' && byGtid) {
     const [row] = await replicator.query(
       `select gtid_subset(@@global.gtid_purged, ${quoteText(position.gtid ?? '')}) as kept,
               gtid_subset(${quoteText(position.gtid ?? '')}, @@global.gtid_executed) as known`,
     );
-    if (row?.['kept'] !== '1') throw new TidegateError('position-lost', 'the source has purged transactions that were not applied yet');
-    if (row['known'] !== '1') throw new TidegateError('source-changed', 'the target has transactions that this source never executed');
+    if (row?.['kept'] !== '1')
+      throw new TidegateError('position-lost', 'the source has purged transactions that were not applied yet');
+    if (row['known'] !== '1')
+      throw new TidegateError('source-changed', 'the target has transactions that this source never executed');
     return;
   }
   const files = await readBinlogFiles(replicator);
   const found = files.find(({ file }) => file === position.file);
-  if (found === undefined) throw new TidegateError('position-lost', `the source no longer has binlog file ${position.file}`);
+  if (found === undefined)
+    throw new TidegateError('position-lost', `the source no longer has binlog file ${position.file}`);
   if (found.size < position.offset)
-    throw new TidegateError('source-changed', `binlog file ${position.file} ends at ${found.size}, before the checkpoint's ${position.offset}`);
+    throw new TidegateError(
+      'source-changed',
+      `binlog file ${position.file} ends at ${found.size}, before the checkpoint's ${position.offset}`,
+    );
 }

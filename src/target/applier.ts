@@ -45,7 +45,11 @@ export class Applier {
     if (batch.open) return;
     await this.#session.guarded(async () => {
       for (const [table, reason] of batch.parked) await parkTable(trx, this.#schemaName, table, reason);
-      await recordConversions(trx, this.#schemaName, [...batch.tables.keys()].map((table) => this.#codec(table)));
+      await recordConversions(
+        trx,
+        this.#schemaName,
+        [...batch.tables.keys()].map((table) => this.#codec(table)),
+      );
       failpoint('batch-applied');
       if (batch.end !== null) await moveCheckpoint(trx, this.#schemaName, this.#epoch, batch.end);
       failpoint('checkpoint-written');
@@ -58,7 +62,10 @@ export class Applier {
   #writer(table: string): TableWriter {
     let writer = this.#writers.get(table);
     if (writer === undefined) {
-      this.#writers.set(table, (writer = new TableWriter(this.#session, this.#schemaName, this.#codec(table), this.#writers.size)));
+      this.#writers.set(
+        table,
+        (writer = new TableWriter(this.#session, this.#schemaName, this.#codec(table), this.#writers.size)),
+      );
     }
     return writer;
   }

@@ -21,7 +21,13 @@ export async function readCheckpoint(db: Target, replica: string): Promise<Check
 }
 
 /** The first checkpoint of a replica: where its snapshot stands. */
-export async function createCheckpoint(db: Target, replica: string, epoch: bigint, position: Position, sourceIdentity: string): Promise<void> {
+export async function createCheckpoint(
+  db: Target,
+  replica: string,
+  epoch: bigint,
+  position: Position,
+  sourceIdentity: string,
+): Promise<void> {
   await db
     .insertInto('tidegate.checkpoint')
     .values({
@@ -41,7 +47,12 @@ export async function createCheckpoint(db: Target, replica: string, epoch: bigin
  * Moves the checkpoint, in the transaction of the rows it covers. The epoch is the fence: a holder that has been replaced
  * finds no row to update, and its transaction must roll back. Raises lease-lost.
  */
-export async function moveCheckpoint(trx: Target, replica: string, epoch: bigint, { position, committedAt }: CommitPoint): Promise<void> {
+export async function moveCheckpoint(
+  trx: Target,
+  replica: string,
+  epoch: bigint,
+  { position, committedAt }: CommitPoint,
+): Promise<void> {
   const { numUpdatedRows } = await trx
     .updateTable('tidegate.checkpoint')
     .set({

@@ -45,7 +45,11 @@ export class Lease {
           returning epoch`.execute(trx);
         const taken = rows[0]?.epoch;
         if (taken === undefined) return null;
-        await trx.updateTable('tidegate.checkpoint').set({ lease_epoch: taken }).where('replica', '=', target.schema).execute();
+        await trx
+          .updateTable('tidegate.checkpoint')
+          .set({ lease_epoch: taken })
+          .where('replica', '=', target.schema)
+          .execute();
         return BigInt(taken);
       });
       if (epoch !== null) return new Lease(session, target.schema, epoch);

@@ -35,9 +35,15 @@ export async function migrateControlSchema(session: TargetSession): Promise<void
 
 /** Raises control-schema-newer when migrations ran there that this program does not know. Changes nothing. */
 export async function assertNotNewer(db: Target): Promise<void> {
-  const exists = await sql<{ found: boolean }>`select to_regclass('tidegate.migrations') is not null as found`.execute(db);
+  const exists = await sql<{ found: boolean }>`select to_regclass('tidegate.migrations') is not null as found`.execute(
+    db,
+  );
   if (exists.rows[0]?.found !== true) return;
   const { rows } = await sql<{ name: string }>`select name from tidegate.migrations`.execute(db);
   const unknown = rows.filter(({ name }) => !(name in migrations)).length;
-  if (unknown > 0) throw new TidegateError('control-schema-newer', `the control schema has ${unknown} migrations this version does not know`);
+  if (unknown > 0)
+    throw new TidegateError(
+      'control-schema-newer',
+      `the control schema has ${unknown} migrations this version does not know`,
+    );
 }

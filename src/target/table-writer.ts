@@ -32,7 +32,9 @@ export class TableWriter {
     const names = schema.columns.map(({ name }) => quoteIdentifier(name));
     this.#keyNames = schema.primaryKey.map((index) => names[index] as string);
     this.#keyTypes = schema.primaryKey.map((index) => this.#types[index] as string);
-    const assignments = names.filter((name) => !this.#keyNames.includes(name)).map((name) => `${name} = excluded.${name}`);
+    const assignments = names
+      .filter((name) => !this.#keyNames.includes(name))
+      .map((name) => `${name} = excluded.${name}`);
     assignments.push(`${loadedAtColumn} = excluded.${loadedAtColumn}`);
     this.#onConflict = `on conflict (${this.#keyNames.join(', ')}) do update set ${assignments.join(', ')}`;
   }
@@ -55,7 +57,9 @@ export class TableWriter {
       const columns = keysToColumns(keys.slice(from, from + deleteRows), this.#keyNames.length);
       const arrays = sql.join(columns.map((values) => sql`${values}::text[]`));
       const names = sql.raw(columns.map((_, i) => `k${i}`).join(', '));
-      await sql`delete from ${sql.raw(this.#table)} t using unnest(${arrays}) as k(${names}) where ${sql.raw(on)}`.execute(trx);
+      await sql`delete from ${sql.raw(this.#table)} t using unnest(${arrays}) as k(${names}) where ${sql.raw(on)}`.execute(
+        trx,
+      );
     }
   }
 
@@ -71,7 +75,12 @@ export class TableWriter {
 
   async #upsertByCopy(trx: Target, lines: Buffer): Promise<void> {
     if (this.#hasStaging) await sql.raw(`truncate ${this.#staging}`).execute(trx);
-    else await sql.raw(`create temporary table if not exists ${this.#staging.slice('pg_temp.'.length)} as select ${this.#columns} from ${this.#table} with no data`).execute(trx);
+    else
+      await sql
+        .raw(
+          `create temporary table if not exists ${this.#staging.slice('pg_temp.'.length)} as select ${this.#columns} from ${this.#table} with no data`,
+        )
+        .execute(trx);
     await this.#session.copy(this.#staging, this.#columns, [lines]);
     await sql
       .raw(

@@ -69,7 +69,8 @@ export class BinlogDecoder {
     if (header.type === eventType.formatDescription) {
       // The byte before its own checksum says whether the events of this file have one.
       this.#checksums = source[end - checksumLength - 1] === 1;
-      if (this.#group !== 'none' && !header.artificial && header.endPosition !== 0) this.#unreadable('a transaction was cut off by a server crash');
+      if (this.#group !== 'none' && !header.artificial && header.endPosition !== 0)
+        this.#unreadable('a transaction was cut off by a server crash');
       this.cursor.advance(header);
       return;
     }
@@ -78,21 +79,27 @@ export class BinlogDecoder {
     try {
       this.#dispatch(header, source, body, bodyEnd);
     } catch (error) {
-      if (error instanceof RangeError) this.#unreadable(`an event of type ${header.type} is shorter or longer than it says`, error);
+      if (error instanceof RangeError)
+        this.#unreadable(`an event of type ${header.type} is shorter or longer than it says`, error);
       throw error;
     }
   }
 
   #checked(source: Buffer, at: number, end: number): number {
     const bodyEnd = end - checksumLength;
-    if (crc32(source.subarray(at, bodyEnd)) !== source.readUInt32LE(bodyEnd)) this.#unreadable('an event failed its checksum');
+    if (crc32(source.subarray(at, bodyEnd)) !== source.readUInt32LE(bodyEnd))
+      this.#unreadable('an event failed its checksum');
     return bodyEnd;
   }
 
   #dispatch(header: EventHeader, source: Buffer, body: number, end: number): void {
     switch (header.type) {
       case eventType.rotate:
-        this.cursor.enterFile(source.toString('utf8', body + 8, end), Number(source.readBigUInt64LE(body)), header.artificial || header.endPosition === 0);
+        this.cursor.enterFile(
+          source.toString('utf8', body + 8, end),
+          Number(source.readBigUInt64LE(body)),
+          header.artificial || header.endPosition === 0,
+        );
         if (this.#group === 'none') this.#idle();
         return;
       case eventType.heartbeat:
@@ -225,11 +232,13 @@ export class BinlogDecoder {
         this.#endGroup(header);
         return;
       case 'rollback':
-        for (const table of this.#touched) this.#park(table, 'a transaction that was rolled back is in the binlog with its rows');
+        for (const table of this.#touched)
+          this.#park(table, 'a transaction that was rolled back is in the binlog with its rows');
         this.#endGroup(header);
         return;
       case 'rollback-to-savepoint':
-        for (const table of this.#touched) this.#park(table, 'a rollback to a savepoint is in the binlog with the rows it undoes');
+        for (const table of this.#touched)
+          this.#park(table, 'a rollback to a savepoint is in the binlog with the rows it undoes');
         return;
       default:
         this.#apply(statement, database);
@@ -252,17 +261,25 @@ export class BinlogDecoder {
       case 'definition': {
         const tables =
           statement.database === undefined
-            ? statement.tables.flatMap(({ database, table }) => this.#tables.named(database, (name) => name === table.toLowerCase()))
+            ? statement.tables.flatMap(({ database, table }) =>
+                this.#tables.named(database, (name) => name === table.toLowerCase()),
+              )
             : this.#tables.named(statement.database, () => true);
         for (const table of tables)
-          if (isNewTo(table, this.#groupStart)) this.#park(table, `${statement.verb} table at the source is not carried over yet`);
+          if (isNewTo(table, this.#groupStart))
+            this.#park(table, `${statement.verb} table at the source is not carried over yet`);
         return;
       }
       case 'rows-unseen':
         // The statement may name our database itself, whatever its default one is.
-        if (database.toLowerCase() !== this.#tables.database.toLowerCase() && !statement.names.has(this.#tables.database.toLowerCase())) return;
+        if (
+          database.toLowerCase() !== this.#tables.database.toLowerCase() &&
+          !statement.names.has(this.#tables.database.toLowerCase())
+        )
+          return;
         for (const table of this.#tables.named(this.#tables.database, (name) => statement.names.has(name)))
-          if (isNewTo(table, this.#groupStart)) this.#park(table, 'a statement was logged instead of its rows (binlog_format is not ROW)');
+          if (isNewTo(table, this.#groupStart))
+            this.#park(table, 'a statement was logged instead of its rows (binlog_format is not ROW)');
         return;
       default:
         return;

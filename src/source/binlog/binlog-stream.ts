@@ -33,7 +33,11 @@ interface ZongJiParts {
   BinlogClass: DumpCommandClass;
   useChecksum: boolean;
   connection: { query(sql: string): void; pause(): void; resume(): void };
-  ctrlConnection: { removeAllListeners(event: string): void; on(event: string, listener: () => void): void; end(): void };
+  ctrlConnection: {
+    removeAllListeners(event: string): void;
+    on(event: string, listener: () => void): void;
+    end(): void;
+  };
 }
 
 /**
@@ -54,10 +58,14 @@ export class BinlogStream {
     this.#failed.promise.catch(() => undefined);
     this.#zongji = new ZongJi(sourceConnectionOptions(source, 'replicator'));
     const parts = this.#zongji as unknown as ZongJiParts;
-    this.#zongji.on('error', (error: unknown) => this.#fail(fromMysql(error, { what: 'binlog dump', role: 'replicator' })));
+    this.#zongji.on('error', (error: unknown) =>
+      this.#fail(fromMysql(error, { what: 'binlog dump', role: 'replicator' })),
+    );
     this.#zongji.on('ready', () => {
       const nanoseconds = heartbeatSeconds * 1_000_000_000;
-      parts.connection.query(`set @master_heartbeat_period = ${nanoseconds}, @source_heartbeat_period = ${nanoseconds}`);
+      parts.connection.query(
+        `set @master_heartbeat_period = ${nanoseconds}, @source_heartbeat_period = ${nanoseconds}`,
+      );
       // zongji needs its second connection only to look columns up, which we never ask for.
       parts.ctrlConnection.removeAllListeners('error');
       parts.ctrlConnection.on('error', () => undefined);
@@ -73,8 +81,7 @@ export class BinlogStream {
 
   /** A dump command that gives each event to the sink and only errors and the end of the dump to zongji. */
   #tap(base: DumpCommandClass, sink: EventSink): DumpCommandClass {
-    // eslint-disable-next-line unicorn/no-this-assignment -- the class below has a `this` of its own
-    const stream = this;
+    const take = (packet: Packet) => this.#take(packet, sink);
     return class extends base {
       override start(packet: Packet, connection: unknown): unknown {
         super.start(packet, connection);
@@ -82,22 +89,25 @@ export class BinlogStream {
       }
 
       data(packet: Packet, connection: unknown): unknown {
-        const { buffer, offset, end } = packet;
-        if (buffer[offset] === endOfDump) {
-          stream.#fail(new TidegateError('source-unreachable', 'the source ended the binlog dump'));
-          return null;
-        }
-        if (buffer[offset] !== 0) return super.binlogData(packet, connection) === null ? null : this.data;
-        stream.#lastEventAt = Date.now();
-        if (stream.#closed) return this.data;
-        try {
-          sink.event(buffer, offset + 1, end);
-        } catch (error) {
-          stream.#fail(error);
-        }
-        return this.data;
+        if (take(packet)) return this.data;
+        return super.binlogData(packet, connection) === null ? null : this.data;
       }
     };
+  }
+
+  /** False: the packet is no event and zongji is to make of it what it is. */
+  #take({ buffer, offset, end }: Packet, sink: EventSink): boolean {
+    const status = buffer[offset];
+    if (status === endOfDump) this.#fail(new TidegateError('source-unreachable', 'the source ended the binlog dump'));
+    if (status !== 0) return status === endOfDump;
+    this.#lastEventAt = Date.now();
+    if (this.#closed) return true;
+    try {
+      sink.event(buffer, offset + 1, end);
+    } catch (error) {
+      this.#fail(error);
+    }
+    return true;
   }
 
   /** Rejects when the dump breaks, with a TidegateError; never resolves. */
@@ -128,7 +138,9 @@ export class BinlogStream {
 
   #checkSilence(): void {
     if (this.#paused || Date.now() - this.#lastEventAt < silenceLimitMs) return;
-    this.#fail(new TidegateError('source-unreachable', `the binlog connection has been silent for ${silenceLimitMs / 1000} s`));
+    this.#fail(
+      new TidegateError('source-unreachable', `the binlog connection has been silent for ${silenceLimitMs / 1000} s`),
+    );
   }
 
   #fail(error: unknown): void {

@@ -10,7 +10,12 @@ export type Statement =
   | { readonly kind: 'begin' | 'commit' | 'rollback' | 'rollback-to-savepoint' | 'xa-start' | 'nothing' }
   | { readonly kind: 'truncate'; readonly table: TableName }
   /** A change of definition that rows written later may depend on. */
-  | { readonly kind: 'definition'; readonly verb: string; readonly tables: readonly TableName[]; readonly database?: string }
+  | {
+      readonly kind: 'definition';
+      readonly verb: string;
+      readonly tables: readonly TableName[];
+      readonly database?: string;
+    }
   /** Rows changed by a statement whose row images are not in the binlog; `names`: every identifier in it, lower case. */
   | { readonly kind: 'rows-unseen'; readonly names: ReadonlySet<string> };
 
@@ -60,7 +65,18 @@ export function classifyStatement(sql: string, database: string): Statement {
 }
 
 /** Words that may stand between the verb and the kind of object. */
-const modifiers = new Set(['OR', 'REPLACE', 'ONLINE', 'OFFLINE', 'IGNORE', 'UNIQUE', 'FULLTEXT', 'SPATIAL', 'VECTOR', 'AGGREGATE']);
+const modifiers = new Set([
+  'OR',
+  'REPLACE',
+  'ONLINE',
+  'OFFLINE',
+  'IGNORE',
+  'UNIQUE',
+  'FULLTEXT',
+  'SPATIAL',
+  'VECTOR',
+  'AGGREGATE',
+]);
 
 function definition(verb: string, reader: TokenReader): Statement {
   while (modifiers.has(reader.peek())) reader.word();
@@ -110,7 +126,10 @@ function tableDefinition(verb: string, reader: TokenReader): Statement {
 /** An ALTER TABLE clause after which every row reads as before: secondary indexes, statistics, the engine, a rebuild. */
 function keepsRows(clause: TokenReader): boolean {
   const first = clause.peek();
-  if (['DISABLE', 'ENABLE', 'ENGINE', 'FORCE', 'AUTO_INCREMENT', 'ALGORITHM', 'LOCK', 'ORDER', 'ANALYZE'].includes(first)) return true;
+  if (
+    ['DISABLE', 'ENABLE', 'ENGINE', 'FORCE', 'AUTO_INCREMENT', 'ALGORITHM', 'LOCK', 'ORDER', 'ANALYZE'].includes(first)
+  )
+    return true;
   if (first === 'ADD' || first === 'DROP') {
     const [, second = '', third = ''] = clause.upperWords();
     if (['INDEX', 'KEY'].includes(second)) return first === 'ADD' || third !== 'PRIMARY';

@@ -25,7 +25,8 @@ export function tokenize(sql: string): Token[] {
   while (at < sql.length) {
     const char = sql[at] as string;
     if (space.test(char)) at++;
-    else if (char === '#' || (char === '-' && sql[at + 1] === '-' && /\s|^$/.test(sql[at + 2] ?? ''))) at = lineEnd(sql, at);
+    else if (char === '#' || (char === '-' && sql[at + 1] === '-' && /\s|^$/.test(sql[at + 2] ?? '')))
+      at = lineEnd(sql, at);
     else if (char === '/' && sql[at + 1] === '*') at = afterComment(sql, at);
     else if (char === '*' && sql[at + 1] === '/') at += 2;
     else if (char === '`' || char === "'" || char === '"') {
