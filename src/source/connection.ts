@@ -30,6 +30,8 @@ export function sourceConnectionOptions(source: SourceConfig, role: SourceRole):
     keepAliveInitialDelay: 10_000,
     // Never on: one call is one statement.
     multipleStatements: false,
+    // chunk-reader.ts writes COM_QUERY packets itself, in the form all servers know: without query attributes.
+    flags: ['-CLIENT_QUERY_ATTRIBUTES'],
     ...(mode === 'disable'
       ? {}
       : {
