@@ -1,0 +1,86 @@
+import mysql, { type Connection, type ConnectionOptions } from 'mysql2';
+import { type ComparedColumn, sourceCanonical } from './canonical.ts';
+
+/** A row as one canonical text per compared column, in the order of the columns. */
+export type CanonicalRow = (string | null)[];
+
+export interface SourceTable {
+  readonly name: string;
+  readonly columns: readonly Omit<ComparedColumn, 'target'>[];
+  /** Columns that tell rows apart: the primary key, or all of them where there is none. */
+  readonly key: readonly string[];
+}
+
+/** A session at the source that reads its own text of every value, instants in UTC. */
+export class SourceRows {
+  readonly #connection: Connection;
+  readonly #database: string;
+
+  private constructor(connection: Connection, database: string) {
+    this.#connection = connection;
+    this.#database = database;
+  }
+
+  static async open(options: ConnectionOptions, database: string): Promise<SourceRows> {
+    const connection = mysql.createConnection({ ...options, database, charset: 'utf8mb4', rowsAsArray: true });
+    await connection.promise().query("set time_zone = '+00:00'");
+    // pauses while the other end is read must not end the session
+    await connection.promise().query('set net_write_timeout = 600');
+    return new SourceRows(connection, database);
+  }
+
+  close(): void {
+    this.#connection.destroy();
+  }
+
+  async tables(): Promise<SourceTable[]> {
+    const keys = await this.#catalog(
+      `select table_name, column_name from information_schema.statistics
+       where table_schema = ? and index_name = 'PRIMARY' order by table_name, seq_in_index`,
+    );
+    const columns = await this.#catalog(
+      `select c.table_name, c.column_name, c.data_type, c.numeric_precision
+       from information_schema.columns c join information_schema.tables t using (table_schema, table_name)
+       where c.table_schema = ? and t.table_type = 'BASE TABLE' order by c.table_name, c.ordinal_position`,
+    );
+    const byTable = Map.groupBy(columns, ([table]) => String(table));
+    return [...byTable].map(([name, rows]) => {
+      const primary = keys.filter(([table]) => table === name).map(([, column]) => String(column));
+      return {
+        name,
+        columns: rows.map(([, column, type, precision]) => ({
+          name: String(column),
+          type: String(type).toLowerCase(),
+          precision: precision === null ? null : Number(precision),
+        })),
+        key: primary.length > 0 ? primary : rows.map(([, column]) => String(column)),
+      };
+    });
+  }
+
+  async #catalog(query: string): Promise<unknown[][]> {
+    const [rows] = await this.#connection.promise().query(query, [this.#database]);
+    return rows as unknown[][];
+  }
+
+  /** Streams a table; holds no more than the stream's buffer of it. */
+  async *rows(table: string, columns: readonly ComparedColumn[]): AsyncGenerator<CanonicalRow> {
+    const canonical = columns.map(sourceCanonical);
+    // The server rounds a float's text to six digits; as a double it prints all of them. `* 1e0` keeps a negative zero, `+ 0e0` does not.
+    const list = columns.map(({ name, type }) => (type === 'float' ? `${quoted(name)} * 1e0` : quoted(name)));
+    const stream = this.#connection
+      .query({
+        sql: `select ${list.join(', ')} from ${quoted(this.#database)}.${quoted(table)}`,
+        rowsAsArray: true,
+        typeCast: (field) => field.buffer(),
+      })
+      .stream({ highWaterMark: 1000 });
+    for await (const row of stream as AsyncIterable<(Buffer | null)[]>) {
+      yield row.map((value, index) => (value === null ? null : (canonical[index]?.(value) ?? null)));
+    }
+  }
+}
+
+function quoted(name: string): string {
+  return `\`${name.replaceAll('`', '``')}\``;
+}
