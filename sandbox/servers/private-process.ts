@@ -1,0 +1,97 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdtemp, open, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+const readyLimitMs = 60_000;
+
+/** A folder of its own for a server, below the system's temporary one; others may pass through it but not list it. */
+export async function privateFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'tidegate-'));
+  await chmod(folder, 0o711);
+  return folder;
+}
+
+/** A loopback port that is free now. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no free port');
+  return address.port;
+}
+
+export interface PrivateProcess {
+  readonly pid: number;
+  /** Stops it with `signal`, waits for its end, and removes its folder. */
+  stop(signal: NodeJS.Signals): Promise<void>;
+}
+
+export interface ServerCommand {
+  readonly command: string;
+  readonly args: readonly string[];
+  /** Everything it writes is below this. */
+  readonly folder: string;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+/**
+ * Starts a server and returns when `isReady` says so. It runs in a session of its own, so that Ctrl-C reaches us and not it,
+ * and a watcher ends it and removes its folder should we die without doing so.
+ */
+export async function startPrivate(server: ServerCommand, isReady: () => Promise<boolean>): Promise<PrivateProcess> {
+  const logFile = join(server.folder, 'log');
+  const log = await open(logFile, 'a');
+  const child = spawn(server.command, [...server.args], {
+    cwd: '/',
+    detached: true,
+    stdio: ['ignore', log.fd, log.fd],
+    env: { ...process.env, ...server.env },
+    ...(server.uid === undefined ? {} : { uid: server.uid, gid: server.gid ?? server.uid }),
+  });
+  const ended = once(child, 'exit');
+  await once(child, 'spawn');
+  await log.close();
+  const { pid } = child;
+  if (pid === undefined) throw new Error(`${server.command} did not start`);
+  child.unref();
+  const watcher = watch(pid, server.folder);
+  const process_: PrivateProcess = {
+    pid,
+    stop: async (signal) => {
+      watcher.kill('SIGKILL');
+      if (child.exitCode === null && child.signalCode === null) {
+        child.kill(signal);
+        const timer = setTimeout(() => child.kill('SIGKILL'), 20_000);
+        await ended;
+        clearTimeout(timer);
+      }
+      await rm(server.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+    },
+  };
+  const deadline = Date.now() + readyLimitMs;
+  while (!(await isReady())) {
+    if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
+      const tail = (await readFile(logFile, 'utf8')).slice(-2_000);
+      await process_.stop('SIGKILL');
+      throw new Error(`${server.command} did not become ready:\n${tail}`);
+    }
+    await delay(50);
+  }
+  return process_;
+}
+
+/** Waits for our end, then ends the server (SIGQUIT: at once for PostgreSQL; SIGKILL for whoever ignores it). */
+function watch(pid: number, folder: string): ChildProcess {
+  const script = `while kill -0 ${process.pid} 2>/dev/null; do sleep 0.5; done; kill -QUIT ${pid} 2>/dev/null; sleep 1; kill -KILL ${pid} 2>/dev/null; rm -rf '${folder}'`;
+  const watcher = spawn('/bin/sh', ['-c', script], { cwd: '/', detached: true, stdio: 'ignore' });
+  watcher.unref();
+  return watcher;
+}

@@ -1,0 +1,48 @@
+import { startContainerSource } from './containers.ts';
+import { startMariadb } from './mariadb.ts';
+import { startMysql } from './mysql.ts';
+import { firstToWork, urlFrom } from './origins.ts';
+
+/** A MySQL or MariaDB server to play the clinic's. Its binlog is on, in row format with full images. */
+export interface SourceServer {
+  readonly flavor: 'mariadb' | 'mysql';
+  /** Major and minor, as '10.11'. */
+  readonly version: string;
+  readonly host: string;
+  readonly port: number;
+  /** An account that may do everything: it makes databases and users, and is never given to Tidegate. */
+  readonly user: string;
+  readonly password: string;
+  readonly origin: 'url' | 'machine' | 'container' | 'fetched';
+  /** How to run the server's own command-line client, where there is one. */
+  readonly clientCommand?: string[];
+  readonly pid?: number;
+  stop(): Promise<void>;
+}
+
+export interface SourceOptions {
+  readonly flavor?: 'mariadb' | 'mysql';
+  readonly version?: string;
+  /** More options for the server; they come after the defaults and win. */
+  readonly args?: readonly string[];
+}
+
+/**
+ * Starts a source, from wherever one can be had: TIDEGATE_TEST_SOURCE_URL, a server program on this machine, a container
+ * engine, or packages fetched into the cache of this checkout. Raises an error that tells what was tried and why it failed.
+ */
+export async function startSource(options: SourceOptions = {}): Promise<SourceServer> {
+  const flavor = options.flavor ?? 'mariadb';
+  const version = options.version ?? (flavor === 'mariadb' ? '10.11' : '9.7');
+  const args = options.args ?? [];
+  const url = urlFrom('TIDEGATE_TEST_SOURCE_URL');
+  // A server given by URL is as it is: it cannot be another version or get options.
+  if (url !== null && options.version === undefined && options.flavor === undefined && args.length === 0)
+    return { flavor, version: 'as given', ...url, origin: 'url', stop: async () => await Promise.resolve() };
+  const start = flavor === 'mariadb' ? startMariadb : startMysql;
+  return await firstToWork(`${flavor} ${version}`, {
+    machine: async () => await start(version, args, 'machine'),
+    container: async () => await startContainerSource(flavor, version, args),
+    fetched: async () => await start(version, args, 'fetched'),
+  });
+}

@@ -1,0 +1,39 @@
+import { startContainerTarget } from './containers.ts';
+import { firstToWork, urlFrom } from './origins.ts';
+import { startPostgres } from './postgres.ts';
+
+/** A PostgreSQL server to copy into. */
+export interface TargetServer {
+  /** Major version, as '15'. */
+  readonly version: string;
+  readonly host: string;
+  readonly port: number;
+  /** A superuser: it makes databases and roles, and is never given to Tidegate. */
+  readonly user: string;
+  readonly password: string;
+  readonly origin: 'url' | 'machine' | 'container' | 'fetched';
+  /** How to run psql, where there is one. */
+  readonly psqlCommand?: string[];
+  readonly pid?: number;
+  stop(): Promise<void>;
+}
+
+export interface TargetOptions {
+  /** Major version; without it, whatever the machine has is fine. */
+  readonly version?: string;
+  /** More options for the server, as `-c name=value` words; they win over the defaults. */
+  readonly args?: readonly string[];
+}
+
+/** As startSource, with TIDEGATE_TEST_TARGET_URL. */
+export async function startTarget(options: TargetOptions = {}): Promise<TargetServer> {
+  const args = options.args ?? [];
+  const url = urlFrom('TIDEGATE_TEST_TARGET_URL');
+  if (url !== null && options.version === undefined && args.length === 0)
+    return { version: 'as given', ...url, origin: 'url', stop: async () => await Promise.resolve() };
+  return await firstToWork(`postgres ${options.version ?? '(any)'}`, {
+    machine: async () => await startPostgres(options.version ?? null, args, 'machine'),
+    container: async () => await startContainerTarget(options.version ?? '15', args),
+    fetched: async () => await startPostgres(options.version ?? '17', args, 'fetched'),
+  });
+}
