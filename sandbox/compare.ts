@@ -110,7 +110,7 @@ async function compareTable(source: SourceRows, target: TargetRows, table: Sourc
     targetRows++;
     const key = encoded(row, keyAt);
     let copy = 1;
-    while (copies && hashes.get(copyKey(key, copy)) === met) copy++;
+    if (copies) while (hashes.get(copyKey(key, copy)) === met) copy++;
     const expected = hashes.get(copyKey(key, copy));
     if (expected === undefined || expected === met) {
       extra++;
@@ -194,10 +194,26 @@ function missingKeys(hashes: ReadonlyMap<string, number>): string[] {
   const examples: string[] = [];
   for (const [key, value] of hashes) {
     if (value === met) continue;
-    examples.push(`missing ${abbreviated(key)}`);
+    examples.push(`missing ${shownKey(key)}`);
     if (examples.length === examplesOfAKind) break;
   }
   return examples;
+}
+
+/** The values that `encoded` put together. */
+function shownKey(key: string): string {
+  const values: string[] = [];
+  for (let at = 0; at < key.length;) {
+    const lengthEnd = key.indexOf(':', at);
+    if (key[at] === '-' || key[at] === '#' || lengthEnd < 0) {
+      at++;
+      continue;
+    }
+    const end = lengthEnd + 1 + Number(key.slice(at, lengthEnd));
+    values.push(abbreviated(key.slice(lengthEnd + 1, end)));
+    at = end;
+  }
+  return `(${values.join(', ')})`;
 }
 
 function abbreviated(text: string): string {
