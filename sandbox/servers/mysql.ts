@@ -197,6 +197,6 @@ async function fetched56(): Promise<Installation> {
       `--init-file=${init}`,
     ],
     env: { LD_LIBRARY_PATH: server },
-    data: join(server, 'data'),
+    data: join(server, 'data/mysql'),
   };
 }

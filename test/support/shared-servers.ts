@@ -1,0 +1,15 @@
+import { inject } from 'vitest';
+import type { SourceServer } from '../../sandbox/servers/source.ts';
+import type { TargetServer } from '../../sandbox/servers/target.ts';
+
+export interface SharedServers {
+  readonly source: Omit<SourceServer, 'stop'>;
+  readonly target: Omit<TargetServer, 'stop'>;
+}
+
+/** The servers of this test run, started once by global-setup.ts. Stopping them is not a suite's business. */
+export function sharedServers(): { source: SourceServer; target: TargetServer } {
+  const { source, target } = inject('servers');
+  const stop = async () => await Promise.resolve();
+  return { source: { ...source, stop }, target: { ...target, stop } };
+}
