@@ -101,9 +101,7 @@ function randomRow(table: SourceTable, random: SeededRandom, next: number): stri
   const counted = table.primaryKey.length === 1 ? table.primaryKey[0] : undefined;
   return table.columns.map((column) => {
     if (column.name === counted) return keyValue(column, random, next);
-    return table.primaryKey.includes(column.name)
-      ? randomValue({ ...column, nullable: false }, random)
-      : randomValue(column, random);
+    return table.primaryKey.includes(column.name) ? freeKeyValue(column, random) : randomValue(column, random);
   });
 }
 
@@ -114,7 +112,17 @@ function keyValue(column: SourceColumn, random: SeededRandom, next: number): str
     int: 2 ** 31,
     bigint: 2 ** 53,
   };
-  if (next > (capacity[column.type] ?? 0) || random.chance(0.02))
-    return randomValue({ ...column, nullable: false }, random);
+  if (next > (capacity[column.type] ?? 0) || random.chance(0.02)) return freeKeyValue(column, random);
   return String(next > 0 || !/unsigned/iu.test(column.fullType) ? next : 1 - next);
+}
+
+/**
+ * A key value that the target can hold as a key: a zero date would become NULL there, and two keys that differ only in U+0000
+ * would become one.
+ */
+function freeKeyValue(column: SourceColumn, random: SeededRandom): string {
+  for (;;) {
+    const value = randomValue({ ...column, nullable: false }, random);
+    if (!/-00|\\0/u.test(value)) return value;
+  }
 }

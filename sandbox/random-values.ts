@@ -314,7 +314,9 @@ function geometry(type: string, random: SeededRandom): string {
 function members(fullType: string): string[] {
   const escapes: Readonly<Record<string, string>> = { n: '\n', r: '\r', '0': '\0' };
   return [...fullType.matchAll(/'((?:[^']|'')*)'/gu)].map((match) =>
-    (match[1] ?? '').replaceAll("''", "'").replaceAll(/\\(.)/gu, (_, character: string) => escapes[character] ?? character),
+    (match[1] ?? '')
+      .replaceAll("''", "'")
+      .replaceAll(/\\(.)/gu, (_, character: string) => escapes[character] ?? character),
   );
 }
 

@@ -53,6 +53,11 @@ export class RunProcess {
     return this.#end === undefined;
   }
 
+  /** It has ended, and not with exit code 0. */
+  get failed(): boolean {
+    return this.#end !== undefined && this.#end.code !== 0;
+  }
+
   /** All log lines so far. */
   get lines(): readonly RunLine[] {
     return this.#lines;

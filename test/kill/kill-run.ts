@@ -18,6 +18,8 @@ export interface KillRunOptions {
   readonly kills: number;
   readonly seed: number;
   readonly sizes: KillTableSizes;
+  /** InnoDB and MyISAM changes in one transaction too. */
+  readonly mixed: boolean;
   readonly say: (text: string) => void;
 }
 
@@ -48,7 +50,7 @@ export async function killAgainAndAgain(options: KillRunOptions): Promise<KillRu
   } finally {
     await admin.end();
   }
-  const writers = new Writers(options.seed, options.sizes);
+  const writers = new Writers(options.seed, options.sizes, options.mixed);
   const reader = new InvariantReader(options.target, options.schema);
   const deaths: Record<string, number> = {};
   const phases: Record<string, number> = {};

@@ -15,6 +15,7 @@ export type Phase = 'start' | 'snapshot' | 'catching up' | 'streaming';
 const phases: Readonly<Record<string, Phase>> = {
   'snapshot started': 'snapshot',
   'snapshot finished': 'catching up',
+  'catching up': 'catching up',
   streaming: 'streaming',
 };
 
