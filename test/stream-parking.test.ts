@@ -1,0 +1,84 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Streaming } from './stream/streaming.ts';
+
+/** Each case parks a table of its own; `steady` has to go on through all of them. */
+let streaming: Streaming;
+
+beforeAll(async () => {
+  streaming = await Streaming.start(async (source) => {
+    for (const table of ['steady', 'widened', 'renamed', 'dropped', 'stated', 'loaded', 'stated_myisam']) {
+      const engine = table.endsWith('myisam') ? 'MyISAM' : 'InnoDB';
+      await source.query(`create table ${table} (id int not null primary key, label varchar(50)) engine=${engine}`);
+      await source.query(`insert into ${table} values (1, 'one')`);
+    }
+  });
+});
+
+afterAll(async () => {
+  await streaming?.end();
+});
+
+/** The table is parked, its reason names what happened, the program lives, and the others go on. */
+async function expectParked(table: string, reason: RegExp): Promise<void> {
+  await streaming.until(async () => (await streaming.tableState(table)).state === 'parked', `${table} is parked`);
+  const { reason: given } = await streaming.tableState(table);
+  expect(given).toMatch(reason);
+  const line = await streaming.logged('table parked', (line) => line['table'] === table);
+  expect(JSON.stringify(line)).not.toContain('secret');
+  const before = await streaming.rows('select count(*) from steady');
+  await streaming.source.query('insert into steady select max(id) + 1, ? from steady', [`after ${table}`]);
+  await streaming.settled();
+  expect(await streaming.rows('select count(*) from steady')).toEqual([[String(Number(before[0]?.[0]) + 1)]]);
+}
+
+describe('a table that can no longer be followed exactly is parked, and only that one', () => {
+  test('alter table', async () => {
+    await streaming.source.query(`insert into widened values (2, 'two')`);
+    await streaming.source.query(`alter table widened add column extra varchar(20) default 'secret'`);
+    await streaming.source.query(`insert into widened values (3, 'three', 'secret')`);
+    await expectParked('widened', /alter/iu);
+    expect(await streaming.rows('select id from widened order by id')).toEqual([['1'], ['2']]);
+  });
+
+  test('rename table', async () => {
+    await streaming.source.query(`rename table renamed to renamed_away`);
+    await expectParked('renamed', /rename/iu);
+    expect(await streaming.rows('select id from renamed')).toEqual([['1']]);
+  });
+
+  test('drop table keeps the rows at the target', async () => {
+    await streaming.source.query(`drop table dropped`);
+    await expectParked('dropped', /drop/iu);
+    expect(await streaming.rows('select id from dropped')).toEqual([['1']]);
+  });
+
+  test.each(['stated', 'stated_myisam'])(
+    'statement-format changes of %s, of which the binlog has only the text',
+    async (table) => {
+      const session = await streaming.newSourceSession();
+      try {
+        await session.query(`set session binlog_format = 'STATEMENT'`);
+        await session.query(`update ${table} set label = 'secret' where id = 1`);
+      } finally {
+        await session.end();
+      }
+      await expectParked(table, /statement/iu);
+      expect(await streaming.rows(`select label from ${table}`)).toEqual([['one']]);
+    },
+  );
+
+  test('create, alter and drop of tables that are not replicated park nothing', async () => {
+    await streaming.source.query(`create temporary table passing (id int)`);
+    await streaming.source.query(`insert into passing values (1)`);
+    await streaming.source.query(`drop temporary table passing`);
+    await streaming.source.query(`create table steady_too (id int not null primary key)`);
+    await streaming.source.query(`alter table steady_too add column note text`);
+    await streaming.source.query(`drop table steady_too`);
+    await streaming.source.query(`create or replace view steady_view as select id from steady`);
+    await streaming.source.query(`create index by_label on steady (label)`);
+    await streaming.source.query(`analyze table steady`);
+    await streaming.source.query('insert into steady select max(id) + 1, ? from steady', ['after an index']);
+    await streaming.settled();
+    expect((await streaming.tableState('steady')).state).toBe('streaming');
+  });
+});

@@ -1,0 +1,202 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Connection, RowDataPacket } from 'mysql2/promise';
+import { Client } from 'pg';
+import { RunProcess, type RunLine } from '../../sandbox/run-process.ts';
+import type { SourceServer } from '../../sandbox/servers/source.ts';
+import type { TargetServer } from '../../sandbox/servers/target.ts';
+import { createReplica, type Replica } from '../support/replica.ts';
+import { sharedServers } from '../support/shared-servers.ts';
+
+/** Rows of this table say how far the target has come; see `settled`. */
+const markTable = 'tide_mark';
+
+/**
+ * A replica with `run` streaming, an administrator's session at either end, and ways to wait for what a test expects. Nothing
+ * here reads Tidegate's insides except its control schema, which is documented.
+ */
+export class Streaming {
+  readonly #replica: Replica;
+  #source: Connection;
+  #target: Client;
+  #run: RunProcess;
+  #mark = 0;
+
+  private constructor(replica: Replica, source: Connection, target: Client, run: RunProcess) {
+    this.#replica = replica;
+    this.#source = source;
+    this.#target = target;
+    this.#run = run;
+  }
+
+  /** Makes a database, lets `prepare` fill it, and waits until the replica streams. Servers: the test run's own by default. */
+  static async start(
+    prepare: (source: Connection) => Promise<void>,
+    servers: { readonly source: SourceServer; readonly target: TargetServer } = sharedServers(),
+  ): Promise<Streaming> {
+    const replica = await createReplica(servers.source, servers.target);
+    const source = await replica.sourceAdmin();
+    await source.query(`create table ${markTable} (id int not null primary key) engine=InnoDB`);
+    await prepare(source);
+    const run = new RunProcess(replica.env);
+    const streaming = new Streaming(replica, source, await connectTarget(replica), run);
+    try {
+      await run.logged('streaming');
+    } catch (error) {
+      await streaming.end();
+      throw error;
+    }
+    return streaming;
+  }
+
+  get env(): Readonly<Record<string, string>> {
+    return this.#replica.env;
+  }
+
+  /** The source database's name. */
+  get database(): string {
+    return this.#replica.database;
+  }
+
+  /** An administrator's session in the source database. */
+  get source(): Connection {
+    return this.#source;
+  }
+
+  /** An administrator's session in the target database, with the replica's schema first in its search path. */
+  get target(): Client {
+    return this.#target;
+  }
+
+  get run(): RunProcess {
+    return this.#run;
+  }
+
+  async newSourceSession(): Promise<Connection> {
+    return await this.#replica.sourceAdmin();
+  }
+
+  /** Waits until everything committed at the source before the call is at the target. */
+  async settled(timeoutMs = 20_000): Promise<void> {
+    const mark = ++this.#mark;
+    await this.#source.query(`insert into ${markTable} values (?)`, [mark]);
+    await this.until(
+      async () => (await this.#target.query(`select 1 from ${markTable} where id = $1`, [mark])).rowCount === 1,
+      'the target has caught up',
+      timeoutMs,
+    );
+  }
+
+  /** Tries until it holds; raises with the end of the log when it does not in time, or when `run` ends abnormally meanwhile. */
+  async until(holds: () => Promise<boolean>, what: string, timeoutMs = 20_000): Promise<void> {
+    const deadline = Date.now() + timeoutMs;
+    while (!(await holds())) {
+      if (this.#run.failed) throw new Error(`run has ended; waited until ${what}:\n${this.#run.tail()}`);
+      if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}\n${this.#run.tail()}`);
+      await sleep(10);
+    }
+  }
+
+  /** Rows of the target as arrays of text. */
+  async rows(sql: string): Promise<(string | null)[][]> {
+    const { rows } = await this.#target.query<(string | null)[]>({
+      text: sql,
+      rowMode: 'array',
+      types: { getTypeParser: () => (value: string) => value },
+    });
+    return rows;
+  }
+
+  async tableState(table: string): Promise<{ state: string | undefined; reason: string | undefined }> {
+    const [row] = await this.rows(
+      `select state, reason from tidegate.tables where replica = '${this.#replica.schema}' and table_name = '${table}'`,
+    );
+    return { state: row?.[0] ?? undefined, reason: row?.[1] ?? undefined };
+  }
+
+  /** The checkpoint as text that sorts like positions do. */
+  async checkpoint(): Promise<string> {
+    const [row] = await this.rows(
+      `select file, "offset" from tidegate.checkpoint where replica = '${this.#replica.schema}'`,
+    );
+    return sortable(row?.[0], row?.[1]);
+  }
+
+  /** The end of the source's binlog, in the same form. */
+  async sourcePosition(): Promise<string> {
+    const [[status]] = await this.#source.query<RowDataPacket[]>('show master status');
+    return sortable(String(status?.['File']), String(status?.['Position']));
+  }
+
+  async logged(msg: string, match: (line: RunLine) => boolean): Promise<RunLine> {
+    return await this.#run.logged(msg, match, 20_000);
+  }
+
+  /** Runs a query at the target again and again; `found` holds what it returned, which should have been nothing. */
+  watch(sql: string): { stop: () => Promise<{ looks: number; found: unknown[] }> } {
+    const stopping = new AbortController();
+    const found: unknown[] = [];
+    let looks = 0;
+    const watching = (async () => {
+      const client = await connectTarget(this.#replica);
+      try {
+        for (; !stopping.signal.aborted; looks++) {
+          found.push(...(await client.query(sql)).rows);
+          await sleep(3);
+        }
+      } finally {
+        await client.end();
+      }
+    })();
+    // seen by whoever stops it; until then it must not count as unhandled
+    watching.catch(() => undefined);
+    return {
+      stop: async () => {
+        stopping.abort();
+        await watching;
+        return { looks, found };
+      },
+    };
+  }
+
+  /** Opens the source session anew, after its server was restarted. */
+  async reconnectSource(): Promise<void> {
+    this.#source.destroy();
+    this.#source = await this.#replica.sourceAdmin();
+  }
+
+  /** Opens the target session anew, after its server was restarted. */
+  async reconnectTarget(): Promise<void> {
+    this.#target = await connectTarget(this.#replica);
+  }
+
+  /** Starts a second program on the same replica. */
+  another(args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): RunProcess {
+    return new RunProcess({ ...this.#replica.env, ...env }, args);
+  }
+
+  /** Makes another program the one that `until` and `end` look after. */
+  follow(run: RunProcess): void {
+    this.#run = run;
+  }
+
+  /** Ends the program, whatever its state, and drops both databases. */
+  async end(): Promise<void> {
+    await this.#run.kill();
+    this.#source.destroy();
+    await this.#target.end();
+    await this.#replica.drop();
+  }
+}
+
+async function connectTarget(replica: Replica): Promise<Client> {
+  const client = new Client(replica.targetAdminOptions);
+  // a restarted server ends the session; the next query reports it
+  client.on('error', () => undefined);
+  await client.connect();
+  await client.query(`set search_path to "${replica.schema}"`);
+  return client;
+}
+
+function sortable(file: string | null | undefined, offset: string | null | undefined): string {
+  return `${file ?? ''}:${(offset ?? '').padStart(20, '0')}`;
+}
