@@ -48,6 +48,7 @@ export async function run(config: Config, log: Log, options: { untilCaughtUp: bo
       { untilCaughtUp: options.untilCaughtUp, isSelected: tableFilter(config.tables) },
       {
         state: (state) => {
+          if (status.state === 'snapshotting' && state !== 'snapshotting') log.info('snapshot finished');
           status.state = state;
           log.info({ state }, stateMessages[state]);
         },

@@ -12,6 +12,9 @@ export interface Replica {
   readonly database: string;
   /** The target schema. */
   readonly schema: string;
+  readonly targetDatabase: string;
+  /** Drops all that Tidegate made at the target, so that the next run begins anew. */
+  resetTarget(): Promise<void>;
   readonly readerPassword: string;
   readonly replicatorPassword: string;
   readonly targetPassword: string;
@@ -84,6 +87,11 @@ export async function createReplica(source: SourceServer, target: TargetServer):
     },
     database,
     schema: 'raw',
+    targetDatabase: database,
+    resetTarget: async () => {
+      await targetAdmin.query('drop schema if exists raw cascade');
+      await targetAdmin.query('drop schema if exists tidegate cascade');
+    },
     readerPassword,
     replicatorPassword,
     targetPassword,

@@ -1,0 +1,9 @@
+/** One result of a check. An `error` keeps `run` from starting. */
+export interface Finding {
+  readonly level: 'ok' | 'warning' | 'error';
+  /** What was looked at: 'source settings', 'reader grants', 'table patient' … */
+  readonly subject: string;
+  readonly message: string;
+  /** The exact line that mends it: SQL, a line for my.ini, or a setting of ours. */
+  readonly remedy?: string;
+}

@@ -1,0 +1,24 @@
+import type { Config } from '../config/config.ts';
+import type { Finding } from '../change/finding.ts';
+import { runChecks } from '../pipeline/preflight.ts';
+
+const marks = { ok: 'ok     ', warning: 'warning', error: 'ERROR  ' } as const;
+
+/** Prints every finding with its remedy. Returns 0 when `run` would start, 1 when it would refuse. */
+export async function check(config: Config, options: { json: boolean }): Promise<number> {
+  const findings = await runChecks(config);
+  const errors = findings.filter(({ level }) => level === 'error').length;
+  if (options.json) process.stdout.write(`${JSON.stringify({ ready: errors === 0, findings })}\n`);
+  else process.stdout.write(`${findings.map(inWords).join('\n')}\n\n${verdict(findings, errors)}\n`);
+  return errors === 0 ? 0 : 1;
+}
+
+function inWords({ level, subject, message, remedy }: Finding): string {
+  return `${marks[level]}  ${subject}: ${message}${remedy === undefined ? '' : `\n         -> ${remedy}`}`;
+}
+
+function verdict(findings: readonly Finding[], errors: number): string {
+  const warnings = findings.filter(({ level }) => level === 'warning').length;
+  if (errors > 0) return `not ready: ${errors} ${errors === 1 ? 'error' : 'errors'} to mend`;
+  return warnings === 0 ? 'ready' : `ready, with ${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`;
+}

@@ -1,0 +1,163 @@
+import type { Config } from '../config/config.ts';
+import { tableFilter } from '../config/table-filter.ts';
+import type { Finding } from '../change/finding.ts';
+import { describeError } from '../errors/describe-error.ts';
+import { readCatalog } from '../source/catalog.ts';
+import { checkReaderGrants, checkReplicatorGrants } from '../source/check-grants.ts';
+import { checkSettings } from '../source/check-settings.ts';
+import { SourceConnection, type SourceRole } from '../source/connection.ts';
+import { type Grants, parseGrants } from '../source/grants.ts';
+import { assertReachable } from '../source/positions.ts';
+import { readServerFlavor } from '../source/server-flavor.ts';
+import { checkTarget } from '../target/check-target.ts';
+import { readCheckpoint } from '../target/checkpoint.ts';
+import { TargetSession } from '../target/session.ts';
+import { planTables } from './table-plan.ts';
+import { startsByGtid } from './stream.ts';
+
+/**
+ * Everything that can be known before work starts, connection by connection: each is tested by itself, what one does not
+ * allow does not hide what another would say, and nothing is changed anywhere.
+ */
+export async function runChecks(config: Config): Promise<Finding[]> {
+  const reader = await withSource(config, 'reader', async (connection) => await checkReader(connection, config));
+  const replicator = await withSource(
+    config,
+    'replicator',
+    async (connection) => await checkReplicator(connection, config),
+  );
+  const planned = reader.value ?? [];
+  const target = await checkTargetSide(config, planned);
+  return [...reader.findings, ...replicator.findings, ...target];
+}
+
+interface Checked<T> {
+  readonly findings: Finding[];
+  readonly value?: T;
+}
+
+async function withSource<T>(
+  config: Config,
+  role: SourceRole,
+  work: (connection: SourceConnection) => Promise<Checked<T>>,
+): Promise<Checked<T>> {
+  const subject = `source (${role})`;
+  let connection: SourceConnection | null = null;
+  try {
+    connection = await SourceConnection.open(config.source, role);
+    const { findings, value } = await work(connection);
+    const connected: Finding = {
+      level: 'ok',
+      subject,
+      message: `connected as ${config.source[role].user}, ${tlsInWords(config.source.tls.mode)}`,
+    };
+    return { findings: [connected, ...findings], ...(value === undefined ? {} : { value }) };
+  } catch (error) {
+    return { findings: [failure(subject, error)] };
+  } finally {
+    await connection?.close();
+  }
+}
+
+function failure(subject: string, error: unknown): Finding {
+  const { message, hint } = describeError(error);
+  return { level: 'error', subject, message, ...(hint === undefined ? {} : { remedy: hint }) };
+}
+
+function tlsInWords(mode: string): string {
+  return mode === 'disable' ? 'without TLS' : `TLS ${mode}`;
+}
+
+async function readGrants(connection: SourceConnection): Promise<Grants> {
+  const rows = await connection.query('show grants');
+  return parseGrants(rows.map((row) => Object.values(row)[0] ?? ''));
+}
+
+/** Its value: the names of the tables that will be carried. */
+async function checkReader(connection: SourceConnection, config: Config): Promise<Checked<string[]>> {
+  const { database } = config.source;
+  const grants = checkReaderGrants(await readGrants(connection), database);
+  const { planned, leftOut } = planTables(await readCatalog(connection, database), tableFilter(config.tables));
+  const tables: Finding[] = leftOut.map(({ table, reasons }) => ({
+    level: 'warning',
+    subject: `table ${table}`,
+    message: `left out: ${reasons.join('; ')}`,
+    remedy: `give it what it lacks at the source, or add ${table} to TABLES_EXCLUDE to say that this is meant`,
+  }));
+  tables.push(
+    planned.length === 0
+      ? {
+          level: 'error',
+          subject: 'tables',
+          message: `no table of ${database} can be carried`,
+          remedy: 'look at SOURCE_DB_NAME, TABLES_INCLUDE and TABLES_EXCLUDE',
+        }
+      : {
+          level: 'ok',
+          subject: 'tables',
+          message: `${planned.length} tables will be carried, ${leftOut.length} left out`,
+        },
+  );
+  return { findings: [...grants, ...tables], value: planned.map(({ codec }) => codec.schema.table) };
+}
+
+async function checkReplicator(connection: SourceConnection, config: Config): Promise<Checked<never>> {
+  const rows = await connection.query('show global variables');
+  const variables = new Map(rows.map((row) => [row['Variable_name']?.toLowerCase() ?? '', row['Value'] ?? '']));
+  const server = await readServerFlavor(connection);
+  const findings = [
+    ...checkReplicatorGrants(await readGrants(connection), server.flavor),
+    ...checkSettings(variables, server.flavor, config.source.serverId),
+  ];
+  // Only now, when nothing above explains it better: can the source go on from where the target is?
+  if (findings.every(({ level }) => level !== 'error')) {
+    const checkpoint = await lastPosition(config);
+    if (checkpoint !== null)
+      await assertReachable(connection, server, checkpoint, startsByGtid(server, checkpoint)).catch((error: unknown) =>
+        findings.push(failure('position', error)),
+      );
+  }
+  return { findings };
+}
+
+/** Where the target is; null when it has nothing yet or cannot be asked, which its own check reports. */
+async function lastPosition(config: Config) {
+  try {
+    return await withTarget(
+      config,
+      async (session) => (await readCheckpoint(session.db, config.target.schema))?.position ?? null,
+    );
+  } catch {
+    // No control schema yet, or no target: both are somebody else's finding.
+    return null;
+  }
+}
+
+async function checkTargetSide(config: Config, tables: readonly string[]): Promise<Finding[]> {
+  try {
+    return await withTarget(config, async (session) => {
+      const connected: Finding = {
+        level: 'ok',
+        subject: 'target',
+        message: `connected as ${config.target.user.user}, ${tlsInWords(config.target.tls.mode)}`,
+      };
+      return [
+        connected,
+        ...(await session.guarded(
+          async () => await checkTarget(session, config.target.schema, config.target.database, tables),
+        )),
+      ];
+    });
+  } catch (error) {
+    return [failure('target', error)];
+  }
+}
+
+async function withTarget<T>(config: Config, work: (session: TargetSession) => Promise<T>): Promise<T> {
+  const session = await TargetSession.open(config.target, 'tidegate check');
+  try {
+    return await work(session);
+  } finally {
+    await session.close();
+  }
+}
