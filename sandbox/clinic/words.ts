@@ -6,7 +6,21 @@ const middles = ['ba', 'di', 'fo', 'ge', 'lu', 'mi', 'no', 'ra', 'sa', 'té', 'v
 const tails = ['bert', 'dorf', 'gan', 'ko', 'lin', 'mar', 'nek', 'rin', 'stå', 'vic', 'wen'];
 const words = ['crown', 'recall', 'molar', 'x-ray', 'asked', 'for', 'later', 'fluoride', 'called', 'no', 'answer', 'check', 'sealant', 'upper', 'left', 'prefers', 'mornings']; // prettier-ignore
 /** What breaks loaders: line ends of three kinds, tabs, backslashes, quotes, a lone \N, control characters. */
-const awkward = ['\r\n', '\n', '\t', '\\', '\\N', "it's", '"quoted"', 'Ångström', 'naïve', '\u0001', '  ', '\\n', ',;|'];
+const awkward = [
+  '\r\n',
+  '\n',
+  '\t',
+  '\\',
+  '\\N',
+  "it's",
+  '"quoted"',
+  'Ångström',
+  'naïve',
+  '\u0001',
+  '  ',
+  '\\n',
+  ',;|',
+];
 const wide = ['🦷', '😬', '漢字', '𝄞'];
 
 export function name(random: SeededRandom): string {
@@ -48,11 +62,14 @@ export function dateTime(daysFromToday: number, random: SeededRandom): string {
 }
 
 export function clock(hour: number, random: SeededRandom): string {
-  const two = (value: number): string => String(value).padStart(2, '0');
   return `${two(hour)}:${two(random.int(0, 59))}:${two(random.int(0, 59))}`;
 }
 
 /** "Never", as twenty years of versions have written it. */
 export function never(random: SeededRandom): string {
   return random.chance(0.7) ? '0001-01-01' : '0000-00-00';
+}
+
+function two(value: number): string {
+  return String(value).padStart(2, '0');
 }
