@@ -4,6 +4,7 @@ import { config as loadDotenv } from 'dotenv';
 import packageJson from '../package.json' with { type: 'json' };
 import { check } from './commands/check.ts';
 import { lag } from './commands/lag.ts';
+import { reset } from './commands/reset.ts';
 import { run } from './commands/run.ts';
 import { loadConfig } from './config/load-config.ts';
 import { describeError } from './errors/describe-error.ts';
@@ -58,6 +59,15 @@ program
       json: options.json === true,
       maxSeconds: options.maxSeconds ?? null,
     });
+  });
+
+program
+  .command('reset')
+  .description('drop what Tidegate made at the target and forget the checkpoint; the source is never touched')
+  .option('--yes', 'do not ask for the typed confirmation that production demands')
+  .addHelpText('after', '\nExit code: 0 done, 1 not.\n\nExample:\n  tidegate reset && tidegate run')
+  .action(async (options: { yes?: true }) => {
+    process.exitCode = await reset(loadConfig(process.env), { yes: options.yes === true });
   });
 
 try {

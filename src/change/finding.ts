@@ -4,6 +4,8 @@ export interface Finding {
   /** What was looked at: 'source settings', 'reader grants', 'table patient' … */
   readonly subject: string;
   readonly message: string;
+  /** The kind of failure, where one was met: 'source-login', 'position-lost' … */
+  readonly kind?: string;
   /** The exact line that mends it: SQL, a line for my.ini, or a setting of ours. */
   readonly remedy?: string;
 }

@@ -26,9 +26,9 @@ export async function run(config: Config, log: Log, options: { untilCaughtUp: bo
     'starting',
   );
   const findings = await runChecks(config);
-  for (const { level, subject, message, remedy } of findings) {
-    if (level === 'error') log.error({ subject, remedy }, message);
-    else if (level === 'warning') log.warn({ subject, remedy }, message);
+  for (const { level, message, ...facts } of findings) {
+    if (level === 'error') log.error(facts, message);
+    else if (level === 'warning') log.warn(facts, message);
   }
   if (findings.some(({ level }) => level === 'error')) {
     log.error('refused: mend the findings above, then run again');

@@ -13,6 +13,7 @@ const kindByState: Readonly<Record<string, ErrorKind>> = {
   '53': 'target-unreachable',
   '22': 'target-refused',
   '23': 'target-refused',
+  '2B': 'target-refused', // something depends on it
   '42': 'target-refused',
 };
 

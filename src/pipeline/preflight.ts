@@ -60,8 +60,8 @@ async function withSource<T>(
 }
 
 function failure(subject: string, error: unknown): Finding {
-  const { message, hint } = describeError(error);
-  return { level: 'error', subject, message, ...(hint === undefined ? {} : { remedy: hint }) };
+  const { kind, message, hint } = describeError(error);
+  return { level: 'error', subject, kind, message, ...(hint === undefined ? {} : { remedy: hint }) };
 }
 
 function tlsInWords(mode: string): string {

@@ -36,8 +36,6 @@ export interface RunOptions {
 }
 
 const standbyPollMs = 1_000;
-/** After running this long without a failure, the next one starts with the shortest delay again. */
-const healthyMs = 60_000;
 
 /**
  * The state machine: wait for the lease, snapshot what is missing, stream. Every failure that a fresh connection may cure
@@ -51,14 +49,25 @@ export async function replicate(
   signal: AbortSignal,
 ): Promise<void> {
   let failures = 0;
+  // Whatever became durable shows that the trouble is over: the next failure waits the shortest delay again.
+  const watched: ReplicatorListener = {
+    ...listener,
+    applied: (batch) => {
+      failures = 0;
+      listener.applied(batch);
+    },
+    progress: (progress) => {
+      failures = 0;
+      listener.progress(progress);
+    },
+  };
   while (!signal.aborted) {
-    const started = Date.now();
     try {
       await migrate(config);
-      const lease = await waitForLease(config, listener, signal);
+      const lease = await waitForLease(config, watched, signal);
       if (lease === null) return;
       try {
-        await lead(config, options, lease, listener, signal);
+        await lead(config, options, lease, watched, signal);
         return;
       } finally {
         await lease.release();
@@ -66,7 +75,7 @@ export async function replicate(
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof TidegateError) || error.action !== 'retry') throw error;
-      failures = Date.now() - started > healthyMs ? 1 : failures + 1;
+      failures++;
       const delay = backoff(failures);
       listener.retrying(error, delay);
       await sleep(delay, signal);

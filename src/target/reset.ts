@@ -1,0 +1,55 @@
+import { sql } from 'kysely';
+import { TidegateError } from '../errors/tidegate-error.ts';
+import type { ControlSchema } from './control-schema.ts';
+import type { TargetSession } from './session.ts';
+
+/** Every control table that speaks of one replica. The audit stays. */
+const stateTables = [
+  'tidegate.checkpoint',
+  'tidegate.lease',
+  'tidegate.tables',
+  'tidegate.schema_versions',
+  'tidegate.conversions',
+  'tidegate.status',
+] as const satisfies (keyof ControlSchema)[];
+
+/** The tables Tidegate made in a target schema; none when it was never there. */
+export async function replicaTables(session: TargetSession, replica: string): Promise<string[]> {
+  return await session.guarded(async () => {
+    const exists = await sql<{ found: boolean }>`select to_regclass('tidegate.tables') is not null as found`.execute(
+      session.db,
+    );
+    if (exists.rows[0]?.found !== true) return [];
+    const rows = await session.db
+      .selectFrom('tidegate.tables')
+      .select('table_name')
+      .where('replica', '=', replica)
+      .orderBy('table_name')
+      .execute();
+    return rows.map(({ table_name }) => table_name);
+  });
+}
+
+/**
+ * Drops those tables and all state of the replica, in one transaction. A table that a view depends on is not dropped, and
+ * then nothing is: PostgreSQL's refusal is the answer. Raises lease-lost while a service holds the lease.
+ */
+export async function resetReplica(session: TargetSession, replica: string, tables: readonly string[]): Promise<void> {
+  await session.transaction(async (trx) => {
+    const held = await sql<{ holder: string }>`
+      select holder from tidegate.lease l where replica = ${replica} and expires_at > now()
+         and exists (select from pg_stat_activity a where a.pid = l.backend_pid and a.backend_start = l.backend_start)
+         for update`.execute(trx);
+    const [lease] = held.rows;
+    if (lease !== undefined)
+      throw new TidegateError('refused', `the service on ${lease.holder} is running`, {
+        hint: 'Stop it first; a reset under its hands would be undone.',
+      });
+    for (const table of tables) await sql`drop table if exists ${sql.id(replica, table)}`.execute(trx);
+    for (const table of stateTables) await trx.deleteFrom(table).where('replica', '=', replica).execute();
+    await trx
+      .insertInto('tidegate.events')
+      .values({ replica, kind: 'reset', detail: JSON.stringify({ tables: tables.length }) })
+      .execute();
+  });
+}
