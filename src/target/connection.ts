@@ -8,6 +8,10 @@ const connectTimeoutMs = 10_000;
  * One PostgreSQL connection of the target role. Text is read and written the same way whatever the role's or the server's
  * defaults are: ISO dates, UTC, exact floats, `\x` bytes, standard strings.
  *
+ * Commits do not wait for the disk (synchronous_commit = off). Rows and the checkpoint that covers them stand in one
+ * transaction, and a crash of PostgreSQL loses only a tail of transactions, in order: what is lost comes again from the
+ * binlog (https://www.postgresql.org/docs/current/wal-async-commit.html). Only the lease waits; see lease.ts.
+ *
  * Raises TidegateError target-unreachable, target-login or target-privilege.
  */
 export async function openTarget(target: TargetConfig, applicationName = 'tidegate'): Promise<pg.Client> {
@@ -23,7 +27,7 @@ export async function openTarget(target: TargetConfig, applicationName = 'tidega
     keepAlive: true,
     options:
       '-c timezone=UTC -c datestyle=ISO,YMD -c extra_float_digits=1 -c intervalstyle=postgres -c bytea_output=hex' +
-      ' -c client_encoding=UTF8 -c client_min_messages=warning -c standard_conforming_strings=on',
+      ' -c synchronous_commit=off -c client_encoding=UTF8 -c client_min_messages=warning -c standard_conforming_strings=on',
     ssl:
       mode === 'disable'
         ? false

@@ -33,6 +33,8 @@ export class Lease {
     const session = await TargetSession.open(target, 'tidegate lease');
     try {
       const epoch = await session.transaction(async (trx) => {
+        // An epoch that a crash took back could be given out twice.
+        await sql`set local synchronous_commit = on`.execute(trx);
         const { rows } = await sql<{ epoch: string }>`
           insert into tidegate.lease as held (replica, epoch, holder, backend_pid, backend_start, expires_at)
           select ${target.schema}, 1, ${`${hostname()}:${process.pid}`}, pid, backend_start, now() + make_interval(secs => ${leaseSeconds})
