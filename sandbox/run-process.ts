@@ -26,12 +26,17 @@ export class RunProcess {
   readonly #readers = new Set<(line: RunLine) => void>();
   #end: RunEnd | undefined;
 
-  /** `env` is all the program gets, besides PATH. */
-  constructor(env: Readonly<Record<string, string>>, args: readonly string[] = []) {
+  /** `env` is all the program gets, besides PATH. In a session of its own, a Ctrl-C in the terminal reaches only us. */
+  constructor(
+    env: Readonly<Record<string, string>>,
+    args: readonly string[] = [],
+    options: { readonly ownSession?: boolean } = {},
+  ) {
     this.#child = spawn(process.execPath, ['src/cli.ts', 'run', ...args], {
       cwd: new URL('..', import.meta.url),
       env: { PATH: process.env['PATH'], ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
+      detached: options.ownSession === true,
     });
     const { stdout, stderr, pid } = this.#child;
     if (stdout === null || stderr === null || pid === undefined) throw new Error('the program could not be started');

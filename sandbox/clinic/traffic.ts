@@ -34,6 +34,8 @@ export interface TrafficOptions {
   /** Deeds a second; most are one statement, some touch thousands of rows. */
   readonly perSecond: number;
   readonly signal: AbortSignal;
+  /** Called after each deed. */
+  readonly onDeed?: () => void;
 }
 
 /**
@@ -50,6 +52,7 @@ export async function runTraffic(connection: Connection, options: TrafficOptions
   while (!options.signal.aborted) {
     await pickDeed(random.int(1, total))(desk);
     done++;
+    options.onDeed?.();
     const aheadMs = (done * 1000) / options.perSecond - (performance.now() - started);
     if (aheadMs > 1) await sleep(aheadMs, undefined, { signal: options.signal }).catch(endOfSleep);
   }

@@ -88,8 +88,8 @@ export async function startPrivate(server: ServerCommand, isReady: () => Promise
   return process_;
 }
 
-/** Waits for our end, then ends the server (SIGQUIT: at once for PostgreSQL; SIGKILL for whoever ignores it). */
-function watch(pid: number, folder: string): ChildProcess {
+/** Waits for our end, then ends the process and removes the folder (SIGQUIT: at once for PostgreSQL; SIGKILL for whoever ignores it). */
+export function watch(pid: number, folder: string): ChildProcess {
   const script = `while kill -0 ${process.pid} 2>/dev/null; do sleep 0.5; done; kill -QUIT ${pid} 2>/dev/null; sleep 1; kill -KILL ${pid} 2>/dev/null; rm -rf '${folder}'`;
   const watcher = spawn('/bin/sh', ['-c', script], { cwd: '/', detached: true, stdio: 'ignore' });
   watcher.unref();

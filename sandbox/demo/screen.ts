@@ -1,0 +1,77 @@
+import { styleText } from 'node:util';
+import { Presets, SingleBar } from 'cli-progress';
+
+const out = process.stdout;
+/** Only a terminal gets lines that are written over. */
+const terminal = out.isTTY;
+let live = false;
+let lastPlain = 0;
+const plainEveryMs = 5000;
+
+const grouped = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
+
+export function count(value: number): string {
+  return grouped.format(value);
+}
+
+export function heading(text: string): void {
+  endLive();
+  out.write(`\n${styleText(['bold', 'cyan'], text)}\n`);
+}
+
+export function line(text: string): void {
+  endLive();
+  out.write(`  ${text}\n`);
+}
+
+export const good = (text: string): string => styleText('green', text);
+export const bad = (text: string): string => styleText(['bold', 'red'], text);
+export const faint = (text: string): string => styleText('dim', text);
+
+/** One line that keeps changing; where that cannot be, a line every few seconds. */
+export function liveLine(text: string): void {
+  if (terminal) {
+    out.write(`\r\u001B[2K  ${text.slice(0, Math.max(20, out.columns - 3))}`);
+    live = true;
+  } else if (performance.now() - lastPlain >= plainEveryMs) {
+    lastPlain = performance.now();
+    out.write(`  ${text}\n`);
+  }
+}
+
+function endLive(): void {
+  if (live) out.write('\n');
+  live = false;
+}
+
+/** A bar of rows on a terminal, a line for each quarter elsewhere. */
+export class CopyBar {
+  readonly #total: number;
+  readonly #bar: SingleBar | undefined;
+  #quarter = 0;
+
+  constructor(total: number) {
+    this.#total = total;
+    if (!terminal) return;
+    const format = '  {bar} {percentage}%  {rows} rows  {tables} tables';
+    this.#bar = new SingleBar(
+      { format, barsize: 36, hideCursor: true, clearOnComplete: false },
+      Presets.shades_classic,
+    );
+    this.#bar.start(total, 0, { rows: '0', tables: '0' });
+  }
+
+  update(rows: number, tables: number): void {
+    // clinics go on writing while they are copied: there may be more rows than there were
+    const shown = Math.min(rows, this.#total);
+    this.#bar?.update(shown, { rows: count(rows), tables });
+    const quarter = Math.floor((4 * shown) / this.#total);
+    if (this.#bar === undefined && quarter > this.#quarter)
+      line(`${quarter * 25}%  ${count(rows)} rows  ${tables} tables`);
+    this.#quarter = quarter;
+  }
+
+  stop(): void {
+    this.#bar?.stop();
+  }
+}
