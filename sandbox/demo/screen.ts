@@ -1,4 +1,4 @@
-import { styleText } from 'node:util';
+import { stripVTControlCharacters, styleText } from 'node:util';
 import { Presets, SingleBar } from 'cli-progress';
 
 const out = process.stdout;
@@ -31,7 +31,10 @@ export const faint = (text: string): string => styleText('dim', text);
 /** One line that keeps changing; where that cannot be, a line every few seconds. */
 export function liveLine(text: string): void {
   if (terminal) {
-    out.write(`\r\u001B[2K  ${text.slice(0, Math.max(20, out.columns - 3))}`);
+    // a line that wraps cannot be written over
+    const room = Math.max(20, out.columns - 3);
+    const bare = stripVTControlCharacters(text);
+    out.write(`\r\u001B[2K  ${bare.length <= room ? text : bare.slice(0, room)}`);
     live = true;
   } else if (performance.now() - lastPlain >= plainEveryMs) {
     lastPlain = performance.now();
