@@ -4,6 +4,7 @@ import { TidegateError } from './tidegate-error.ts';
 /** SQLSTATE classes and codes (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
 const kindByState: Readonly<Record<string, ErrorKind>> = {
   '08': 'target-unreachable',
+  '25006': 'target-unreachable', // read only: a standby, or in recovery
   '28': 'target-login',
   '3D': 'target-login',
   '42501': 'target-privilege',
