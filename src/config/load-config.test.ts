@@ -1,0 +1,82 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parse } from 'dotenv';
+import { describe, expect, it } from 'vitest';
+import { TidegateError } from '../errors/tidegate-error.ts';
+import { environmentSchema } from './environment.ts';
+import { loadConfig } from './load-config.ts';
+
+const template = readFileSync(new URL('../../.env.template', import.meta.url), 'utf8');
+/** The template with every setting that it leaves commented out. */
+const everything = parse(template.replaceAll(/^#([A-Z_]+=)/gm, '$1'));
+const minimal = parse(template);
+
+const problemsOf = (environment: NodeJS.ProcessEnv): string => {
+  try {
+    loadConfig(environment);
+  } catch (error) {
+    expect(error).toBeInstanceOf(TidegateError);
+    return (error as TidegateError).message;
+  }
+  return '';
+};
+
+describe('.env.template', () => {
+  it('has every setting of the schema and no other', () => {
+    expect(Object.keys(everything).toSorted()).toEqual(Object.keys(environmentSchema.shape).toSorted());
+  });
+
+  it('is valid as it stands, and shows the defaults', () => {
+    const config = loadConfig(minimal);
+    expect(config.source).toMatchObject({ port: 3306, serverId: 84_330_001, tls: { mode: 'verify-full' } });
+    expect(config.target).toMatchObject({ port: 5432, schema: 'raw' });
+    for (const [name, field] of Object.entries(environmentSchema.shape)) {
+      const shown = everything[name] ?? '';
+      const isDefault =
+        !(name in minimal) && !name.endsWith('_TLS') && !name.endsWith('_CA') && name !== 'TABLES_EXCLUDE';
+      if (isDefault) expect([name, field.parse(shown)]).toEqual([name, field.parse(undefined)]);
+    }
+  });
+});
+
+describe('loadConfig', () => {
+  it('reports every problem at once, each by its name', () => {
+    const problems = problemsOf({
+      ...minimal,
+      SOURCE_DB_HOST: '',
+      SOURCE_DB_PORT: '99999',
+      LOG_LEVEL: 'loud',
+      TARGET_DB_SCHEMA: 'tidegate',
+    });
+    for (const name of ['SOURCE_DB_HOST', 'SOURCE_DB_PORT', 'LOG_LEVEL', 'TARGET_DB_SCHEMA'])
+      expect(problems).toContain(name);
+  });
+
+  it('never prints a value', () => {
+    const canary = 'canary';
+    const broken = Object.fromEntries(Object.keys(environmentSchema.shape).map((name) => [name, `${canary}\u0000`]));
+    expect(problemsOf({ ...broken, SOURCE_DB_READONLY_PASSWORD_FILE: canary })).not.toContain(canary);
+  });
+
+  it('demands two accounts at the source', () => {
+    expect(problemsOf({ ...minimal, SOURCE_DB_REPLICATION_USER: minimal['SOURCE_DB_READONLY_USER'] })).toContain(
+      'two accounts',
+    );
+  });
+
+  it('takes plain text for granted on loopback only', () => {
+    expect(loadConfig({ ...minimal, SOURCE_DB_HOST: '127.0.0.1' }).source.tls.mode).toBe('disable');
+    expect(loadConfig({ ...minimal, SOURCE_DB_HOST: '127.0.0.1.example' }).source.tls.mode).toBe('verify-full');
+    expect(loadConfig({ ...minimal, SOURCE_DB_TLS: 'disable' }).source.tls.mode).toBe('disable');
+  });
+
+  it('reads a password from a file, without the line end, and refuses two sources for one', () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'tidegate-config-')), 'password');
+    writeFileSync(file, 'from a file\n');
+    const { TARGET_DB_PASSWORD: _, ...rest } = minimal;
+    expect(loadConfig({ ...rest, TARGET_DB_PASSWORD_FILE: file }).target.user.password).toBe('from a file');
+    expect(problemsOf({ ...minimal, TARGET_DB_PASSWORD_FILE: file })).toContain('TARGET_DB_PASSWORD_FILE');
+  });
+});
