@@ -17,6 +17,10 @@ export const errorKinds = {
     action: 'operator',
     hint: 'Check the user and password of this role, and the host part of the account at the source.',
   },
+  'source-tls': {
+    action: 'operator',
+    hint: 'Check SOURCE_DB_TLS and SOURCE_DB_TLS_CA against what the server offers.',
+  },
   'source-privilege': { action: 'operator', hint: 'Grant the missing privilege; `tidegate check` prints the line.' },
   'source-statement': { action: 'operator', hint: 'Report this: Tidegate sent a statement that the source refused.' },
   'source-busy': { action: 'retry', hint: 'The source timed a statement out; it is tried again.' },
@@ -45,6 +49,10 @@ export const errorKinds = {
     hint: 'Check TARGET_DB_HOST and TARGET_DB_PORT, and that PostgreSQL is up and its pg_hba.conf lets this machine in.',
   },
   'target-login': { action: 'operator', hint: 'Check TARGET_DB_USER, its password, and TARGET_DB_NAME.' },
+  'target-tls': {
+    action: 'operator',
+    hint: 'Check TARGET_DB_TLS and TARGET_DB_TLS_CA against what the server offers.',
+  },
   'target-privilege': {
     action: 'operator',
     hint: 'Let the target role create schemas: grant create on database … to …;',

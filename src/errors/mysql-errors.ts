@@ -1,61 +1,163 @@
 import type { ErrorKind } from './kinds.ts';
 import { TidegateError } from './tidegate-error.ts';
+import { certificateHint, isCertificateCode } from './tls-errors.ts';
+
+type Role = 'reader' | 'replicator';
 
 export interface SourceErrorContext {
   /** What was tried, in words: 'connect', 'query', 'read table t'. */
   readonly what: string;
-  readonly role: 'reader' | 'replicator';
+  readonly role: Role;
 }
 
-/** Server errors by number (https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html). */
-const kindByErrno: Readonly<Record<number, ErrorKind>> = {
-  1040: 'source-unreachable', // too many connections
-  1044: 'source-privilege',
-  1045: 'source-login',
-  1049: 'source-privilege', // unknown database
-  1053: 'source-unreachable', // shutdown in progress
-  1054: 'source-statement',
-  1064: 'source-statement',
-  1129: 'source-login', // host blocked
-  1130: 'source-login', // host not allowed
-  1142: 'source-privilege',
-  1143: 'source-privilege',
-  1146: 'source-statement',
-  1193: 'source-statement', // unknown variable
-  1205: 'source-busy',
-  1227: 'source-privilege',
-  1236: 'binlog-unreadable',
-  1317: 'source-busy',
-  1698: 'source-login',
-  1927: 'source-unreachable', // connection killed
-  1969: 'source-busy', // MariaDB max_statement_time
-  3024: 'source-busy', // MySQL max_execution_time
+/** What a code means, and what to do where that can be told better than by the kind. */
+interface Meaning {
+  readonly kind: ErrorKind;
+  readonly hint?: (role: Role) => string;
+}
+
+const userSetting = { reader: 'SOURCE_DB_READONLY_USER', replicator: 'SOURCE_DB_REPLICATION_USER' } as const;
+const passwordSetting = {
+  reader: 'SOURCE_DB_READONLY_PASSWORD',
+  replicator: 'SOURCE_DB_REPLICATION_PASSWORD',
+} as const;
+
+const unreachable: Meaning = { kind: 'source-unreachable' };
+const busy: Meaning = { kind: 'source-busy' };
+const privilege: Meaning = { kind: 'source-privilege' };
+const statement: Meaning = { kind: 'source-statement' };
+
+const wrongLogin: Meaning = {
+  kind: 'source-login',
+  hint: (role) =>
+    `Check ${userSetting[role]} and ${passwordSetting[role]}, and that the account exists for this machine's address: the part behind @ counts.`,
+};
+const authPlugin: Meaning = {
+  kind: 'source-login',
+  hint: (role) =>
+    `The account of ${userSetting[role]} logs in by a method that cannot be spoken here. Let an administrator give it mysql_native_password (MariaDB) or caching_sha2_password (MySQL): alter user … identified via … / identified with … by '…';`,
+};
+const hostBlocked: Meaning = {
+  kind: 'source-login',
+  hint: () =>
+    'The server turns this machine away after too many failed connections: flush hosts; there, then try again.',
+};
+const expired: Meaning = {
+  kind: 'source-login',
+  hint: (role) =>
+    `The password of ${userSetting[role]} has expired or the account is locked. An administrator must renew it; for a service: alter user … password expire never;`,
+};
+const tlsRequired: Meaning = {
+  kind: 'source-tls',
+  hint: () => 'This server or account takes encrypted connections only: set SOURCE_DB_TLS to verify-full or verify-ca.',
+};
+const noTls: Meaning = {
+  kind: 'source-tls',
+  hint: () =>
+    'The server offers no TLS. Turn it on there (ssl_cert and ssl_key), or, if the way to it is safe by other means such as a VPN, spell out SOURCE_DB_TLS=disable.',
+};
+const tlsFailed: Meaning = { kind: 'source-tls', hint: () => certificateHint('SOURCE') };
+
+/**
+ * Server errors by number. MySQL and MariaDB share those below 1900 and go apart after
+ * (https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html, https://mariadb.com/kb/en/mariadb-error-code-reference/).
+ */
+const byErrno: Readonly<Record<number, Meaning>> = {
+  1040: unreachable, // too many connections
+  1044: privilege, // no right on the database
+  1045: wrongLogin,
+  1049: {
+    kind: 'source-privilege',
+    hint: () => 'There is no such database: check SOURCE_DB_NAME, also its upper and lower case.',
+  },
+  1053: unreachable, // shutdown in progress
+  1054: statement,
+  1064: statement,
+  1077: unreachable, // normal shutdown
+  1079: unreachable, // shutdown complete
+  1129: hostBlocked,
+  1130: {
+    kind: 'source-login',
+    hint: (role) =>
+      `No account may log in from this machine's address: create one for it and for ${userSetting[role]}.`,
+  },
+  1142: privilege,
+  1143: privilege,
+  1146: statement,
+  1152: unreachable, // aborted connection
+  1158: unreachable, // network read
+  1159: unreachable, // network read timed out
+  1160: unreachable, // network write
+  1161: unreachable, // network write timed out
+  1193: statement, // unknown variable
+  1203: unreachable, // max_user_connections
+  1205: busy, // lock wait
+  1213: busy, // deadlock
+  1226: unreachable, // a per-account limit
+  1227: privilege,
+  1236: { kind: 'binlog-unreadable' },
+  1251: authPlugin,
+  1275: authPlugin,
+  1317: busy, // interrupted
+  1370: privilege,
+  1373: { kind: 'position-lost' }, // not in the index of binlogs
+  1381: { kind: 'source-settings' }, // no binary logging
+  1412: busy, // definition changed since the read view
+  1524: authPlugin,
+  1698: wrongLogin,
+  1820: expired,
+  1862: expired,
+  1927: unreachable, // MariaDB: connection killed
+  1969: busy, // MariaDB: max_statement_time
+  3024: busy, // MySQL: max_execution_time
+  3118: expired, // MySQL: account locked
+  3159: tlsRequired, // MySQL: require_secure_transport
+  4151: expired, // MariaDB: account locked
+};
+
+/** What mysql2 and Node raise before or beside the server. */
+const byCode: Readonly<Record<string, Meaning>> = {
+  AUTH_SWITCH_PLUGIN_ERROR: authPlugin,
+  HANDSHAKE_NO_SSL_SUPPORT: noTls,
+  HANDSHAKE_SSL_ERROR: tlsFailed,
 };
 
 const unreachableCodes = new Set([
+  'ECONNABORTED',
   'ECONNREFUSED',
   'ECONNRESET',
-  'ENOTFOUND',
   'EAI_AGAIN',
+  'EHOSTDOWN',
   'EHOSTUNREACH',
+  'ENETDOWN',
   'ENETUNREACH',
-  'ETIMEDOUT',
+  'ENOTFOUND',
   'EPIPE',
-  'PROTOCOL_CONNECTION_LOST',
-  'ERR_STREAM_WRITE_AFTER_END',
   'ERR_STREAM_DESTROYED',
+  'ERR_STREAM_WRITE_AFTER_END',
+  'ETIMEDOUT',
+  'PROTOCOL_CONNECTION_LOST',
 ]);
 
 /** What mysql2 or zongji raised, by its numbers alone: their texts may carry statements and values. */
 export function fromMysql(error: unknown, { what, role }: SourceErrorContext): TidegateError {
   if (error instanceof TidegateError) return error;
-  const { errno, code } = (error ?? {}) as { errno?: number; code?: string };
-  const kind: ErrorKind =
-    (typeof errno === 'number' ? kindByErrno[errno] : undefined) ??
-    (unreachableCodes.has(code ?? '') ? 'source-unreachable' : 'internal');
+  const { errno, code, syscall } = (error ?? {}) as { errno?: unknown; code?: unknown; syscall?: unknown };
+  const number = typeof errno === 'number' && errno > 0 ? errno : null;
+  const name = typeof code === 'string' ? code : null;
+  // mysql2 puts its TLS code also on a socket that broke during the handshake; Node marks those with the system call.
+  const meaning = name === 'HANDSHAKE_SSL_ERROR' && typeof syscall === 'string' ? unreachable : meaningOf(number, name);
   return new TidegateError(
-    kind,
-    `source (${role}): ${what} failed: ${code ?? 'no code'}${errno !== undefined && errno > 0 ? ` (errno ${errno})` : ''}`,
-    { cause: error },
+    meaning.kind,
+    `source (${role}): ${what} failed: ${name ?? 'no code'}${number === null ? '' : ` (errno ${number})`}`,
+    { cause: error, ...(meaning.hint === undefined ? {} : { hint: meaning.hint(role) }) },
   );
+}
+
+function meaningOf(errno: number | null, code: string | null): Meaning {
+  const known = (errno === null ? undefined : byErrno[errno]) ?? (code === null ? undefined : byCode[code]);
+  if (known !== undefined) return known;
+  if (code !== null && unreachableCodes.has(code)) return unreachable;
+  if (code !== null && isCertificateCode(code)) return tlsFailed;
+  return { kind: 'internal' };
 }

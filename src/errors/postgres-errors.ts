@@ -1,21 +1,45 @@
 import type { ErrorKind } from './kinds.ts';
 import { TidegateError } from './tidegate-error.ts';
+import { certificateHint, isCertificateCode } from './tls-errors.ts';
 
-/** SQLSTATE classes and codes (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
-const kindByState: Readonly<Record<string, ErrorKind>> = {
-  '08': 'target-unreachable',
-  '25006': 'target-unreachable', // read only: a standby, or in recovery
-  '28': 'target-login',
-  '3D': 'target-login',
-  '42501': 'target-privilege',
-  '40': 'target-busy',
-  '55P03': 'target-busy',
-  '57': 'target-unreachable',
-  '53': 'target-unreachable',
-  '22': 'target-refused',
-  '23': 'target-refused',
-  '2B': 'target-refused', // something depends on it
-  '42': 'target-refused',
+/** What a SQLSTATE means, and what to do where that can be told better than by the kind. */
+interface Meaning {
+  readonly kind: ErrorKind;
+  readonly hint?: string;
+}
+
+const unreachable: Meaning = { kind: 'target-unreachable' };
+const refused: Meaning = { kind: 'target-refused' };
+
+/** By SQLSTATE or, below it, its class (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
+const byState: Readonly<Record<string, Meaning>> = {
+  '08': unreachable,
+  '0B': refused,
+  '22': refused,
+  '23': refused,
+  '25006': {
+    kind: 'target-refused',
+    hint: 'The target is read-only: TARGET_DB_HOST leads to a standby, or default_transaction_read_only is on there.',
+  },
+  '28': { kind: 'target-login', hint: 'Check TARGET_DB_USER and TARGET_DB_PASSWORD.' },
+  '28000': {
+    kind: 'target-login',
+    hint: 'The role is unknown, may not log in, or pg_hba.conf has no line for it from this machine (with or without TLS, as TARGET_DB_TLS says).',
+  },
+  '28P01': { kind: 'target-login', hint: 'Check TARGET_DB_USER and TARGET_DB_PASSWORD: the password was refused.' },
+  '2B': refused, // something depends on it
+  '3D': { kind: 'target-login', hint: 'There is no such database: check TARGET_DB_NAME, or create it.' },
+  '40': { kind: 'target-busy' },
+  '42': refused,
+  '42501': { kind: 'target-privilege' },
+  '53': unreachable, // out of memory, disk or connections
+  '53100': {
+    kind: 'target-unreachable',
+    hint: "The target's disk is full. Make room; it is tried again until there is.",
+  },
+  '54': refused, // more than PostgreSQL can hold
+  '55P03': { kind: 'target-busy' },
+  '57': unreachable, // cancelled, shutting down, starting up
 };
 
 /** What pg raised, by SQLSTATE alone: its message, DETAIL and CONTEXT carry values. */
@@ -23,11 +47,24 @@ export function fromPostgres(error: unknown, { what }: { readonly what: string }
   if (error instanceof TidegateError) return error;
   const raw = (error as { code?: unknown } | null)?.code;
   const code = typeof raw === 'string' ? raw : '';
-  const isState = /^[0-9A-Z]{5}$/.test(code);
-  const kind = isState ? (kindByState[code] ?? kindByState[code.slice(0, 2)] ?? 'internal') : 'target-unreachable';
+  const isState = /^[0-9A-Z]{5}$/.test(code) && /\d/.test(code);
+  const { kind, hint } = isState ? meaningOf(code) : meaningWithoutState(error, code);
   return new TidegateError(
     kind,
-    `target: ${what} failed: ${isState ? `SQLSTATE ${code}` : code === '' ? 'the connection broke' : code}`,
-    { cause: error },
+    `target: ${what} failed: ${isState ? `SQLSTATE ${code}` : code !== '' ? code : kind === 'internal' ? 'unexpected' : 'the connection broke'}`,
+    { cause: error, ...(hint === undefined ? {} : { hint }) },
   );
+}
+
+function meaningOf(state: string): Meaning {
+  return byState[state] ?? byState[state.slice(0, 2)] ?? { kind: 'internal' };
+}
+
+/** What did not come from the server: the network, TLS, or a mistake of ours. */
+function meaningWithoutState(error: unknown, code: string): Meaning {
+  if (isCertificateCode(code)) return { kind: 'target-tls', hint: certificateHint('TARGET') };
+  // pg tells a lost connection by a plain Error without a code. A TypeError and its like are bugs, and trying again is no cure.
+  if (code === '' && !(error instanceof Error && Object.getPrototypeOf(error) === Error.prototype))
+    return { kind: 'internal' };
+  return unreachable;
 }

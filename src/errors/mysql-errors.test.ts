@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { fromMysql } from './mysql-errors.ts';
+import { TidegateError } from './tidegate-error.ts';
+
+const raised = (properties: object) =>
+  fromMysql(Object.assign(new Error("Duplicate entry 'canary'"), { sql: "select 'canary'" }, properties), {
+    what: 'connect',
+    role: 'replicator',
+  });
+
+describe('fromMysql', () => {
+  it.each([
+    [{ errno: 1045, code: 'ER_ACCESS_DENIED_ERROR' }, 'source-login', 'SOURCE_DB_REPLICATION_PASSWORD'],
+    [{ errno: 1049, code: 'ER_BAD_DB_ERROR' }, 'source-privilege', 'SOURCE_DB_NAME'],
+    [{ errno: 1251, code: 'ER_NOT_SUPPORTED_AUTH_MODE' }, 'source-login', 'mysql_native_password'],
+    [{ code: 'AUTH_SWITCH_PLUGIN_ERROR' }, 'source-login', 'mysql_native_password'],
+    [{ errno: 1862, code: 'ER_MUST_CHANGE_PASSWORD_LOGIN' }, 'source-login', 'expired'],
+    [{ errno: 3159, code: 'ER_SECURE_TRANSPORT_REQUIRED' }, 'source-tls', 'SOURCE_DB_TLS'],
+    [{ code: 'HANDSHAKE_NO_SSL_SUPPORT' }, 'source-tls', 'SOURCE_DB_TLS=disable'],
+    [{ code: 'HANDSHAKE_SSL_ERROR' }, 'source-tls', 'SOURCE_DB_TLS_CA'],
+    [{ code: 'SELF_SIGNED_CERT_IN_CHAIN' }, 'source-tls', 'SOURCE_DB_TLS_CA'],
+    [{ code: 'ERR_TLS_CERT_ALTNAME_INVALID' }, 'source-tls', 'SOURCE_DB_TLS_CA'],
+    [{ code: 'HANDSHAKE_SSL_ERROR', errno: -104, syscall: 'read' }, 'source-unreachable', 'SOURCE_DB_HOST'],
+    [{ errno: -111, code: 'ECONNREFUSED', syscall: 'connect' }, 'source-unreachable', 'SOURCE_DB_HOST'],
+    [{ errno: 1381, code: 'ER_NO_BINARY_LOGGING' }, 'source-settings', 'check'],
+    [{ errno: 1213, code: 'ER_LOCK_DEADLOCK' }, 'source-busy', 'again'],
+    [{ errno: 4_000_000, code: 'ER_OF_TOMORROW' }, 'internal', 'Report'],
+    [{}, 'internal', 'Report'],
+  ])('%j is %s', (properties, kind, hint) => {
+    const error = raised(properties);
+    expect(error.kind).toBe(kind);
+    expect(error.hint).toContain(hint);
+  });
+
+  it('asks an operator when in doubt, and tries again only what a fresh connection may cure', () => {
+    expect(raised({ code: 'ECONNRESET' }).action).toBe('retry');
+    expect(raised({ errno: 1040 }).action).toBe('retry');
+    for (const properties of [{ errno: 1045 }, { code: 'HANDSHAKE_NO_SSL_SUPPORT' }, { errno: 1 }, {}])
+      expect(raised(properties).action).toBe('operator');
+  });
+
+  it("names role, errno and code, and repeats nothing of the driver's text", () => {
+    const error = raised({ errno: 1062, code: 'ER_DUP_ENTRY' });
+    expect(error.message).toBe('source (replicator): connect failed: ER_DUP_ENTRY (errno 1062)');
+    expect(error.hint).not.toContain('canary');
+  });
+
+  it('leaves errors of our own as they are', () => {
+    const own = new TidegateError('lease-lost', 'gone');
+    expect(fromMysql(own, { what: 'query', role: 'reader' })).toBe(own);
+  });
+});

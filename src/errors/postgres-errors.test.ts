@@ -1,0 +1,46 @@
+import pg from 'pg';
+import { describe, expect, it } from 'vitest';
+import { fromPostgres } from './postgres-errors.ts';
+
+/** As the server sends it: with values wherever it can. */
+function fromServer(code: string) {
+  const error = new pg.DatabaseError('Key (name)=(canary) already exists', 1, 'error');
+  return fromPostgres(Object.assign(error, { code, detail: 'canary', where: 'COPY t, line 1: "canary"' }), {
+    what: 'apply',
+  });
+}
+
+describe('fromPostgres', () => {
+  it.each([
+    ['28P01', 'target-login', 'TARGET_DB_PASSWORD'],
+    ['28000', 'target-login', 'pg_hba.conf'],
+    ['3D000', 'target-login', 'TARGET_DB_NAME'],
+    ['42501', 'target-privilege', 'grant create'],
+    ['42P01', 'target-refused', 'refused'],
+    ['23505', 'target-refused', 'refused'],
+    ['25006', 'target-refused', 'read-only'],
+    ['40001', 'target-busy', 'another try'],
+    ['53100', 'target-unreachable', 'disk'],
+    ['57P03', 'target-unreachable', 'TARGET_DB_HOST'],
+    ['XX001', 'internal', 'Report'],
+  ])('SQLSTATE %s is %s', (state, kind, hint) => {
+    const error = fromServer(state);
+    expect(error.kind).toBe(kind);
+    expect(error.hint).toContain(hint);
+    expect(error.message).toBe(`target: apply failed: SQLSTATE ${state}`);
+    expect(error.hint).not.toContain('canary');
+  });
+
+  it.each([
+    [Object.assign(new Error('connect'), { code: 'ECONNREFUSED' }), 'target-unreachable'],
+    // Five capitals, and no SQLSTATE.
+    [Object.assign(new Error('write'), { code: 'EPIPE' }), 'target-unreachable'],
+    [new Error('Connection terminated unexpectedly'), 'target-unreachable'],
+    [Object.assign(new Error('self-signed'), { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' }), 'target-tls'],
+    [Object.assign(new Error('name'), { code: 'ERR_TLS_CERT_ALTNAME_INVALID' }), 'target-tls'],
+    [new TypeError('a bug of ours'), 'internal'],
+    [undefined, 'internal'],
+  ])('%s is %s', (error, kind) => {
+    expect(fromPostgres(error, { what: 'connect' }).kind).toBe(kind);
+  });
+});

@@ -1,0 +1,27 @@
+/**
+ * Whether a code of Node's TLS says that the other side could not be trusted or spoken to
+ * (https://nodejs.org/api/tls.html#x509-certificate-error-codes). A new try cannot cure that.
+ */
+export function isCertificateCode(code: string): boolean {
+  return (
+    /^(CERT_|CRL_|ERR_TLS_|ERR_SSL_|ERROR_IN_CERT_|ERROR_IN_CRL_|UNABLE_TO_)/.test(code) ||
+    otherCertificateCodes.has(code)
+  );
+}
+
+const otherCertificateCodes = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'EPROTO', // OpenSSL gave up on what the other side sent
+  'HOSTNAME_MISMATCH',
+  'INVALID_CA',
+  'INVALID_PURPOSE',
+  'PATH_LENGTH_EXCEEDED',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+]);
+
+export function certificateHint(side: 'SOURCE' | 'TARGET'): string {
+  return (
+    `The server's certificate was not accepted: name the PEM file of the authority that signed it in ${side}_DB_TLS_CA, ` +
+    `connect by the host name it was made for (or set ${side}_DB_TLS=verify-ca to accept any name), and see whether it has expired.`
+  );
+}
