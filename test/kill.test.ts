@@ -9,7 +9,7 @@ const kills = 20;
 
 test(
   `${kills} kills at failpoints and at random moments, snapshot included: nothing lost, doubled or torn`,
-  { timeout: 240_000 },
+  { timeout: 400_000 },
   async () => {
     const { source, target } = sharedServers();
     const replica = await createReplica(source, target);

@@ -194,13 +194,13 @@ describe('a transaction stays whole', () => {
         having count(*) not in (0, ${rows}) or count(*) filter (where state = 1) not in (0, ${rows})`,
     );
     await streaming.source.query(`insert into bulk select seq, repeat('x', 200), 0 from seq_1_to_${rows}`);
-    await streaming.settled(60_000);
+    await streaming.settled();
     expect(await streaming.rows('select count(*) from bulk')).toEqual([[String(rows)]]);
     await streaming.source.query('update bulk set state = 1');
-    await streaming.settled(60_000);
+    await streaming.settled();
     expect(await streaming.rows('select count(*) from bulk where state = 1')).toEqual([[String(rows)]]);
     await streaming.source.query('delete from bulk');
-    await streaming.settled(60_000);
+    await streaming.settled();
     const { found } = await counts.stop();
     expect(found).toEqual([]);
     expect(await streaming.rows('select count(*) from bulk')).toEqual([['0']]);

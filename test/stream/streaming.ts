@@ -76,7 +76,7 @@ export class Streaming {
   }
 
   /** Waits until everything committed at the source before the call is at the target. */
-  async settled(timeoutMs = 20_000): Promise<void> {
+  async settled(timeoutMs = 60_000): Promise<void> {
     const mark = ++this.#mark;
     await this.#source.query(`insert into ${markTable} values (?)`, [mark]);
     await this.until(
@@ -87,7 +87,7 @@ export class Streaming {
   }
 
   /** Tries until it holds; raises with the end of the log when it does not in time, or when `run` ends abnormally meanwhile. */
-  async until(holds: () => Promise<boolean>, what: string, timeoutMs = 20_000): Promise<void> {
+  async until(holds: () => Promise<boolean>, what: string, timeoutMs = 60_000): Promise<void> {
     const deadline = Date.now() + timeoutMs;
     while (!(await holds())) {
       if (this.#run.failed) throw new Error(`run has ended; waited until ${what}:\n${this.#run.tail()}`);
@@ -128,7 +128,7 @@ export class Streaming {
   }
 
   async logged(msg: string, match: (line: RunLine) => boolean): Promise<RunLine> {
-    return await this.#run.logged(msg, match, 20_000);
+    return await this.#run.logged(msg, match);
   }
 
   /** Runs a query at the target again and again; `found` holds what it returned, which should have been nothing. */
