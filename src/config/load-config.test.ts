@@ -1,5 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'dotenv';
@@ -73,10 +72,12 @@ describe('loadConfig', () => {
   });
 
   it('reads a password from a file, without the line end, and refuses two sources for one', () => {
-    const file = join(mkdtempSync(join(tmpdir(), 'tidegate-config-')), 'password');
+    const folder = mkdtempSync(join(tmpdir(), 'tidegate-config-'));
+    const file = join(folder, 'password');
     writeFileSync(file, 'from a file\n');
     const { TARGET_DB_PASSWORD: _, ...rest } = minimal;
     expect(loadConfig({ ...rest, TARGET_DB_PASSWORD_FILE: file }).target.user.password).toBe('from a file');
     expect(problemsOf({ ...minimal, TARGET_DB_PASSWORD_FILE: file })).toContain('TARGET_DB_PASSWORD_FILE');
+    rmSync(folder, { recursive: true });
   });
 });
