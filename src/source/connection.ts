@@ -57,7 +57,7 @@ export class SourceConnection {
     this.#connection = connection;
   }
 
-  /** Raises TidegateError source-unreachable, source-login or source-privilege. */
+  /** Raises TidegateError source-unreachable, source-tls, source-login or source-privilege. */
   static async open(source: SourceConfig, role: SourceRole): Promise<SourceConnection> {
     const raw = mysql.createConnection(sourceConnectionOptions(source, role));
     const connection = new SourceConnection(role, raw);
