@@ -113,6 +113,14 @@ describe('one clear error for', () => {
     ]);
   });
 
+  it('servers that cannot prove who they are, when that is asked for', async () => {
+    const errors = await refused({ SOURCE_DB_TLS: 'verify-ca' });
+    expect(errors.map(({ kind }) => kind)).toEqual(['source-tls', 'source-tls']);
+    const error = only(await refused({ TARGET_DB_TLS: 'verify-full' }));
+    expect(error).toMatchObject({ subject: 'target', kind: 'target-tls' });
+    expect(error.remedy).toContain('TARGET_DB_TLS');
+  });
+
   it('a source database or target database that is not there', async () => {
     expect((await refused({ SOURCE_DB_NAME: 'no_such_database' })).map(({ subject }) => subject)).toContain(
       'source (reader)',

@@ -53,6 +53,17 @@ describe('loadConfig', () => {
       expect(problems).toContain(name);
   });
 
+  it('reports what only shows between settings along with the rest', () => {
+    const problems = problemsOf({
+      ...minimal,
+      SOURCE_DB_REPLICATION_USER: minimal['SOURCE_DB_READONLY_USER'],
+      TARGET_DB_TLS_CA: '/nowhere/ca.pem',
+      LOG_LEVEL: 'loud',
+    });
+    for (const name of ['SOURCE_DB_REPLICATION_USER', 'TARGET_DB_TLS_CA', 'LOG_LEVEL'])
+      expect(problems).toContain(name);
+  });
+
   it('never prints a value', () => {
     const canary = 'canary';
     const broken = Object.fromEntries(Object.keys(environmentSchema.shape).map((name) => [name, `${canary}\u0000`]));
@@ -69,6 +80,20 @@ describe('loadConfig', () => {
     expect(loadConfig({ ...minimal, SOURCE_DB_HOST: '127.0.0.1' }).source.tls.mode).toBe('disable');
     expect(loadConfig({ ...minimal, SOURCE_DB_HOST: '127.0.0.1.example' }).source.tls.mode).toBe('verify-full');
     expect(loadConfig({ ...minimal, SOURCE_DB_TLS: 'disable' }).source.tls.mode).toBe('disable');
+  });
+
+  it('refuses to check a certificate against an address at the source, which the driver would not do', () => {
+    const byAddress = { ...minimal, SOURCE_DB_HOST: '192.0.2.7' };
+    expect(problemsOf(byAddress)).toContain('verify-ca');
+    expect(loadConfig({ ...byAddress, SOURCE_DB_TLS: 'verify-ca' }).source.tls.mode).toBe('verify-ca');
+  });
+
+  it('wants a certificate in the file of authorities', () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'tidegate-config-')), 'ca.pem');
+    writeFileSync(file, 'canary');
+    expect(problemsOf({ ...minimal, SOURCE_DB_TLS_CA: file })).toMatch(/^ {2}SOURCE_DB_TLS_CA .* no certificate/m);
+    writeFileSync(file, '-----BEGIN CERTIFICATE-----\n');
+    expect(loadConfig({ ...minimal, SOURCE_DB_TLS_CA: file }).source.tls.ca).toContain('BEGIN CERTIFICATE');
   });
 
   it('reads a password from a file, without the line end, and refuses two sources for one', () => {

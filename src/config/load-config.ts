@@ -11,6 +11,14 @@ import { type Environment, environmentSchema, secretNames } from './environment.
 export function loadConfig(environment: NodeJS.ProcessEnv): Config {
   const problems: string[] = [];
   const values = withSecretFiles(environment, problems);
+  const authorities = readAuthorities(values, problems);
+  if (
+    values['SOURCE_DB_READONLY_USER'] !== undefined &&
+    values['SOURCE_DB_READONLY_USER'] === values['SOURCE_DB_REPLICATION_USER']
+  )
+    problems.push(
+      'SOURCE_DB_REPLICATION_USER is the same as SOURCE_DB_READONLY_USER: make two accounts, each with its own rights only',
+    );
   const parsed = environmentSchema.safeParse(values);
   if (!parsed.success)
     for (const issue of parsed.error.issues) {
@@ -19,7 +27,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv): Config {
       problems.push(`${name} ${missing ? `is not set: ${describe(name)}` : issue.message}`);
     }
   if (parsed.success) {
-    const config = assemble(parsed.data, problems);
+    const config = assemble(parsed.data, authorities, problems);
     if (problems.length === 0) return config;
   }
   throw new TidegateError(
@@ -46,6 +54,21 @@ function withSecretFiles(environment: NodeJS.ProcessEnv, problems: string[]): Re
   return values;
 }
 
+type Authorities = Partial<Record<'SOURCE_DB_TLS_CA' | 'TARGET_DB_TLS_CA', string>>;
+
+/** PEM texts of the authorities. OpenSSL passes over what is no certificate, so that is looked for here. */
+function readAuthorities(values: Record<string, string | undefined>, problems: string[]): Authorities {
+  const authorities: Authorities = {};
+  for (const name of ['SOURCE_DB_TLS_CA', 'TARGET_DB_TLS_CA'] as const) {
+    const file = values[name];
+    const text = file === undefined ? undefined : readText(file, name, problems);
+    if (text === undefined) continue;
+    if (text.includes('-----BEGIN CERTIFICATE-----')) authorities[name] = text;
+    else problems.push(`${name} names a file that holds no certificate in PEM form`);
+  }
+  return authorities;
+}
+
 function readText(file: string, name: string, problems: string[]): string | undefined {
   try {
     return readFileSync(file, 'utf8');
@@ -55,11 +78,7 @@ function readText(file: string, name: string, problems: string[]): string | unde
   }
 }
 
-function assemble(env: Environment, problems: string[]): Config {
-  if (env.SOURCE_DB_READONLY_USER === env.SOURCE_DB_REPLICATION_USER)
-    problems.push(
-      'SOURCE_DB_REPLICATION_USER is the same as SOURCE_DB_READONLY_USER: make two accounts, each with its own rights only',
-    );
+function assemble(env: Environment, authorities: Authorities, problems: string[]): Config {
   return {
     environment: env.ENVIRONMENT,
     source: {
@@ -69,7 +88,7 @@ function assemble(env: Environment, problems: string[]): Config {
       reader: { user: env.SOURCE_DB_READONLY_USER, password: env.SOURCE_DB_READONLY_PASSWORD },
       replicator: { user: env.SOURCE_DB_REPLICATION_USER, password: env.SOURCE_DB_REPLICATION_PASSWORD },
       serverId: env.SOURCE_SERVER_ID,
-      tls: tls(env.SOURCE_DB_HOST, env.SOURCE_DB_TLS, env.SOURCE_DB_TLS_CA, 'SOURCE_DB_TLS_CA', problems),
+      tls: sourceTls(env, authorities, problems),
     },
     target: {
       host: env.TARGET_DB_HOST,
@@ -77,7 +96,7 @@ function assemble(env: Environment, problems: string[]): Config {
       database: env.TARGET_DB_NAME,
       schema: env.TARGET_DB_SCHEMA,
       user: { user: env.TARGET_DB_USER, password: env.TARGET_DB_PASSWORD },
-      tls: tls(env.TARGET_DB_HOST, env.TARGET_DB_TLS, env.TARGET_DB_TLS_CA, 'TARGET_DB_TLS_CA', problems),
+      tls: tls(env.TARGET_DB_HOST, env.TARGET_DB_TLS, authorities.TARGET_DB_TLS_CA),
     },
     tables: { include: env.TABLES_INCLUDE, exclude: env.TABLES_EXCLUDE },
     snapshotConnections: env.SNAPSHOT_CONNECTIONS,
@@ -85,18 +104,19 @@ function assemble(env: Environment, problems: string[]): Config {
   };
 }
 
-function tls(
-  host: string,
-  mode: TlsConfig['mode'] | undefined,
-  caFile: string | undefined,
-  caName: string,
-  problems: string[],
-): TlsConfig {
-  return {
-    // Nothing leaves the machine on loopback; anywhere else plain text must be asked for by name.
-    mode: mode ?? (isLoopback(host) ? 'disable' : 'verify-full'),
-    ca: caFile === undefined ? undefined : readText(caFile, caName, problems),
-  };
+function sourceTls(env: Environment, authorities: Authorities, problems: string[]): TlsConfig {
+  const config = tls(env.SOURCE_DB_HOST, env.SOURCE_DB_TLS, authorities.SOURCE_DB_TLS_CA);
+  // Given an address, mysql2 3.24 compares the certificate with the name "localhost" instead: too strict and too lax.
+  if (config.mode === 'verify-full' && isIP(env.SOURCE_DB_HOST) !== 0)
+    problems.push(
+      'SOURCE_DB_HOST is an address, which verify-full cannot compare with a certificate: give the host name, or set SOURCE_DB_TLS=verify-ca with SOURCE_DB_TLS_CA (disable only where a VPN or the like protects the way)',
+    );
+  return config;
+}
+
+function tls(host: string, mode: TlsConfig['mode'] | undefined, ca: string | undefined): TlsConfig {
+  // Nothing leaves the machine on loopback; anywhere else plain text must be asked for by name.
+  return { mode: mode ?? (isLoopback(host) ? 'disable' : 'verify-full'), ca };
 }
 
 function isLoopback(host: string): boolean {

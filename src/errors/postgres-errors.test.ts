@@ -18,7 +18,7 @@ describe('fromPostgres', () => {
     ['42501', 'target-privilege', 'grant create'],
     ['42P01', 'target-refused', 'refused'],
     ['23505', 'target-refused', 'refused'],
-    ['25006', 'target-refused', 'read-only'],
+    ['25006', 'target-unreachable', 'standby'],
     ['40001', 'target-busy', 'another try'],
     ['53100', 'target-unreachable', 'disk'],
     ['57P03', 'target-unreachable', 'TARGET_DB_HOST'],

@@ -18,8 +18,8 @@ const byState: Readonly<Record<string, Meaning>> = {
   '22': refused,
   '23': refused,
   '25006': {
-    kind: 'target-refused',
-    hint: 'The target is read-only: TARGET_DB_HOST leads to a standby, or default_transaction_read_only is on there.',
+    kind: 'target-unreachable',
+    hint: 'The target is read-only: TARGET_DB_HOST leads to a standby, or default_transaction_read_only is on there. It is tried again, for a standby may be promoted.',
   },
   '28': { kind: 'target-login', hint: 'Check TARGET_DB_USER and TARGET_DB_PASSWORD.' },
   '28000': {

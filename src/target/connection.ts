@@ -1,6 +1,8 @@
 import pg from 'pg';
 import type { TargetConfig } from '../config/config.ts';
 import { fromPostgres } from '../errors/postgres-errors.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
+import { refusesTls } from './tls-probe.ts';
 
 const connectTimeoutMs = 10_000;
 
@@ -12,7 +14,7 @@ const connectTimeoutMs = 10_000;
  * transaction, and a crash of PostgreSQL loses only a tail of transactions, in order: what is lost comes again from the
  * binlog (https://www.postgresql.org/docs/current/wal-async-commit.html). Only the lease waits; see lease.ts.
  *
- * Raises TidegateError target-unreachable, target-login or target-privilege.
+ * Raises TidegateError target-unreachable, target-tls, target-login or target-privilege.
  */
 export async function openTarget(target: TargetConfig, applicationName = 'tidegate'): Promise<pg.Client> {
   const { mode, ca } = target.tls;
@@ -42,7 +44,13 @@ export async function openTarget(target: TargetConfig, applicationName = 'tidega
   try {
     await client.connect();
   } catch (error) {
-    throw fromPostgres(error, { what: 'connect' });
+    const raised = fromPostgres(error, { what: 'connect' });
+    if (mode !== 'disable' && raised.kind === 'target-unreachable' && (await refusesTls(target.host, target.port)))
+      throw new TidegateError('target-tls', 'target: connect failed: the server offers no TLS', {
+        cause: error,
+        hint: 'Turn TLS on there (ssl = on, ssl_cert_file, ssl_key_file), or, if the way to it is safe by other means such as a VPN, spell out TARGET_DB_TLS=disable.',
+      });
+    throw raised;
   }
   return client;
 }
