@@ -1,6 +1,7 @@
 import mysql from 'mysql2';
 import type { SourceConfig } from '../config/config.ts';
 import { fromMysql } from '../errors/mysql-errors.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
 
 /**
  * Who we are at the source. `reader` may SELECT from the replicated database; `replicator` may read the binlog and the
@@ -70,22 +71,23 @@ export class SourceConnection {
       throw fromMysql(error, { what: 'connect', role });
     });
     try {
-      await connection
-        .query(
-          `set session transaction_read_only = 1, time_zone = '+00:00', sql_mode = '', lock_wait_timeout = 2, wait_timeout = 28800`,
-          // MySQL 5.6 and MariaDB before 11.1 know the variable as tx_read_only only.
-        )
-        .catch(
-          async () =>
-            await connection.query(
-              `set session tx_read_only = 1, time_zone = '+00:00', sql_mode = '', lock_wait_timeout = 2, wait_timeout = 28800`,
-            ),
-        );
+      await connection.#prepareSession();
     } catch (error) {
       raw.destroy();
       throw error;
     }
     return connection;
+  }
+
+  async #prepareSession(): Promise<void> {
+    const settings = `time_zone = '+00:00', sql_mode = '', lock_wait_timeout = 2, wait_timeout = 28800`;
+    try {
+      await this.query(`set session transaction_read_only = 1, ${settings}`);
+    } catch (error) {
+      // MySQL 5.6 and MariaDB before 11.1 know that variable by its old name only.
+      if (!(error instanceof TidegateError) || error.kind !== 'source-statement') throw error;
+      await this.query(`set session tx_read_only = 1, ${settings}`);
+    }
   }
 
   /** The raw connection, for commands that read row packets as bytes. */
