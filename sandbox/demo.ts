@@ -8,7 +8,7 @@ import { runTraffic } from './clinic/traffic.ts';
 import { compareDatabases } from './compare.ts';
 import { reportComparison } from './demo/report.ts';
 import { bad, count, faint, good, heading, line } from './demo/screen.ts';
-import { showCheck, showSnapshot, showStream, type Stage, waitUntilEqual } from './demo/steps.ts';
+import { showCheck, showSnapshot, showStream, type Stage, stopRun, waitUntilEqual } from './demo/steps.ts';
 import { RunProcess } from './run-process.ts';
 import { privateFolder, watch } from './servers/private-process.ts';
 import { startSource } from './servers/source.ts';
@@ -145,21 +145,22 @@ async function demo(options: DemoOptions, stop: AbortSignal, undo: (() => Promis
   });
   try {
     await showSnapshot(stage, run, rows);
-
-    heading('tidegate run: stream');
-    line(`look at it: ${await psqlLine(folder, target, replica)}`);
-    line(faint(options.seconds === undefined ? 'Ctrl-C stops' : `${options.seconds} s, then every row is compared`));
-    const shown = [stop, ...(options.seconds === undefined ? [] : [AbortSignal.timeout(options.seconds * 1000)])];
-    await Promise.race([
-      showStream({ ...stage, signal: AbortSignal.any(shown) }, run, () => deeds),
-      // ends before the line does only by an error
-      traffic.then(async () => await new Promise<never>(() => undefined)),
-    ]);
+    if (!stop.aborted) {
+      heading('tidegate run: stream');
+      line(`look at it: ${await psqlLine(folder, target, replica)}`);
+      line(faint(options.seconds === undefined ? 'Ctrl-C stops' : `${options.seconds} s, then every row is compared`));
+      const shown = [stop, ...(options.seconds === undefined ? [] : [AbortSignal.timeout(options.seconds * 1000)])];
+      await Promise.race([
+        showStream({ ...stage, signal: AbortSignal.any(shown) }, run, () => deeds),
+        // ends before the line does only by an error
+        traffic.then(async () => await new Promise<never>(() => undefined)),
+      ]);
+    }
     day.abort();
     heading('The clinic closes');
     line(`${count(await traffic)} deeds done`);
     if (!stop.aborted) await waitUntilEqual(stage, run);
-    await run.stop();
+    await stopRun(run);
     line('tidegate finished its batch and stopped');
     if (stop.aborted) return true;
   } catch (error) {

@@ -39,8 +39,9 @@ export async function showSnapshot(stage: Stage, run: RunProcess, expectedRows: 
     while (run.find('streaming') === undefined) {
       if (stage.signal.aborted) return;
       await stillRuns(run);
-      const state = await readCopyState(stage.target, stage.schema);
-      bar.update(state.rows, state.tables);
+      const { rows } = await readCopyState(stage.target, stage.schema);
+      // the control schema calls a table copied only when all are
+      bar.update(rows, run.lines.filter(({ msg }) => msg === 'table copied').length);
       await sleep(100);
     }
     const { rows, tables } = await readCopyState(stage.target, stage.schema);
@@ -92,6 +93,15 @@ export async function waitUntilEqual(stage: Stage, run: RunProcess): Promise<voi
     await sleep(100);
   }
   line(good(`the target has everything, ${((performance.now() - started) / 1000).toFixed(1)} s after the last change`));
+}
+
+/** Ends the program with SIGTERM; raises when it does not stop cleanly. */
+export async function stopRun(run: RunProcess): Promise<void> {
+  // Before its first log line it may not listen to signals yet, and then the signal itself ends it.
+  const starting = run.lines.length === 0;
+  run.signal('SIGTERM');
+  const { code, signal } = await run.exited;
+  if (code !== 0 && !(starting && signal === 'SIGTERM')) throw new Error(`run ended with ${code ?? signal}`);
 }
 
 async function stillRuns(run: RunProcess): Promise<void> {
