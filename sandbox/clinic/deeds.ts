@@ -176,3 +176,39 @@ export const audit: Deed = async (desk) => {
     PatNum: some(desk, 'patient'),
   });
 };
+
+/** Payments that were begun and not made: they are in no table, and in the binlog neither. */
+export const changeMind: Deed = async (desk) => {
+  await desk.connection.beginTransaction();
+  await insert(desk, 'payment', { PatNum: some(desk, 'patient'), PayAmt: money(desk.random), PayNote: '' });
+  await desk.connection.rollback();
+};
+
+export const changeHours: Deed = async ({ connection, random }) => {
+  const hours = random.pick([null, '-00:00:00.500', '-838:59:59.999', '838:59:59', '01:15:00', '00:00:00']);
+  await connection.query('update schedule set AdjHours = ?, Note = ? where ScheduleNum = ?', [
+    hours,
+    note(random, 2),
+    random.int(1, 1200),
+  ]);
+};
+
+export const scan: Deed = async (desk) => {
+  const { random } = desk;
+  await insert(desk, 'document', {
+    Description: note(random, 2),
+    DateCreated: dateTime(0, random),
+    PatNum: some(desk, 'patient'),
+    Thumbnail: random.bytes(random.int(0, 4000)),
+    DegreesRotated: random.next(),
+  });
+};
+
+/** A room is set up anew under its old number, as delete and insert in one statement. */
+export const refurnish: Deed = async ({ connection, random }) => {
+  await connection.query('replace into operatory (OperatoryNum, OpName, ItemOrder) values (?, ?, ?)', [
+    random.int(1, 8),
+    note(random, 2),
+    random.int(0, 65_535),
+  ]);
+};

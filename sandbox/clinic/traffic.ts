@@ -5,7 +5,7 @@ import { ageBalances, purgeLog, raiseFees, recaseSetting, recomputeRecalls, rena
 import * as deeds from './deeds.ts';
 import { prepareClinicSession } from './fill.ts';
 
-/** How often each deed is done among a thousand. */
+/** How often each deed is done compared with the others. */
 const weights: readonly (readonly [deeds.Deed, number])[] = [
   [deeds.audit, 230],
   [deeds.complete, 160],
@@ -20,7 +20,11 @@ const weights: readonly (readonly [deeds.Deed, number])[] = [
   [deeds.breakAppointment, 20],
   [deeds.newPatient, 12],
   [deeds.forgetCall, 10],
+  [deeds.scan, 10],
+  [deeds.changeHours, 10],
   [deeds.refund, 5],
+  [deeds.changeMind, 5],
+  [deeds.refurnish, 3],
   [renameSetting, 3],
   [recaseSetting, 3],
   [purgeLog, 2],
