@@ -35,7 +35,8 @@ function locked(name, work) {
     } catch (error) {
       if (error.code !== 'EEXIST') throw error;
       const holder = readPid(join(lock, 'pid'));
-      if ((holder !== null && !isAlive(holder)) || Date.now() - started > lockLimitMs) rmSync(lock, { recursive: true, force: true });
+      if ((holder !== null && !isAlive(holder)) || Date.now() - started > lockLimitMs)
+        rmSync(lock, { recursive: true, force: true });
       else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
     }
   }
@@ -65,13 +66,19 @@ function isAlive(pid) {
 }
 
 function npm(args, what) {
-  const result = spawnSync('npm', args, { cwd: root, encoding: 'utf8', env: { ...process.env, npm_config_loglevel: 'error' } });
+  const result = spawnSync('npm', args, {
+    cwd: root,
+    encoding: 'utf8',
+    env: { ...process.env, npm_config_loglevel: 'error' },
+  });
   if (result.status !== 0) fail(`${what} failed:\n${result.stderr || result.error}`);
 }
 
 /** Installs what package-lock.json says, unless that is what is there. */
 function ensureDependencies() {
-  const digest = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+  const digest = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
   const stamp = join(root, 'node_modules', '.tidegate-installed');
   const isDone = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === digest;
   if (isDone()) return;
@@ -87,7 +94,8 @@ function ensureDependencies() {
 function ensureNode() {
   if (Number(process.versions.node.split('.')[0]) >= wantedMajor) return process.execPath;
   const packageName = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
-  if (!['linux', 'darwin'].includes(process.platform)) fail(`Node ${process.versions.node} is too old: install Node ${wantedMajor} or later`);
+  if (!['linux', 'darwin'].includes(process.platform))
+    fail(`Node ${process.versions.node} is too old: install Node ${wantedMajor} or later`);
   const home = join(cache, `node-${fetchedVersion}`);
   const binary = join(home, 'node_modules', packageName, 'bin', 'node');
   const isDone = () => existsSync(binary) && statSync(binary).size > 0 && spawnSync(binary, ['--version']).status === 0;
@@ -96,7 +104,10 @@ function ensureNode() {
     if (isDone()) return;
     say(`fetching Node ${fetchedVersion} into .cache (once; this machine has ${process.versions.node}) …`);
     mkdirSync(home, { recursive: true });
-    npm(['install', '--prefix', home, '--no-save', '--no-audit', '--no-fund', `${packageName}@${fetchedVersion}`], 'fetching Node');
+    npm(
+      ['install', '--prefix', home, '--no-save', '--no-audit', '--no-fund', `${packageName}@${fetchedVersion}`],
+      'fetching Node',
+    );
   });
   return binary;
 }
@@ -106,8 +117,12 @@ if (first === undefined) fail('usage: node scripts/with-node.mjs [--bin NAME | F
 const node = ensureNode();
 ensureDependencies();
 
-const args = first === '--bin' ? [join(root, 'node_modules', '.bin', rest[0]), ...rest.slice(1)] : [join(root, first), ...rest];
-const child = spawn(node, args, { stdio: 'inherit', env: { ...process.env, PATH: `${dirname(node)}:${process.env.PATH}` } });
+const args =
+  first === '--bin' ? [join(root, 'node_modules', '.bin', rest[0]), ...rest.slice(1)] : [join(root, first), ...rest];
+const child = spawn(node, args, {
+  stdio: 'inherit',
+  env: { ...process.env, PATH: `${dirname(node)}:${process.env.PATH}` },
+});
 // A terminal's Ctrl-C reaches the whole process group, the child included, so here it must only not end the parent first. A
 // signal sent to this process alone is handed on.
 process.on('SIGINT', () => {
