@@ -122,9 +122,10 @@ describe('one clear error for', () => {
   });
 
   it('a source database or target database that is not there', async () => {
-    expect((await refused({ SOURCE_DB_NAME: 'no_such_database' })).map(({ subject }) => subject)).toContain(
-      'source (reader)',
-    );
+    const error = only(await refused({ SOURCE_DB_NAME: 'no_such_database' }));
+    expect(error).toMatchObject({ subject: 'source (reader)', kind: 'source-privilege' });
+    expect(error.message).toContain('if there is such a database');
+    expect(error.remedy).toMatch(/^grant select on `no\\_such\\_database`\.\* to `rd_/);
     expect(only(await refused({ TARGET_DB_NAME: 'no_such_database' })).kind).toBe('target-login');
   });
 
@@ -196,6 +197,31 @@ describe('rights', () => {
       }
     },
   );
+});
+
+describe('roles', () => {
+  it.each(['mariadb', 'mysql'] as const)('on %s are looked through, active or not', async (flavor) => {
+    const source = flavor === 'mariadb' ? sharedServers().source : await startSource({ flavor });
+    const other = await createReplica(source, sharedServers().target);
+    const admin = await other.sourceAdmin();
+    const role = `writers_${other.database}`.slice(0, 32);
+    try {
+      await admin.query('create table patient (PatNum bigint not null primary key) engine=InnoDB');
+      await admin.query(`create role ${role}`);
+      await admin.query(`grant insert, delete on ${other.database}.* to ${role}`);
+      await admin.query(`grant ${role} to ${other.env['SOURCE_DB_READONLY_USER']}@'%'`);
+      const error = only(await refused({}, other));
+      expect(error.message).toContain('INSERT, DELETE');
+      // The remedy is what an administrator may paste.
+      await admin.query(error.remedy ?? '');
+      expect((await runCli(['check'], other.env)).code).toBe(0);
+    } finally {
+      await admin.query(`drop role ${role}`).catch(() => undefined);
+      await admin.end();
+      await other.drop();
+      if (flavor === 'mysql') await source.stop();
+    }
+  });
 });
 
 describe('server settings', () => {

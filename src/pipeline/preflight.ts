@@ -3,11 +3,11 @@ import { tableFilter } from '../config/table-filter.ts';
 import type { Finding } from '../change/finding.ts';
 import { describeError } from '../errors/describe-error.ts';
 import { readCatalog } from '../source/catalog.ts';
-import { checkReaderGrants, checkReplicatorGrants } from '../source/check-grants.ts';
+import { checkReaderGrants, checkReplicatorGrants, readerGrantsSubject } from '../source/check-grants.ts';
 import { checkSettings } from '../source/check-settings.ts';
 import { SourceConnection, type SourceRole } from '../source/connection.ts';
-import { type Grants, parseGrants } from '../source/grants.ts';
 import { assertReachable } from '../source/positions.ts';
+import { readGrants } from '../source/read-grants.ts';
 import { readServerFlavor } from '../source/server-flavor.ts';
 import { checkTarget } from '../target/check-target.ts';
 import { readCheckpoint } from '../target/checkpoint.ts';
@@ -28,7 +28,7 @@ export async function runChecks(config: Config): Promise<Finding[]> {
   );
   const planned = reader.value ?? [];
   const target = await checkTargetSide(config, planned);
-  return [...reader.findings, ...replicator.findings, ...target];
+  return [...(await explainShutOut(config, reader.findings)), ...replicator.findings, ...target];
 }
 
 interface Checked<T> {
@@ -68,15 +68,34 @@ function tlsInWords(mode: string): string {
   return mode === 'disable' ? 'without TLS' : `TLS ${mode}`;
 }
 
-async function readGrants(connection: SourceConnection): Promise<Grants> {
-  const rows = await connection.query('show grants');
-  return parseGrants(rows.map((row) => Object.values(row)[0] ?? ''));
+/** Whoever has no right on a database cannot enter it; from outside, the grants still tell which one is missing. */
+async function explainShutOut(config: Config, findings: readonly Finding[]): Promise<readonly Finding[]> {
+  const at = findings.findIndex(({ kind }) => kind === 'source-privilege');
+  if (at === -1) return findings;
+  const outside = { ...config, source: { ...config.source, database: '' } };
+  const seen = await withSource(outside, 'reader', async (connection) => ({
+    findings: await readerGrants(connection, config.source.database),
+  }));
+  const [missing, ...others] = seen.findings.filter(({ subject }) => subject === readerGrantsSubject);
+  if (missing?.level !== 'error') return findings;
+  const { subject, kind, message } = findings[at] as Finding;
+  return [
+    ...findings.slice(0, at),
+    { ...missing, subject, ...(kind && { kind }), message: `${message}: ${missing.message}` },
+    ...others,
+    ...findings.slice(at + 1),
+  ];
+}
+
+async function readerGrants(connection: SourceConnection, database: string): Promise<Finding[]> {
+  const { flavor } = await readServerFlavor(connection);
+  return checkReaderGrants(await readGrants(connection, flavor), database);
 }
 
 /** Its value: the names of the tables that will be carried. */
 async function checkReader(connection: SourceConnection, config: Config): Promise<Checked<string[]>> {
   const { database } = config.source;
-  const grants = checkReaderGrants(await readGrants(connection), database);
+  const grants = await readerGrants(connection, database);
   const { planned, leftOut } = planTables(await readCatalog(connection, database), tableFilter(config.tables));
   const tables: Finding[] = leftOut.map(({ table, reasons }) => ({
     level: 'warning',
@@ -106,7 +125,7 @@ async function checkReplicator(connection: SourceConnection, config: Config): Pr
   const variables = new Map(rows.map((row) => [row['Variable_name']?.toLowerCase() ?? '', row['Value'] ?? '']));
   const server = await readServerFlavor(connection);
   const findings = [
-    ...checkReplicatorGrants(await readGrants(connection), server.flavor),
+    ...checkReplicatorGrants(await readGrants(connection, server.flavor), server.flavor, config.source.database),
     ...checkSettings(variables, server.flavor, config.source.serverId),
   ];
   // Only now, when nothing above explains it better: can the source go on from where the target is?

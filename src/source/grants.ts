@@ -1,23 +1,30 @@
 /** One GRANT line: these privileges on this scope. */
 export interface Grant {
-  /** Upper case: 'SELECT', 'REPLICATION SLAVE', 'GRANT OPTION' … Column lists are cut off. */
+  /** Upper case: 'SELECT', 'REPLICATION SLAVE', 'GRANT OPTION' … Some columns only: 'SELECT (a, b)'. */
   readonly privileges: readonly string[];
   /** As the server wrote it, for a REVOKE: '*.*', '`clinic`.*'. */
   readonly scope: string;
   /** Pattern of database names; null: all of them. */
   readonly database: string | null;
+  /** Who holds it, as the server wrote it: the account, a role, or PUBLIC. */
+  readonly grantee: string;
 }
 
 export interface Grants {
   /** The account, as the server quotes it. */
   readonly account: string;
   readonly grants: readonly Grant[];
-  /** Roles it was granted; their privileges are not in `grants`. */
+  /** Roles it was granted, as the server quotes them. What they hold is in `grants` only if the lines said so. */
   readonly roles: readonly string[];
 }
 
-const privilegeLine = /^GRANT (.+?) ON (?:TABLE |FUNCTION |PROCEDURE |PACKAGE |PACKAGE BODY )?(\S.*?) TO (.+)$/s;
-const roleLine = /^GRANT (.+?) TO (.+?)(?: WITH ADMIN OPTION)?$/s;
+const name = String.raw`(?:\`(?:[^\`]|\`\`)*\`|'(?:[^']|'')*'|"(?:[^"]|"")*"|[^\s,@]+)`;
+const grantee = `${name}(?:@${name})?`;
+const privilegeLine = new RegExp(
+  `^GRANT (.+?) ON (?:TABLE |FUNCTION |PROCEDURE |PACKAGE BODY |PACKAGE )?(\\S.*?) TO (${grantee})(.*)$`,
+  's',
+);
+const roleLine = new RegExp(`^GRANT (${grantee}(?:, ?${grantee})*) TO (${grantee})`, 's');
 
 /** Reads what SHOW GRANTS prints on MySQL 5.6 to 9.7 and MariaDB 10.5 to 11.8. Passwords in it are dropped. */
 export function parseGrants(lines: readonly string[]): Grants {
@@ -27,32 +34,38 @@ export function parseGrants(lines: readonly string[]): Grants {
   for (const line of lines) {
     const privileges = privilegeLine.exec(line);
     if (privileges !== null) {
-      const [, names = '', scope = '', rest = ''] = privileges;
-      const grantee = /^(`[^`]*`@`[^`]*`|'[^']*'@'[^']*'|\S+)/.exec(rest)?.[1] ?? '';
-      if (grantee.includes('@')) account = grantee;
-      const withGrant = / WITH .*GRANT OPTION/.test(rest) ? ['GRANT OPTION'] : [];
-      grants.push({ privileges: [...splitPrivileges(names), ...withGrant], scope, database: databasePattern(scope) });
+      const [, names = '', scope = '', holder = '', rest = ''] = privileges;
+      // The account's own lines come first; a MySQL role has a host part, too.
+      if (account === '' && holder.includes('@')) account = holder;
+      const grantOption = / WITH .*GRANT OPTION/.test(rest) ? ['GRANT OPTION'] : [];
+      grants.push({
+        privileges: [...splitPrivileges(names), ...grantOption],
+        scope,
+        database: databasePattern(scope),
+        grantee: holder,
+      });
       continue;
     }
-    const role = roleLine.exec(line)?.[1];
-    if (role !== undefined && !line.startsWith('SET ')) roles.push(role);
+    const [, granted, holder = ''] = roleLine.exec(line) ?? [];
+    if (granted === undefined) continue;
+    if (account === '' && holder.includes('@')) account = holder;
+    roles.push(...(granted.match(new RegExp(grantee, 'gs')) ?? []));
   }
   return { account, grants, roles };
 }
 
-/** `SELECT (a, b), INSERT` without its column lists. */
+/** At the commas outside the column lists. */
 function splitPrivileges(names: string): string[] {
-  return names
-    .replaceAll(/\([^)]*\)/g, '')
-    .split(',')
-    .map((name) => name.trim().toUpperCase())
-    .filter((name) => name !== '');
+  return (names.match(/[^\s,(][^,(]*(?:\([^)]*\))?/g) ?? []).map((privilege) => {
+    const [title = '', columns] = privilege.split('(', 2);
+    return title.trim().toUpperCase() + (columns === undefined ? '' : ` (${columns}`);
+  });
 }
 
 function databasePattern(scope: string): string | null {
-  const quoted = /^[`'"]((?:[^`'"])*)[`'"]\./.exec(scope)?.[1];
-  if (quoted !== undefined) return quoted;
-  const bare = scope.slice(0, scope.indexOf('.'));
+  const quoted = /^`((?:[^`]|``)*)`\./.exec(scope)?.[1] ?? /^"((?:[^"]|"")*)"\./.exec(scope)?.[1];
+  if (quoted !== undefined) return quoted.replaceAll('``', '`').replaceAll('""', '"');
+  const bare = scope.split('.')[0] ?? '';
   return bare === '*' ? null : bare;
 }
 

@@ -1,0 +1,152 @@
+import { describe, expect, it } from 'vitest';
+import { checkReaderGrants, checkReplicatorGrants } from './check-grants.ts';
+import { type Grant, parseGrants, reaches } from './grants.ts';
+
+// As the servers printed them; hashes are made up.
+const hash = `IDENTIFIED BY PASSWORD '*0000000000000000000000000000000000000CA7'`;
+const printed = {
+  'MySQL 5.6': ["GRANT USAGE ON *.* TO 'rd'@'%' IDENTIFIED BY PASSWORD", "GRANT SELECT ON `clinic\\_a`.* TO 'rd'@'%'"],
+  'MySQL 9.7': ['GRANT USAGE ON *.* TO `rd`@`%`', 'GRANT SELECT ON `clinic\\_a`.* TO `rd`@`%`'],
+  'MariaDB 10.5': [`GRANT USAGE ON *.* TO \`rd\`@\`%\` ${hash}`, 'GRANT SELECT ON `clinic\\_a`.* TO `rd`@`%`'],
+  'MariaDB 11.8': [
+    `GRANT USAGE ON *.* TO \`rd\`@\`%\` ${hash}`,
+    'GRANT SELECT ON `clinic\\_a`.* TO `rd`@`%`',
+    'GRANT SELECT ON `test`.* TO PUBLIC',
+  ],
+};
+
+const on = (database: string | null): Grant => ({ privileges: [], scope: '', database, grantee: '' });
+const reader = (...lines: string[]) => checkReaderGrants(parseGrants(lines), 'clinic_a');
+const replicator = (...lines: string[]) => checkReplicatorGrants(parseGrants(lines), 'mariadb', 'clinic_a');
+
+describe('parseGrants', () => {
+  it.each(Object.entries(printed))('reads %s and keeps no password', (_, lines) => {
+    const { account, grants, roles } = parseGrants(lines);
+    expect(account).toMatch(/^[`']rd[`']@[`']%[`']$/);
+    expect(grants[1]).toMatchObject({ privileges: ['SELECT'], database: String.raw`clinic\_a`, grantee: account });
+    expect(roles).toEqual([]);
+    expect(JSON.stringify(grants)).not.toContain('CA7');
+  });
+
+  it('keeps who holds what: the account, its roles, everybody', () => {
+    const { account, grants, roles } = parseGrants([
+      'GRANT `looker`, `o``clock` TO `rolly`@`%`',
+      `GRANT USAGE ON *.* TO \`rolly\`@\`%\` ${hash}`,
+      'GRANT SELECT, INSERT ON `clinic_a`.* TO `looker`',
+      'GRANT SELECT ON `test`.* TO PUBLIC',
+      'SET DEFAULT ROLE `looker` FOR `rolly`@`%`',
+    ]);
+    expect([account, ...grants.map(({ grantee }) => grantee)]).toEqual([
+      '`rolly`@`%`',
+      '`rolly`@`%`',
+      '`looker`',
+      'PUBLIC',
+    ]);
+    expect(roles).toEqual(['`looker`', '`o``clock`']);
+    expect(parseGrants(['GRANT `a`@`%`,`b`@`10.%` TO `u`@`%`']).roles).toEqual(['`a`@`%`', '`b`@`10.%`']);
+  });
+
+  it('reads column lists, grant options, routines and proxies', () => {
+    const { grants } = parseGrants([
+      'GRANT SELECT (`a`, `b`), REFERENCES (`a`), DELETE ON `clinic_a`.`t` TO `u`@`%` WITH MAX_QUERIES_PER_HOUR 5 GRANT OPTION',
+      'GRANT EXECUTE ON PROCEDURE `clinic_a`.`p` TO `u`@`%`',
+      'GRANT PROXY ON ``@`%` TO `u`@`%` WITH GRANT OPTION',
+      'GRANT BACKUP_ADMIN,CLONE_ADMIN ON *.* TO `u`@`%`',
+    ]);
+    expect(grants.map(({ privileges }) => privileges)).toEqual([
+      ['SELECT (`a`, `b`)', 'REFERENCES (`a`)', 'DELETE', 'GRANT OPTION'],
+      ['EXECUTE'],
+      ['PROXY', 'GRANT OPTION'],
+      ['BACKUP_ADMIN', 'CLONE_ADMIN'],
+    ]);
+    expect(grants[1]?.database).toBe('clinic_a');
+    expect(grants[3]?.database).toBeNull();
+  });
+});
+
+describe('reaches', () => {
+  it.each([
+    [null, 'clinic_a', true],
+    ['clinic_a', 'clinic_a', true],
+    ['clinic_a', 'clinicXa', true],
+    [String.raw`clinic\_a`, 'clinicXa', false],
+    [String.raw`clinic\_a`, 'CLINIC_A', true],
+    ['clinic%', 'clinic_a', true],
+    ['test', 'clinic_a', false],
+    ['c.inic_a', 'clinic_a', false],
+  ])('%s reaches %s: %s', (pattern, database, does) => {
+    expect(reaches(on(pattern), database)).toBe(does);
+  });
+});
+
+describe('checkReaderGrants', () => {
+  it.each(Object.entries(printed))('is content with SELECT on %s', (_, lines) => {
+    expect(reader(...lines)).toEqual([]);
+  });
+
+  it('refuses what could write to the database, with the line that takes it away', () => {
+    expect(reader('GRANT SELECT, INSERT, UPDATE (`b`) ON `clinic_%`.* TO `rd`@`%` WITH GRANT OPTION')).toMatchObject([
+      { level: 'error', remedy: 'revoke insert, update (`b`), grant option on `clinic_%`.* from `rd`@`%`;' },
+    ]);
+  });
+
+  it('gives back what a revoke of everything takes', () => {
+    const [finding] = reader('GRANT ALL PRIVILEGES ON *.* TO `rd`@`%` WITH GRANT OPTION');
+    expect(finding).toMatchObject({ level: 'error' });
+    expect(finding?.remedy).toBe(
+      'revoke all privileges on *.* from `rd`@`%`; revoke grant option on *.* from `rd`@`%`; grant select on `clinic\\_a`.* to `rd`@`%`;',
+    );
+  });
+
+  it('warns of reading everything, and of writing elsewhere', () => {
+    expect(reader('GRANT SELECT, PROCESS ON *.* TO `rd`@`%`')).toMatchObject([{ level: 'warning' }]);
+    const lines = ['GRANT SELECT ON `clinic\\_a`.* TO `rd`@`%`', 'GRANT SELECT, INSERT ON `test`.* TO PUBLIC'];
+    expect(reader(...lines)).toMatchObject([
+      { level: 'warning', remedy: 'revoke select, insert on `test`.* from PUBLIC;' },
+    ]);
+  });
+
+  it('sees through roles', () => {
+    const lines = [
+      'GRANT USAGE ON *.* TO `rd`@`%`',
+      'GRANT `looker` TO `rd`@`%`',
+      'GRANT SELECT, INSERT ON `clinic_a`.* TO `looker`',
+    ];
+    const [finding, ...rest] = reader(...lines);
+    expect(finding).toMatchObject({ level: 'error', remedy: 'revoke `looker` from `rd`@`%`;' });
+    expect(finding?.message).toContain('through role `looker`');
+    expect(rest).toEqual([]);
+  });
+
+  it('is not content with some columns or with another database', () => {
+    expect(reader('GRANT SELECT (`a`) ON `clinic_a`.`t` TO `rd`@`%`').map(({ remedy }) => remedy)).toEqual([
+      'grant select on `clinic\\_a`.* to `rd`@`%`;',
+      'grant select on `clinic_a`.`t` to `rd`@`%`;',
+    ]);
+    expect(reader('GRANT SELECT ON `other`.* TO `rd`@`%`')).toMatchObject([{ level: 'error' }, { level: 'warning' }]);
+  });
+});
+
+describe('checkReplicatorGrants', () => {
+  it('is content with both names of both privileges', () => {
+    expect(replicator('GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO `rp`@`%`')).toEqual([]);
+    expect(replicator(`GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO \`rp\`@\`%\` ${hash}`)).toEqual([]);
+  });
+
+  it('names each that is missing', () => {
+    expect(replicator('GRANT USAGE ON *.* TO `rp`@`%`').map(({ remedy }) => remedy)).toEqual([
+      'grant replication slave on *.* to `rp`@`%`;',
+      'grant replication client on *.* to `rp`@`%`;',
+    ]);
+  });
+
+  it('warns of SELECT and refuses rights to change data or the server', () => {
+    const needed = 'GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO `rp`@`%`';
+    expect(replicator(needed, 'GRANT SELECT ON `clinic_a`.* TO `rp`@`%`')).toMatchObject([{ level: 'warning' }]);
+    expect(replicator(needed, 'GRANT DELETE ON `clinic_a`.* TO `rp`@`%`')).toMatchObject([{ level: 'error' }]);
+    expect(replicator(needed, 'GRANT DELETE ON `other`.* TO `rp`@`%`')).toMatchObject([{ level: 'warning' }]);
+    expect(replicator('GRANT SUPER, REPLICATION SLAVE, BINLOG MONITOR ON *.* TO `rp`@`%`')).toMatchObject([
+      { level: 'error', remedy: 'revoke super on *.* from `rp`@`%`;' },
+    ]);
+  });
+});
