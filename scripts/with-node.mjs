@@ -3,10 +3,10 @@
 //
 //   node scripts/with-node.mjs FILE [ARG …]          a TypeScript or JavaScript file
 //   node scripts/with-node.mjs --bin NAME [ARG …]    a program of node_modules/.bin
-import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { createHash } from 'node:crypto';
-import { dirname, join } from 'node:path';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { delimiter, dirname, join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -16,43 +16,124 @@ const fetchedVersion = '24.21.0';
 /** How long another process may take to install before it is taken for dead. */
 const lockLimitMs = 10 * 60_000;
 
-const say = (text) => process.stderr.write(`${text}\n`);
+const [first, ...rest] = process.argv.slice(2);
+/** The one program that runs at the moment; signals that come to this process are meant for it. */
+let running = null;
 
-function fail(text) {
-  say(text);
-  process.exit(1);
+process.on('SIGTERM', () => hand('SIGTERM'));
+process.on('SIGINT', () => {
+  // Ctrl-C goes to the whole foreground group of its terminal: the program has it already.
+  if (!isInForeground()) hand('SIGINT');
+});
+
+if (first === undefined) fail('usage: node scripts/with-node.mjs [--bin NAME | FILE] [ARG …]');
+const node = await nodeToUse();
+const env = { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH}` };
+await installDependencies();
+endWithNpm();
+const program =
+  first === '--bin' ? [join(root, 'node_modules', '.bin', rest[0]), ...rest.slice(1)] : [resolve(root, first), ...rest];
+const { code, signal } = await run(node, program, { stdio: 'inherit', env });
+if (signal === null) process.exit(code ?? 1);
+process.removeAllListeners(signal);
+process.kill(process.pid, signal);
+
+/** The Node to run with: this one if it is new enough, else one fetched into the cache of this checkout. */
+async function nodeToUse() {
+  const present = process.versions.node;
+  if (Number(present.split('.')[0]) >= wantedMajor) return process.execPath;
+  const advice = `Node ${present} is too old: install Node ${wantedMajor} or later`;
+  if (!['linux', 'darwin'].includes(process.platform) || !['x64', 'arm64'].includes(process.arch)) fail(advice);
+  const name = `node-${process.platform}-${process.arch}`;
+  const home = join(cache, `node-${fetchedVersion}`);
+  const binary = (folder) => join(folder, 'node_modules', name, 'bin', 'node');
+  if (existsSync(binary(home))) return binary(home);
+  return await alone('node', async () => {
+    if (existsSync(binary(home))) return binary(home);
+    say(`fetching Node ${fetchedVersion} into .cache (once; this machine has ${present}) …`);
+    const partial = `${home}.partial`;
+    rmSync(partial, { recursive: true, force: true });
+    mkdirSync(partial, { recursive: true });
+    await npm(['install', '--prefix', partial, '--no-save', `${name}@${fetchedVersion}`], process.env);
+    const trial = await run(binary(partial), ['--version'], { stdio: 'ignore' });
+    if (trial.code !== 0) fail(`Node ${fetchedVersion} as fetched does not run on this system. ${advice}`);
+    rmSync(home, { recursive: true, force: true });
+    renameSync(partial, home);
+    return binary(home);
+  });
 }
 
-/** One process installs, the others wait for it. */
-function locked(name, work) {
+/** Installs what package-lock.json says, unless that is what is there. */
+async function installDependencies() {
+  if (areInstalled()) return;
+  await alone('dependencies', async () => {
+    if (areInstalled()) return;
+    say('installing dependencies (once) …');
+    // By the Node that will use them: npm chooses by what the Node it runs on supports.
+    await npm(['ci'], env);
+  });
+}
+
+/** Compares with the list npm writes when it has finished, so that whatever it was installed by counts, and a torn one does not. */
+function areInstalled() {
+  const installed = packages(join(root, 'node_modules', '.package-lock.json'));
+  if (installed === null) return false;
+  return Object.entries(packages(join(root, 'package-lock.json')) ?? {}).every(
+    ([path, wanted]) => path === '' || wanted.optional || installed[path]?.version === wanted.version,
+  );
+}
+
+function packages(file) {
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')).packages : null;
+}
+
+async function npm(args, env) {
+  const { code, signal, output } = await run('npm', [...args, '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd: root,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  if (signal !== null || code !== 0) fail(`npm ${args[0]} failed${signal === null ? '' : ` (${signal})`}:\n${output}`);
+}
+
+/** Runs a program to its end. `output` is what it printed, where that is piped here. */
+async function run(command, args, options) {
+  return await new Promise((settle) => {
+    running = spawn(command, args, options);
+    let output = '';
+    for (const stream of [running.stdout, running.stderr]) stream?.on('data', (text) => (output += text));
+    running.on('error', (error) => settle({ code: 127, signal: null, output: error.message }));
+    running.on('close', (code, signal) => settle({ code, signal, output }));
+  });
+}
+
+/** One process at a time does `work`; the others wait for it, or for its death. */
+async function alone(name, work) {
   const lock = join(cache, `${name}.lock`);
   mkdirSync(cache, { recursive: true });
   const started = Date.now();
-  for (;;) {
-    try {
-      mkdirSync(lock);
-      break;
-    } catch (error) {
-      if (error.code !== 'EEXIST') throw error;
-      const holder = readPid(join(lock, 'pid'));
-      if ((holder !== null && !isAlive(holder)) || Date.now() - started > lockLimitMs)
-        rmSync(lock, { recursive: true, force: true });
-      else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
-    }
+  while (!take(lock)) {
+    const holder = existsSync(join(lock, 'pid')) ? Number(readFileSync(join(lock, 'pid'), 'utf8')) : 0;
+    if ((holder > 0 && !isAlive(holder)) || Date.now() - started > lockLimitMs)
+      rmSync(lock, { recursive: true, force: true });
+    else await delay(200);
   }
-  try {
-    writeFileSync(join(lock, 'pid'), String(process.pid));
-    work();
-  } finally {
-    rmSync(lock, { recursive: true, force: true });
-  }
+  const release = () => rmSync(lock, { recursive: true, force: true });
+  process.on('exit', release);
+  writeFileSync(join(lock, 'pid'), String(process.pid));
+  const result = await work();
+  release();
+  process.off('exit', release);
+  return result;
 }
 
-function readPid(file) {
+function take(lock) {
   try {
-    return Number(readFileSync(file, 'utf8'));
-  } catch {
-    return null;
+    mkdirSync(lock);
+    return true;
+  } catch (error) {
+    if (error.code === 'EEXIST') return false;
+    throw error;
   }
 }
 
@@ -65,72 +146,41 @@ function isAlive(pid) {
   }
 }
 
-function npm(args, what) {
-  const result = spawnSync('npm', args, {
-    cwd: root,
-    encoding: 'utf8',
-    env: { ...process.env, npm_config_loglevel: 'error' },
-  });
-  if (result.status !== 0) fail(`${what} failed:\n${result.stderr || result.error}`);
+function hand(signal) {
+  if (running === null) process.exit(1);
+  running.kill(signal);
 }
 
-/** Installs what package-lock.json says, unless that is what is there. */
-function ensureDependencies() {
-  const digest = createHash('sha256')
-    .update(readFileSync(join(root, 'package-lock.json')))
-    .digest('hex');
-  const stamp = join(root, 'node_modules', '.tidegate-installed');
-  const isDone = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === digest;
-  if (isDone()) return;
-  locked('dependencies', () => {
-    if (isDone()) return;
-    say('installing dependencies (once) …');
-    npm(['ci', '--no-audit', '--no-fund'], 'npm ci');
-    writeFileSync(stamp, digest);
-  });
+function isInForeground() {
+  try {
+    // proc(5): after the name in brackets come state, ppid, pgrp, session, tty and the terminal's foreground group.
+    const [, , group, , terminal, foreground] = readFileSync('/proc/self/stat', 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ');
+    return terminal !== '0' && group === foreground;
+  } catch {
+    // No /proc on macOS.
+    return [process.stdin, process.stdout, process.stderr].some((stream) => stream.isTTY);
+  }
 }
 
-/** The Node to run with: this one if it is new enough, else one fetched into the cache of this checkout. */
-function ensureNode() {
-  if (Number(process.versions.node.split('.')[0]) >= wantedMajor) return process.execPath;
-  const packageName = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
-  if (!['linux', 'darwin'].includes(process.platform))
-    fail(`Node ${process.versions.node} is too old: install Node ${wantedMajor} or later`);
-  const home = join(cache, `node-${fetchedVersion}`);
-  const binary = join(home, 'node_modules', packageName, 'bin', 'node');
-  const isDone = () => existsSync(binary) && statSync(binary).size > 0 && spawnSync(binary, ['--version']).status === 0;
-  if (isDone()) return binary;
-  locked('node', () => {
-    if (isDone()) return;
-    say(`fetching Node ${fetchedVersion} into .cache (once; this machine has ${process.versions.node}) …`);
-    mkdirSync(home, { recursive: true });
-    npm(
-      ['install', '--prefix', home, '--no-save', '--no-audit', '--no-fund', `${packageName}@${fetchedVersion}`],
-      'fetching Node',
-    );
-  });
-  return binary;
+/** A signal to npm ends the shell between npm and here, which does not pass it on: that shell's end stands for it. */
+function endWithNpm() {
+  if (process.env.npm_lifecycle_event === undefined) return;
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    hand('SIGTERM');
+  }, 250);
+  watch.unref();
 }
 
-const [first, ...rest] = process.argv.slice(2);
-if (first === undefined) fail('usage: node scripts/with-node.mjs [--bin NAME | FILE] [ARG …]');
-const node = ensureNode();
-ensureDependencies();
+function say(text) {
+  process.stderr.write(`${text}\n`);
+}
 
-const args =
-  first === '--bin' ? [join(root, 'node_modules', '.bin', rest[0]), ...rest.slice(1)] : [join(root, first), ...rest];
-const child = spawn(node, args, {
-  stdio: 'inherit',
-  env: { ...process.env, PATH: `${dirname(node)}:${process.env.PATH}` },
-});
-// A terminal's Ctrl-C reaches the whole process group, the child included, so here it must only not end the parent first. A
-// signal sent to this process alone is handed on.
-process.on('SIGINT', () => {
-  if (!process.stdin.isTTY) child.kill('SIGINT');
-});
-process.on('SIGTERM', () => child.kill('SIGTERM'));
-child.on('exit', (code, signal) => {
-  if (signal === null) process.exit(code ?? 1);
-  process.removeAllListeners(signal);
-  process.kill(process.pid, signal);
-});
+function fail(text) {
+  say(text);
+  process.exit(1);
+}
