@@ -13,12 +13,13 @@ interface Totals {
   ledger: string | null;
   entries: string;
   halves: string;
+  unbalanced: string;
 }
 
 /**
  * A reader of the target that adds up the money again and again: in every committed state of the source the balances sum to the
- * opening total, the ledger sums to 0, each transfer has both its entries, and the ledger only grows. Start it once the replica
- * has streamed: from then on the target must never show anything else, kills included.
+ * opening total, the ledger sums to 0, each transfer has both its entries, each account matches its entries, and the ledger only
+ * grows. Start it once the replica has streamed: from then on the target must never show anything else, kills included.
  */
 export class InvariantReader {
   readonly #stopping = new AbortController();
@@ -65,9 +66,14 @@ export class InvariantReader {
     try {
       while (!this.#stopping.signal.aborted) {
         const { rows } = await client.query<Totals>(
-          `select (select sum(balance) from "${this.#schema}".account)::text as balance, sum(amount)::text as ledger,
-                  count(*)::text as entries,
-                  (select count(*) from (select transfer from "${this.#schema}".ledger group by transfer having count(*) <> 2) as odd)::text as halves
+          `select (select sum(balance) from "${this.#schema}".account)::text as balance,
+                  (select count(*)
+                     from "${this.#schema}".account a
+                     left join (select account, sum(amount) as moved from "${this.#schema}".ledger group by account) l on l.account = a.id
+                    where a.balance <> ${accounts.openingBalance} + coalesce(l.moved, 0))::text as unbalanced,
+                  (select count(*)
+                     from (select transfer from "${this.#schema}".ledger group by transfer having count(*) <> 2) as odd)::text as halves,
+                  sum(amount)::text as ledger, count(*)::text as entries
              from "${this.#schema}".ledger`,
         );
         const totals = rows[0];
@@ -77,6 +83,7 @@ export class InvariantReader {
           this.#note(`balances sum to ${totals.balance}`);
         if (Number(totals.ledger ?? 0) !== 0) this.#note(`the ledger sums to ${totals.ledger}`);
         if (Number(totals.halves) !== 0) this.#note(`${totals.halves} transfers lack an entry`);
+        if (Number(totals.unbalanced) !== 0) this.#note(`${totals.unbalanced} accounts do not match their ledger`);
         if (Number(totals.entries) < entriesBefore)
           this.#note(`the ledger shrank from ${entriesBefore} to ${totals.entries}`);
         entriesBefore = Number(totals.entries);
