@@ -4,6 +4,16 @@ import type { TargetServer } from './target.ts';
 
 const password = 'sandbox';
 
+/**
+ * An engine that answers may still be unable to get an image, on a machine without a way to its registry. That is no reason to
+ * give up while packages can be had.
+ */
+async function orNotHere<T>(start: Promise<T>): Promise<T> {
+  return await start.catch((error: unknown) => {
+    throw new NotHere(`a container could not be started: ${error instanceof Error ? error.message : String(error)}`);
+  });
+}
+
 /** Whether a container engine answers; testcontainers knows all the places one may be. */
 async function engine() {
   const { getContainerRuntimeClient } = await import('testcontainers');
@@ -20,7 +30,7 @@ export async function startContainerSource(
   await engine();
   if (flavor === 'mysql') throw new NotHere('only MariaDB is started in a container');
   const { MariaDbContainer } = await import('@testcontainers/mariadb');
-  const started = await new MariaDbContainer(`mariadb:${version}`)
+  const container = new MariaDbContainer(`mariadb:${version}`)
     .withRootPassword(password)
     .withCommand([
       ...[
@@ -32,8 +42,8 @@ export async function startContainerSource(
         '--skip-name-resolve',
       ],
       ...['--character-set-server=utf8mb4', '--max-allowed-packet=64M', ...args],
-    ])
-    .start();
+    ]);
+  const started = await orNotHere(container.start());
   return {
     flavor,
     version,
@@ -49,11 +59,11 @@ export async function startContainerSource(
 export async function startContainerTarget(version: string, args: readonly string[]): Promise<TargetServer> {
   await engine();
   const { PostgreSqlContainer } = await import('@testcontainers/postgresql');
-  const started = await new PostgreSqlContainer(`postgres:${version}`)
+  const container = new PostgreSqlContainer(`postgres:${version}`)
     .withUsername('postgres')
     .withPassword(password)
-    .withCommand(['postgres', '-c', 'fsync=off', ...args])
-    .start();
+    .withCommand(['postgres', '-c', 'fsync=off', ...args]);
+  const started = await orNotHere(container.start());
   return {
     version,
     host: started.getHost(),

@@ -5,7 +5,7 @@ import { findProgram, runCommand } from './command.ts';
 import { debianRoot, programOf } from './debian.ts';
 import { admin, answersMysql } from './mysql-ready.ts';
 import { NotHere } from './origins.ts';
-import { freePort, privateFolder, startPrivate } from './private-process.ts';
+import { freePort, inPrivateFolder, startPrivate } from './private-process.ts';
 import type { SourceServer } from './source.ts';
 
 /** Debian release that carries each version, and what the packages are called there. */
@@ -28,53 +28,55 @@ export async function startMariadb(
   origin: 'machine' | 'fetched',
 ): Promise<SourceServer> {
   const binaries = origin === 'machine' ? await fromMachine(version) : await fetched(version);
-  const folder = await privateFolder();
-  const port = await freePort();
-  const [command = '', ...prefix] = binaries.server;
-  const data = join(folder, 'data');
-  await cp(await template(version, origin, binaries), data, { recursive: true });
-  const server = await startPrivate(
-    {
-      command,
-      folder,
-      args: [
-        ...prefix,
-        ...(await commonOptions(binaries.base, data)),
-        ...[
-          '--bind-address=127.0.0.1',
-          `--port=${port}`,
-          `--socket=${join(folder, 's')}`,
-          `--pid-file=${join(folder, 'pid')}`,
+  const prepared = await template(version, origin, binaries);
+  return await inPrivateFolder(async (folder) => {
+    const [command = '', ...prefix] = binaries.server;
+    const data = join(folder, 'data');
+    await cp(prepared, data, { recursive: true });
+    const port = await freePort();
+    const server = await startPrivate(
+      {
+        command,
+        folder,
+        args: [
+          ...prefix,
+          ...(await commonOptions(binaries.base, data)),
+          ...[
+            '--bind-address=127.0.0.1',
+            `--port=${port}`,
+            `--socket=${join(folder, 's')}`,
+            `--pid-file=${join(folder, 'pid')}`,
+          ],
+          ...[
+            `--server-id=${port}`,
+            '--log-bin=binlog',
+            '--binlog-format=ROW',
+            '--binlog-row-image=FULL',
+            '--skip-name-resolve',
+          ],
+          ...[
+            '--character-set-server=utf8mb4',
+            '--innodb-flush-log-at-trx-commit=2',
+            '--sync-binlog=0',
+            '--performance-schema=OFF',
+          ],
+          ...['--max-allowed-packet=64M', ...args],
         ],
-        ...[
-          `--server-id=${port}`,
-          '--log-bin=binlog',
-          '--binlog-format=ROW',
-          '--binlog-row-image=FULL',
-          '--skip-name-resolve',
-        ],
-        ...[
-          '--character-set-server=utf8mb4',
-          '--innodb-flush-log-at-trx-commit=2',
-          '--sync-binlog=0',
-          '--performance-schema=OFF',
-        ],
-        ...['--max-allowed-packet=64M', ...args],
-      ],
-    },
-    async () => await answersMysql(port, admin.user, admin.password),
-  );
-  return {
-    flavor: 'mariadb',
-    version,
-    host: '127.0.0.1',
-    port,
-    ...admin,
-    origin,
-    clientCommand: [...binaries.client],
-    pid: server.pid,
-    stop: async () => await server.stop('SIGTERM'),
-  };
+      },
+      async () => await answersMysql(port, data),
+    );
+    return {
+      flavor: 'mariadb',
+      version,
+      host: '127.0.0.1',
+      port,
+      ...admin,
+      origin,
+      clientCommand: [...binaries.client],
+      pid: server.pid,
+      stop: async () => await server.stop('SIGTERM'),
+    };
+  });
 }
 
 async function fromMachine(version: string): Promise<Binaries> {

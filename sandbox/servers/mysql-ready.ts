@@ -1,12 +1,12 @@
-import mysql from 'mysql2/promise';
+import mysql, { type RowDataPacket } from 'mysql2/promise';
 
-/** Whether the server answers a login over TCP. */
-export async function answersMysql(port: number, user: string, password: string): Promise<boolean> {
+/** Whether the server with this data directory, and not another one that got the port first, answers a login over TCP. */
+export async function answersMysql(port: number, data: string): Promise<boolean> {
   try {
-    const connection = await mysql.createConnection({ host: '127.0.0.1', port, user, password, connectTimeout: 2_000 });
-    await connection.query('select 1');
+    const connection = await mysql.createConnection({ host: '127.0.0.1', port, ...admin, connectTimeout: 2_000 });
+    const [rows] = await connection.query<RowDataPacket[]>('select @@datadir as folder');
     await connection.end();
-    return true;
+    return rows[0]?.['folder'] === `${data}/`;
   } catch {
     // Not yet; the caller has a deadline and looks whether the server still lives.
     return false;

