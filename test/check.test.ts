@@ -199,6 +199,39 @@ describe('rights', () => {
   );
 });
 
+describe('a target', () => {
+  it.each([
+    [
+      'where the role may create no schema',
+      'revoke create on database DB from public, ROLE',
+      /^grant create on database/,
+    ],
+    ['whose schema is somebody else’s', 'create schema raw', /^grant usage, create on schema "raw" to/],
+    ['that is read-only', 'alter role ROLE set default_transaction_read_only = on', /primary/],
+  ])('%s is refused with what to do', async (_, statement, remedy) => {
+    const { source, target } = sharedServers();
+    const other = await createReplica(source, target);
+    const admin = await other.sourceAdmin();
+    try {
+      await admin.query('create table patient (PatNum bigint not null primary key) engine=InnoDB');
+      // The owner of a database may do anything in it.
+      await other.targetAdmin.query(`alter database ${other.targetDatabase} owner to ${other.targetAdminOptions.user}`);
+      await other.targetAdmin.query(
+        `grant create on database ${other.targetDatabase} to ${other.env['TARGET_DB_USER']}`,
+      );
+      await other.targetAdmin.query(
+        statement.replaceAll('DB', other.targetDatabase).replaceAll('ROLE', other.env['TARGET_DB_USER'] ?? ''),
+      );
+      const error = only(await refused({}, other));
+      expect(error.subject).toBe('target');
+      expect(error.remedy).toMatch(remedy);
+    } finally {
+      await admin.end();
+      await other.drop();
+    }
+  });
+});
+
 describe('roles', () => {
   it.each(['mariadb', 'mysql'] as const)('on %s are looked through, active or not', async (flavor) => {
     const source = flavor === 'mariadb' ? sharedServers().source : await startSource({ flavor });
@@ -236,6 +269,7 @@ describe('server settings', () => {
     ['--binlog-format=MIXED', 'binlog_format', 'binlog_format = ROW'],
     ['--binlog-row-image=MINIMAL', 'binlog_row_image', 'binlog_row_image = FULL'],
     ['--log-bin-compress=ON', 'log_bin_compress', 'log_bin_compress = OFF'],
+    ['--binlog-do-db=elsewhere', 'binlog-do-db', 'binlog-do-db = clinic_'],
   ])('%s is refused with the line for my.ini', async (option, name, line) => {
     const server = await startSource({ args: [option] });
     servers.push(server);

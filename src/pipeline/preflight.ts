@@ -1,19 +1,18 @@
 import type { Config } from '../config/config.ts';
-import { tableFilter } from '../config/table-filter.ts';
 import type { Finding } from '../change/finding.ts';
 import { describeError } from '../errors/describe-error.ts';
 import { readCatalog } from '../source/catalog.ts';
 import { checkReaderGrants, checkReplicatorGrants, readerGrantsSubject } from '../source/check-grants.ts';
-import { checkSettings } from '../source/check-settings.ts';
+import { checkBinlogFilters, checkReceivedChanges, checkSettings } from '../source/check-settings.ts';
 import { SourceConnection, type SourceRole } from '../source/connection.ts';
-import { assertReachable } from '../source/positions.ts';
+import { readBinlogStatus } from '../source/positions.ts';
 import { readGrants } from '../source/read-grants.ts';
 import { readServerFlavor } from '../source/server-flavor.ts';
 import { checkTarget } from '../target/check-target.ts';
-import { readCheckpoint } from '../target/checkpoint.ts';
+import { type Checkpoint, readCheckpoint } from '../target/checkpoint.ts';
 import { TargetSession } from '../target/session.ts';
-import { planTables } from './table-plan.ts';
-import { startsByGtid } from './stream.ts';
+import { checkTables } from './check-tables.ts';
+import { assertContinues } from './continuation.ts';
 
 /**
  * Everything that can be known before work starts, connection by connection: each is tested by itself, what one does not
@@ -96,43 +95,29 @@ async function readerGrants(connection: SourceConnection, database: string): Pro
 async function checkReader(connection: SourceConnection, config: Config): Promise<Checked<string[]>> {
   const { database } = config.source;
   const grants = await readerGrants(connection, database);
-  const { planned, leftOut } = planTables(await readCatalog(connection, database), tableFilter(config.tables));
-  const tables: Finding[] = leftOut.map(({ table, reasons }) => ({
-    level: 'warning',
-    subject: `table ${table}`,
-    message: `left out: ${reasons.join('; ')}`,
-    remedy: `give it what it lacks at the source, or add ${table} to TABLES_EXCLUDE to say that this is meant`,
-  }));
-  tables.push(
-    planned.length === 0
-      ? {
-          level: 'error',
-          subject: 'tables',
-          message: `no table of ${database} can be carried`,
-          remedy: 'look at SOURCE_DB_NAME, TABLES_INCLUDE and TABLES_EXCLUDE',
-        }
-      : {
-          level: 'ok',
-          subject: 'tables',
-          message: `${planned.length} tables will be carried, ${leftOut.length} left out`,
-        },
-  );
-  return { findings: [...grants, ...tables], value: planned.map(({ codec }) => codec.schema.table) };
+  const { findings, tables } = checkTables(await readCatalog(connection, database), config);
+  return { findings: [...grants, ...findings], value: tables };
 }
 
 async function checkReplicator(connection: SourceConnection, config: Config): Promise<Checked<never>> {
-  const rows = await connection.query('show global variables');
-  const variables = new Map(rows.map((row) => [row['Variable_name']?.toLowerCase() ?? '', row['Value'] ?? '']));
+  const named = async (statement: string) =>
+    new Map(
+      (await connection.query(statement)).map((row) => [row['Variable_name']?.toLowerCase() ?? '', row['Value'] ?? '']),
+    );
+  const variables = await named('show global variables');
+  const status = await named(`show global status where variable_name in ('Slave_running', 'Slaves_running')`);
   const server = await readServerFlavor(connection);
   const findings = [
     ...checkReplicatorGrants(await readGrants(connection, server.flavor), server.flavor, config.source.database),
     ...checkSettings(variables, server.flavor, config.source.serverId),
+    ...checkReceivedChanges(variables, status),
   ];
-  // Only now, when nothing above explains it better: can the source go on from where the target is?
+  // Only now, when nothing above explains it better: is our database logged, and can the source go on from where the target is?
   if (findings.every(({ level }) => level !== 'error')) {
-    const checkpoint = await lastPosition(config);
+    findings.push(...checkBinlogFilters(await readBinlogStatus(connection), config.source.database));
+    const checkpoint = await lastCheckpoint(config);
     if (checkpoint !== null)
-      await assertReachable(connection, server, checkpoint, startsByGtid(server, checkpoint)).catch((error: unknown) =>
+      await assertContinues(connection, server, checkpoint).catch((error: unknown) =>
         findings.push(failure('position', error)),
       );
   }
@@ -140,12 +125,9 @@ async function checkReplicator(connection: SourceConnection, config: Config): Pr
 }
 
 /** Where the target is; null when it has nothing yet or cannot be asked, which its own check reports. */
-async function lastPosition(config: Config) {
+async function lastCheckpoint(config: Config): Promise<Checkpoint | null> {
   try {
-    return await withTarget(
-      config,
-      async (session) => (await readCheckpoint(session.db, config.target.schema))?.position ?? null,
-    );
+    return await withTarget(config, async (session) => await readCheckpoint(session.db, config.target.schema));
   } catch {
     // No control schema yet, or no target: both are somebody else's finding.
     return null;

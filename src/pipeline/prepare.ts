@@ -5,14 +5,14 @@ import { type TableCodec, tableCodec } from '../mapping/table-codec.ts';
 import { readCatalog } from '../source/catalog.ts';
 import type { SourceConnection } from '../source/connection.ts';
 import type { ServerFlavor } from '../source/server-flavor.ts';
-import { assertReachable, readSnapshotPosition } from '../source/positions.ts';
+import { readSnapshotPosition } from '../source/positions.ts';
 import { createCheckpoint, readCheckpoint } from '../target/checkpoint.ts';
 import type { TargetSession } from '../target/session.ts';
 import { type KnownTable, addTable, parkTable, readTables } from '../target/table-states.ts';
 import { createSchema, createTable } from '../target/tables.ts';
+import { assertContinues } from './continuation.ts';
 import type { CopyTask } from './copy-table.ts';
 import { type LeftOutTable, planTables } from './table-plan.ts';
-import { startsByGtid } from './stream.ts';
 
 export interface Prepared {
   readonly checkpoint: Position;
@@ -36,12 +36,7 @@ export async function prepare(
   const { reader, replicator, server } = source;
   const replica = config.target.schema;
   const checkpoint = await readCheckpoint(target.db, replica);
-  if (checkpoint !== null) {
-    const byGtid = startsByGtid(server, checkpoint.position);
-    if (!byGtid && checkpoint.sourceIdentity !== server.identity)
-      throw new TidegateError('source-changed', 'the server behind the source address is another one than before');
-    await assertReachable(replicator, server, checkpoint.position, byGtid);
-  }
+  if (checkpoint !== null) await assertContinues(replicator, server, checkpoint);
 
   const known = await readTables(target.db, replica);
   const isKnown = new Set(known.map(({ table }) => table));

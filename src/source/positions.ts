@@ -1,7 +1,7 @@
 import type { Position } from '../change/position.ts';
 import { sleep } from '../errors/backoff.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
-import type { SourceConnection } from './connection.ts';
+import type { SourceConnection, TextRow } from './connection.ts';
 import { quoteText } from './identifiers.ts';
 
 /** What the positions of a server depend on. */
@@ -16,7 +16,7 @@ const settleMs = 2_000;
 
 /** Where the binlog ends now. Needs REPLICATION CLIENT (MariaDB 10.5.2 and later: BINLOG MONITOR). */
 export async function readHead(replicator: SourceConnection, { flavor, gtids }: PositionFlavor): Promise<Position> {
-  const row = await statusRow(replicator);
+  const row = await readBinlogStatus(replicator);
   const file = row['File'];
   const offset = row['Position'];
   if (file === undefined || file === null)
@@ -28,8 +28,11 @@ export async function readHead(replicator: SourceConnection, { flavor, gtids }: 
   return { ...position, gtid: found?.['gtid'] ?? null };
 }
 
-/** `show master status` was renamed in MySQL 8.2 and gone in 8.4; unknown syntax is errno 1064. */
-async function statusRow(replicator: SourceConnection): Promise<Record<string, string | null>> {
+/**
+ * File, Position, Binlog_Do_DB and so on; empty when there is no binlog. `show master status` was renamed in MySQL 8.2 and gone
+ * in 8.4; unknown syntax is errno 1064.
+ */
+export async function readBinlogStatus(replicator: SourceConnection): Promise<TextRow> {
   const rows = await replicator.query('show master status').catch(async (error: unknown) => {
     if (error instanceof TidegateError && error.kind === 'source-statement')
       return await replicator.query('show binary log status');

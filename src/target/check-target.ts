@@ -1,11 +1,21 @@
 import { sql } from 'kysely';
 import type { Finding } from '../change/finding.ts';
+import { controlSchemaName } from './control-schema.ts';
 import { assertNotNewer } from './migrate.ts';
 import { quoteIdentifier } from './tables.ts';
 import type { TargetSession } from './session.ts';
 
 const subject = 'target';
 const oldestVersion = 130_000;
+
+interface TargetFacts {
+  readonly version: number;
+  readonly printed: string;
+  readonly role: string;
+  readonly encoding: string;
+  readonly readOnly: boolean;
+  readonly createsSchemas: boolean;
+}
 
 /** Looks, and changes nothing: version, rights, whose control schema it is, and tables that are somebody else's. */
 export async function checkTarget(
@@ -16,56 +26,78 @@ export async function checkTarget(
 ): Promise<Finding[]> {
   const { db } = session;
   const findings: Finding[] = [];
-  const { rows } = await sql<{
-    version: number;
-    printed: string;
-    creates: boolean;
-    role: string;
-    control: boolean;
-    target: boolean;
-  }>`
-    select current_setting('server_version_num')::int as version, current_setting('server_version') as printed, current_user as role,
-           has_database_privilege(current_database(), 'create') as creates,
-           coalesce(has_schema_privilege(to_regnamespace('tidegate')::oid, 'create'), false) as control,
-           coalesce(has_schema_privilege(to_regnamespace(${quoteIdentifier(schemaName)})::oid, 'create'), false) as target`.execute(
-    db,
-  );
+  const wrong = (message: string, remedy: string) => findings.push({ level: 'error', subject, message, remedy });
+  const { rows } = await sql<TargetFacts>`
+    select current_setting('server_version_num')::int as version, current_setting('server_version') as printed,
+           current_user as role, current_setting('server_encoding') as encoding,
+           current_setting('transaction_read_only') = 'on' as "readOnly",
+           has_database_privilege(current_database(), 'create') as "createsSchemas"`.execute(db);
   const [facts] = rows;
   if (facts === undefined) return findings;
   if (facts.version < oldestVersion)
-    findings.push({
-      level: 'error',
-      subject,
-      message: `PostgreSQL ${facts.printed} is older than 13`,
-      remedy: 'upgrade the target to PostgreSQL 13 or later',
-    });
-  if (!facts.creates && !(facts.control && facts.target))
-    findings.push({
-      level: 'error',
-      subject,
-      message: `role ${facts.role} may not create schemas in this database`,
-      remedy: `grant create on database ${quoteIdentifier(database)} to ${quoteIdentifier(facts.role)};`,
-    });
-  await assertNotNewer(db);
-  const foreign = await foreignTables(session, schemaName, tables);
-  if (foreign.length > 0)
-    findings.push({
-      level: 'error',
-      subject,
-      message: `schema ${schemaName} holds tables of the same names that Tidegate did not make: ${foreign.slice(0, 10).join(', ')}${foreign.length > 10 ? ` and ${foreign.length - 10} more` : ''}`,
-      remedy: 'set TARGET_DB_SCHEMA to a schema of its own, or move those tables away',
-    });
+    wrong(`PostgreSQL ${facts.printed} is older than 13`, 'upgrade the target to PostgreSQL 13 or later');
+  if (facts.encoding !== 'UTF8')
+    wrong(
+      `database ${database} has encoding ${facts.encoding}, which cannot hold every character`,
+      `create database ${quoteIdentifier(database)} encoding 'UTF8' template template0; on a server where that name is free, or under another in TARGET_DB_NAME`,
+    );
+  if (facts.readOnly)
+    wrong(
+      'the target is read-only',
+      'let TARGET_DB_HOST lead to the primary, not a standby, and see that default_transaction_read_only is off there',
+    );
+  for (const name of [controlSchemaName, schemaName]) {
+    const missing = await missingRight(session, name, database, facts);
+    if (missing !== null && !findings.some(({ remedy }) => remedy === missing.remedy)) findings.push(missing);
+  }
+  // Without rights in there, neither question can be asked.
+  if (findings.every(({ level }) => level !== 'error')) {
+    await assertNotNewer(db);
+    const foreign = await foreignTables(session, schemaName, tables);
+    if (foreign.length > 0)
+      wrong(
+        `schema ${schemaName} holds tables of the same names that Tidegate did not make: ${foreign.slice(0, 10).join(', ')}${foreign.length > 10 ? ` and ${foreign.length - 10} more` : ''}`,
+        'set TARGET_DB_SCHEMA to a schema of its own, or move those tables away',
+      );
+  }
   if (findings.length === 0)
     findings.push({ level: 'ok', subject, message: `PostgreSQL ${facts.printed}, schema ${schemaName}` });
   return findings;
 }
 
+/** A schema is ours to make, or it is there and lets us make tables in it. */
+async function missingRight(
+  { db }: TargetSession,
+  name: string,
+  database: string,
+  { role, createsSchemas }: TargetFacts,
+): Promise<Finding | null> {
+  const { rows } = await sql<{ mayUse: boolean }>`
+    select has_schema_privilege(oid, 'usage') and has_schema_privilege(oid, 'create') as "mayUse"
+      from pg_namespace where nspname = ${name}`.execute(db);
+  const [schema] = rows;
+  if (schema === undefined ? createsSchemas : schema.mayUse) return null;
+  const quoted = quoteIdentifier(role);
+  return schema === undefined
+    ? {
+        level: 'error',
+        subject,
+        message: `role ${role} may not create schemas in database ${database}`,
+        remedy: `grant create on database ${quoteIdentifier(database)} to ${quoted};`,
+      }
+    : {
+        level: 'error',
+        subject,
+        message: `role ${role} may not create tables in schema ${name}, which is there already`,
+        remedy: `grant usage, create on schema ${quoteIdentifier(name)} to ${quoted};`,
+      };
+}
+
+/** Views, indexes and sequences share one space of names with tables, and would be in the way just as much. */
 async function foreignTables({ db }: TargetSession, schemaName: string, tables: readonly string[]): Promise<string[]> {
   const { rows: present } = await sql<{ name: string }>`
     select c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
-     where n.nspname = ${schemaName} and c.relkind in ('r', 'p', 'v', 'm', 'f') and c.relname = any(${[...tables]}::text[]) order by 1`.execute(
-    db,
-  );
+     where n.nspname = ${schemaName} and c.relname = any(${[...tables]}::text[]) order by 1`.execute(db);
   if (present.length === 0) return [];
   const { rows: control } = await sql<{
     found: boolean;
