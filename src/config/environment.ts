@@ -1,6 +1,15 @@
 import { z } from 'zod';
 
-const port = (fallback: number) => z.coerce.number('must be a port number').int().min(1).max(65_535).default(fallback);
+/** Digits only: Number() would also take 0x1F, 1e3 and blanks. */
+const whole = (lowest: number, highest: number) => {
+  const complaint = `must be a whole number from ${lowest} to ${highest}`;
+  return z
+    .string()
+    .regex(/^\d+$/, complaint)
+    .transform(Number)
+    .refine((number) => number >= lowest && number <= highest, complaint);
+};
+const port = (fallback: number) => whole(1, 65_535).default(fallback);
 const name = z.string().min(1, 'must not be empty');
 const tlsMode = z.enum(['verify-full', 'verify-ca', 'disable'], 'must be verify-full, verify-ca or disable').optional();
 const secret = z.string().min(1, 'must not be empty');
@@ -14,6 +23,9 @@ const list = z
       .filter((part) => part !== ''),
   );
 const reservedSchemas = /^(tidegate|information_schema|pg_.*)$/i;
+/** PostgreSQL cuts longer names off without a word (NAMEDATALEN), and two sources could meet in one schema. */
+const longestNameBytes = 63;
+const systemDatabases = /^(mysql|information_schema|performance_schema|sys)$/i;
 
 /**
  * Every setting there is: this schema parses the environment, explains each variable (`.describe`), and is what
@@ -26,18 +38,16 @@ export const environmentSchema = z.object({
     .describe('production: destructive commands ask for a typed confirmation'),
   SOURCE_DB_HOST: name.describe('MySQL or MariaDB server to copy from'),
   SOURCE_DB_PORT: port(3306).describe('its port'),
-  SOURCE_DB_NAME: name.describe('database to copy'),
+  SOURCE_DB_NAME: name
+    .refine((database) => !systemDatabases.test(database), "must not be one of the server's own databases")
+    .describe('database to copy'),
   SOURCE_DB_READONLY_USER: name.describe('account with SELECT on that database and nothing else'),
   SOURCE_DB_READONLY_PASSWORD: secret.describe('its password'),
   SOURCE_DB_REPLICATION_USER: name.describe(
     'account with REPLICATION SLAVE and REPLICATION CLIENT (BINLOG MONITOR) and nothing else',
   ),
   SOURCE_DB_REPLICATION_PASSWORD: secret.describe('its password'),
-  SOURCE_SERVER_ID: z.coerce
-    .number('must be a number')
-    .int('must be a whole number')
-    .min(1)
-    .max(4_294_967_295)
+  SOURCE_SERVER_ID: whole(1, 4_294_967_295)
     .default(84_330_001)
     .describe('replica id to announce; unique among all replicas and tools that read this source'),
   SOURCE_DB_TLS: tlsMode.describe(
@@ -50,7 +60,10 @@ export const environmentSchema = z.object({
   TARGET_DB_USER: name.describe('role that may create schemas in that database'),
   TARGET_DB_PASSWORD: secret.describe('its password'),
   TARGET_DB_SCHEMA: name
-    .max(63)
+    .refine(
+      (schema) => Buffer.byteLength(schema) <= longestNameBytes,
+      `must be no longer than ${longestNameBytes} bytes`,
+    )
     .refine((schema) => !reservedSchemas.test(schema), 'must not be a schema of PostgreSQL or Tidegate itself')
     .default('raw')
     .describe('schema the tables are copied into; one per source'),
@@ -58,13 +71,7 @@ export const environmentSchema = z.object({
   TARGET_DB_TLS_CA: z.string().optional().describe('PEM file of the authority that signed the target certificate'),
   TABLES_INCLUDE: list.describe('tables to copy: names with * and ?, separated by commas; empty: all'),
   TABLES_EXCLUDE: list.describe('tables to leave out, the same way; wins over TABLES_INCLUDE'),
-  SNAPSHOT_CONNECTIONS: z.coerce
-    .number('must be a number')
-    .int()
-    .min(1)
-    .max(16)
-    .default(2)
-    .describe('tables read at the same time during a snapshot'),
+  SNAPSHOT_CONNECTIONS: whole(1, 16).default(2).describe('tables read at the same time during a snapshot'),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], 'must be trace, debug, info, warn, error or fatal')
     .default('info')

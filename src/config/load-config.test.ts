@@ -1,6 +1,6 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { parse } from 'dotenv';
 import { describe, expect, it } from 'vitest';
 import { TidegateError } from '../errors/tidegate-error.ts';
@@ -64,6 +64,26 @@ describe('loadConfig', () => {
       expect(problems).toContain(name);
   });
 
+  it.each([
+    ['SOURCE_DB_PORT', ['0', '65536', '0x1F', '1e3', '3306.5', '-1', 'port'], 'from 1 to 65535'],
+    ['SOURCE_SERVER_ID', ['0', '4294967296', 'true'], 'from 1 to 4294967295'],
+    ['SNAPSHOT_CONNECTIONS', ['0', '17'], 'from 1 to 16'],
+    ['SOURCE_DB_NAME', ['mysql', 'Performance_Schema'], "the server's own"],
+    // PostgreSQL counts bytes.
+    ['TARGET_DB_SCHEMA', ['x'.repeat(64), 'é'.repeat(32)], '63 bytes'],
+    ['TARGET_DB_SCHEMA', ['Tidegate', 'pg_catalog', 'information_schema'], 'PostgreSQL or Tidegate'],
+    ['TARGET_DB_PASSWORD', ['a\0b'], 'NUL'],
+  ])('says of %s what would be right', (name, wrong, right) => {
+    for (const value of wrong) {
+      const lines = problemsOf({ ...minimal, [name]: value })
+        .split('\n')
+        .slice(1);
+      expect(lines).toHaveLength(1);
+      expect(lines[0]).toMatch(new RegExp(`^  ${name} `));
+      expect(lines[0]).toContain(right);
+    }
+  });
+
   it('never prints a value', () => {
     const canary = 'canary';
     const broken = Object.fromEntries(Object.keys(environmentSchema.shape).map((name) => [name, `${canary}\u0000`]));
@@ -88,12 +108,22 @@ describe('loadConfig', () => {
     expect(loadConfig({ ...byAddress, SOURCE_DB_TLS: 'verify-ca' }).source.tls.mode).toBe('verify-ca');
   });
 
+  it('does not pass over an authority whose protection was not asked for', () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'tidegate-config-')), 'ca.pem');
+    writeFileSync(file, '-----BEGIN CERTIFICATE-----\n');
+    const local = { ...minimal, TARGET_DB_HOST: 'localhost', TARGET_DB_TLS_CA: file };
+    expect(problemsOf(local)).toMatch(/^ {2}TARGET_DB_TLS_CA .* TARGET_DB_TLS to verify-full/m);
+    expect(loadConfig({ ...local, TARGET_DB_TLS: 'verify-full' }).target.tls.mode).toBe('verify-full');
+    rmSync(dirname(file), { recursive: true });
+  });
+
   it('wants a certificate in the file of authorities', () => {
     const file = join(mkdtempSync(join(tmpdir(), 'tidegate-config-')), 'ca.pem');
     writeFileSync(file, 'canary');
     expect(problemsOf({ ...minimal, SOURCE_DB_TLS_CA: file })).toMatch(/^ {2}SOURCE_DB_TLS_CA .* no certificate/m);
     writeFileSync(file, '-----BEGIN CERTIFICATE-----\n');
     expect(loadConfig({ ...minimal, SOURCE_DB_TLS_CA: file }).source.tls.ca).toContain('BEGIN CERTIFICATE');
+    rmSync(dirname(file), { recursive: true });
   });
 
   it('reads a password from a file, without the line end, and refuses two sources for one', () => {
@@ -103,6 +133,19 @@ describe('loadConfig', () => {
     const { TARGET_DB_PASSWORD: _, ...rest } = minimal;
     expect(loadConfig({ ...rest, TARGET_DB_PASSWORD_FILE: file }).target.user.password).toBe('from a file');
     expect(problemsOf({ ...minimal, TARGET_DB_PASSWORD_FILE: file })).toContain('TARGET_DB_PASSWORD_FILE');
+    rmSync(folder, { recursive: true });
+  });
+
+  it.each(['', '/nowhere/password'])('reports a password file that gives none once, as what it is (%j)', (path) => {
+    const folder = mkdtempSync(join(tmpdir(), 'tidegate-config-'));
+    const file = path || join(folder, 'password');
+    if (path === '') writeFileSync(file, '\n');
+    const { TARGET_DB_PASSWORD: _, ...rest } = minimal;
+    const lines = problemsOf({ ...rest, TARGET_DB_PASSWORD_FILE: file })
+      .split('\n')
+      .slice(1);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/^ {2}TARGET_DB_PASSWORD_FILE names a file that /);
     rmSync(folder, { recursive: true });
   });
 });

@@ -10,7 +10,10 @@ import { type Environment, environmentSchema, secretNames } from './environment.
  */
 export function loadConfig(environment: NodeJS.ProcessEnv): Config {
   const problems: string[] = [];
-  const values = withSecretFiles(environment, problems);
+  const { values, reported } = withSecretFiles(environment, problems);
+  for (const [name, value] of Object.entries(values))
+    // Neither database takes one, and in C strings it ends the text early.
+    if (value?.includes('\0') === true) problems.push(`${name} holds a NUL byte: remove it`);
   const authorities = readAuthorities(values, problems);
   if (
     values['SOURCE_DB_READONLY_USER'] !== undefined &&
@@ -23,6 +26,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv): Config {
   if (!parsed.success)
     for (const issue of parsed.error.issues) {
       const name = String(issue.path[0]);
+      if (reported.has(name)) continue;
       const missing = values[name] === undefined;
       problems.push(`${name} ${missing ? `is not set: ${describe(name)}` : issue.message}`);
     }
@@ -40,18 +44,31 @@ function describe(name: string): string {
   return environmentSchema.shape[name as keyof Environment]?.description ?? '';
 }
 
+interface Values {
+  readonly values: Record<string, string | undefined>;
+  /** Secrets that are missing because their file is at fault, which is among the problems already. */
+  readonly reported: ReadonlySet<string>;
+}
+
 /** An empty variable is one that is not set: compose files and .env templates leave them so. */
-function withSecretFiles(environment: NodeJS.ProcessEnv, problems: string[]): Record<string, string | undefined> {
+function withSecretFiles(environment: NodeJS.ProcessEnv, problems: string[]): Values {
   const values: Record<string, string | undefined> = {};
+  const reported = new Set<string>();
   for (const name of Object.keys(environmentSchema.shape))
     if (environment[name] !== '') values[name] = environment[name];
   for (const name of secretNames) {
     const file = environment[`${name}_FILE`];
     if (file === undefined || file === '') continue;
-    if (values[name] !== undefined) problems.push(`${name} and ${name}_FILE are both set: keep one`);
-    else values[name] = readText(file, `${name}_FILE`, problems)?.replace(/\r?\n$/, '');
+    if (values[name] !== undefined) {
+      problems.push(`${name} and ${name}_FILE are both set: keep one`);
+      continue;
+    }
+    const text = readText(file, `${name}_FILE`, problems)?.replace(/\r?\n$/, '');
+    if (text === '') problems.push(`${name}_FILE names a file that is empty`);
+    if (text === undefined || text === '') reported.add(name);
+    else values[name] = text;
   }
-  return values;
+  return { values, reported };
 }
 
 type Authorities = Partial<Record<'SOURCE_DB_TLS_CA' | 'TARGET_DB_TLS_CA', string>>;
@@ -96,7 +113,7 @@ function assemble(env: Environment, authorities: Authorities, problems: string[]
       database: env.TARGET_DB_NAME,
       schema: env.TARGET_DB_SCHEMA,
       user: { user: env.TARGET_DB_USER, password: env.TARGET_DB_PASSWORD },
-      tls: tls(env.TARGET_DB_HOST, env.TARGET_DB_TLS, authorities.TARGET_DB_TLS_CA),
+      tls: tls('TARGET', env.TARGET_DB_HOST, env.TARGET_DB_TLS, authorities.TARGET_DB_TLS_CA, problems),
     },
     tables: { include: env.TABLES_INCLUDE, exclude: env.TABLES_EXCLUDE },
     snapshotConnections: env.SNAPSHOT_CONNECTIONS,
@@ -105,7 +122,7 @@ function assemble(env: Environment, authorities: Authorities, problems: string[]
 }
 
 function sourceTls(env: Environment, authorities: Authorities, problems: string[]): TlsConfig {
-  const config = tls(env.SOURCE_DB_HOST, env.SOURCE_DB_TLS, authorities.SOURCE_DB_TLS_CA);
+  const config = tls('SOURCE', env.SOURCE_DB_HOST, env.SOURCE_DB_TLS, authorities.SOURCE_DB_TLS_CA, problems);
   // Given an address, mysql2 3.24 compares the certificate with the name "localhost" instead: too strict and too lax.
   if (config.mode === 'verify-full' && isIP(env.SOURCE_DB_HOST) !== 0)
     problems.push(
@@ -114,11 +131,23 @@ function sourceTls(env: Environment, authorities: Authorities, problems: string[
   return config;
 }
 
-function tls(host: string, mode: TlsConfig['mode'] | undefined, ca: string | undefined): TlsConfig {
+function tls(
+  side: 'SOURCE' | 'TARGET',
+  host: string,
+  asked: TlsConfig['mode'] | undefined,
+  ca: string | undefined,
+  problems: string[],
+): TlsConfig {
   // Nothing leaves the machine on loopback; anywhere else plain text must be asked for by name.
-  return { mode: mode ?? (isLoopback(host) ? 'disable' : 'verify-full'), ca };
+  const mode = asked ?? (isLoopback(host) ? 'disable' : 'verify-full');
+  // Whoever names an authority expects to be protected by it.
+  if (mode === 'disable' && ca !== undefined)
+    problems.push(
+      `${side}_DB_TLS_CA is set but the connection is ${asked === undefined ? 'to this machine and so ' : ''}without TLS: set ${side}_DB_TLS to verify-full or verify-ca, or remove ${side}_DB_TLS_CA`,
+    );
+  return { mode, ca };
 }
 
 function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+  return host.toLowerCase() === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
