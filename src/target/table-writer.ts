@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { TableChanges } from '../change/table-changes.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
 import type { TableCodec } from '../mapping/table-codec.ts';
 import { keysToColumns, linesToColumns } from './copy-lines.ts';
 import type { Target, TargetSession } from './session.ts';
@@ -7,6 +8,9 @@ import { columnList, loadedAtColumn, quoteIdentifier, quoteTable } from './table
 
 /** Up to this many rows go as the parameters of one statement; beyond, COPY to a staging table and a merge are quicker. */
 const statementRows = 200;
+/** After a direct copy met rows that were there, so many large batches go by the merge before it is tried again. */
+const mergesAfterConflict = 50;
+const uniqueViolation = '23505';
 /** Keys per delete statement: bounds the size of one message. */
 const deleteRows = 10_000;
 
@@ -22,6 +26,8 @@ export class TableWriter {
   /** `on conflict (key) do update set …`: a row that is there becomes the row that came. */
   readonly #onConflict: string;
   #hasStaging = false;
+  /** Large inserts left to go by the merge, because the last direct copy met rows that were there. */
+  #mergesLeft = 0;
 
   constructor(session: TargetSession, schemaName: string, { schema, codecs }: TableCodec, stagingNumber: number) {
     this.#session = session;
@@ -48,7 +54,7 @@ export class TableWriter {
     if (upsertCount === 0) return;
     const lines = changes.upsertLines();
     if (upsertCount <= statementRows) await this.#upsertByStatement(trx, lines);
-    else await this.#upsertByCopy(trx, lines);
+    else if (!changes.onlyInserts || !(await this.#insertByCopy(trx, lines))) await this.#upsertByMerge(trx, lines);
   }
 
   async #delete(trx: Target, keys: readonly string[]): Promise<void> {
@@ -73,7 +79,29 @@ export class TableWriter {
       ${sql.raw(this.#onConflict)}`.execute(trx);
   }
 
-  async #upsertByCopy(trx: Target, lines: Buffer): Promise<void> {
+  /**
+   * Copies rows that should all be new straight into the table, twice as fast as a merge. False: one was there, as happens
+   * while the stream repeats what a snapshot has already; then nothing was written.
+   */
+  async #insertByCopy(trx: Target, lines: Buffer): Promise<boolean> {
+    if (this.#mergesLeft > 0) {
+      this.#mergesLeft--;
+      return false;
+    }
+    await sql`savepoint direct_copy`.execute(trx);
+    try {
+      await this.#session.copy(this.#table, this.#columns, [lines]);
+      await sql`release savepoint direct_copy`.execute(trx);
+      return true;
+    } catch (error) {
+      if (!(error instanceof TidegateError) || sqlState(error) !== uniqueViolation) throw error;
+      await sql`rollback to savepoint direct_copy`.execute(trx);
+      this.#mergesLeft = mergesAfterConflict;
+      return false;
+    }
+  }
+
+  async #upsertByMerge(trx: Target, lines: Buffer): Promise<void> {
     if (this.#hasStaging) await sql.raw(`truncate ${this.#staging}`).execute(trx);
     else
       await sql
@@ -89,4 +117,8 @@ export class TableWriter {
       .execute(trx);
     this.#hasStaging = true;
   }
+}
+
+function sqlState(error: TidegateError): unknown {
+  return (error.cause as { code?: unknown } | undefined)?.code;
 }
