@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { config as loadDotenv } from 'dotenv';
 import packageJson from '../package.json' with { type: 'json' };
 import { check } from './commands/check.ts';
@@ -11,6 +11,22 @@ import { describeError } from './errors/describe-error.ts';
 import { createLog } from './ops/log.ts';
 
 loadDotenv({ quiet: true });
+
+// Whoever reads our output may leave early (`tidegate check | head`): the work and its exit code stay the same.
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+
+/** Exit code of a command that could not do its work. */
+let failureCode = 1;
+/** For `lag` 1 is an answer, "beyond the limit", so all that keeps it from one is 2. */
+const lagUnknown = 2;
+
+function nonNegative(text: string): number {
+  if (!/^\d+(\.\d+)?$/.test(text)) throw new InvalidArgumentError('It must be a number of seconds.');
+  return Number(text);
+}
 
 const program = new Command('tidegate')
   .description(packageJson.description)
@@ -49,12 +65,14 @@ program
   .command('lag')
   .description('how far the target is behind the source')
   .option('--json', 'print JSON')
-  .option('--max-seconds <n>', 'exit 1 when further behind than this', Number)
+  .option('--max-seconds <n>', 'exit 1 when further behind than this', nonNegative)
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : lagUnknown))
   .addHelpText(
     'after',
     '\nExit code: 0 within the limit, 1 beyond it, 2 unknown.\n\nExamples:\n  tidegate lag\n  tidegate lag --json\n  tidegate lag --max-seconds 60',
   )
   .action(async (options: { json?: true; maxSeconds?: number }) => {
+    failureCode = lagUnknown;
     process.exitCode = await lag(loadConfig(process.env), {
       json: options.json === true,
       maxSeconds: options.maxSeconds ?? null,
@@ -77,5 +95,5 @@ try {
   process.stderr.write(
     `tidegate: ${message}\n${hint === undefined ? '' : `${hint}\n`}${stack === undefined ? '' : `${stack}\n`}`,
   );
-  process.exitCode = 1;
+  process.exitCode = failureCode;
 }

@@ -18,7 +18,15 @@ export interface ErrorDescription {
 export function describeError(error: unknown): ErrorDescription {
   if (error instanceof TidegateError) {
     const code = codeOf(error.cause);
-    return { kind: error.kind, message: error.message, hint: error.hint, ...(code === undefined ? {} : { code }) };
+    // A mistake of ours is looked for where it arose, beneath what wrapped it.
+    const origin = error.kind === 'internal' ? (error.cause instanceof Error ? error.cause : error) : undefined;
+    return {
+      kind: error.kind,
+      message: error.message,
+      hint: error.hint,
+      ...(code === undefined ? {} : { code }),
+      ...(origin === undefined ? {} : { stack: framesOf(origin) }),
+    };
   }
   const code = codeOf(error);
   const foreign = error instanceof Error ? error : undefined;
@@ -36,8 +44,16 @@ function codeOf(error: unknown): string | undefined {
   return typeof code === 'string' && /^[A-Z0-9_]{1,64}$/.test(code) ? code : undefined;
 }
 
-/** Frames alone: the first lines of a stack repeat the message. */
-function framesOf(error: Error): string {
-  const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
+/**
+ * Frames alone. A stack begins with the message, whose own lines may look like frames when it quotes a text of many lines, so
+ * only what follows the message counts; where it cannot be found, nothing does.
+ */
+function framesOf({ stack = '', message }: Error): string {
+  const at = stack.indexOf(message);
+  if (at === -1) return '';
+  const frames = stack
+    .slice(at + message.length)
+    .split('\n')
+    .filter((line) => /^\s+at /.test(line));
   return frames.slice(0, 8).join('\n');
 }
