@@ -1,4 +1,4 @@
-import { cp, mkdir, readFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cachedFolder, exists } from './cache.ts';
 import { findProgram, runCommand } from './command.ts';
@@ -40,7 +40,7 @@ export async function startMariadb(
         folder,
         args: [
           ...prefix,
-          ...(await commonOptions(binaries.base, data)),
+          ...(await commonOptions(binaries.base, data, folder)),
           ...[
             '--bind-address=127.0.0.1',
             `--port=${port}`,
@@ -100,12 +100,14 @@ async function fetched(version: string): Promise<Binaries> {
   };
 }
 
-async function commonOptions(base: string, data: string): Promise<string[]> {
+/** A server that starts clears the temporary tables it finds, so each has a folder of its own for them. */
+async function commonOptions(base: string, data: string, temporary: string): Promise<string[]> {
   const share = await shareFolder(base);
   return [
     '--no-defaults',
     `--basedir=${base}`,
     `--datadir=${data}`,
+    `--tmpdir=${temporary}`,
     `--lc-messages-dir=${share}`,
     `--character-sets-dir=${join(share, 'charsets')}`,
     `--plugin-dir=${join(base, 'lib/mysql/plugin')}`,
@@ -150,17 +152,11 @@ async function template(version: string, origin: string, binaries: Binaries): Pr
     ].join('\n');
     const [command = '', ...prefix] = binaries.server;
     await mkdir(data, { recursive: true });
-    await runCommand(
-      command,
-      [
-        ...prefix,
-        ...(await commonOptions(binaries.base, data)),
-        '--bootstrap',
-        '--silent-startup',
-        '--log-warnings=0',
-        '--max-allowed-packet=8M',
-      ],
-      { input },
-    );
+    await inPrivateFolder(async (folder) => {
+      const options = await commonOptions(binaries.base, data, folder);
+      const quietly = ['--bootstrap', '--silent-startup', '--log-warnings=0', '--max-allowed-packet=8M'];
+      await runCommand(command, [...prefix, ...options, ...quietly], { input });
+      await rm(folder, { recursive: true });
+    });
   });
 }

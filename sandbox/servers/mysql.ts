@@ -164,7 +164,13 @@ async function initialised(
       const [command = '', ...prefix] = server;
       const user = process.getuid?.() === 0 ? ['--user=root'] : [];
       await rm(data, { recursive: true });
-      const where = [`--datadir=${data}`, '--initialize-insecure', '--skip-log-bin', `--init-file=${init}`];
+      const where = [
+        `--datadir=${data}`,
+        `--tmpdir=${folder}`,
+        '--initialize-insecure',
+        '--skip-log-bin',
+        `--init-file=${init}`,
+      ];
       await runCommand(command, [...prefix, '--no-defaults', ...options, ...user, ...where], {
         env: { ...process.env, ...env },
       });
