@@ -49,7 +49,7 @@ export async function run(config: Config, log: Log, options: { untilCaughtUp: bo
       {
         state: (state) => {
           if (status.state === 'snapshotting' && state !== 'snapshotting') log.info('snapshot finished');
-          status.state = state;
+          status.state = state === 'standby' ? null : state;
           log.info({ state }, stateMessages[state]);
         },
         prepared: ({ checkpoint, copying, leftOut }) => {
@@ -83,7 +83,6 @@ export async function run(config: Config, log: Log, options: { untilCaughtUp: bo
     return exit.failed;
   } finally {
     clearInterval(rates);
-    status.state = 'stopped';
     await status.close();
     stop.dispose();
   }

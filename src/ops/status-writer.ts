@@ -6,40 +6,53 @@ import { TargetSession } from '../target/session.ts';
 const writeEveryMs = 2_000;
 
 /**
- * Says in the control schema, every two seconds, that the service lives and what it is doing, for `lag` and for people. A
+ * Says in the control schema what the service is doing, at every change and every two seconds, for `lag` and for people. A
  * standby says nothing: the row speaks of the one that works. A target that cannot be reached just has an old row, which
  * tells the same.
  */
 export class StatusWriter {
-  state = 'checking';
   readonly #config: Config;
+  readonly #timer: NodeJS.Timeout;
+  #state: string | null = null;
   #session: TargetSession | null = null;
-  #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
 
   constructor(config: Config) {
     this.#config = config;
-    this.#timer = setInterval(() => {
-      this.#writing = this.#writing.then(async () => await this.#write());
-    }, writeEveryMs);
+    this.#timer = setInterval(() => this.#enqueue(), writeEveryMs);
   }
 
+  /** What the service does now; null: it is not the one that works. */
+  get state(): string | null {
+    return this.#state;
+  }
+
+  set state(state: string | null) {
+    this.#state = state;
+    this.#enqueue();
+  }
+
+  /** Says that the service stopped, unless it never worked, and ends. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    if (this.#state !== null) this.state = 'stopped';
     await this.#writing;
-    await this.#write();
     await this.#session?.close();
   }
 
+  #enqueue(): void {
+    this.#writing = this.#writing.then(async () => await this.#write());
+  }
+
   async #write(): Promise<void> {
-    if (this.state === 'standby') return;
+    if (this.#state === null) return;
     try {
       this.#session ??= await TargetSession.open(this.#config.target, 'tidegate status');
       await this.#session.db
         .insertInto('tidegate.status')
         .values({
           replica: this.#config.target.schema,
-          state: this.state,
+          state: this.#state,
           updated_at: sql`now()`,
           detail: JSON.stringify({ host: hostname(), pid: process.pid }),
         })
