@@ -1,3 +1,4 @@
+import { isNamedForMysqlOnly } from './mysql-errors.ts';
 import { TidegateError } from './tidegate-error.ts';
 
 /** What may be said of an error outside the two databases. */
@@ -40,7 +41,8 @@ export function describeError(error: unknown): ErrorDescription {
 }
 
 function codeOf(error: unknown): string | undefined {
-  const code = (error as { code?: unknown } | null | undefined)?.code;
+  const { code, errno } = (error ?? {}) as { code?: unknown; errno?: unknown };
+  if (isNamedForMysqlOnly(errno)) return String(errno);
   return typeof code === 'string' && /^[A-Z0-9_]{1,64}$/.test(code) ? code : undefined;
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { describeError } from './describe-error.ts';
 import { fromMysql } from './mysql-errors.ts';
 import { TidegateError } from './tidegate-error.ts';
 
@@ -22,6 +23,8 @@ describe('fromMysql', () => {
     [{ code: 'ERR_TLS_CERT_ALTNAME_INVALID' }, 'source-tls', 'SOURCE_DB_TLS_CA'],
     [{ code: 'HANDSHAKE_SSL_ERROR', errno: -104, syscall: 'read' }, 'source-unreachable', 'SOURCE_DB_HOST'],
     [{ errno: -111, code: 'ECONNREFUSED', syscall: 'connect' }, 'source-unreachable', 'SOURCE_DB_HOST'],
+    [{ errno: 1236, code: 'ER_SOURCE_FATAL_ERROR_READING_BINLOG' }, 'binlog-unreadable', 'SOURCE_SERVER_ID'],
+    [{ errno: 4052, code: 'ER_INVALID_MFA_PLUGIN_SPECIFIED' }, 'server-id-taken', 'SOURCE_SERVER_ID'],
     [{ errno: 1381, code: 'ER_NO_BINARY_LOGGING' }, 'source-settings', 'check'],
     [{ errno: 1213, code: 'ER_LOCK_DEADLOCK' }, 'source-busy', 'again'],
     [{ errno: 4_000_000, code: 'ER_OF_TOMORROW' }, 'internal', 'Report'],
@@ -43,6 +46,12 @@ describe('fromMysql', () => {
     const error = raised({ errno: 1062, code: 'ER_DUP_ENTRY' });
     expect(error.message).toBe('source (replicator): connect failed: ER_DUP_ENTRY (errno 1062)');
     expect(error.hint).not.toContain('canary');
+  });
+
+  it('does not repeat the name that a number has on MySQL, where it may mean something else on MariaDB', () => {
+    const taken = raised({ errno: 4052, code: 'ER_INVALID_MFA_PLUGIN_SPECIFIED' });
+    expect(taken.message).toBe('source (replicator): connect failed: errno 4052');
+    expect(describeError(taken).code).toBe('4052');
   });
 
   it('leaves errors of our own as they are', () => {

@@ -56,6 +56,12 @@ const noTls: Meaning = {
   hint: () =>
     'The server offers no TLS. Turn it on there (ssl_cert and ssl_key), or, if the way to it is safe by other means such as a VPN, spell out SOURCE_DB_TLS=disable.',
 };
+/** One number for several failures, which only the text tells apart; where the position stands can be looked up. */
+const dumpRefused: Meaning = {
+  kind: 'binlog-unreadable',
+  hint: () =>
+    'The source stopped sending its binlog. Run `tidegate check`: it tells whether the position is still there. If it is, another replica or tool most likely announces the same SOURCE_SERVER_ID: choose a number that nobody else has and run again; nothing is lost.',
+};
 const tlsFailed: Meaning = { kind: 'source-tls', hint: () => certificateHint('SOURCE') };
 
 /**
@@ -95,7 +101,7 @@ const byErrno: Readonly<Record<number, Meaning>> = {
   1213: busy, // deadlock
   1226: unreachable, // a per-account limit
   1227: privilege,
-  1236: { kind: 'binlog-unreadable' },
+  1236: dumpRefused, // purged, beyond the end, damaged; MySQL: also that our server id is taken
   1251: authPlugin,
   1275: authPlugin,
   1317: busy, // interrupted
@@ -144,14 +150,23 @@ export function fromMysql(error: unknown, { what, role }: SourceErrorContext): T
   if (error instanceof TidegateError) return error;
   const { errno, code, syscall } = (error ?? {}) as { errno?: unknown; code?: unknown; syscall?: unknown };
   const number = typeof errno === 'number' && errno > 0 ? errno : null;
-  const name = typeof code === 'string' ? code : null;
+  const name = typeof code === 'string' && !isNamedForMysqlOnly(number) ? code : null;
   // mysql2 puts its TLS code also on a socket that broke during the handshake; Node marks those with the system call.
   const meaning = name === 'HANDSHAKE_SSL_ERROR' && typeof syscall === 'string' ? unreachable : meaningOf(number, name);
-  return new TidegateError(
-    meaning.kind,
-    `source (${role}): ${what} failed: ${name ?? 'no code'}${number === null ? '' : ` (errno ${number})`}`,
-    { cause: error, ...(meaning.hint === undefined ? {} : { hint: meaning.hint(role) }) },
-  );
+  return new TidegateError(meaning.kind, `source (${role}): ${what} failed: ${inWords(name, number)}`, {
+    cause: error,
+    ...(meaning.hint === undefined ? {} : { hint: meaning.hint(role) }),
+  });
+}
+
+/** MariaDB gives these numbers meanings of its own, while mysql2 names every number as MySQL does. */
+export function isNamedForMysqlOnly(errno: unknown): boolean {
+  return typeof errno === 'number' && errno >= 4000;
+}
+
+function inWords(name: string | null, errno: number | null): string {
+  if (errno === null) return name ?? 'no code';
+  return name === null ? `errno ${errno}` : `${name} (errno ${errno})`;
 }
 
 function meaningOf(errno: number | null, code: string | null): Meaning {
