@@ -118,6 +118,7 @@ const byErrno: Readonly<Record<number, Meaning>> = {
   3024: busy, // MySQL: max_execution_time
   3118: expired, // MySQL: account locked
   3159: tlsRequired, // MySQL: require_secure_transport
+  4052: { kind: 'server-id-taken' }, // MariaDB: a replica with our server id has connected
   4151: expired, // MariaDB: account locked
 };
 
