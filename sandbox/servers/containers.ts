@@ -41,7 +41,7 @@ export async function startContainerSource(
         '--binlog-row-image=FULL',
         '--skip-name-resolve',
       ],
-      ...['--character-set-server=utf8mb4', '--max-allowed-packet=64M', ...args],
+      ...['--character-set-server=utf8mb4', '--innodb-flush-log-at-trx-commit=2', '--max-allowed-packet=64M', ...args],
     ]);
   const started = await orNotHere(container.start());
   return {
@@ -62,7 +62,16 @@ export async function startContainerTarget(version: string, args: readonly strin
   const container = new PostgreSqlContainer(`postgres:${version}`)
     .withUsername('postgres')
     .withPassword(password)
-    .withCommand(['postgres', '-c', 'fsync=off', ...args]);
+    .withCommand([
+      'postgres',
+      '-c',
+      'fsync=off',
+      '-c',
+      'synchronous_commit=off',
+      '-c',
+      'full_page_writes=off',
+      ...args,
+    ]);
   const started = await orNotHere(container.start());
   return {
     version,
