@@ -5,11 +5,13 @@ import { TidegateError } from '../errors/tidegate-error.ts';
 import { SourceConnection } from '../source/connection.ts';
 import { readHead } from '../source/positions.ts';
 import { type ServerFlavor, readServerFlavor } from '../source/server-flavor.ts';
+import { readCheckpoint } from '../target/checkpoint.ts';
 import { Lease } from '../target/lease.ts';
 import { migrateControlSchema } from '../target/migrate.ts';
 import { TargetSession } from '../target/session.ts';
 import { finishSnapshot, parkTable, readTables } from '../target/table-states.ts';
 import { backoff, sleep } from '../errors/backoff.ts';
+import { assertContinues } from './continuation.ts';
 import type { CopyProgress } from './copy-table.ts';
 import { type Prepared, knownCodec, prepare, snapshotEnd } from './prepare.ts';
 import { copyTables } from './snapshot.ts';
@@ -111,24 +113,45 @@ async function lead(
   listener: ReplicatorListener,
   signal: AbortSignal,
 ): Promise<void> {
-  // Work stops at once when the lease is lost; the fence in every transaction catches what is under way.
-  const stop = new AbortController();
-  const ended = AbortSignal.any([signal, stop.signal]);
-  const leaseLost = lease.lost.catch((error: unknown) => {
-    stop.abort(error);
-    throw error;
-  });
-  leaseLost.catch(() => undefined);
-  const work = async () => {
-    listener.state('checking');
-    const server = await snapshotMissing(config, options, lease, listener, ended);
-    if (ended.aborted) return;
-    await stream(config, options, lease, server, listener, ended);
-  };
+  // Without the lease nothing may be waited for: connections to the target are hung up, and the fence in every transaction
+  // catches what is on its way already.
+  const lost = new AbortController();
+  lease.lost.catch((error: unknown) => lost.abort(error));
+  const ended = AbortSignal.any([signal, lost.signal]);
   try {
-    await Promise.race([work(), leaseLost]);
+    listener.state('checking');
+    const server = await snapshotMissing(config, options, lease, listener, ended, lost.signal);
+    if (!ended.aborted) await stream(config, options, lease, server, listener, ended, lost.signal);
+  } catch (error) {
+    lost.signal.throwIfAborted();
+    throw await explain(config, lease, error);
+  }
+  lost.signal.throwIfAborted();
+}
+
+/**
+ * What really happened, where an error that would need an operator has a cause that can be looked up: a standby with our
+ * server id pushed us off the binlog because it has taken the lease, or the source purged what was not read yet.
+ */
+async function explain(config: Config, lease: Lease, error: unknown): Promise<unknown> {
+  if (!(error instanceof TidegateError) || error.action === 'retry') return error;
+  try {
+    await lease.assertHeld();
+    if (error.kind === 'binlog-unreadable') await assertCheckpointContinues(config);
+    return error;
+  } catch (cause) {
+    return cause;
+  }
+}
+
+async function assertCheckpointContinues(config: Config): Promise<void> {
+  const replicator = await SourceConnection.open(config.source, 'replicator');
+  const target = await TargetSession.open(config.target);
+  try {
+    const checkpoint = await readCheckpoint(target.db, config.target.schema);
+    if (checkpoint !== null) await assertContinues(replicator, await readServerFlavor(replicator), checkpoint);
   } finally {
-    stop.abort();
+    await Promise.all([replicator.close(), target.close()]);
   }
 }
 
@@ -138,6 +161,7 @@ async function snapshotMissing(
   lease: Lease,
   listener: ReplicatorListener,
   signal: AbortSignal,
+  hangUp: AbortSignal,
 ): Promise<ServerFlavor> {
   const replica = config.target.schema;
   const reader = await SourceConnection.open(config.source, 'reader');
@@ -169,6 +193,7 @@ async function snapshotMissing(
         },
       },
       signal,
+      hangUp,
     );
     const end = await readHead(replicator, server);
     await target.transaction(async (trx) => await finishSnapshot(trx, replica, end));
@@ -185,6 +210,7 @@ async function stream(
   server: ServerFlavor,
   listener: ReplicatorListener,
   signal: AbortSignal,
+  hangUp: AbortSignal,
 ): Promise<void> {
   const { start, tables, head } = await resume(config, server);
   const streaming = tables.filter(({ state }) => state === 'streaming');
@@ -215,6 +241,7 @@ async function stream(
       },
     },
     signal,
+    hangUp,
   );
 }
 

@@ -21,13 +21,14 @@ export async function copyTables(
   tasks: readonly CopyTask[],
   listener: SnapshotListener,
   signal: AbortSignal,
+  hangUp: AbortSignal,
 ): Promise<void> {
   const queue = tasks.toSorted((a, b) => b.estimatedRows - a.estimatedRows);
   const failed = new AbortController();
   const stop = AbortSignal.any([signal, failed.signal]);
 
   const work = async () => {
-    const worker = await openWorker(config);
+    const worker = await openWorker(config, hangUp);
     try {
       for (let task = queue.shift(); task !== undefined && !stop.aborted; task = queue.shift()) {
         const { table } = task.codec.schema;
@@ -55,11 +56,12 @@ export async function copyTables(
   if (failure !== undefined) throw failed.signal.reason;
 }
 
-async function openWorker(config: Config): Promise<CopyWorker> {
+async function openWorker(config: Config, hangUp: AbortSignal): Promise<CopyWorker> {
   const reader = await SourceConnection.open(config.source, 'reader');
   const writers: TargetSession[] = [];
   try {
-    while (writers.length < writersPerTable) writers.push(await TargetSession.open(config.target, 'tidegate snapshot'));
+    while (writers.length < writersPerTable)
+      writers.push(await TargetSession.open(config.target, 'tidegate snapshot', hangUp));
     return { reader, writers };
   } catch (error) {
     await Promise.all([reader.close(), ...writers.map(async (writer) => await writer.close())]);

@@ -25,13 +25,18 @@ export interface StreamOptions {
 
 /**
  * Tails the binlog from `start` and applies it, until `signal` aborts (then the batch under way is still finished), `until` is
- * reached, or something fails. Nothing survives a failure but the checkpoint, which is all that is needed to begin again.
+ * reached, or something fails; `hangUp` breaks the target connection off. Nothing survives a failure but the checkpoint, which is all that is needed to begin again.
  */
-export async function streamChanges(config: Config, options: StreamOptions, signal: AbortSignal): Promise<void> {
+export async function streamChanges(
+  config: Config,
+  options: StreamOptions,
+  signal: AbortSignal,
+  hangUp: AbortSignal,
+): Promise<void> {
   const { start, server } = options;
   if (options.until !== null && comparePositions(start, options.until) >= 0) return;
   const codecs = new Map<string, TableCodec>(options.tables.map(({ codec }) => [codec.schema.table, codec]));
-  const target = await TargetSession.open(config.target, 'tidegate stream');
+  const target = await TargetSession.open(config.target, 'tidegate stream', hangUp);
   const cursor = new BinlogCursor(start, server.flavor === 'mysql' ? mysqlGtids(start.gtid) : mariadbGtids(start.gtid));
   const tables = new StreamTables(config.source.database, server.foldNames, options.tables);
   const reader = new BinlogStream(

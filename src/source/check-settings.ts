@@ -118,5 +118,5 @@ function inFile(line: string): string {
 }
 
 function restart(...lines: string[]): string {
-  return `${inFile(lines.join(' | '))}; then restart the server`;
+  return `restart the server after this: ${inFile(lines.join('\n'))}`;
 }

@@ -68,18 +68,23 @@ export class Lease {
     return this.#lost.promise;
   }
 
+  /** Renews the lease now. Raises lease-lost when it is somebody else's. */
+  async assertHeld(): Promise<void> {
+    const { numUpdatedRows } = await this.#session.guarded(
+      async () =>
+        await this.#session.db
+          .updateTable('tidegate.lease')
+          .set({ expires_at: sql`now() + make_interval(secs => ${leaseSeconds})` })
+          .where('replica', '=', this.#replica)
+          .where('epoch', '=', this.epoch.toString())
+          .executeTakeFirst(),
+    );
+    if (numUpdatedRows !== 1n) throw new TidegateError('lease-lost', 'another instance has taken over this target');
+  }
+
   async #renew(): Promise<void> {
     try {
-      const { numUpdatedRows } = await this.#session.guarded(
-        async () =>
-          await this.#session.db
-            .updateTable('tidegate.lease')
-            .set({ expires_at: sql`now() + make_interval(secs => ${leaseSeconds})` })
-            .where('replica', '=', this.#replica)
-            .where('epoch', '=', this.epoch.toString())
-            .executeTakeFirst(),
-      );
-      if (numUpdatedRows !== 1n) throw new TidegateError('lease-lost', 'another instance has taken over this target');
+      await this.assertHeld();
       if (this.#timer !== undefined) this.#timer = setTimeout(() => void this.#renew(), renewEveryMs);
     } catch (error) {
       this.#lost.reject(error);

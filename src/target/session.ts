@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { type ControlledTransaction, Kysely, PostgresDialect, sql } from 'kysely';
 import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
@@ -31,8 +32,13 @@ export class TargetSession {
     });
   }
 
-  static async open(target: TargetConfig, applicationName?: string): Promise<TargetSession> {
-    return new TargetSession(await openTarget(target, applicationName));
+  /** `hangUp` breaks the connection off, whatever it is doing; what it was doing then fails. */
+  static async open(target: TargetConfig, applicationName?: string, hangUp?: AbortSignal): Promise<TargetSession> {
+    const client = await openTarget(target, applicationName);
+    const { stream } = (client as unknown as { connection: { stream: Socket } }).connection;
+    if (hangUp?.aborted === true) stream.destroy();
+    hangUp?.addEventListener('abort', () => stream.destroy(), { once: true });
+    return new TargetSession(client);
   }
 
   /** Runs `work` in a transaction and commits it. */
