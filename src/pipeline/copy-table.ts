@@ -2,7 +2,6 @@ import { sql } from 'kysely';
 import type { Config } from '../config/config.ts';
 import { LineBuffer } from '../change/line-buffer.ts';
 import { failpoint } from '../errors/failpoint.ts';
-import { TidegateError } from '../errors/tidegate-error.ts';
 import type { TableCodec } from '../mapping/table-codec.ts';
 import { chunkQuery } from '../source/chunk-query.ts';
 import { type Chunk, readChunk } from '../source/chunk-reader.ts';
@@ -29,21 +28,15 @@ export interface CopyProgress {
   readonly estimatedRows: number;
 }
 
-/** One worker's connections: a reader that may have to be replaced, and PostgreSQL sessions that take chunks in turn. */
+/** One worker's connections: a reader that may have to be replaced, and its own PostgreSQL session. */
 export interface CopyWorker {
   reader: SourceConnection;
-  readonly writers: readonly TargetSession[];
+  readonly target: TargetSession;
 }
-
-/** Sessions that write one table's chunks side by side; one PostgreSQL backend cannot keep up with one reader. */
-export const writersPerTable = 2;
 
 /**
  * Copies what is left of a table, chunk by chunk in key order. Each chunk is one PostgreSQL transaction of its rows and the
- * key it ends with, so a crash costs at most the chunks under way.
- *
- * Reading goes on while chunks are written, two at a time. They commit in order all the same: each moves the progress on from
- * exactly the key the one before it ended with, so it waits for that one's row lock, and if that one fails, so does it.
+ * key it ends with, so a crash costs at most the chunk under way. The next chunk is read while this one is written.
  */
 export async function copyTable(
   config: Config,
@@ -53,61 +46,48 @@ export async function copyTable(
   onProgress: (progress: CopyProgress) => void,
   signal: AbortSignal,
 ): Promise<number> {
-  const { codec, estimatedRows } = task;
+  const { codec } = task;
   const { table } = codec.schema;
   const size = new ChunkSize(task.engine);
-  // One more than there are writers: the chunk being read.
-  const buffers = Array.from({ length: worker.writers.length + 1 }, () => new LineBuffer());
-  const writes: Promise<void>[] = [];
+  const buffers = [new LineBuffer(), new LineBuffer()] as const;
   let after = task.copiedKey;
   let rows = task.copiedRows;
+  let turn = 0;
 
-  const read = async (lines: LineBuffer): Promise<{ chunk: Chunk; isLast: boolean }> => {
+  const read = async (): Promise<{ chunk: Chunk; lines: LineBuffer; asked: number }> => {
+    const lines = buffers[turn++ % 2] as LineBuffer;
     lines.length = 0;
     const asked = size.rows;
     const started = performance.now();
-    const query = chunkQuery(config.source.database, codec, after, asked);
-    const chunk = await readChunk(worker.reader, query, codec, lines, maxChunkBytes);
+    const chunk = await readChunk(
+      worker.reader,
+      chunkQuery(config.source.database, codec, after, asked),
+      codec,
+      lines,
+      maxChunkBytes,
+    );
     size.observe(chunk.rows, performance.now() - started, lines.length);
     if (chunk.cut) worker.reader = await SourceConnection.open(config.source, 'reader');
-    return { chunk, isLast: chunk.rows < asked && !chunk.cut };
+    return { chunk, lines, asked };
   };
 
-  try {
-    for (let turn = 0; ; turn++) {
-      // Its last user is the write `writers.length` turns ago, or one before that; both are awaited below.
-      const lines = buffers[turn % buffers.length] as LineBuffer;
-      const { chunk, isLast } = await read(lines);
-      signal.throwIfAborted();
-      if (chunk.lastKey !== null) {
-        const before = after;
-        after = chunk.lastKey;
-        rows += chunk.rows;
-        const copied = { before, after: chunk.lastKey, rows };
-        await writes[turn - worker.writers.length];
-        const writer = worker.writers[turn % worker.writers.length] as TargetSession;
-        const write = writeChunk(config.target.schema, epoch, writer, codec, lines, copied).then(() =>
-          onProgress({ table, rows: copied.rows, estimatedRows }),
-        );
-        // It is awaited later; until then a failure must not count as unhandled.
-        write.catch(() => undefined);
-        writes.push(write);
-      }
-      if (isLast || chunk.lastKey === null) break;
+  let next = read();
+  for (;;) {
+    const { chunk, lines, asked } = await next;
+    if (chunk.rows === 0 || chunk.lastKey === null) return rows;
+    signal.throwIfAborted();
+    after = chunk.lastKey;
+    rows += chunk.rows;
+    const isLast = chunk.rows < asked && !chunk.cut;
+    if (!isLast) {
+      next = read();
+      // It is awaited after the write; until then a failure must not count as unhandled.
+      next.catch(() => undefined);
     }
-    await Promise.all(writes);
-  } finally {
-    await Promise.allSettled(writes);
+    await writeChunk(config.target.schema, epoch, worker.target, codec, lines, after, rows);
+    onProgress({ table, rows, estimatedRows: task.estimatedRows });
+    if (isLast) return rows;
   }
-  return rows;
-}
-
-interface CopiedChunk {
-  /** Key that the chunk before ended with; null: this is the first. */
-  readonly before: readonly string[] | null;
-  readonly after: readonly string[];
-  /** Rows copied up to here. */
-  readonly rows: number;
 }
 
 async function writeChunk(
@@ -116,21 +96,19 @@ async function writeChunk(
   target: TargetSession,
   codec: TableCodec,
   lines: LineBuffer,
-  { before, after, rows }: CopiedChunk,
+  copiedKey: readonly string[],
+  copiedRows: number,
 ): Promise<void> {
   const { table } = codec.schema;
   await target.transaction(async (trx) => {
     await assertEpoch(trx, schemaName, epoch);
     await target.copy(quoteTable(schemaName, table), columnList(codec.schema), [lines.bytes.subarray(0, lines.length)]);
-    const { numUpdatedRows } = await trx
+    await trx
       .updateTable('tidegate.tables')
-      .set({ copied_key: JSON.stringify(after), copied_rows: rows, updated_at: sql`now()` })
+      .set({ copied_key: JSON.stringify(copiedKey), copied_rows: copiedRows, updated_at: sql`now()` })
       .where('replica', '=', schemaName)
       .where('table_name', '=', table)
-      .where(sql<boolean>`copied_key is not distinct from ${before === null ? null : JSON.stringify(before)}::jsonb`)
-      .executeTakeFirst();
-    if (numUpdatedRows !== 1n)
-      throw new TidegateError('target-busy', `a chunk of table ${table} came before the one it follows`);
+      .execute();
     await recordConversions(trx, schemaName, [codec]);
     failpoint('chunk-copied');
   });

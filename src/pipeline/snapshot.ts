@@ -2,7 +2,7 @@ import type { Config } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { SourceConnection } from '../source/connection.ts';
 import { TargetSession } from '../target/session.ts';
-import { type CopyProgress, type CopyTask, type CopyWorker, copyTable, writersPerTable } from './copy-table.ts';
+import { type CopyProgress, type CopyTask, type CopyWorker, copyTable } from './copy-table.ts';
 
 export interface SnapshotListener {
   progress(progress: CopyProgress): void;
@@ -45,7 +45,7 @@ export async function copyTables(
       failed.abort(error);
       throw error;
     } finally {
-      await Promise.all([worker.reader.close(), ...worker.writers.map(async (writer) => await writer.close())]);
+      await Promise.all([worker.reader.close(), worker.target.close()]);
     }
   };
 
@@ -58,13 +58,10 @@ export async function copyTables(
 
 async function openWorker(config: Config, hangUp: AbortSignal): Promise<CopyWorker> {
   const reader = await SourceConnection.open(config.source, 'reader');
-  const writers: TargetSession[] = [];
   try {
-    while (writers.length < writersPerTable)
-      writers.push(await TargetSession.open(config.target, 'tidegate snapshot', hangUp));
-    return { reader, writers };
+    return { reader, target: await TargetSession.open(config.target, 'tidegate snapshot', hangUp) };
   } catch (error) {
-    await Promise.all([reader.close(), ...writers.map(async (writer) => await writer.close())]);
+    await reader.close();
     throw error;
   }
 }
