@@ -48,10 +48,11 @@ export async function programOf(root: string, program: string): Promise<string[]
 async function aptConfiguration(apt: string, suite: string): Promise<string> {
   for (const folder of ['state/lists/partial', 'cache/archives/partial'])
     await mkdir(join(apt, folder), { recursive: true });
-  const uris = await runCommand('apt-get', ['indextargets', '--format', '$(REPO_URI)', 'Created-By: Packages']);
+  // What it would fetch, without fetching: that is known before the first update, too, when there are no lists yet.
+  const uris = await runCommand('apt-get', ['update', '--print-uris']);
   const base = uris
     .split('\n')
-    .map((uri) => /^(.*\/)debian\/?$/.exec(uri)?.[1])
+    .map((line) => /^'(.*\/)debian\/dists\//.exec(line)?.[1])
     .find((uri) => uri !== undefined);
   if (base === undefined) throw new Error("this system's apt names no Debian mirror");
   const signed = '[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]';
