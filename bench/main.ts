@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { startSource } from '../sandbox/servers/source.ts';
 import { startTarget } from '../sandbox/servers/target.ts';
 import { catchUp } from './catch-up.ts';
+import { compile } from './compile.ts';
 import { type BenchContext, durableSource, durableTarget } from './context.ts';
 import { hugeTransaction } from './huge-transaction.ts';
 import { latency } from './latency.ts';
@@ -28,6 +29,7 @@ process.exitCode = await main(positionals.length === 0 ? Object.keys(benches) : 
 
 /** Runs the named benches one after the other; 1 when one of them could not be run. A missed bar is a finding, not a failure. */
 async function main(names: readonly string[], quick: boolean): Promise<number> {
+  compile();
   const source = await startSource({ args: [...durableSource] });
   try {
     const target = await startTarget({ args: [...durableTarget] });

@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { RunProcess } from '../sandbox/run-process.ts';
 
-/** `tidegate run …` whose memory is watched while it runs. */
+/** `tidegate run …` as it is installed, compiled, whose memory is watched while it runs. bench/compile.ts compiles it. */
 export class MeasuredRun extends RunProcess {
   #peakBytes = 0;
 
   constructor(env: Readonly<Record<string, string>>, ...args: readonly string[]) {
-    super(env, args);
+    super(env, args, { program: 'dist/src/cli.js' });
     const sampler = setInterval(() => void this.#sample(), 50);
     void this.exited.finally(() => clearInterval(sampler));
   }

@@ -10,6 +10,7 @@ import { startSource } from '../sandbox/servers/source.ts';
 import { startTarget } from '../sandbox/servers/target.ts';
 import { readSourceTables, type SourceTable } from '../sandbox/source-columns.ts';
 import { createReplica, type Replica } from '../test/support/replica.ts';
+import { compile } from './compile.ts';
 import { MeasuredRun } from './measured-run.ts';
 
 /**
@@ -28,6 +29,7 @@ if (schemaFile === undefined) {
 process.exitCode = await main(schemaFile, Number(values.seed), values.version);
 
 async function main(file: string, seed: number, version: string | undefined): Promise<number> {
+  compile();
   const source = await startSource(version === undefined ? {} : { version });
   try {
     const target = await startTarget();

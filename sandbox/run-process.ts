@@ -30,9 +30,9 @@ export class RunProcess {
   constructor(
     env: Readonly<Record<string, string>>,
     args: readonly string[] = [],
-    options: { readonly ownSession?: boolean } = {},
+    options: { readonly ownSession?: boolean; readonly program?: string } = {},
   ) {
-    this.#child = spawn(process.execPath, ['src/cli.ts', 'run', ...args], {
+    this.#child = spawn(process.execPath, [options.program ?? 'src/cli.ts', 'run', ...args], {
       cwd: new URL('..', import.meta.url),
       env: { PATH: process.env['PATH'], ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
