@@ -6,7 +6,7 @@ let streaming: Streaming;
 
 beforeAll(async () => {
   streaming = await Streaming.start(async (source) => {
-    for (const table of ['steady', 'widened', 'renamed', 'dropped', 'stated', 'loaded', 'stated_myisam']) {
+    for (const table of ['steady', 'refused', 'widened', 'renamed', 'dropped', 'stated', 'loaded', 'stated_myisam']) {
       const engine = table.endsWith('myisam') ? 'MyISAM' : 'InnoDB';
       await source.query(`create table ${table} (id int not null primary key, label varchar(50)) engine=${engine}`);
       await source.query(`insert into ${table} values (1, 'one')`);
@@ -38,6 +38,13 @@ describe('a table that can no longer be followed exactly is parked, and only tha
     await streaming.source.query(`insert into widened values (3, 'three', 'secret')`);
     await expectParked('widened', /alter/iu);
     expect(await streaming.rows('select id from widened order by id')).toEqual([['1'], ['2']]);
+  });
+
+  test('rows that PostgreSQL refuses', async () => {
+    await streaming.target.query(`alter table refused add constraint no_secret check (label <> 'secret')`);
+    await streaming.source.query(`insert into refused values (2, 'secret')`);
+    await expectParked('refused', /SQLSTATE 23514/u);
+    expect(await streaming.rows('select id from refused')).toEqual([['1']]);
   });
 
   test('rename table', async () => {

@@ -58,7 +58,10 @@ export const errorKinds = {
     hint: 'Let the target role create schemas: grant create on database … to …;',
   },
   'target-busy': { action: 'retry', hint: 'PostgreSQL asked for another try.' },
-  'target-refused': { action: 'operator', hint: 'PostgreSQL refused rows; the table and SQLSTATE are named above.' },
+  'target-refused': {
+    action: 'operator',
+    hint: 'PostgreSQL refused rows; the table and SQLSTATE are named. Look for constraints, triggers or changed columns at the target.',
+  },
   'target-foreign': {
     action: 'operator',
     hint: 'Use another TARGET_DB_SCHEMA, or move those tables away; Tidegate never overwrites tables it did not make.',

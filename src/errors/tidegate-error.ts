@@ -8,11 +8,23 @@ export class TidegateError extends Error {
   override readonly name = 'TidegateError';
   readonly kind: ErrorKind;
   readonly hint: string;
+  /** The one table the failure is about, where parking it lets the others go on. */
+  readonly table: string | undefined;
 
-  constructor(kind: ErrorKind, message: string, options: { hint?: string; cause?: unknown } = {}) {
+  constructor(kind: ErrorKind, message: string, options: { hint?: string; cause?: unknown; table?: string } = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.kind = kind;
     this.hint = options.hint ?? errorKinds[kind].hint;
+    this.table = options.table;
+  }
+
+  /** The same failure, known to be about this table. */
+  about(table: string): TidegateError {
+    return new TidegateError(this.kind, `table ${table}: ${this.message}`, {
+      hint: this.hint,
+      cause: this.cause,
+      table,
+    });
   }
 
   /** What a supervisor does about it: try again by itself, or stop and wait for a person. */

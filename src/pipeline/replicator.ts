@@ -124,9 +124,25 @@ async function lead(
     if (!ended.aborted) await stream(config, options, lease, server, listener, ended, lost.signal);
   } catch (error) {
     lost.signal.throwIfAborted();
+    if (await parkedFor(error, config, listener))
+      throw new TidegateError('target-busy', 'a table was parked; the others go on', { cause: error });
     throw await explain(config, lease, error);
   }
   lost.signal.throwIfAborted();
+}
+
+/** Parks the one table whose rows PostgreSQL refuses, so that the others can go on. False: the failure is not one table's. */
+async function parkedFor(error: unknown, config: Config, listener: ReplicatorListener): Promise<boolean> {
+  if (!(error instanceof TidegateError) || error.kind !== 'target-refused' || error.table === undefined) return false;
+  const { table, message } = error;
+  const session = await TargetSession.open(config.target);
+  try {
+    await session.transaction(async (trx) => await parkTable(trx, config.target.schema, table, message));
+  } finally {
+    await session.close();
+  }
+  listener.parked(table, message);
+  return true;
 }
 
 /**

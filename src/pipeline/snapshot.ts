@@ -36,9 +36,9 @@ export async function copyTables(
           const rows = await copyTable(config, epoch, worker, task, (progress) => listener.progress(progress), stop);
           listener.copied(table, rows);
         } catch (error) {
-          // A column or table that is no longer there: the definition changed under the snapshot.
-          if (!(error instanceof TidegateError) || error.kind !== 'source-statement') throw error;
-          await listener.parked(table, 'its definition changed while it was copied');
+          const reason = reasonToPark(error);
+          if (reason === null) throw error;
+          await listener.parked(table, reason);
         }
       }
     } catch (error) {
@@ -54,6 +54,14 @@ export async function copyTables(
   signal.throwIfAborted();
   const failure = results.find((result) => result.status === 'rejected');
   if (failure !== undefined) throw failed.signal.reason;
+}
+
+/** Failures that are one table's own; null: not one of them. */
+function reasonToPark(error: unknown): string | null {
+  if (!(error instanceof TidegateError)) return null;
+  // A column or table that is no longer there: the definition changed under the snapshot.
+  if (error.kind === 'source-statement') return 'its definition changed while it was copied';
+  return error.kind === 'target-refused' ? error.message : null;
 }
 
 async function openWorker(config: Config, hangUp: AbortSignal): Promise<CopyWorker> {

@@ -39,7 +39,7 @@ export class Applier {
       try {
         await this.#writer(table).write(trx, changes);
       } catch (error) {
-        throw fromPostgres(error, { what: `write table ${table}` });
+        throw fromPostgres(error, { what: 'write' }).about(table);
       }
     }
     if (batch.open) return;
