@@ -21,6 +21,9 @@ export const binlogType = {
   timestamp2: 17,
   datetime2: 18,
   time2: 19,
+  /** MariaDB's compressed columns. */
+  blobCompressed: 140,
+  varcharCompressed: 141,
   vector: 242,
   json: 245,
   newdecimal: 246,

@@ -1,5 +1,6 @@
 import { binlogType } from './binlog-types.ts';
 import { type CodecFamily, type TextReader, fixedWidth, lengthPrefixed } from './codec.ts';
+import { compressedReader } from './compressed.ts';
 
 const blobs = new Set(['tinyblob', 'blob', 'mediumblob', 'longblob']);
 /** Names of every spatial type in both servers' catalogs. */
@@ -27,8 +28,11 @@ export const blobsAndGeometry: CodecFamily = (column) => {
     pgType: 'bytea',
     fromText: hexReader,
     fromImage: (code, metadata) => {
-      if (type === 'varbinary')
-        return code === binlogType.varchar ? lengthPrefixed(metadata < 256 ? 1 : 2, hexReader) : null;
+      // MariaDB logs a vector as the varbinary that it stores; MySQL has a type for it.
+      if (code === binlogType.varchar && (type === 'varbinary' || type === 'vector'))
+        return lengthPrefixed(metadata < 256 ? 1 : 2, hexReader);
+      if (!geometry && code !== binlogType.blob && code !== binlogType.vector)
+        return compressedReader(code, metadata, hexReader);
       const expected = geometry ? binlogType.geometry : type === 'vector' ? binlogType.vector : binlogType.blob;
       return code === expected ? lengthPrefixed(metadata, hexReader) : null;
     },

@@ -1,4 +1,5 @@
 import type { ColumnSchema } from '../change/table-schema.ts';
+import { addresses } from './addresses.ts';
 import { bits, blobsAndGeometry, fixedBinary } from './bytes.ts';
 import type { Codec, CodecFamily, Conversions, Refusal } from './codec.ts';
 import { integers, year } from './integers.ts';
@@ -23,6 +24,7 @@ const families: readonly CodecFamily[] = [
   timestamps,
   times,
   json,
+  addresses,
 ];
 
 /** The codec of a column, or why it cannot be carried exactly. */

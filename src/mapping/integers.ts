@@ -32,12 +32,13 @@ export const integers: CodecFamily = (column) => {
   };
 };
 
-/** year: stored as the offset from 1900 in one byte; 0 stays 0. */
+/** year: stored as the offset from 1900 in one byte; 0 stays 0. Of year(2) the server prints, and means, two digits. */
 export const year: CodecFamily = (column): Codec | undefined => {
   if (column.type !== 'year') return undefined;
+  const century = /^year\(2\)/i.test(column.fullType) ? 100 : 10_000;
   const reader = fixedWidth(1, (source, at, out) => {
     const offset = source[at] as number;
-    out.integer(offset === 0 ? 0 : offset + 1900);
+    out.integer(offset === 0 ? 0 : (offset + 1900) % century);
   });
   return {
     pgType: 'smallint',

@@ -104,8 +104,10 @@ function literalText(code: number): string {
   throw new RangeError(`binary json holds the unknown literal ${code}`);
 }
 
+/** Whole numbers with `.0` up to fifteen digits, beyond in the form with an exponent: what jsonb keeps as its scale. */
 function doubleText(value: number): string {
-  return value === 0 && 1 / value < 0 ? '-0.0' : String(value);
+  if (value === 0) return 1 / value < 0 ? '-0.0' : '0.0';
+  return Number.isInteger(value) && Math.abs(value) < 1e15 ? `${value}.0` : String(value);
 }
 
 /** Seven bits a byte, least significant first, the high bit says that more follow. */
@@ -136,8 +138,13 @@ function opaqueText(source: Buffer, start: number): string {
     case binlogType.time:
       return `"${packedTimeText(source.readBigInt64LE(next))}"`;
     default:
-      return `"base64:type${type}:${source.subarray(next, next + length).toString('base64')}"`;
+      return JSON.stringify(`base64:type${type}:${base64Lines(source.subarray(next, next + length))}`);
   }
+}
+
+/** The server breaks its base64 after every 76 characters, also before the next line has any. */
+function base64Lines(bytes: Buffer): string {
+  return (bytes.toString('base64').match(/.{1,76}/g) ?? []).join('\n');
 }
 
 const digits = (value: bigint, width: number) => value.toString().padStart(width, '0');

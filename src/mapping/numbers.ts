@@ -22,23 +22,34 @@ export const decimals: CodecFamily = (column) => {
 
 /**
  * float and double. Every finite float32 and float64 has a shortest decimal text that reads back as the same number; the
- * server prints doubles so, but rounds floats to six digits, hence `+ 0e0`, which makes it print the exact value
- * (https://dev.mysql.com/doc/refman/8.4/en/problems-with-float.html).
+ * server prints doubles so, but rounds floats to six digits, hence `* 1e0`, which makes it print the exact value
+ * (https://dev.mysql.com/doc/refman/8.4/en/problems-with-float.html) and unlike `+ 0e0` keeps a negative zero. A double(m,d) is
+ * what the server makes of it, d decimals.
  */
 export const floats: CodecFamily = (column) => {
   if (column.type !== 'float' && column.type !== 'double') return undefined;
   const single = column.type === 'float';
   const reader = single
     ? fixedWidth(4, (source, at, out) => writeNumber(source.readFloatLE(at), out))
-    : fixedWidth(8, (source, at, out) => writeNumber(source.readDoubleLE(at), out));
+    : fixedWidth(8, doubleWriter(column.fullType));
   return {
     pgType: single ? 'real' : 'double precision',
-    ...(single ? { select: (quoted: string) => `${quoted} + 0e0` } : {}),
+    ...(single ? { select: (quoted: string) => `${quoted} * 1e0` } : {}),
     fromText: plainText,
     fromImage: (code) => (code === (single ? binlogType.float : binlogType.double) ? reader : null),
     keyLiteral: numberLiteral,
   };
 };
+
+function doubleWriter(fullType: string): (source: Buffer, at: number, out: LineBuffer) => void {
+  const decimals = /^double(?: precision)?\(\d+,(\d+)\)/i.exec(fullType)?.[1];
+  if (decimals === undefined) return (source, at, out) => writeNumber(source.readDoubleLE(at), out);
+  return (source, at, out) => {
+    const value = source.readDoubleLE(at);
+    if (value === 0) writeNumber(value, out);
+    else out.ascii(value.toFixed(Number(decimals)));
+  };
+}
 
 function writeNumber(value: number, out: LineBuffer): void {
   // String(-0) is '0'; PostgreSQL keeps the sign, and so does the source.

@@ -1,6 +1,7 @@
-import type { LineBuffer } from '../change/line-buffer.ts';
 import { binlogType } from './binlog-types.ts';
 import { type CodecFamily, type Conversions, type TextReader, fixedWidth, plainText, quotedLiteral } from './codec.ts';
+import { oldDatetimeReader, oldTimeReader, oldTimestampReader } from './old-temporal.ts';
+import { isDate, writeClock, writeDate, writeFraction, writeInstant } from './temporal-text.ts';
 
 /** Bytes that hold the fractional digits 0 to 6 of the MySQL 5.6 temporal formats. */
 const fractionBytes = [0, 1, 1, 2, 2, 3, 3] as const;
@@ -29,9 +30,7 @@ export const datetimes: CodecFamily = (column, conversions) => {
     fromText: dateText(conversions),
     fromImage: (code, metadata) => {
       if (code === binlogType.datetime2 && metadata === fraction) return datetime2Reader(fraction, conversions);
-      // The format before MySQL 5.6 and MariaDB 10.1; with fractional digits it has another layout that is not read yet.
-      if (code === binlogType.datetime && fraction === 0) return oldDatetimeReader(conversions);
-      return null;
+      return code === binlogType.datetime ? oldDatetimeReader(fraction, conversions) : null;
     },
     keyLiteral: quotedLiteral,
   };
@@ -43,18 +42,15 @@ export const timestamps: CodecFamily = (column, conversions) => {
   const { fraction } = column;
   const extra = fractionBytes[fraction] as number;
   const timestamp2 = fixedWidth(4 + extra, (source, at, out) => {
-    writeInstant(source.readUInt32BE(at), source, at + 4, fraction, conversions, out);
-  });
-  const old = fixedWidth(4, (source, at, out) => {
-    writeInstant(source.readUInt32LE(at), source, at + 4, 0, conversions, out);
+    const part = extra === 0 ? 0 : fractionPart(source.readUIntBE(at + 4, extra), fraction);
+    writeInstant(source.readUInt32BE(at), part, fraction, conversions, out);
   });
   return {
     pgType: `timestamptz(${fraction})`,
     fromText: dateText(conversions),
     fromImage: (code, metadata) => {
       if (code === binlogType.timestamp2 && metadata === fraction) return timestamp2;
-      if (code === binlogType.timestamp && fraction === 0) return old;
-      return null;
+      return code === binlogType.timestamp ? oldTimestampReader(fraction, conversions) : null;
     },
     keyLiteral: quotedLiteral,
   };
@@ -69,8 +65,7 @@ export const times: CodecFamily = (column) => {
     fromText: plainText,
     fromImage: (code, metadata) => {
       if (code === binlogType.time2 && metadata === fraction) return time2Reader(fraction);
-      if (code === binlogType.time && fraction === 0) return oldTimeReader;
-      return null;
+      return code === binlogType.time ? oldTimeReader(fraction) : null;
     },
     keyLiteral: quotedLiteral,
   };
@@ -88,44 +83,9 @@ function dateText(conversions: Conversions): TextReader {
   };
 }
 
-function isDate(year: number, month: number, day: number): boolean {
-  if (year === 0 || month === 0 || day === 0) return false;
-  return day <= 28 || day <= daysIn(year, month);
-}
-
-function daysIn(year: number, month: number): number {
-  if (month === 2) return (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0 ? 29 : 28;
-  return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31;
-}
-
-/** Writes a date, or NULL for one that is none; tells which. */
-function writeDate(year: number, month: number, day: number, conversions: Conversions, out: LineBuffer): boolean {
-  if (!isDate(year, month, day)) {
-    conversions.dateToNull++;
-    out.null();
-    return false;
-  }
-  out.digits(year, 4);
-  out.byte(0x2d);
-  out.digits(month, 2);
-  out.byte(0x2d);
-  out.digits(day, 2);
-  return true;
-}
-
-function writeClock(hour: number, minute: number, second: number, out: LineBuffer): void {
-  out.digits(hour, hour > 99 ? 3 : 2);
-  out.byte(0x3a);
-  out.digits(minute, 2);
-  out.byte(0x3a);
-  out.digits(second, 2);
-}
-
-/** The fraction's digits; an odd number of them is stored as if there were one more. */
-function writeFraction(stored: number, fraction: number, out: LineBuffer): void {
-  if (fraction === 0) return;
-  out.byte(0x2e);
-  out.digits(fraction % 2 === 1 ? Math.floor(stored / 10) : stored, fraction);
+/** An odd number of digits is stored as if there were one more. */
+function fractionPart(stored: number, fraction: number): number {
+  return fraction % 2 === 1 ? Math.floor(stored / 10) : stored;
 }
 
 /** DATETIME2: sign 1 bit, year*13+month 17, day 5, hour 5, minute 6, second 6; then the fraction, all big endian. */
@@ -139,19 +99,7 @@ function datetime2Reader(fraction: number, conversions: Conversions) {
     if (!writeDate(Math.floor(yearMonth / 13), yearMonth % 13, day, conversions, out)) return;
     out.byte(0x20);
     writeClock((high >>> 4) & 31, ((high & 15) << 2) | (low >> 6), low & 63, out);
-    if (extra > 0) writeFraction(source.readUIntBE(at + 5, extra), fraction, out);
-  });
-}
-
-/** The old DATETIME: the decimal number YYYYMMDDhhmmss in eight bytes. */
-function oldDatetimeReader(conversions: Conversions) {
-  return fixedWidth(8, (source, at, out) => {
-    const packed = Number(source.readBigUInt64LE(at));
-    const date = Math.floor(packed / 1_000_000);
-    const clock = packed % 1_000_000;
-    if (!writeDate(Math.floor(date / 10_000), Math.floor(date / 100) % 100, date % 100, conversions, out)) return;
-    out.byte(0x20);
-    writeClock(Math.floor(clock / 10_000), Math.floor(clock / 100) % 100, clock % 100, out);
+    if (extra > 0) writeFraction(fractionPart(source.readUIntBE(at + 5, extra), fraction), fraction, out);
   });
 }
 
@@ -166,58 +114,6 @@ function time2Reader(fraction: number) {
     const packed = Math.abs(offset);
     const clock = Math.floor(packed / scale);
     writeClock((clock >> 12) & 0x3ff, (clock >> 6) & 63, clock & 63, out);
-    writeFraction(packed % scale, fraction, out);
+    writeFraction(fractionPart(packed % scale, fraction), fraction, out);
   });
-}
-
-/** The old TIME: the signed decimal number hhhmmss in three bytes. */
-const oldTimeReader = fixedWidth(3, (source, at, out) => {
-  const packed = source.readIntLE(at, 3);
-  if (packed < 0) out.byte(0x2d);
-  const clock = Math.abs(packed);
-  writeClock(Math.floor(clock / 10_000), Math.floor(clock / 100) % 100, clock % 100, out);
-});
-
-const secondsPerDay = 86_400;
-
-/** Seconds since 1970 in UTC; 0 without a fraction is the zero timestamp. */
-function writeInstant(
-  seconds: number,
-  source: Buffer,
-  fractionAt: number,
-  fraction: number,
-  conversions: Conversions,
-  out: LineBuffer,
-): void {
-  const extra = fractionBytes[fraction] as number;
-  const stored = extra === 0 ? 0 : source.readUIntBE(fractionAt, extra);
-  if (seconds === 0 && stored === 0) {
-    conversions.dateToNull++;
-    out.null();
-    return;
-  }
-  const days = Math.floor(seconds / secondsPerDay);
-  const clock = seconds - days * secondsPerDay;
-  writeCivil(days, out);
-  out.byte(0x20);
-  writeClock(Math.floor(clock / 3600), Math.floor(clock / 60) % 60, clock % 60, out);
-  writeFraction(stored, fraction, out);
-}
-
-/** A day count since 1970-01-01 as a date of the Gregorian calendar, by eras of 400 years that begin in March. */
-function writeCivil(days: number, out: LineBuffer): void {
-  const shifted = days + 719_468;
-  const era = Math.floor(shifted / 146_097);
-  const dayOfEra = shifted - era * 146_097;
-  const yearOfEra = Math.floor(
-    (dayOfEra - Math.floor(dayOfEra / 1460) + Math.floor(dayOfEra / 36_524) - Math.floor(dayOfEra / 146_096)) / 365,
-  );
-  const dayOfYear = dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100));
-  const shiftedMonth = Math.floor((5 * dayOfYear + 2) / 153);
-  const month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9;
-  out.digits(yearOfEra + era * 400 + (month <= 2 ? 1 : 0), 4);
-  out.byte(0x2d);
-  out.digits(month, 2);
-  out.byte(0x2d);
-  out.digits(dayOfYear - Math.floor((153 * shiftedMonth + 2) / 5) + 1, 2);
 }

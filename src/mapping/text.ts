@@ -1,8 +1,9 @@
 import type { ColumnSchema } from '../change/table-schema.ts';
 import type { LineBuffer } from '../change/line-buffer.ts';
 import { binlogType } from './binlog-types.ts';
-import { charsetWriter } from './charsets.ts';
+import { charsetWriter } from './charset/charset-writer.ts';
 import { type CodecFamily, type Conversions, type TextReader, fixedWidth, lengthPrefixed } from './codec.ts';
+import { compressedReader } from './compressed.ts';
 
 const blobBacked = new Set(['tinytext', 'text', 'mediumtext', 'longtext']);
 
@@ -20,11 +21,12 @@ export const text: CodecFamily = (column, conversions) => {
     pgType: 'text',
     fromText: utf8Reader(conversions),
     fromImage: (code, metadata) => {
-      if (blob) return code === binlogType.blob ? lengthPrefixed(metadata, read) : null;
+      if (blob && code === binlogType.blob) return lengthPrefixed(metadata, read);
+      if (blob) return code === binlogType.blobCompressed ? compressedReader(code, metadata, read) : null;
       // MyISAM and Aria log short varchar as CHAR-like STRING too; the length, not the name, decides the prefix.
       if (code === binlogType.varchar || code === binlogType.varString || code === binlogType.string)
         return lengthPrefixed(metadata < 256 ? 1 : 2, read);
-      return null;
+      return code === binlogType.varcharCompressed ? compressedReader(code, metadata, read) : null;
     },
     keyLiteral: (source, start, end) => `_utf8mb4 x'${source.toString('hex', start, end)}'`,
   };
@@ -58,11 +60,11 @@ export const sets: CodecFamily = (column) => {
   const labels = memberList(column);
   const elements = labels.map((label) => Buffer.from(arrayElement(label), 'utf8'));
   const byLabel = new Map(labels.map((label, index) => [label, index] as const));
-  const write = (bits: bigint, out: LineBuffer) => {
+  const write = (low: number, high: number, out: LineBuffer) => {
     out.byte(0x7b);
     let first = true;
     for (let i = 0; i < elements.length; i++) {
-      if (((bits >> BigInt(i)) & 1n) === 0n) continue;
+      if ((((i < 32 ? low : high) >>> (i & 31)) & 1) === 0) continue;
       if (!first) out.byte(0x2c);
       first = false;
       const element = elements[i] as Buffer;
@@ -70,23 +72,36 @@ export const sets: CodecFamily = (column) => {
     }
     out.byte(0x7d);
   };
-  const bitsOf = (source: Buffer, start: number, end: number) => {
+  const membersOf = (source: Buffer, start: number, end: number) => {
     // A member never holds a comma, so the server's own text can be split at them.
     const members = start === end ? [] : source.toString('utf8', start, end).split(',');
-    return members.reduce((bits, member) => bits | (1n << BigInt(byLabel.get(member) ?? 63)), 0n);
+    return members.map((member) => {
+      const index = byLabel.get(member);
+      if (index === undefined) throw new RangeError(`column ${column.name} has a member that its definition lacks`);
+      return index;
+    });
   };
   return {
     pgType: 'text[]',
-    fromText: (source, start, end, out) => write(bitsOf(source, start, end), out),
+    fromText: (source, start, end, out) => {
+      let low = 0;
+      let high = 0;
+      for (const index of membersOf(source, start, end)) {
+        if (index < 32) low |= 1 << index;
+        else high |= 1 << (index - 32);
+      }
+      write(low, high, out);
+    },
     fromImage: (code, metadata) => {
       if (code !== binlogType.set || metadata < 1 || metadata > 8) return null;
+      const lowBytes = Math.min(metadata, 4);
       return fixedWidth(metadata, (source, at, out) => {
-        let bits = 0n;
-        for (let i = metadata - 1; i >= 0; i--) bits = (bits << 8n) | BigInt(source[at + i] as number);
-        write(bits, out);
+        const high = metadata > 4 ? source.readUIntLE(at + 4, metadata - 4) : 0;
+        write(source.readUIntLE(at, lowBytes), high, out);
       });
     },
-    keyLiteral: (source, start, end) => String(bitsOf(source, start, end)),
+    keyLiteral: (source, start, end) =>
+      String(membersOf(source, start, end).reduce((bits, index) => bits | (1n << BigInt(index)), 0n)),
   };
 };
 

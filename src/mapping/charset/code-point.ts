@@ -1,0 +1,28 @@
+import type { LineBuffer } from '../../change/line-buffer.ts';
+
+/** What stands for bytes that are no character of their set, as in the server's own conversions. */
+export const questionMark = 0x3f;
+
+const ascii = Uint8Array.from({ length: 128 }, (_, code) => code);
+
+/** Writes one character as escaped UTF-8; returns 1 when it was U+0000 and had to be replaced. */
+export function writeCodePoint(code: number, out: LineBuffer): number {
+  if (code < 0x80) return out.text(ascii, code, code + 1);
+  out.reserve(4);
+  const { bytes } = out;
+  let at = out.length;
+  if (code < 0x800) {
+    bytes[at++] = 0xc0 | (code >> 6);
+  } else {
+    if (code < 0x1_0000) {
+      bytes[at++] = 0xe0 | (code >> 12);
+    } else {
+      bytes[at++] = 0xf0 | (code >> 18);
+      bytes[at++] = 0x80 | ((code >> 12) & 0x3f);
+    }
+    bytes[at++] = 0x80 | ((code >> 6) & 0x3f);
+  }
+  bytes[at++] = 0x80 | (code & 0x3f);
+  out.length = at;
+  return 0;
+}

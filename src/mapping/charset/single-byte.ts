@@ -1,0 +1,65 @@
+import iconv from 'iconv-lite';
+import type { CharsetWriter } from './charset-writer.ts';
+import { questionMark, writeCodePoint } from './code-point.ts';
+
+interface SingleByteCharset {
+  /** iconv-lite's name of the nearest character set. */
+  readonly iconv: string;
+  /** Bytes that the servers read otherwise, and as what. */
+  readonly differs?: Readonly<Record<number, string>>;
+}
+
+/**
+ * The servers' tables against iconv-lite's, byte by byte, as MariaDB 10.5 to 11.8 and MySQL 5.6 to 9.7 convert them; all of
+ * them agree. latin1 is Windows-1252 with the five unassigned bytes as C1 controls
+ * (https://dev.mysql.com/doc/refman/8.4/en/charset-we-sets.html).
+ */
+const charsets: Readonly<Record<string, SingleByteCharset>> = {
+  latin1: { iconv: 'cp1252', differs: { 0x81: '\x81', 0x8d: '\x8d', 0x8f: '\x8f', 0x90: '\x90', 0x9d: '\x9d' } },
+  latin2: { iconv: 'iso-8859-2' },
+  latin5: { iconv: 'iso-8859-9' },
+  latin7: { iconv: 'iso-8859-13' },
+  greek: { iconv: 'iso-8859-7', differs: { 0xa1: '\u02bd', 0xa2: '\u02bc', 0xa4: '?', 0xa5: '?', 0xaa: '?' } },
+  hebrew: { iconv: 'iso-8859-8', differs: { 0xaf: '\u203e' } },
+  cp1250: { iconv: 'cp1250' },
+  cp1251: { iconv: 'cp1251' },
+  cp1256: {
+    iconv: 'cp1256',
+    differs: { 0x8a: '?', 0x8f: '?', 0x98: '?', 0x9a: '?', 0x9f: '?', 0xaa: '?', 0xc0: '?', 0xff: '?' },
+  },
+  cp1257: { iconv: 'cp1257' },
+  cp850: { iconv: 'cp850' },
+  cp852: { iconv: 'cp852' },
+  cp866: { iconv: 'cp866', differs: { 0xfc: '\u207f', 0xfd: '\u00b2' } },
+  koi8r: { iconv: 'koi8-r' },
+  koi8u: { iconv: 'koi8-u', differs: { 0x95: '\u2022' } },
+  macce: { iconv: 'maccenteuro' },
+  macroman: { iconv: 'macroman', differs: { 0xbd: '\u03a9', 0xdb: '\u20ac', 0xf0: '\uf8ff' } },
+  hp8: { iconv: 'hproman8' },
+  armscii8: {
+    iconv: 'armscii8',
+    differs: { 0xa1: '\u2741', 0xa2: '\u00a7', 0xad: '\u055f', 0xfe: '\u2019', 0xff: "'" },
+  },
+};
+
+/** The writer for a character set of one byte per character whose lower half is ASCII. */
+export function singleByteWriter(charset: string): CharsetWriter | null {
+  const table = charsets[charset];
+  if (table === undefined) return null;
+  const codes = Uint16Array.from({ length: 256 }, (_, byte) => {
+    const character = table.differs?.[byte] ?? iconv.decode(Buffer.of(byte), table.iconv);
+    return character === '\ufffd' ? questionMark : character.charCodeAt(0);
+  });
+  return (source, start, end, out) => {
+    let replaced = 0;
+    let run = start;
+    for (let i = start; i < end; i++) {
+      const byte = source[i] as number;
+      if (byte < 0x80) continue;
+      if (run < i) replaced += out.text(source, run, i);
+      writeCodePoint(codes[byte] as number, out);
+      run = i + 1;
+    }
+    return replaced + out.text(source, run, end);
+  };
+}

@@ -1,0 +1,46 @@
+import { inflateRawSync, inflateSync } from 'node:zlib';
+import { binlogType } from './binlog-types.ts';
+import { type ImageReader, type TextReader, lengthPrefixed } from './codec.ts';
+
+/** Header's high four bits: how the value is stored. */
+const method = { plain: 0, zlib: 8 } as const;
+
+/**
+ * The reader for a column that MariaDB compresses (`varchar(n) compressed`), or null for any other image. Row images hold such
+ * values as they are stored; a snapshot gets them inflated by the server.
+ */
+export function compressedReader(type: number, metadata: number, read: TextReader): ImageReader | null {
+  if (type === binlogType.blobCompressed) return lengthPrefixed(metadata, inflated(read));
+  if (type === binlogType.varcharCompressed) return lengthPrefixed(metadata < 256 ? 1 : 2, inflated(read));
+  return null;
+}
+
+/**
+ * A stored value is empty, or one byte of header: the method, a bit for deflate without zlib's wrapping, and how many bytes of
+ * original length follow, big endian (MariaDB sql/field_comp.cc).
+ */
+function inflated(read: TextReader): TextReader {
+  return (source, start, end, out) => {
+    if (start === end) return read(source, start, end, out);
+    const header = source[start] as number;
+    if (header >> 4 === method.plain) return read(source, start + 1, end, out);
+    const lengthBytes = header & 7;
+    if (header >> 4 !== method.zlib || lengthBytes < 1 || lengthBytes > 4)
+      throw new RangeError('a compressed value has an unknown header');
+    const length = source.readUIntBE(start + 1, lengthBytes);
+    const data = source.subarray(start + 1 + lengthBytes, end);
+    const value = inflate(data, (header & 8) !== 0, length);
+    return read(value, 0, value.length, out);
+  };
+}
+
+function inflate(data: Buffer, isRaw: boolean, length: number): Buffer {
+  let value: Buffer;
+  try {
+    value = (isRaw ? inflateRawSync : inflateSync)(data, { maxOutputLength: Math.max(1, length) });
+  } catch (error) {
+    throw new RangeError('a compressed value cannot be inflated', { cause: error });
+  }
+  if (value.length !== length) throw new RangeError('a compressed value is not as long as it says');
+  return value;
+}

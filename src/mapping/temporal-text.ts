@@ -1,0 +1,91 @@
+import type { LineBuffer } from '../change/line-buffer.ts';
+import type { Conversions } from './codec.ts';
+
+export function isDate(year: number, month: number, day: number): boolean {
+  if (year === 0 || month === 0 || day === 0) return false;
+  return day <= 28 || day <= daysIn(year, month);
+}
+
+function daysIn(year: number, month: number): number {
+  if (month === 2) return (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0 ? 29 : 28;
+  return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31;
+}
+
+/** Writes a date, or NULL for one that is none; tells which. */
+export function writeDate(
+  year: number,
+  month: number,
+  day: number,
+  conversions: Conversions,
+  out: LineBuffer,
+): boolean {
+  if (!isDate(year, month, day)) {
+    conversions.dateToNull++;
+    out.null();
+    return false;
+  }
+  out.digits(year, 4);
+  out.byte(0x2d);
+  out.digits(month, 2);
+  out.byte(0x2d);
+  out.digits(day, 2);
+  return true;
+}
+
+export function writeClock(hour: number, minute: number, second: number, out: LineBuffer): void {
+  out.digits(hour, hour > 99 ? 3 : 2);
+  out.byte(0x3a);
+  out.digits(minute, 2);
+  out.byte(0x3a);
+  out.digits(second, 2);
+}
+
+const secondsPerDay = 86_400;
+
+/**
+ * Writes seconds since 1970 in UTC with `fraction` digits of `part`; all zero is the zero timestamp, which becomes NULL.
+ */
+export function writeInstant(
+  seconds: number,
+  part: number,
+  fraction: number,
+  conversions: Conversions,
+  out: LineBuffer,
+): void {
+  if (seconds === 0 && part === 0) {
+    conversions.dateToNull++;
+    out.null();
+    return;
+  }
+  const days = Math.floor(seconds / secondsPerDay);
+  const clock = seconds - days * secondsPerDay;
+  writeCivil(days, out);
+  out.byte(0x20);
+  writeClock(Math.floor(clock / 3600), Math.floor(clock / 60) % 60, clock % 60, out);
+  writeFraction(part, fraction, out);
+}
+
+/** Writes a point and the digits of a fraction, nothing where there are none. */
+export function writeFraction(part: number, fraction: number, out: LineBuffer): void {
+  if (fraction === 0) return;
+  out.byte(0x2e);
+  out.digits(part, fraction);
+}
+
+/** A day count since 1970-01-01 as a date of the Gregorian calendar, by eras of 400 years that begin in March. */
+function writeCivil(days: number, out: LineBuffer): void {
+  const shifted = days + 719_468;
+  const era = Math.floor(shifted / 146_097);
+  const dayOfEra = shifted - era * 146_097;
+  const yearOfEra = Math.floor(
+    (dayOfEra - Math.floor(dayOfEra / 1460) + Math.floor(dayOfEra / 36_524) - Math.floor(dayOfEra / 146_096)) / 365,
+  );
+  const dayOfYear = dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100));
+  const shiftedMonth = Math.floor((5 * dayOfYear + 2) / 153);
+  const month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9;
+  out.digits(yearOfEra + era * 400 + (month <= 2 ? 1 : 0), 4);
+  out.byte(0x2d);
+  out.digits(month, 2);
+  out.byte(0x2d);
+  out.digits(dayOfYear - Math.floor((153 * shiftedMonth + 2) / 5) + 1, 2);
+}
