@@ -105,7 +105,7 @@ export function multiByteWriter(charset: string): CharsetWriter | null {
         code = singles[byte] as number;
         length = 1;
       }
-      writeCodePoint(code === unassigned ? questionMark : code, out);
+      writeCodePoint(code === unassigned && length < 4 ? questionMark : code, out);
       i += length;
       run = i;
     }
@@ -135,10 +135,10 @@ function characterOf(encoding: string, sequence: readonly number[]): number {
 
 function fourByteCharacter(source: Buffer, at: number): number {
   const text = iconv.decode(source.subarray(at, at + 4), 'gb18030');
-  const code = text.codePointAt(0) ?? unassigned;
+  const code = text.codePointAt(0) ?? questionMark;
   // The one code that is U+FFFD, and not the decoder's word for an unassigned one.
-  if (code === 0xfffd) return source.readUInt32BE(at) === 0x8431_a437 ? code : unassigned;
-  return text.length === (code > 0xffff ? 2 : 1) ? code : unassigned;
+  if (code === 0xfffd) return source.readUInt32BE(at) === 0x8431_a437 ? code : questionMark;
+  return text.length === (code > 0xffff ? 2 : 1) ? code : questionMark;
 }
 
 function bytes([first, last]: Range): number[] {
