@@ -1,33 +1,11 @@
 import { crc32 } from 'node:zlib';
-import type { ChangeBatch } from '../../change/change-batch.ts';
-import { LineBuffer } from '../../change/line-buffer.ts';
 import { formatPosition } from '../../change/position.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { BinlogCursor } from './binlog-cursor.ts';
 import { type EventHeader, checksumLength, eventType, headerLength, readEventHeader } from './event-header.ts';
-import { readLengthEncoded } from './length-encoded.ts';
-import { RowReader } from './row-reader.ts';
+import { type BatchFiller, RowEvents } from './row-events.ts';
 import { type Statement, classifyStatement } from './statement.ts';
-import { type StreamTable, type StreamTables, isNewTo } from './stream-tables.ts';
-import { type TableMap, readTableMap, tableIdAt } from './table-map.ts';
-
-/** Who collects what the decoder reads. */
-export interface BatchFiller {
-  /** The batch to write to now; it may be another one after `boundary` or `grown`. */
-  readonly batch: ChangeBatch;
-  /** A transaction ended, or the position moved while none was open. */
-  boundary(): void;
-  /** Rows were added in the midst of a transaction. */
-  grown(): void;
-}
-
-/** A TABLE_MAP as last seen under its id, with the reader compiled for it; null: rows of this table are not wanted. */
-interface MappedTable {
-  readonly body: Buffer;
-  readonly map: TableMap;
-  readonly table: StreamTable | null;
-  reader: RowReader | null;
-}
+import { type StreamTables, isNewTo } from './stream-tables.ts';
 
 /** `open`: inside a transaction. `xa`: inside one that is prepared here and decided later. */
 type Group = 'none' | 'open' | 'xa';
@@ -45,10 +23,7 @@ export class BinlogDecoder {
   readonly cursor: BinlogCursor;
   readonly #tables: StreamTables;
   readonly #filler: BatchFiller;
-  readonly #mapped = new Map<number, MappedTable>();
-  readonly #scratch = new LineBuffer(4096);
-  /** Tables that the open group changed. */
-  readonly #touched = new Set<StreamTable>();
+  readonly #rowEvents: RowEvents;
   #checksums: boolean;
   #group: Group = 'none';
   #groupStart;
@@ -59,6 +34,7 @@ export class BinlogDecoder {
     this.cursor = cursor;
     this.#tables = tables;
     this.#filler = filler;
+    this.#rowEvents = new RowEvents(tables, filler);
     this.#checksums = checksums;
     this.#groupStart = cursor.place;
   }
@@ -127,7 +103,7 @@ export class BinlogDecoder {
         return;
       case eventType.tableMap:
         this.cursor.advance(header);
-        this.#mapTable(source, body, end);
+        this.#rowEvents.mapTable(source, body, end);
         return;
       case eventType.writeRows:
       case eventType.writeRowsV1:
@@ -136,7 +112,7 @@ export class BinlogDecoder {
       case eventType.deleteRows:
       case eventType.deleteRowsV1:
         this.cursor.advance(header);
-        this.#rows(header, source, body, end);
+        this.#rowEvents.rows(header, source, body, end, { start: this.#groupStart, isXa: this.#group === 'xa' });
         return;
       case eventType.xid:
         this.cursor.advance(header);
@@ -203,7 +179,7 @@ export class BinlogDecoder {
 
   #enter(group: Group): void {
     this.#group = group;
-    this.#touched.clear();
+    this.#rowEvents.begin();
     this.#filler.batch.open = group !== 'none';
   }
 
@@ -232,13 +208,17 @@ export class BinlogDecoder {
         this.#endGroup(header);
         return;
       case 'rollback':
-        for (const table of this.#touched)
-          this.#park(table, 'a transaction that was rolled back is in the binlog with its rows');
+        this.#rowEvents.parkTouched(
+          'a transaction that was rolled back is in the binlog with its rows',
+          this.#groupStart,
+        );
         this.#endGroup(header);
         return;
       case 'rollback-to-savepoint':
-        for (const table of this.#touched)
-          this.#park(table, 'a rollback to a savepoint is in the binlog with the rows it undoes');
+        this.#rowEvents.parkTouched(
+          'a rollback to a savepoint is in the binlog with the rows it undoes',
+          this.#groupStart,
+        );
         return;
       default:
         this.#apply(statement, database);
@@ -267,7 +247,11 @@ export class BinlogDecoder {
             : this.#tables.named(statement.database, () => true);
         for (const table of tables)
           if (isNewTo(table, this.#groupStart))
-            this.#park(table, `${statement.verb} table at the source is not carried over yet`);
+            this.#rowEvents.park(
+              table,
+              `${statement.verb} table at the source is not carried over yet`,
+              this.#groupStart,
+            );
         return;
       }
       case 'rows-unseen':
@@ -279,97 +263,15 @@ export class BinlogDecoder {
           return;
         for (const table of this.#tables.named(this.#tables.database, (name) => statement.names.has(name)))
           if (isNewTo(table, this.#groupStart))
-            this.#park(table, 'a statement was logged instead of its rows (binlog_format is not ROW)');
+            this.#rowEvents.park(
+              table,
+              'a statement was logged instead of its rows (binlog_format is not ROW)',
+              this.#groupStart,
+            );
         return;
       default:
         return;
     }
-  }
-
-  #mapTable(source: Buffer, body: number, end: number): void {
-    const id = tableIdAt(source, body);
-    const known = this.#mapped.get(id);
-    if (known !== undefined && known.body.compare(source, body, end) === 0) return;
-    const map = readTableMap(source, body);
-    const table = this.#tables.find(map.database, map.table) ?? null;
-    // Ids grow for ever; only those of this server's open tables matter.
-    if (this.#mapped.size > 10_000) this.#mapped.clear();
-    this.#mapped.set(id, { body: Buffer.from(source.subarray(body, end)), map, table, reader: null });
-  }
-
-  #rows(header: EventHeader, source: Buffer, body: number, end: number): void {
-    const mapped = this.#mapped.get(tableIdAt(source, body));
-    if (mapped === undefined) return this.#unreadable('a row event names a table that was not introduced');
-    const table = this.#carried(mapped);
-    if (table === null) return;
-
-    const reader = mapped.reader;
-    if (reader === null) return;
-    const version2 = header.type >= eventType.writeRows;
-    const start = body + 8 + (version2 ? source.readUInt16LE(body + 8) : 0);
-    const columns = readLengthEncoded(source, start);
-    const isUpdate = header.type === eventType.updateRows || header.type === eventType.updateRowsV1;
-    const isDelete = header.type === eventType.deleteRows || header.type === eventType.deleteRowsV1;
-    const bitmapBytes = (columns.value + 7) >> 3;
-    let at = columns.next + bitmapBytes * (isUpdate ? 2 : 1);
-    if (columns.value !== reader.columnCount || !allSet(source, columns.next, columns.value, isUpdate ? 2 : 1)) {
-      this.#park(table, 'a row image is not full (binlog_row_image)');
-      return;
-    }
-
-    const { batch } = this.#filler;
-    const changes = batch.changes(table.codec.schema);
-    const sizeBefore = changes.size;
-    while (at < end) {
-      batch.rows++;
-      if (isDelete) {
-        at = reader.readKey(source, at, this.#scratch);
-        changes.delete(reader.keyOf(this.#scratch));
-        continue;
-      }
-      let oldKey: string | null = null;
-      if (isUpdate) {
-        at = reader.readKey(source, at, this.#scratch);
-        oldKey = reader.keyOf(this.#scratch);
-      }
-      const { lines } = changes;
-      const from = lines.length;
-      at = reader.read(source, at, lines);
-      const key = reader.keyOf(lines);
-      // A key that changes only its case is another key here, whatever the source's collation says.
-      if (oldKey !== null && oldKey !== key) changes.delete(oldKey);
-      changes.upsert(isUpdate ? 'update' : 'insert', key, from);
-    }
-    if (at !== end) this.#unreadable(`a row event of table ${table.codec.schema.table} does not end with its last row`);
-    batch.size += changes.size - sizeBefore;
-    this.#filler.grown();
-  }
-
-  /** The table whose rows these are, ready to be read; null when they are not wanted. */
-  #carried(mapped: MappedTable): StreamTable | null {
-    const { table } = mapped;
-    // Looked up again: it may have been parked since it was mapped.
-    if (table === null || this.#tables.find(mapped.map.database, mapped.map.table) !== table) return null;
-    if (!isNewTo(table, this.#groupStart)) return null;
-    if (this.#group === 'xa') {
-      this.#park(table, 'an XA transaction changed it; those are not carried');
-      return null;
-    }
-    if (mapped.reader === null) {
-      const reader = RowReader.compile(table.codec, mapped.map);
-      if (typeof reader === 'string') {
-        this.#park(table, reader);
-        return null;
-      }
-      mapped.reader = reader;
-    }
-    this.#touched.add(table);
-    return table;
-  }
-
-  #park(table: StreamTable, reason: string): void {
-    this.#tables.remove(table);
-    this.#filler.batch.parked.set(table.codec.schema.table, `${reason}; at ${formatPosition(this.#groupStart)}`);
   }
 
   #unreadable(what: string, cause?: unknown): never {
@@ -398,13 +300,4 @@ function readStatement(source: Buffer, body: number, end: number): { sql: string
     database: source.toString('utf8', database, database + databaseLength),
     sql: source.toString('utf8', database + databaseLength + 1, end),
   };
-}
-
-/** Whether each of `count` bitmaps says that all columns are present. */
-function allSet(source: Buffer, at: number, columns: number, count: number): boolean {
-  const bytes = (columns + 7) >> 3;
-  for (let bitmap = 0; bitmap < count; bitmap++)
-    for (let column = 0; column < columns; column++)
-      if ((((source[at + bitmap * bytes + (column >> 3)] as number) >> (column & 7)) & 1) === 0) return false;
-  return true;
 }

@@ -1,0 +1,139 @@
+import { crc32 } from 'node:zlib';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { ChangeBatch } from '../../change/change-batch.ts';
+import type { ColumnSchema } from '../../change/table-schema.ts';
+import { type TableCodec, tableCodec } from '../../mapping/table-codec.ts';
+import { BinlogCursor } from './binlog-cursor.ts';
+import { BinlogDecoder } from './binlog-decoder.ts';
+import { eventType } from './event-header.ts';
+import { mysqlGtids } from './gtid-progress.ts';
+import { StreamTables } from './stream-tables.ts';
+
+const column = (name: string, type: string): ColumnSchema => ({
+  name,
+  type,
+  fullType: type,
+  nullable: true,
+  charset: null,
+  length: null,
+  precision: null,
+  scale: null,
+  fraction: 0,
+});
+const codec = tableCodec({
+  table: 'beat',
+  columns: [column('id', 'int'), column('n', 'int')],
+  primaryKey: [0],
+}) as TableCodec;
+const start = { file: 'b.000001', offset: 100, gtid: null };
+
+let batch: ChangeBatch;
+let decoder: BinlogDecoder;
+let position: number;
+
+beforeEach(() => {
+  batch = new ChangeBatch();
+  position = start.offset;
+  const tables = new StreamTables('clinic', false, [{ codec, from: start }]);
+  const cursor = new BinlogCursor(start, mysqlGtids(null));
+  decoder = new BinlogDecoder(cursor, tables, { batch, boundary: () => undefined, grown: () => undefined }, true);
+});
+
+/** An event as a server with checksums sends it. */
+function event(type: number, body: Buffer, flags = 0): Buffer {
+  const bytes = Buffer.alloc(19 + body.length + 4);
+  position += bytes.length;
+  bytes.writeUInt32LE(1_700_000_000, 0);
+  bytes[4] = type;
+  bytes.writeUInt32LE(1, 5);
+  bytes.writeUInt32LE(bytes.length, 9);
+  bytes.writeUInt32LE(position, 13);
+  bytes.writeUInt16LE(flags, 17);
+  body.copy(bytes, 19);
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, -4)), bytes.length - 4);
+  return bytes;
+}
+
+const feed = (bytes: Buffer) => decoder.event(bytes, 0, bytes.length);
+const query = (sql: string) =>
+  event(eventType.query, Buffer.concat([Buffer.alloc(8), Buffer.of(6, 0, 0, 0, 0), Buffer.from(`clinic\0${sql}`)]));
+const tableMap = (types: readonly number[]) =>
+  event(
+    eventType.tableMap,
+    Buffer.concat([
+      Buffer.of(7, 0, 0, 0, 0, 0, 0, 0, 6),
+      Buffer.from('clinic\0'),
+      Buffer.of(4),
+      Buffer.from('beat\0'),
+      Buffer.of(types.length, ...types, 0, 0),
+    ]),
+  );
+const int = (value: number) => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32LE(value);
+  return bytes;
+};
+const row = (id: number, n: number) => Buffer.concat([Buffer.of(0), int(id), int(n)]);
+const rows = (type: number, present: readonly number[], ...images: readonly Buffer[]) =>
+  event(type, Buffer.concat([Buffer.of(7, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, ...present), ...images]));
+const xid = () => event(eventType.xid, Buffer.alloc(8));
+
+describe('a transaction', () => {
+  it('is the net effect of its rows, and ends where its Xid ends', () => {
+    feed(query('BEGIN'));
+    feed(tableMap([3, 3]));
+    feed(rows(eventType.writeRows, [3], row(1, 10), row(2, 20)));
+    feed(rows(eventType.updateRows, [3, 3], row(1, 10), row(5, 11)));
+    feed(rows(eventType.deleteRows, [3], row(2, 20)));
+    expect(batch.open).toBe(true);
+    feed(xid());
+    expect(batch.open).toBe(false);
+    expect(batch.end?.position).toMatchObject({ file: 'b.000001', offset: position });
+    const changes = batch.changes(codec.schema);
+    expect(changes.upsertLines().toString()).toBe('5\t11\n');
+    expect(changes.deletedKeys().toSorted()).toEqual(['1', '2']);
+  });
+});
+
+describe('what cannot be read exactly', () => {
+  it.each([
+    ['another number of columns', [3, 3, 3], [3]],
+    ['another type', [3, 8], [3]],
+    ['a row image that is not full', [3, 3], [1]],
+  ])('parks the table: %s', (_, types, present) => {
+    feed(query('BEGIN'));
+    feed(tableMap(types));
+    feed(rows(eventType.writeRows, present, row(1, 1)));
+    feed(xid());
+    expect([...batch.parked.keys()]).toEqual(['beat']);
+    expect(batch.tables.size).toBe(0);
+  });
+
+  it.each([
+    ['INCIDENT', () => event(eventType.incident, Buffer.alloc(4))],
+    ['compressed transactions', () => event(eventType.transactionPayload, Buffer.alloc(4))],
+    ['partial JSON', () => event(eventType.partialUpdateRows, Buffer.alloc(4))],
+    ['a statement of LOAD DATA', () => event(eventType.executeLoadQuery, Buffer.alloc(4))],
+    ['an event nobody told us of', () => event(200, Buffer.alloc(4))],
+    ['rows of a table that was not introduced', () => rows(eventType.writeRows, [3], row(1, 1))],
+  ])('is fatal: %s', (_, make) => {
+    expect(() => feed(make())).toThrow(expect.objectContaining({ kind: 'binlog-unreadable' }));
+  });
+
+  it('is fatal: an event that lost a bit on its way, and one that ends before its last row does', () => {
+    const bytes = xid();
+    bytes[20] = (bytes[20] as number) ^ 1;
+    expect(() => feed(bytes)).toThrow(expect.objectContaining({ kind: 'binlog-unreadable' }));
+    feed(query('BEGIN'));
+    feed(tableMap([3, 3]));
+    expect(() => feed(rows(eventType.writeRows, [3], row(1, 1).subarray(0, 6)))).toThrow(
+      expect.objectContaining({ kind: 'binlog-unreadable' }),
+    );
+  });
+
+  it('is passed over where the writer says that it may be', () => {
+    const ignorable = 0x80;
+    feed(event(200, Buffer.alloc(4), ignorable));
+    expect(decoder.cursor.place.offset).toBe(position);
+  });
+});

@@ -1,0 +1,162 @@
+import type { ChangeBatch } from '../../change/change-batch.ts';
+import { LineBuffer } from '../../change/line-buffer.ts';
+import { type Position, formatPosition } from '../../change/position.ts';
+import { type EventHeader, eventType } from './event-header.ts';
+import { readLengthEncoded } from './length-encoded.ts';
+import { RowReader } from './row-reader.ts';
+import { type StreamTable, type StreamTables, isNewTo } from './stream-tables.ts';
+import { type TableMap, readTableMap, tableIdAt } from './table-map.ts';
+
+/** Who collects what the decoder reads. */
+export interface BatchFiller {
+  /** The batch to write to now; it may be another one after `boundary` or `grown`. */
+  readonly batch: ChangeBatch;
+  /** A transaction ended, or the position moved while none was open. */
+  boundary(): void;
+  /** Rows were added in the midst of a transaction. */
+  grown(): void;
+}
+
+/** A TABLE_MAP as last seen under its id, with the reader compiled for it; null: rows of this table are not wanted. */
+interface MappedTable {
+  readonly body: Buffer;
+  readonly map: TableMap;
+  readonly table: StreamTable | null;
+  reader: RowReader | null;
+}
+
+/** The transaction that rows belong to. */
+export interface RowGroup {
+  /** Where it begins. */
+  readonly start: Position;
+  /** It is an XA transaction, decided after its rows were logged. */
+  readonly isXa: boolean;
+}
+
+/**
+ * TABLE_MAP and row events: finds the table, has its reader compiled, and puts the rows into the batch as lines. A table whose
+ * rows cannot be read exactly is parked: nothing of it is read any more.
+ *
+ * Raises RangeError where an event contradicts itself.
+ */
+export class RowEvents {
+  readonly #tables: StreamTables;
+  readonly #filler: BatchFiller;
+  readonly #mapped = new Map<number, MappedTable>();
+  readonly #scratch = new LineBuffer(4096);
+  /** Tables that the open transaction changed. */
+  readonly #touched = new Set<StreamTable>();
+
+  constructor(tables: StreamTables, filler: BatchFiller) {
+    this.#tables = tables;
+    this.#filler = filler;
+  }
+
+  /** A transaction begins. */
+  begin(): void {
+    this.#touched.clear();
+  }
+
+  /** Remembers the table that the next row events mean. */
+  mapTable(source: Buffer, body: number, end: number): void {
+    const id = tableIdAt(source, body);
+    const known = this.#mapped.get(id);
+    if (known !== undefined && known.body.compare(source, body, end) === 0) return;
+    const map = readTableMap(source, body);
+    const table = this.#tables.find(map.database, map.table) ?? null;
+    // Ids grow for ever; only those of this server's open tables matter.
+    if (this.#mapped.size > 10_000) this.#mapped.clear();
+    this.#mapped.set(id, { body: Buffer.from(source.subarray(body, end)), map, table, reader: null });
+  }
+
+  /** Adds the rows of an event, `body` to `end`, to the batch. */
+  rows(header: EventHeader, source: Buffer, body: number, end: number, group: RowGroup): void {
+    const mapped = this.#mapped.get(tableIdAt(source, body));
+    if (mapped === undefined) throw new RangeError('a row event names a table that was not introduced');
+    const table = this.#carried(mapped, group);
+    if (table === null) return;
+
+    const reader = mapped.reader;
+    if (reader === null) return;
+    const version2 = header.type >= eventType.writeRows;
+    const start = body + 8 + (version2 ? source.readUInt16LE(body + 8) : 0);
+    const columns = readLengthEncoded(source, start);
+    const isUpdate = header.type === eventType.updateRows || header.type === eventType.updateRowsV1;
+    const isDelete = header.type === eventType.deleteRows || header.type === eventType.deleteRowsV1;
+    const bitmapBytes = (columns.value + 7) >> 3;
+    let at = columns.next + bitmapBytes * (isUpdate ? 2 : 1);
+    if (columns.value !== reader.columnCount || !allSet(source, columns.next, columns.value, isUpdate ? 2 : 1)) {
+      this.park(table, 'a row image is not full (binlog_row_image)', group.start);
+      return;
+    }
+
+    const { batch } = this.#filler;
+    const changes = batch.changes(table.codec.schema);
+    const sizeBefore = changes.size;
+    while (at < end) {
+      batch.rows++;
+      if (isDelete) {
+        at = reader.readKey(source, at, this.#scratch);
+        changes.delete(reader.keyOf(this.#scratch));
+        continue;
+      }
+      let oldKey: string | null = null;
+      if (isUpdate) {
+        at = reader.readKey(source, at, this.#scratch);
+        oldKey = reader.keyOf(this.#scratch);
+      }
+      const { lines } = changes;
+      const from = lines.length;
+      at = reader.read(source, at, lines);
+      const key = reader.keyOf(lines);
+      // A key that changes only its case is another key here, whatever the source's collation says.
+      if (oldKey !== null && oldKey !== key) changes.delete(oldKey);
+      changes.upsert(isUpdate ? 'update' : 'insert', key, from);
+    }
+    if (at !== end)
+      throw new RangeError(`a row event of table ${table.codec.schema.table} does not end with its last row`);
+    batch.size += changes.size - sizeBefore;
+    this.#filler.grown();
+  }
+
+  /** The table whose rows these are, ready to be read; null when they are not wanted. */
+  #carried(mapped: MappedTable, group: RowGroup): StreamTable | null {
+    const { table } = mapped;
+    // Looked up again: it may have been parked since it was mapped.
+    if (table === null || this.#tables.find(mapped.map.database, mapped.map.table) !== table) return null;
+    if (!isNewTo(table, group.start)) return null;
+    if (group.isXa) {
+      this.park(table, 'an XA transaction changed it; those are not carried', group.start);
+      return null;
+    }
+    if (mapped.reader === null) {
+      const reader = RowReader.compile(table.codec, mapped.map);
+      if (typeof reader === 'string') {
+        this.park(table, reader, group.start);
+        return null;
+      }
+      mapped.reader = reader;
+    }
+    this.#touched.add(table);
+    return table;
+  }
+
+  /** Parks every table that the open transaction changed so far. */
+  parkTouched(reason: string, at: Position): void {
+    for (const table of this.#touched) this.park(table, reason, at);
+  }
+
+  park(table: StreamTable, reason: string, at: Position): void {
+    this.#tables.remove(table);
+    this.#filler.batch.parked.set(table.codec.schema.table, `${reason}; at ${formatPosition(at)}`);
+  }
+}
+
+/** Whether each of `count` bitmaps says that all columns are present. */
+function allSet(source: Buffer, at: number, columns: number, count: number): boolean {
+  const bytes = (columns + 7) >> 3;
+  for (let bitmap = 0; bitmap < count; bitmap++)
+    for (let column = 0; column < columns; column++)
+      if ((((source[at + bitmap * bytes + (column >> 3)] as number) >> (column & 7)) & 1) === 0) return false;
+  return true;
+}
