@@ -69,7 +69,8 @@ describe.runIf(process.env['TIDEGATE_MATRIX'] === '1')('the matrix of servers', 
   afterAll(async () => {
     for (const target of targets.slice(1)) await target.stop();
     for (const line of lacking) process.stdout.write(`could not be had: ${line}\n`);
-    process.stdout.write(`${cellTable(columns)}\n`);
+    const versions = new Set(columns.map(({ target }) => target));
+    process.stdout.write(`equal cells, on each of ${[...versions].join(', ')}:\n${cellTable(columns)}\n`);
   });
 
   test.for(servers)('$flavor $version $engine', async ({ flavor, version, ...rest }) => {
@@ -81,7 +82,7 @@ describe.runIf(process.env['TIDEGATE_MATRIX'] === '1')('the matrix of servers', 
     try {
       for (const target of targets) {
         const results = await judgeTypes(source, target, { seed, random: 100, ...rest });
-        columns.push({ server: `${name} → ${target.version}`, results });
+        columns.push({ source: name, target: `PostgreSQL ${target.version}`, results });
         expectAsPromised(source, results);
       }
     } finally {

@@ -1,31 +1,46 @@
 import type { CaseResult } from './oracle.ts';
 import { paths } from './type-case.ts';
 
-/** What one server said of every case. */
+/** What one pair of servers said of every case. */
 export interface Column {
-  readonly server: string;
+  readonly source: string;
+  readonly target: string;
   readonly results: readonly CaseResult[];
 }
 
 const pathCount = Object.keys(paths).length;
 
-/** A markdown table, type by server: how many values on how many paths are equal, or that the type is not carried there. */
+/**
+ * A markdown table, type by source: how many values on how many paths are equal, or that the type is not carried there. What
+ * all targets agree on is said once.
+ */
 export function cellTable(columns: readonly Column[]): string {
   const types = [...new Set(columns.flatMap(({ results }) => results.map(({ type }) => type)))];
-  const lines = [
-    ['type', ...columns.map(({ server }) => server)],
-    ['---', ...columns.map(() => '---')],
-    ...types.map((type) => [type, ...columns.map(({ results }) => cell(results.filter((one) => one.type === type)))]),
-    ['all', ...columns.map(({ results }) => cell(results))],
+  const bySource = [...Map.groupBy(columns, ({ source }) => source)];
+  const line = (name: string, wanted: (one: CaseResult) => boolean) => [
+    name,
+    ...bySource.map(([, of]) => agreed(of.map(({ target, results }) => [target, cell(results.filter(wanted))]))),
   ];
-  return lines.map((line) => `| ${line.join(' | ')} |`).join('\n');
+  const lines = [
+    ['type', ...bySource.map(([source]) => source)],
+    ['---', ...bySource.map(() => '---')],
+    ...types.map((type) => line(type, (one) => one.type === type)),
+    line('all', () => true),
+  ];
+  return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
+
+function agreed(cells: readonly (readonly [target: string, cell: string])[]): string {
+  const [first] = cells;
+  if (first !== undefined && cells.every(([, cell]) => cell === first[1])) return first[1];
+  return cells.map(([target, cell]) => `${target}: ${cell}`).join('; ');
 }
 
 function cell(results: readonly CaseResult[]): string {
   if (results.length === 0) return '–';
   const carried = results.filter(({ refused }) => refused === null);
   if (carried.length === 0) return 'not carried';
-  const rows = (of: readonly CaseResult[]) => of.reduce((sum, { values }) => sum + values * pathCount, 0);
+  const rows = carried.reduce((sum, { values }) => sum + values * pathCount, 0);
   const unequal = carried.filter(({ problems }) => problems.length > 0);
-  return unequal.length === 0 ? `${rows(carried)} equal` : `UNEQUAL: ${unequal.map(({ name }) => name).join(', ')}`;
+  return unequal.length === 0 ? `${rows}` : `UNEQUAL: ${unequal.map(({ name }) => name).join(', ')}`;
 }
