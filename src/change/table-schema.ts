@@ -8,6 +8,23 @@ export interface TableSchema {
   readonly columns: readonly ColumnSchema[];
   /** Indexes into `columns`, in key order. Empty: the table has no primary key. */
   readonly primaryKey: readonly number[];
+  /** Foreign keys whose changes to this table the source does not log; absent: none. */
+  readonly cascades?: readonly Cascade[];
+}
+
+/**
+ * A foreign key by which deleting a row of `parent`, or changing its `columns`, deletes or changes rows here. InnoDB does that
+ * below the binlog: only MySQL since 9.6 logs those rows
+ * (https://dev.mysql.com/doc/refman/8.4/en/innodb-and-mysql-replication.html).
+ */
+export interface Cascade {
+  readonly constraint: string;
+  /** null: the table's own database. */
+  readonly parentDatabase: string | null;
+  readonly parent: string;
+  readonly columns: readonly string[];
+  readonly onDelete: boolean;
+  readonly onUpdate: boolean;
 }
 
 export interface ColumnSchema {

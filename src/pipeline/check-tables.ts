@@ -1,4 +1,5 @@
 import type { Finding } from '../change/finding.ts';
+import type { TableSchema } from '../change/table-schema.ts';
 import type { Config } from '../config/config.ts';
 import { tableFilter } from '../config/table-filter.ts';
 import type { CatalogTable } from '../source/catalog.ts';
@@ -24,7 +25,10 @@ export function checkTables(
         : 'ask whoever owns the source for a change there'
     } or add ${table} to TABLES_EXCLUDE to say that this is meant`,
   }));
-  findings.push(...patternsOfNothing(catalog, config.tables));
+  findings.push(
+    ...planned.flatMap(({ codec }) => unloggedChanges(codec.schema)),
+    ...patternsOfNothing(catalog, config.tables),
+  );
   findings.push(
     planned.length === 0
       ? {
@@ -40,6 +44,16 @@ export function checkTables(
         },
   );
   return { findings, tables: planned.map(({ codec }) => codec.schema.table) };
+}
+
+/** Foreign keys that change a table below the binlog; the table is carried until one of them may have done so. */
+function unloggedChanges({ table, cascades = [] }: TableSchema): Finding[] {
+  return cascades.map(({ constraint, parent, onDelete, onUpdate }) => ({
+    level: 'warning',
+    subject: `table ${table}`,
+    message: `foreign key ${constraint} changes its rows when ${parent} ${onDelete ? 'loses a row' : ''}${onDelete && onUpdate ? ' or ' : ''}${onUpdate ? 'changes a key' : ''}, which this server does not log: then the table will be parked`,
+    remedy: `MySQL 9.6 and later log it; or add ${table} to TABLES_EXCLUDE`,
+  }));
 }
 
 /** Most likely misspelt. An exclusion may be meant for tables that only come and go. */

@@ -1,6 +1,7 @@
-import type { ColumnSchema, TableSchema } from '../change/table-schema.ts';
+import type { Cascade, ColumnSchema, TableSchema } from '../change/table-schema.ts';
 import type { SourceConnection, TextRow } from './connection.ts';
-import { quoteText } from './identifiers.ts';
+import { readCascades } from './foreign-keys.ts';
+import { quoteName, quoteText } from './identifiers.ts';
 
 /** A base table as the source's catalog describes it now. */
 export interface CatalogTable {
@@ -30,20 +31,41 @@ export async function readCatalog(connection: SourceConnection, database: string
     `select table_name as t, column_name as name from information_schema.statistics
       where ${of} and index_name = 'PRIMARY' order by table_name, seq_in_index`,
   );
+  const cascadesOf = await readUnloggedCascades(connection, database, tables);
   const columnsOf = Map.groupBy(columns, (row) => row['t']);
   const keysOf = Map.groupBy(keys, (row) => row['t']);
   return tables.map((row) => {
     const table = row['t'] ?? '';
     const described = (columnsOf.get(table) ?? []).map(columnSchema);
+    const cascades = cascadesOf.get(table);
     const primaryKey = (keysOf.get(table) ?? []).map(({ name }) =>
       described.findIndex((column) => column.name === name),
     );
     return {
-      schema: { table, columns: described, primaryKey },
+      schema: { table, columns: described, primaryKey, ...(cascades === undefined ? {} : { cascades }) },
       engine: row['e'] ?? '',
       estimatedRows: Number(row['n'] ?? 0),
     };
   });
+}
+
+/** Per table, the foreign keys that change its rows below the binlog; only InnoDB has foreign keys. */
+async function readUnloggedCascades(
+  connection: SourceConnection,
+  database: string,
+  tables: readonly TextRow[],
+): Promise<Map<string, Cascade[]>> {
+  const found = new Map<string, Cascade[]>();
+  const [native] = await connection.query(`show global variables like 'innodb_native_foreign_keys'`);
+  // MySQL since 9.6 checks foreign keys above the engine and logs what they do.
+  if (native?.['Value'] === 'OFF') return found;
+  for (const { t: table, e: engine } of tables) {
+    if (table === null || table === undefined || engine?.toLowerCase() !== 'innodb') continue;
+    const [shown] = await connection.query(`show create table ${quoteName(database)}.${quoteName(table)}`);
+    const cascades = readCascades(shown?.['Create Table'] ?? '');
+    if (cascades.length > 0) found.set(table, cascades);
+  }
+  return found;
 }
 
 function columnSchema(row: TextRow): ColumnSchema {

@@ -4,7 +4,7 @@ import { type Position, formatPosition } from '../../change/position.ts';
 import { type EventHeader, eventType } from './event-header.ts';
 import { readLengthEncoded } from './length-encoded.ts';
 import { RowReader } from './row-reader.ts';
-import { type StreamTable, type StreamTables, isNewTo } from './stream-tables.ts';
+import { type Dependent, type StreamTable, type StreamTables, isNewTo } from './stream-tables.ts';
 import { type TableMap, readTableMap, tableIdAt } from './table-map.ts';
 
 /** Who collects what the decoder reads. */
@@ -23,6 +23,8 @@ interface MappedTable {
   readonly map: TableMap;
   readonly table: StreamTable | null;
   reader: RowReader | null;
+  /** Tables that rows deleted or changed here may change without a trace. */
+  readonly dependents: readonly Dependent[];
 }
 
 /** The transaction that rows belong to. */
@@ -66,13 +68,28 @@ export class RowEvents {
     const table = this.#tables.find(map.database, map.table) ?? null;
     // Ids grow for ever; only those of this server's open tables matter.
     if (this.#mapped.size > 10_000) this.#mapped.clear();
-    this.#mapped.set(id, { body: Buffer.from(source.subarray(body, end)), map, table, reader: null });
+    this.#mapped.set(id, {
+      body: Buffer.from(source.subarray(body, end)),
+      map,
+      table,
+      reader: null,
+      dependents: this.#tables.dependents(map.database, map.table),
+    });
   }
 
   /** Adds the rows of an event, `body` to `end`, to the batch. */
   rows(header: EventHeader, source: Buffer, body: number, end: number, group: RowGroup): void {
     const mapped = this.#mapped.get(tableIdAt(source, body));
     if (mapped === undefined) throw new RangeError('a row event names a table that was not introduced');
+    const isUpdate = header.type === eventType.updateRows || header.type === eventType.updateRowsV1;
+    const isDelete = header.type === eventType.deleteRows || header.type === eventType.deleteRowsV1;
+    for (const dependent of mapped.dependents)
+      if (
+        isDelete
+          ? dependent.cascade.onDelete
+          : isUpdate && dependent.cascade.onUpdate && !refersToKey(dependent, mapped.table)
+      )
+        this.#parkDependent(dependent, mapped.map, group);
     const table = this.#carried(mapped, group);
     if (table === null) return;
 
@@ -81,8 +98,6 @@ export class RowEvents {
     const version2 = header.type >= eventType.writeRows;
     const start = body + 8 + (version2 ? source.readUInt16LE(body + 8) : 0);
     const columns = readLengthEncoded(source, start);
-    const isUpdate = header.type === eventType.updateRows || header.type === eventType.updateRowsV1;
-    const isDelete = header.type === eventType.deleteRows || header.type === eventType.deleteRowsV1;
     const bitmapBytes = (columns.value + 7) >> 3;
     let at = columns.next + bitmapBytes * (isUpdate ? 2 : 1);
     if (columns.value !== reader.columnCount || !allSet(source, columns.next, columns.value, isUpdate ? 2 : 1)) {
@@ -110,7 +125,11 @@ export class RowEvents {
       at = reader.read(source, at, lines);
       const key = reader.keyOf(lines);
       // A key that changes only its case is another key here, whatever the source's collation says.
-      if (oldKey !== null && oldKey !== key) changes.delete(oldKey);
+      if (oldKey !== null && oldKey !== key) {
+        changes.delete(oldKey);
+        for (const dependent of mapped.dependents)
+          if (dependent.cascade.onUpdate) this.#parkDependent(dependent, mapped.map, group);
+      }
       changes.upsert(isUpdate ? 'update' : 'insert', key, from);
     }
     if (at !== end)
@@ -141,6 +160,16 @@ export class RowEvents {
     return table;
   }
 
+  /**
+   * A row that others follow was deleted or got another key: what InnoDB did to theirs is not in the binlog, and whether it did
+   * anything cannot be told from here.
+   */
+  #parkDependent({ table, cascade }: Dependent, parent: TableMap, group: RowGroup): void {
+    if (!this.#tables.has(table) || !isNewTo(table, group.start)) return;
+    const reason = `rows of ${parent.table} changed that its foreign key ${cascade.constraint} follows, which the source does not log`;
+    this.park(table, reason, group.start);
+  }
+
   /** Parks every table that the open transaction changed so far. */
   parkTouched(reason: string, at: Position): void {
     for (const table of this.#touched) this.park(table, reason, at);
@@ -150,6 +179,14 @@ export class RowEvents {
     this.#tables.remove(table);
     this.#filler.batch.parked.set(table.codec.schema.table, `${reason}; at ${formatPosition(at)}`);
   }
+}
+
+/** Whether a foreign key follows exactly the primary key of a replicated parent, so that only a change of it matters. */
+function refersToKey({ cascade }: Dependent, parent: StreamTable | null): boolean {
+  if (parent === null) return false;
+  const { columns, primaryKey } = parent.codec.schema;
+  const key = primaryKey.map((index) => columns[index]?.name.toLowerCase());
+  return cascade.columns.every((column) => key.includes(column.toLowerCase()));
 }
 
 /** Whether each of `count` bitmaps says that all columns are present. */
