@@ -1,0 +1,89 @@
+import fc from 'fast-check';
+import type { Connection } from 'mysql2/promise';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { compareDatabases, isEqual } from '../sandbox/compare.ts';
+import { RunProcess } from '../sandbox/run-process.ts';
+import { createReplica, type Replica } from './support/replica.ts';
+import { sharedServers } from './support/shared-servers.ts';
+import { allCases } from './types/all-cases.ts';
+
+const seed = Number(process.env['TIDEGATE_TEST_SEED'] ?? Date.now() % 1_000_000);
+
+/** Cases whose random values can be keys: none becomes NULL or another value at the target. */
+const keyTypes = [
+  'int_unsigned',
+  'bigint_signed',
+  'bigint_unsigned',
+  'decimal_65_30',
+  'double_column',
+  'char_10__latin1',
+  'char_10__utf16',
+  'varchar_64__sjis',
+  'varbinary_64',
+  'binary_16',
+  'bit_33',
+  'enum_300',
+  'set_column',
+  'date_column',
+  'datetime_6',
+  'timestamp_3',
+  'time_6',
+  'uuid_column',
+  'inet4_column',
+];
+/** More than the first chunk of a snapshot. */
+const keys = 3_000;
+
+describe('each type as a key', () => {
+  let replica: Replica;
+  let admin: Connection;
+
+  beforeAll(async () => {
+    const { source, target } = sharedServers();
+    replica = await createReplica(source, target);
+    admin = await replica.sourceAdmin();
+    await admin.query(`set sql_mode = '', time_zone = '+00:00'`);
+    for (const name of keyTypes) {
+      const one = allCases.find((candidate) => candidate.name === name);
+      if (one?.random === undefined) throw new Error(`no case ${name} with random values`);
+      const column = one.column.replace(/ null$/, '');
+      await admin.query(`create table ${name} (v ${column} not null primary key, n int) engine=InnoDB`);
+      const values = fc.sample(one.random, { seed, numRuns: keys }).map((value, n) => `(${value}, ${n})`);
+      await admin.query(`insert ignore into ${name} values ${values.join(', ')}`);
+    }
+  });
+
+  afterAll(async () => {
+    admin?.destroy();
+    await replica?.drop();
+  });
+
+  async function expectEqual(): Promise<void> {
+    await new RunProcess(replica.env, ['--until-caught-up']).succeeded();
+    const { host, port, user, password } = sharedServers().source;
+    const compared = await compareDatabases({
+      source: { host, port, user, password },
+      database: replica.database,
+      target: replica.targetAdminOptions,
+      schema: replica.schema,
+    });
+    expect(compared.length).toBe(keyTypes.length);
+    expect(
+      compared.filter((table) => !isEqual(table)),
+      `seed ${seed}`,
+    ).toEqual([]);
+  }
+
+  test('bounds the chunks of a snapshot', expectEqual);
+
+  test('finds the rows that are updated, deleted or given another key', async () => {
+    for (const name of keyTypes) {
+      await admin.query(`update ${name} set n = n + 10000 where n % 3 = 0`);
+      await admin.query(`delete from ${name} where n % 3 = 1`);
+    }
+    await admin.query(`update ignore int_unsigned set v = v ^ 1 where n % 2 = 0`);
+    await admin.query(`update ignore uuid_column set v = uuid() where n % 2 = 0`);
+    await admin.query(`update ignore binary_16 set v = concat('x', v) where n % 2 = 0`);
+    await expectEqual();
+  });
+});
