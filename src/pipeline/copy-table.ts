@@ -9,7 +9,7 @@ import { SourceConnection } from '../source/connection.ts';
 import { assertEpoch } from '../target/checkpoint.ts';
 import { recordConversions } from '../target/conversions.ts';
 import type { TargetSession } from '../target/session.ts';
-import { columnList, quoteTable } from '../target/tables.ts';
+import { addPrimaryKey, columnList, quoteTable } from '../target/tables.ts';
 import { ChunkSize, maxChunkBytes } from './chunk-size.ts';
 
 /** A table whose snapshot is under way. */
@@ -36,7 +36,8 @@ export interface CopyWorker {
 
 /**
  * Copies what is left of a table, chunk by chunk in key order. Each chunk is one PostgreSQL transaction of its rows and the
- * key it ends with, so a crash costs at most the chunk under way. The next chunk is read while this one is written.
+ * key it ends with, so a crash costs at most the chunk under way. The next chunk is read while this one is written. The
+ * target's primary key is made last.
  */
 export async function copyTable(
   config: Config,
@@ -74,7 +75,7 @@ export async function copyTable(
   let next = read();
   for (;;) {
     const { chunk, lines, asked } = await next;
-    if (chunk.rows === 0 || chunk.lastKey === null) return rows;
+    if (chunk.rows === 0 || chunk.lastKey === null) break;
     signal.throwIfAborted();
     after = chunk.lastKey;
     rows += chunk.rows;
@@ -86,8 +87,13 @@ export async function copyTable(
     }
     await writeChunk(config.target.schema, epoch, worker.target, codec, lines, after, rows);
     onProgress({ table, rows, estimatedRows: task.estimatedRows });
-    if (isLast) return rows;
+    if (isLast) break;
   }
+  await worker.target.transaction(async (trx) => {
+    await assertEpoch(trx, config.target.schema, epoch);
+    await addPrimaryKey(trx, config.target.schema, codec);
+  });
+  return rows;
 }
 
 async function writeChunk(

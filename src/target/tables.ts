@@ -21,7 +21,7 @@ export function columnList(schema: TableSchema): string {
 }
 
 /**
- * Makes the target table: names as at the source, the same primary key, every other column nullable, so that what the source
+ * Makes the target table, without its primary key yet: names as at the source, every column but the key's nullable, so that what the source
  * tolerates today or tomorrow never blocks the stream. There are no other constraints and no foreign keys, so the order of
  * rows inside a batch cannot matter.
  */
@@ -31,12 +31,22 @@ export async function createTable(db: Target, schemaName: string, { schema, code
     const type = sql.raw(codecs[index]?.pgType ?? 'text');
     return sql`${sql.id(column.name)} ${type}${sql.raw(keys.has(index) ? ' not null' : '')}`;
   });
-  const key = schema.primaryKey.map((index) => sql.id(schema.columns[index]?.name ?? ''));
   await sql`create table if not exists ${sql.id(schemaName, schema.table)} (
     ${sql.join(columns)},
-    ${sql.id(loadedAtColumn)} timestamptz not null default now(),
-    primary key (${sql.join(key)})
+    ${sql.id(loadedAtColumn)} timestamptz not null default now()
   )`.execute(db);
+}
+
+/**
+ * Gives a copied table its primary key, unless it has it: sorting the keys once costs PostgreSQL a fraction of keeping an index
+ * while rows arrive. A key that is there twice is refused here.
+ */
+export async function addPrimaryKey(db: Target, schemaName: string, { schema }: TableCodec): Promise<void> {
+  const table = quoteTable(schemaName, schema.table);
+  const { rows } = await sql`select from pg_index where indrelid = ${table}::regclass and indisprimary`.execute(db);
+  if (rows.length > 0) return;
+  const key = schema.primaryKey.map((index) => sql.id(schema.columns[index]?.name ?? ''));
+  await sql`alter table ${sql.raw(table)} add primary key (${sql.join(key)})`.execute(db);
 }
 
 export async function createSchema(db: Target, schemaName: string): Promise<void> {
