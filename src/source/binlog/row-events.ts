@@ -101,7 +101,11 @@ export class RowEvents {
     const bitmapBytes = (columns.value + 7) >> 3;
     let at = columns.next + bitmapBytes * (isUpdate ? 2 : 1);
     if (columns.value !== reader.columnCount || !allSet(source, columns.next, columns.value, isUpdate ? 2 : 1)) {
-      this.park(table, 'a row image is not full (binlog_row_image)', group.start);
+      this.park(
+        table,
+        'a row image is not full: some session has another binlog_row_image, or the server leaves generated columns out',
+        group.start,
+      );
       return;
     }
 
