@@ -48,8 +48,10 @@ describe('describeError', () => {
     // A stack is written when it is first read; here it keeps the old message, and nothing tells where that ends.
     const changed = new Error(note);
     expect(changed.stack).toContain(note);
-    changed.message = 'another';
-    expect(describeError(changed).stack).toBe('');
+    for (const message of ['another', 'test.ts', 'canary']) {
+      changed.message = message;
+      expect(describeError(changed).stack).toBe('');
+    }
   });
 
   it.each(['canary', null, undefined, 7, { code: 'not a code: canary' }])('says nothing of a thrown %j', (thrown) => {

@@ -52,7 +52,8 @@ function codeOf(error: unknown): string | undefined {
  */
 function framesOf({ stack = '', message }: Error): string {
   const at = stack.indexOf(message);
-  if (at === -1) return '';
+  // Before it stands the class alone; a line end there means that this is an older message's stack.
+  if (at === -1 || stack.slice(0, at).includes('\n')) return '';
   const frames = stack
     .slice(at + message.length)
     .split('\n')
