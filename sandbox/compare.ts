@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import type { ConnectionOptions } from 'mysql2';
 import type { ClientConfig } from 'pg';
 import type { ComparedColumn } from './compare/canonical.ts';
+import { RowLedger } from './compare/row-ledger.ts';
 import { type CanonicalRow, SourceRows, type SourceTable } from './compare/source-rows.ts';
 import { TargetRows } from './compare/target-rows.ts';
 
@@ -25,7 +26,7 @@ export interface TableComparison {
   readonly extra: number;
   /** Rows of one key with other values; at least 1 when the target lacks a column. */
   readonly different: number;
-  /** What is wrong with the first few rows: kind, key and column names, no other value. */
+  /** What is wrong with the first few rows: kind, key and column names, no other value; no key of a table without one. */
   readonly examples: readonly string[];
 }
 
@@ -60,20 +61,17 @@ export function isEqual(table: TableComparison): boolean {
 }
 
 const examplesOfAKind = 5;
-/** Stands for the hash of a row whose key was met at the target; no hash is negative. */
-const met = -1;
 
 async function compareTable(source: SourceRows, target: TargetRows, table: SourceTable): Promise<TableComparison> {
   const types = await target.columns(table.name);
   const columns = table.columns.map((column) => ({ ...column, target: types?.get(column.name) ?? null }));
   const present = columns.filter((column) => column.target !== null);
   const lacking = columns.filter((column) => column.target === null).map(({ name }) => name);
-  const noKey = table.key.some((name) => lacking.includes(name));
-  if (types === undefined || noKey) {
+  const lackingKey = table.key.filter((name) => lacking.includes(name));
+  if (types === undefined || lackingKey.length > 0 || present.length === 0) {
     const sourceRows = await count(source.rows(table.name, columns.slice(0, 1)));
     const targetRows = types === undefined ? 0 : await count(target.rows(table.name, present.slice(0, 1)));
-    const problem =
-      types === undefined ? 'the target lacks the table' : `the target lacks the key ${lacking.join(', ')}`;
+    const key = lackingKey.length > 0 ? `key ${lackingKey.join(', ')}` : 'columns of the source';
     return {
       table: table.name,
       sourceRows,
@@ -81,58 +79,36 @@ async function compareTable(source: SourceRows, target: TargetRows, table: Sourc
       missing: Math.max(1, sourceRows),
       extra: targetRows,
       different: 0,
-      examples: [problem],
+      examples: [`the target lacks the ${types === undefined ? 'table' : key}`],
     };
   }
 
   const keyAt = table.key.map((name) => present.findIndex((column) => column.name === name));
-  const hashes = new Map<string, number>();
+  const ledger = new RowLedger(examplesOfAKind);
   let sourceRows = 0;
-  let twice = 0;
   for await (const row of source.rows(table.name, present)) {
     sourceRows++;
-    const key = encoded(row, keyAt);
-    // Only a table without a primary key has equal keys, and then the rows are equal as a whole: the copies are numbered.
-    let copy = 1;
-    while (hashes.has(copyKey(key, copy))) copy++;
-    if (copy > 1) twice++;
-    hashes.set(copyKey(key, copy), rowHash(row));
+    const hash = rowHash(row);
+    ledger.addSource(keyOf(row, keyAt, hash), hash);
   }
-
-  const copies = twice > 0;
   let targetRows = 0;
-  let matched = 0;
-  let different = 0;
-  const extraKeys: string[] = [];
-  const differentKeys = new Set<string>();
-  let extra = 0;
   for await (const row of target.rows(table.name, present)) {
     targetRows++;
-    const key = encoded(row, keyAt);
-    let copy = 1;
-    if (copies) while (hashes.get(copyKey(key, copy)) === met) copy++;
-    const expected = hashes.get(copyKey(key, copy));
-    if (expected === undefined || expected === met) {
-      extra++;
-      if (extraKeys.length < examplesOfAKind)
-        extraKeys.push(`${expected === met ? 'second row' : 'extra'} ${shown(row, keyAt)}`);
-      continue;
-    }
-    matched++;
-    hashes.set(copyKey(key, copy), met);
-    if (expected === rowHash(row)) continue;
-    different++;
-    if (differentKeys.size < examplesOfAKind) differentKeys.add(key);
+    const hash = rowHash(row);
+    ledger.addTarget(keyOf(row, keyAt, hash), hash);
   }
 
-  const missing = sourceRows - matched;
-  const examples = [...extraKeys];
+  const settled = ledger.settle();
+  const { missing, extra } = settled;
+  const named = (kind: string, keys: readonly string[]) => keys.map((key) => `${kind} ${shown(key, keyAt.length)}`);
+  const examples = [...named('extra', settled.extraKeys), ...named('second row', settled.secondKeys)];
   if (lacking.length > 0) examples.push(`the target lacks the columns ${lacking.join(', ')}`);
-  if (missing > 0) examples.push(...missingKeys(hashes));
-  if (differentKeys.size > 0) {
-    examples.push(...(await differingColumns(source, target, table.name, present, keyAt, differentKeys)));
+  examples.push(...named('missing', settled.missingKeys));
+  if (settled.differentKeys.length > 0) {
+    const keys = new Set(settled.differentKeys);
+    examples.push(...(await differingColumns(source, target, table.name, present, keyAt, keys)));
   }
-  if (lacking.length > 0) different = Math.max(1, matched);
+  const different = lacking.length > 0 ? Math.max(1, sourceRows - missing) : settled.different;
   return { table: table.name, sourceRows, targetRows, missing, extra, different, examples };
 }
 
@@ -150,20 +126,26 @@ async function differingColumns(
     const key = encoded(row, keyAt);
     if (keys.has(key)) rows.set(key, row);
   }
-  const examples: string[] = [];
+  const examples = new Map<string, string>();
   for await (const row of target.rows(table, columns)) {
-    const expected = rows.get(encoded(row, keyAt));
-    if (expected === undefined) continue;
+    const key = encoded(row, keyAt);
+    const expected = rows.get(key);
+    if (expected === undefined || examples.has(key)) continue;
     const names = columns.filter((_column, index) => row[index] !== expected[index]).map(({ name }) => name);
-    examples.push(`different ${shown(row, keyAt)}: ${names.join(', ')}`);
+    if (names.length > 0) examples.set(key, `different ${shown(key, keyAt.length)}: ${names.join(', ')}`);
   }
-  return examples;
+  return [...examples.values()];
 }
 
 async function count(rows: AsyncIterable<unknown>): Promise<number> {
   let total = 0;
   for await (const _row of rows) total++;
   return total;
+}
+
+/** What tells a row from others: its primary key; without one, all of it. */
+function keyOf(row: CanonicalRow, keyAt: readonly number[], hash: string): string {
+  return keyAt.length === 0 ? hash : encoded(row, keyAt);
 }
 
 /** The values at `at` with their lengths, so that no two lists of values have one encoding. */
@@ -176,41 +158,25 @@ function encoded(row: CanonicalRow, at: readonly number[]): string {
   return text;
 }
 
-function copyKey(key: string, copy: number): string {
-  return copy === 1 ? key : `${key}#${copy}`;
-}
-
-/** 52 bits of a digest of the whole row. */
-function rowHash(row: CanonicalRow): number {
+/** 16 bytes of a digest of the whole row, a character each. */
+function rowHash(row: CanonicalRow): string {
   const all = encoded(row, [...row.keys()]);
-  return Number.parseInt(hash('sha1', all).slice(0, 13), 16);
+  return hash('sha1', all, 'binary').slice(0, 16);
 }
 
-function shown(row: CanonicalRow, at: readonly number[]): string {
-  return `(${at.map((index) => abbreviated(row[index] ?? 'null')).join(', ')})`;
-}
-
-function missingKeys(hashes: ReadonlyMap<string, number>): string[] {
-  const examples: string[] = [];
-  for (const [key, value] of hashes) {
-    if (value === met) continue;
-    examples.push(`missing ${shownKey(key)}`);
-    if (examples.length === examplesOfAKind) break;
-  }
-  return examples;
-}
-
-/** The values that `encoded` put together. */
-function shownKey(key: string): string {
+/** A key's values, as `encoded` put them together. */
+function shown(key: string, columns: number): string {
+  if (columns === 0) return 'row of a table without a key';
   const values: string[] = [];
   for (let at = 0; at < key.length;) {
-    const lengthEnd = key.indexOf(':', at);
-    if (key[at] === '-' || key[at] === '#' || lengthEnd < 0) {
+    if (key[at] === '-') {
+      values.push('null');
       at++;
       continue;
     }
-    const end = lengthEnd + 1 + Number(key.slice(at, lengthEnd));
-    values.push(abbreviated(key.slice(lengthEnd + 1, end)));
+    const start = key.indexOf(':', at) + 1;
+    const end = start + Number(key.slice(at, start - 1));
+    values.push(abbreviated(key.slice(start, end)));
     at = end;
   }
   return `(${values.join(', ')})`;

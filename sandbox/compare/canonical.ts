@@ -15,31 +15,35 @@ export interface ComparedColumn {
 export type Canonical = (value: Buffer) => string | null;
 
 const whole = new Set(['tinyint', 'smallint', 'mediumint', 'int', 'bigint', 'year']);
-const textual = new Set(['char', 'varchar', 'tinytext', 'text', 'mediumtext', 'longtext', 'enum']);
+const characters = ['char', 'varchar', 'tinytext', 'text', 'mediumtext', 'longtext', 'enum'];
+/** MariaDB's types for identifiers and addresses print one text for one value, PostgreSQL the same. */
+const textual = new Set([...characters, 'uuid', 'inet4', 'inet6']);
 
 /**
  * How the server's own text of a value reads after the documented mapping. Written from the documentation of types alone: it
  * shares nothing with the mapping it is to judge.
  */
 export function sourceCanonical(column: ComparedColumn): Canonical {
-  const { type, target } = column;
-  if (target === 'jsonb' || target === 'json') return (value) => jsonCanonical(value.toString('utf8'));
+  const { type } = column;
+  // MySQL's; the catalog of MariaDB, whose json is text, says longtext
+  if (type === 'json') return (value) => jsonCanonical(value.toString('utf8'));
   if (whole.has(type)) return (value) => BigInt(value.toString('latin1')).toString();
   if (type === 'decimal') return (value) => decimalCanonical(value.toString('latin1'));
   if (type === 'float') return (value) => floatCanonical(Math.fround(Number(value.toString('latin1'))));
   if (type === 'double') return (value) => floatCanonical(Number(value.toString('latin1')));
-  if (textual.has(type) || target === 'uuid' || target === 'inet') {
+  if (textual.has(type)) {
     return (value) => value.toString('utf8').replaceAll('\0', '\uFFFD');
   }
   if (type === 'set') {
     return (value) =>
       JSON.stringify(value.length === 0 ? [] : value.toString('utf8').replaceAll('\0', '\uFFFD').split(','));
   }
-  if (type === 'date' || type === 'datetime' || type === 'timestamp')
-    return (value) => dateCanonical(value.toString('latin1'));
+  if (type === 'date' || type === 'datetime') return (value) => dateCanonical(value.toString('latin1'));
+  if (type === 'timestamp') return (value) => instantCanonical(value.toString('latin1'));
   if (type === 'time') return (value) => clockCanonical(value.toString('latin1'));
   if (type === 'bit') {
     const width = column.precision ?? 1;
+    if (width === 1) return (value) => (value.at(-1) === 1 ? 't' : 'f');
     return (value) =>
       BigInt(`0x0${value.toString('hex')}`)
         .toString(2)
@@ -68,13 +72,13 @@ export function targetCanonical(column: ComparedColumn): (value: string) => stri
     case '_text':
       return (value) => JSON.stringify(JSON.parse(value));
     case 'timestamptz':
-      return (value) => dateCanonical(value.replace(/\+00$/, ''));
+      return (value) => instantCanonical(value.replace(/\+00$/, ''));
     case 'timestamp':
       return dateCanonical;
     case 'interval':
       return clockCanonical;
     case 'bool':
-      return (value) => (value === 'true' ? '1' : '0');
+      return (value) => (value === 'true' ? 't' : 'f');
     case 'bytea':
       return (value) => value.slice(2);
     default:
@@ -108,6 +112,12 @@ function dateCanonical(text: string): string | null {
   if (y === 0 || day === '00' || Number(day) > last) return null;
   const stripped = fraction?.replace(/0+$/, '');
   return `${year}-${month}-${day}${clock === undefined ? '' : ` ${clock}`}${stripped ? `.${stripped}` : ''}`;
+}
+
+/** The mark tells an instant from the reading of a clock, which no zone makes comparable. */
+function instantCanonical(text: string): string | null {
+  const date = dateCanonical(text);
+  return date === null ? null : `${date}Z`;
 }
 
 /** Microseconds. Days or months in an interval are not what a time of day becomes and stay visible as a difference. */

@@ -7,7 +7,7 @@ export type CanonicalRow = (string | null)[];
 export interface SourceTable {
   readonly name: string;
   readonly columns: readonly Omit<ComparedColumn, 'target'>[];
-  /** Columns that tell rows apart: the primary key, or all of them where there is none. */
+  /** Columns of the primary key; none where there is none. */
   readonly key: readonly string[];
 }
 
@@ -23,7 +23,9 @@ export class SourceRows {
 
   static async open(options: ConnectionOptions, database: string): Promise<SourceRows> {
     const connection = mysql.createConnection({ ...options, database, charset: 'utf8mb4', rowsAsArray: true });
-    await connection.promise().query("set time_zone = '+00:00'");
+    // Neither the server's default modes (one pads char) nor its own idea of the client's character set may colour the text.
+    await connection.promise().query('set names utf8mb4');
+    await connection.promise().query("set time_zone = '+00:00', sql_mode = ''");
     // pauses while the other end is read must not end the session
     await connection.promise().query('set net_write_timeout = 600');
     return new SourceRows(connection, database);
@@ -45,7 +47,7 @@ export class SourceRows {
     );
     const byTable = Map.groupBy(columns, ([table]) => String(table));
     return [...byTable].map(([name, rows]) => {
-      const primary = keys.filter(([table]) => table === name).map(([, column]) => String(column));
+      const key = keys.filter(([table]) => table === name).map(([, column]) => String(column));
       return {
         name,
         columns: rows.map(([, column, type, precision]) => ({
@@ -53,7 +55,7 @@ export class SourceRows {
           type: String(type).toLowerCase(),
           precision: precision === null ? null : Number(precision),
         })),
-        key: primary.length > 0 ? primary : rows.map(([, column]) => String(column)),
+        key,
       };
     });
   }

@@ -1,0 +1,50 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { RowLedger } from './row-ledger.ts';
+
+type Row = readonly [key: string, hash: string];
+
+const rows = fc.array(fc.tuple(fc.constantFrom('k', 'l', 'm'), fc.constantFrom('x', 'y', 'z')), { maxLength: 12 });
+
+/** The slow way: strike out equal pairs, then pairs of one key; what is left over is missing or extra. */
+function byHand(source: readonly Row[], target: readonly Row[]): { missing: number; extra: number; different: number } {
+  const left = [...target];
+  const strike = (matches: (row: Row) => boolean) => {
+    const at = left.findIndex(matches);
+    if (at >= 0) left.splice(at, 1);
+    return at >= 0;
+  };
+  const unequal = source.filter(([key, hash]) => !strike((row) => row[0] === key && row[1] === hash));
+  const missing = unequal.filter(([key]) => !strike((row) => row[0] === key));
+  return { missing: missing.length, extra: left.length, different: unequal.length - missing.length };
+}
+
+test('rows pair as by hand, whatever their keys, copies and order', () => {
+  fc.assert(
+    fc.property(rows, rows, (source, target) => {
+      const ledger = new RowLedger(5);
+      for (const [key, hash] of source) ledger.addSource(key, hash);
+      for (const [key, hash] of target) ledger.addTarget(key, hash);
+      const settled = ledger.settle();
+      const { missing, extra, different } = settled;
+      expect({ missing, extra, different }).toEqual(byHand(source, target));
+      expect(settled.missingKeys.length > 0).toBe(missing > 0);
+      expect(settled.extraKeys.length + settled.secondKeys.length > 0).toBe(extra > 0);
+      expect(settled.differentKeys.length > 0).toBe(different > 0);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('names no more keys of a kind than asked for', () => {
+  const ledger = new RowLedger(2);
+  for (let i = 0; i < 9; i++) ledger.addSource(`s${i}`, 'x');
+  for (let i = 0; i < 9; i++) ledger.addTarget(`t${i}`, 'x');
+  const { missing, extra, missingKeys, extraKeys } = ledger.settle();
+  expect({ missing, extra, missingKeys, extraKeys }).toEqual({
+    missing: 9,
+    extra: 9,
+    missingKeys: ['s0', 's1'],
+    extraKeys: ['t0', 't1'],
+  });
+});
