@@ -50,7 +50,13 @@ export const enums: CodecFamily = (column, conversions) => {
     fromText: utf8Reader(conversions),
     fromImage: (code, metadata) => (code === binlogType.enum ? (metadata === 1 ? narrow : wide) : null),
     // An enum orders by its index, so that is what bounds a chunk.
-    keyLiteral: (source, start, end) => String(indexes.get(source.toString('latin1', start, end)) ?? 0),
+    // A member that is the empty text cannot be told from index 0, so such a column bounds no chunk.
+    ...(labels.includes('')
+      ? {}
+      : {
+          keyLiteral: (source: Buffer, start: number, end: number) =>
+            String(indexes.get(source.toString('latin1', start, end)) ?? 0),
+        }),
   };
 };
 

@@ -6,7 +6,7 @@ import { readCatalog } from '../source/catalog.ts';
 import type { SourceConnection } from '../source/connection.ts';
 import type { ServerFlavor } from '../source/server-flavor.ts';
 import { readSnapshotPosition } from '../source/positions.ts';
-import { createCheckpoint, readCheckpoint } from '../target/checkpoint.ts';
+import { assertEpoch, createCheckpoint, readCheckpoint } from '../target/checkpoint.ts';
 import type { TargetSession } from '../target/session.ts';
 import { type KnownTable, addTable, parkTable, readTables } from '../target/table-states.ts';
 import { createSchema, createTable } from '../target/tables.ts';
@@ -53,6 +53,7 @@ export async function prepare(
   const present = new Set(planned.map(({ codec }) => codec.schema.table));
   await target.transaction(async (trx) => {
     if (checkpoint === null) await createCheckpoint(trx, replica, epoch, position, server.identity);
+    else await assertEpoch(trx, replica, epoch);
     await createSchema(trx, replica);
     for (const { codec } of added) {
       await createTable(trx, replica, codec);

@@ -5,7 +5,7 @@ import { TidegateError } from '../errors/tidegate-error.ts';
 import { SourceConnection } from '../source/connection.ts';
 import { readHead } from '../source/positions.ts';
 import { type ServerFlavor, readServerFlavor } from '../source/server-flavor.ts';
-import { readCheckpoint } from '../target/checkpoint.ts';
+import { assertEpoch, readCheckpoint } from '../target/checkpoint.ts';
 import { Lease } from '../target/lease.ts';
 import { migrateControlSchema } from '../target/migrate.ts';
 import { TargetSession } from '../target/session.ts';
@@ -124,7 +124,7 @@ async function lead(
     if (!ended.aborted) await stream(config, options, lease, server, listener, ended, lost.signal);
   } catch (error) {
     lost.signal.throwIfAborted();
-    if (await parkedFor(error, config, listener))
+    if (await parkedFor(error, config, lease, listener))
       throw new TidegateError('target-busy', 'a table was parked; the others go on', { cause: error });
     throw await explain(config, lease, error);
   }
@@ -132,12 +132,15 @@ async function lead(
 }
 
 /** Parks the one table whose rows PostgreSQL refuses, so that the others can go on. False: the failure is not one table's. */
-async function parkedFor(error: unknown, config: Config, listener: ReplicatorListener): Promise<boolean> {
+async function parkedFor(error: unknown, config: Config, lease: Lease, listener: ReplicatorListener): Promise<boolean> {
   if (!(error instanceof TidegateError) || error.kind !== 'target-refused' || error.table === undefined) return false;
   const { table, message } = error;
   const session = await TargetSession.open(config.target);
   try {
-    await session.transaction(async (trx) => await parkTable(trx, config.target.schema, table, message));
+    await session.transaction(async (trx) => {
+      await assertEpoch(trx, config.target.schema, lease.epoch);
+      await parkTable(trx, config.target.schema, table, message);
+    });
   } finally {
     await session.close();
   }
@@ -161,8 +164,7 @@ async function explain(config: Config, lease: Lease, error: unknown): Promise<un
 }
 
 async function assertCheckpointContinues(config: Config): Promise<void> {
-  const replicator = await SourceConnection.open(config.source, 'replicator');
-  const target = await TargetSession.open(config.target);
+  const { replicator, target } = await openBoth(config);
   try {
     const checkpoint = await readCheckpoint(target.db, config.target.schema);
     if (checkpoint !== null) await assertContinues(replicator, await readServerFlavor(replicator), checkpoint);
@@ -180,10 +182,10 @@ async function snapshotMissing(
   hangUp: AbortSignal,
 ): Promise<ServerFlavor> {
   const replica = config.target.schema;
-  const reader = await SourceConnection.open(config.source, 'reader');
-  const replicator = await SourceConnection.open(config.source, 'replicator');
-  const target = await TargetSession.open(config.target);
+  const { replicator, target } = await openBoth(config, hangUp);
+  let reader: SourceConnection | null = null;
   try {
+    reader = await SourceConnection.open(config.source, 'reader');
     const server = await readServerFlavor(replicator);
     const prepared = await prepare(
       config,
@@ -204,7 +206,10 @@ async function snapshotMissing(
         progress: (progress) => listener.progress(progress),
         copied: (table, rows) => listener.copied(table, rows),
         parked: async (table, reason) => {
-          await target.transaction(async (trx) => await parkTable(trx, replica, table, reason));
+          await target.transaction(async (trx) => {
+            await assertEpoch(trx, replica, lease.epoch);
+            await parkTable(trx, replica, table, reason);
+          });
           listener.parked(table, reason);
         },
       },
@@ -212,10 +217,13 @@ async function snapshotMissing(
       hangUp,
     );
     const end = await readHead(replicator, server);
-    await target.transaction(async (trx) => await finishSnapshot(trx, replica, end));
+    await target.transaction(async (trx) => {
+      await assertEpoch(trx, replica, lease.epoch);
+      await finishSnapshot(trx, replica, end);
+    });
     return server;
   } finally {
-    await Promise.all([reader.close(), replicator.close(), target.close()]);
+    await Promise.all([reader?.close(), replicator.close(), target.close()]);
   }
 }
 
@@ -263,8 +271,7 @@ async function stream(
 
 /** Where to go on from, with which tables, and where the source's binlog ends now. */
 async function resume(config: Config, server: ServerFlavor) {
-  const replicator = await SourceConnection.open(config.source, 'replicator');
-  const target = await TargetSession.open(config.target);
+  const { replicator, target } = await openBoth(config);
   try {
     const row = await target.db
       .selectFrom('tidegate.checkpoint')
@@ -278,5 +285,16 @@ async function resume(config: Config, server: ServerFlavor) {
     };
   } finally {
     await Promise.all([replicator.close(), target.close()]);
+  }
+}
+
+/** A connection to either side; when the second cannot be made, the first is not left behind. */
+async function openBoth(config: Config, hangUp?: AbortSignal) {
+  const replicator = await SourceConnection.open(config.source, 'replicator');
+  try {
+    return { replicator, target: await TargetSession.open(config.target, 'tidegate', hangUp) };
+  } catch (error) {
+    await replicator.close();
+    throw error;
   }
 }

@@ -23,6 +23,8 @@ export class Applier {
   readonly #codecs: ReadonlyMap<string, TableCodec>;
   readonly #writers = new Map<string, TableWriter>();
   #open: ControlledTransaction<ControlSchema> | null = null;
+  /** Tables parked by parts of the transaction that is open. */
+  #parked = new Map<string, string>();
 
   constructor(session: TargetSession, schemaName: string, epoch: bigint, codecs: ReadonlyMap<string, TableCodec>) {
     this.#session = session;
@@ -42,9 +44,11 @@ export class Applier {
         throw fromPostgres(error, { what: 'write' }).about(table);
       }
     }
+    for (const [table, reason] of batch.parked) this.#parked.set(table, reason);
     if (batch.open) return;
+    const parked = this.#parked;
     await this.#session.guarded(async () => {
-      for (const [table, reason] of batch.parked) await parkTable(trx, this.#schemaName, table, reason);
+      for (const [table, reason] of parked) await parkTable(trx, this.#schemaName, table, reason);
       await recordConversions(
         trx,
         this.#schemaName,
@@ -56,6 +60,9 @@ export class Applier {
       await trx.commit().execute();
     });
     this.#open = null;
+    // Whoever hears that this batch is durable hears of its parts as well.
+    for (const [table, reason] of parked) batch.parked.set(table, reason);
+    this.#parked = new Map();
     failpoint('committed');
   }
 

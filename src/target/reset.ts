@@ -3,10 +3,9 @@ import { TidegateError } from '../errors/tidegate-error.ts';
 import type { ControlSchema } from './control-schema.ts';
 import type { TargetSession } from './session.ts';
 
-/** Every control table that speaks of one replica. The audit stays. */
+/** Every control table that speaks of one replica. The audit stays, and the lease, whose epochs must never come again. */
 const stateTables = [
   'tidegate.checkpoint',
-  'tidegate.lease',
   'tidegate.tables',
   'tidegate.schema_versions',
   'tidegate.conversions',
@@ -32,7 +31,7 @@ export async function replicaTables(session: TargetSession, replica: string): Pr
 
 /**
  * Drops those tables and all state of the replica, in one transaction. A table that a view depends on is not dropped, and
- * then nothing is: PostgreSQL's refusal is the answer. Raises lease-lost while a service holds the lease.
+ * then nothing is: PostgreSQL's refusal is the answer. Raises refused while a service holds the lease.
  */
 export async function resetReplica(session: TargetSession, replica: string, tables: readonly string[]): Promise<void> {
   await session.transaction(async (trx) => {

@@ -91,7 +91,12 @@ export class RowEvents {
       )
         this.#parkDependent(dependent, mapped.map, group);
     const table = this.#carried(mapped, group);
-    if (table === null) return;
+    if (table === null) {
+      // Unread, its keys may have changed.
+      for (const dependent of mapped.dependents)
+        if (isUpdate && dependent.cascade.onUpdate) this.#parkDependent(dependent, mapped.map, group);
+      return;
+    }
 
     const reader = mapped.reader;
     if (reader === null) return;
@@ -172,6 +177,9 @@ export class RowEvents {
     if (!this.#tables.has(table) || !isNewTo(table, group.start)) return;
     const reason = `rows of ${parent.table} changed that its foreign key ${cascade.constraint} follows, which the source does not log`;
     this.park(table, reason, group.start);
+    // What it lost by this may have changed others in turn.
+    for (const next of this.#tables.dependents(parent.database, table.codec.schema.table))
+      this.#parkDependent(next, { ...parent, table: table.codec.schema.table }, group);
   }
 
   /** Parks every table that the open transaction changed so far. */

@@ -27,7 +27,12 @@ export function classifyStatement(sql: string, database: string): Statement {
   if (sql === 'BEGIN') return { kind: 'begin' };
   if (sql === 'COMMIT') return { kind: 'commit' };
   const reader = new TokenReader(tokenize(sql), database);
-  const verb = reader.word();
+  let verb = reader.word();
+  // MariaDB's `set statement … for …` runs what follows with other settings.
+  if (verb === 'SET' && reader.accept('STATEMENT')) {
+    reader.skipTo('FOR');
+    verb = reader.word();
+  }
   switch (verb) {
     case 'BEGIN':
       return { kind: 'begin' };
@@ -110,6 +115,10 @@ function tableDefinition(verb: string, reader: TokenReader): Statement {
     if (clauses.length > 0 && clauses.every(keepsRows)) return nothing;
     // `rename to other` gives a second table a new meaning.
     for (const clause of clauses) {
+      if (clause.accept('EXCHANGE')) {
+        clause.skipTo('TABLE');
+        tables.push(clause.tableName());
+      }
       if (clause.accept('RENAME') && !['COLUMN', 'INDEX', 'KEY'].includes(clause.peek())) {
         if (!clause.accept('TO') && !clause.accept('AS')) clause.accept('=');
         tables.push(clause.tableName());
@@ -118,7 +127,14 @@ function tableDefinition(verb: string, reader: TokenReader): Statement {
   } else if (verb === 'drop') {
     while (reader.accept(',')) tables.push(reader.tableName());
   } else if (verb === 'rename') {
-    while (reader.accept('TO') || reader.accept(',')) tables.push(reader.tableName());
+    // Every name in it is a table or a database; which is which does not matter for parking.
+    const names = [...reader.names()];
+    const databases = [tables[0]?.database ?? '', ...names];
+    return {
+      kind: 'definition',
+      verb,
+      tables: databases.flatMap((database) => names.map((table) => ({ database, table }))),
+    };
   }
   return { kind: 'definition', verb, tables };
 }
