@@ -10,7 +10,7 @@ export interface EventSink {
   event(source: Buffer, at: number, end: number): void;
 }
 
-/** The source says something at least this often; three times as much silence means the connection is dead. */
+/** The source says something at least this often; much longer silence means the connection is dead. */
 export const heartbeatSeconds = 1;
 const silenceLimitMs = 15_000;
 /** First byte of an EOF packet; a dump that waits for news never ends by itself. */
@@ -23,7 +23,7 @@ interface Packet {
   readonly end: number;
 }
 
-/** The parts of zongji and mysql2 we stand on; test/zongji-contract.test.ts checks them against real servers. */
+/** The parts of zongji and mysql2 we stand on; every suite that streams rests on them. */
 interface DumpCommand {
   binlogData(packet: Packet, connection: unknown): unknown;
   start(packet: Packet, connection: unknown): unknown;
