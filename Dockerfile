@@ -19,5 +19,7 @@ COPY --from=build /app/dist dist
 RUN ln -s /app/dist/src/cli.js /usr/local/bin/tidegate && chmod +x dist/src/cli.js
 # An account that owns nothing here; Tidegate writes no file.
 USER node
+# It ends at the next commit.
+STOPSIGNAL SIGTERM
 ENTRYPOINT ["tidegate"]
 CMD ["run"]
