@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, inject, test, vi } from 'vitest';
 import { startSource } from './source.ts';
+import { startTarget } from './target.ts';
 
 const program = fileURLToPath(new URL('hold.ts', import.meta.url));
 const { source, target } = inject('servers');
@@ -71,9 +72,11 @@ test.skipIf(!processes).for(['SIGKILL', 'SIGINT'] as const)(
   },
 );
 
-test('a version nobody has is refused with what was tried', async () => {
-  vi.stubEnv('TIDEGATE_SERVERS', 'fetched');
-  await expect(startSource({ version: '0.1' })).rejects.toThrow(/no mariadb 0\.1 to be had; tried:\n.*fetched: /su);
+test.for(['machine', 'fetched'])('a version nobody has is refused with what was tried: %s', async (origin) => {
+  vi.stubEnv('TIDEGATE_SERVERS', origin);
+  const tried = new RegExp(`no (mariadb|postgres) 0\\.1 to be had; tried:\n  ${origin}: .`, 'u');
+  await expect(startSource({ version: '0.1' })).rejects.toThrow(tried);
+  await expect(startTarget({ version: '0.1' })).rejects.toThrow(tried);
 });
 
 test.skipIf(!processes)('a server that does not start shows its log and leaves no file', async () => {
