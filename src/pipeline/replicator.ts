@@ -273,13 +273,10 @@ async function stream(
 async function resume(config: Config, server: ServerFlavor) {
   const { replicator, target } = await openBoth(config);
   try {
-    const row = await target.db
-      .selectFrom('tidegate.checkpoint')
-      .select(['file', 'offset', 'gtid'])
-      .where('replica', '=', config.target.schema)
-      .executeTakeFirstOrThrow();
+    const checkpoint = await readCheckpoint(target.db, config.target.schema);
+    if (checkpoint === null) throw new TidegateError('internal', 'there is no checkpoint to stream from');
     return {
-      start: { file: row.file, offset: Number(row.offset), gtid: row.gtid },
+      start: checkpoint.position,
       tables: await readTables(target.db, config.target.schema),
       head: await readHead(replicator, server),
     };

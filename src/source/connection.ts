@@ -105,11 +105,6 @@ export class SourceConnection {
     });
   }
 
-  /** One connection id of the server, to tell our sessions from others in its process list. */
-  get threadId(): number {
-    return this.#connection.threadId;
-  }
-
   /** Says goodbye and returns; a server that does not answer is hung up on. */
   async close(): Promise<void> {
     await new Promise<void>((resolve) => {

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { type ControlledTransaction, Kysely, PostgresDialect, sql } from 'kysely';
+import { type ControlledTransaction, Kysely, PostgresDialect } from 'kysely';
 import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import type { TargetConfig } from '../config/config.ts';
@@ -71,12 +71,6 @@ export class TargetSession {
     } catch (error) {
       throw fromPostgres(error, { what: 'apply' });
     }
-  }
-
-  /** The backend that serves this connection. */
-  async backendPid(): Promise<number> {
-    const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(this.db);
-    return rows[0]?.pid ?? 0;
   }
 
   async close(): Promise<void> {

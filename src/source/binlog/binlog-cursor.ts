@@ -60,8 +60,4 @@ export class BinlogCursor {
   get place(): Position {
     return { file: this.#file, offset: this.#offset, gtid: null };
   }
-
-  get position(): Position {
-    return { file: this.#file, offset: this.#offset, gtid: this.gtids.text };
-  }
 }
