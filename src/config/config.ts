@@ -3,7 +3,12 @@ export interface Config {
   readonly environment: 'development' | 'production';
   readonly source: SourceConfig;
   readonly target: TargetConfig;
-  readonly tables: { readonly include: readonly string[]; readonly exclude: readonly string[] };
+  readonly tables: {
+    readonly include: readonly string[];
+    readonly exclude: readonly string[];
+    /** Of these a row that cannot be carried stops everything, instead of becoming a dead letter. */
+    readonly halt: readonly string[];
+  };
   /** Snapshot work at the same time: connections to the source, each reading one table. */
   readonly snapshotConnections: number;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';

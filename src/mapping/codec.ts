@@ -1,3 +1,4 @@
+import type { Conversion } from '../change/conversion.ts';
 import type { ColumnSchema } from '../change/table-schema.ts';
 import type { LineBuffer } from '../change/line-buffer.ts';
 
@@ -38,6 +39,17 @@ export class Conversions {
 
   get total(): number {
     return this.dateToNull + this.nulReplaced;
+  }
+
+  /** What was counted since the last call. */
+  take(column: string): Conversion[] {
+    const counted: Conversion[] = [
+      { column, kind: 'date-to-null', count: this.dateToNull },
+      { column, kind: 'nul-replaced', count: this.nulReplaced },
+    ];
+    this.dateToNull = 0;
+    this.nulReplaced = 0;
+    return counted.filter(({ count }) => count > 0);
   }
 }
 

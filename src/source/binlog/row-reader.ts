@@ -1,5 +1,6 @@
 import type { LineBuffer } from '../../change/line-buffer.ts';
 import type { ImageReader } from '../../mapping/codec.ts';
+import { InvalidValue } from '../../mapping/invalid-value.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
 import type { TableMap } from './table-map.ts';
 
@@ -9,6 +10,7 @@ import type { TableMap } from './table-map.ts';
  */
 export class RowReader {
   readonly #columns: readonly ImageReader[];
+  readonly #names: readonly string[];
   readonly #isKey: readonly boolean[];
   readonly #key: readonly number[];
   readonly #keyStarts: number[];
@@ -16,8 +18,9 @@ export class RowReader {
   readonly #nullBytes: number;
   readonly #lastKeyColumn: number;
 
-  private constructor(columns: readonly ImageReader[], key: readonly number[]) {
+  private constructor(columns: readonly ImageReader[], names: readonly string[], key: readonly number[]) {
     this.#columns = columns;
+    this.#names = names;
     this.#key = key;
     this.#isKey = columns.map((_, index) => key.includes(index));
     this.#keyStarts = columns.map(() => 0);
@@ -38,31 +41,41 @@ export class RowReader {
       if (reader === null) return `the binlog's type ${type} does not fit column ${column.name} (${column.type})`;
       readers.push(reader);
     }
-    return new RowReader(readers, primaryKey);
+    const names = columns.map(({ name }) => name);
+    return new RowReader(readers, names, primaryKey);
   }
 
   get columnCount(): number {
     return this.#columns.length;
   }
 
-  /** Appends the full image at `at` to `out` as one COPY line and returns where it ends; then `keyOf(out)` is its key. */
+  /**
+   * Appends the full image at `at` to `out` as one COPY line and returns where it ends; then `keyOf(out)` is its key. Raises
+   * InvalidValue with the column.
+   */
   read(source: Buffer, at: number, out: LineBuffer): number {
     const columns = this.#columns;
     const nulls = at;
     at += this.#nullBytes;
-    for (let i = 0; i < columns.length; i++) {
-      if (i > 0) out.tab();
-      if (((source[nulls + (i >> 3)] as number) >> (i & 7)) & 1) {
-        out.null();
-        continue;
+    let i = 0;
+    try {
+      for (; i < columns.length; i++) {
+        if (i > 0) out.tab();
+        if (((source[nulls + (i >> 3)] as number) >> (i & 7)) & 1) {
+          out.null();
+          continue;
+        }
+        if (this.#isKey[i] === true) {
+          this.#keyStarts[i] = out.length;
+          at = (columns[i] as ImageReader).read(source, at, out);
+          this.#keyEnds[i] = out.length;
+        } else {
+          at = (columns[i] as ImageReader).read(source, at, out);
+        }
       }
-      if (this.#isKey[i] === true) {
-        this.#keyStarts[i] = out.length;
-        at = (columns[i] as ImageReader).read(source, at, out);
-        this.#keyEnds[i] = out.length;
-      } else {
-        at = (columns[i] as ImageReader).read(source, at, out);
-      }
+    } catch (error) {
+      if (error instanceof InvalidValue) error.column = this.#names[i] ?? null;
+      throw error;
     }
     out.newline();
     return at;
