@@ -5,6 +5,7 @@ import { catchUp } from './catch-up.ts';
 import { compile } from './compile.ts';
 import { type BenchContext, durableSource, durableTarget } from './context.ts';
 import { hugeTransaction } from './huge-transaction.ts';
+import { deadLetters } from './dead-letters.ts';
 import { latency } from './latency.ts';
 import { type BenchResult, describeMachine, formatLines, writeReport } from './report.ts';
 import { snapshot } from './snapshot.ts';
@@ -14,6 +15,7 @@ const benches: Readonly<Record<string, (context: BenchContext) => Promise<BenchR
   'catch-up': catchUp,
   latency,
   'huge-transaction': hugeTransaction,
+  'dead-letters': deadLetters,
 };
 
 const { values, positionals } = parseArgs({

@@ -51,20 +51,22 @@ export const measuredColumns =
 /** The select list that makes row number `seq`; `seq` comes from MariaDB's sequence engine. */
 const measuredValues = `seq, seq % 20000, seq % 20, seq % 6, concat('a note about treatment number ', seq), (seq % 100000) / 100,
   date_add('2020-01-01', interval seq % 2000 day), timestampadd(second, seq % 100000, '2024-01-02 03:04:05'), seq % 32, seq % 5,
-  seq + 2, seq / 8, seq % 2, concat('D', seq % 9999), concat('memo ', seq)`;
+  seq + 2, seq / 8, seq % 2, concat('D', seq % 9999)`;
+const measuredMemo = `concat('memo ', seq)`;
 
-/** Inserts rows `first` to `last`, so many rows a transaction, made by the server itself. */
+/** Inserts rows `first` to `last`, so many rows a transaction, made by the server itself. `memo`: an expression of `seq`. */
 export async function insertMeasuredRows(
   connection: Connection,
   table: string,
   first: number,
   last: number,
   rowsPerTransaction: number,
+  memo = measuredMemo,
 ): Promise<void> {
   for (let low = first; low <= last; low += rowsPerTransaction) {
     const high = Math.min(last, low + rowsPerTransaction - 1);
     await connection.query(
-      `insert into ${table} (${measuredColumns}) select ${measuredValues} from seq_${low}_to_${high}`,
+      `insert into ${table} (${measuredColumns}) select ${measuredValues}, ${memo} from seq_${low}_to_${high}`,
     );
   }
 }

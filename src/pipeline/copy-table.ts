@@ -133,12 +133,13 @@ async function writeChunk(
   const { schema } = codec;
   const { table } = schema;
   const { lines, rejected } = checkLines(chunk.lines.bytes.subarray(0, chunk.lines.length), schema);
-  const copy = async (part: Buffer) => await target.copy(quoteTable(replica, table), columnList(schema), [part]);
+  const copy = async (part: Buffer, _rows: number, before = '') =>
+    await target.copy(quoteTable(replica, table), columnList(schema), part, before);
   const write = async (around: boolean) =>
     await target.transaction(async (trx) => {
       await assertEpoch(trx, replica, epoch);
       const refused = around ? await writeAround(trx, lines, schema, copy) : [];
-      if (!around) await copy(lines);
+      if (!around) await copy(lines, chunk.rows);
       const dead = [...chunk.rejected, ...rejected, ...refused];
       if (dead[0] !== undefined && matchesAny(config.tables.halt)(table)) throw badRow(table, dead[0], null);
       await writeDeadLetters(trx, replica, table, dead, null);

@@ -68,12 +68,12 @@ export class TableWriter {
       await this.#upsert(trx, lines, rows, isNew);
       return rejected;
     }
-    const refused = await writeAround(trx, lines, this.#schema, async (part, count) => {
+    const refused = await writeAround(trx, lines, this.#schema, async (part, count, before) => {
       if (isNew) {
         // COPY whatever the number: it says where it was refused.
-        if (await this.#insertByCopy(trx, part)) return;
+        if (await this.#insertByCopy(trx, part, before)) return;
         isNew = false;
-      }
+      } else await sql.raw(before).execute(trx);
       await this.#upsert(trx, part, count, false);
     });
     return [...rejected, ...refused];
@@ -113,15 +113,14 @@ export class TableWriter {
    * Copies rows that should all be new straight into the table, twice as fast as a merge. False: one was there, as happens
    * while the stream repeats what a snapshot has already; then nothing was written.
    */
-  async #insertByCopy(trx: Target, lines: Buffer): Promise<boolean> {
+  async #insertByCopy(trx: Target, lines: Buffer, before = ''): Promise<boolean> {
     if (this.#mergesLeft > 0) {
       this.#mergesLeft--;
+      if (before !== '') await sql.raw(before).execute(trx);
       return false;
     }
-    await sql`savepoint direct_copy`.execute(trx);
     try {
-      await this.#session.copy(this.#table, this.#columns, [lines]);
-      await sql`release savepoint direct_copy`.execute(trx);
+      await this.#session.copy(this.#table, this.#columns, lines, `${before}savepoint direct_copy; `);
       return true;
     } catch (error) {
       if (sqlStateOf(error) !== uniqueViolation) throw error;
@@ -139,7 +138,7 @@ export class TableWriter {
           `create temporary table if not exists ${this.#staging.slice('pg_temp.'.length)} as select ${this.#columns} from ${this.#table} with no data`,
         )
         .execute(trx);
-    await this.#session.copy(this.#staging, this.#columns, [lines]);
+    await this.#session.copy(this.#staging, this.#columns, lines);
     await sql
       .raw(
         `insert into ${this.#table} (${this.#columns}, ${loadedAtColumn}) select ${this.#columns}, now() from ${this.#staging} ${this.#onConflict}`,

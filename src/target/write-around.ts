@@ -5,80 +5,116 @@ import type { TableSchema } from '../change/table-schema.ts';
 import { lineStarts, rejectedLine } from './rejected-lines.ts';
 import type { Target } from './session.ts';
 
-/** Rows tried after a refused one, when nothing is known yet about how far apart such rows are. */
-const firstWindow = 64;
+const leastRun = 8;
+/** `COPY` says in its context which line it was at. */
+const copyContext = /^COPY /;
 
 /**
- * Writes COPY lines of which PostgreSQL may refuse some, and returns those. A run of rows is written inside a savepoint; when it
- * is refused it is taken back and cut, until the refused row stands alone. Every row is judged by its own attempt.
+ * Writes COPY lines of which PostgreSQL may refuse some, and returns those. Rows are written in runs, each inside a savepoint. A
+ * run that is refused is taken back and tried again without the row that COPY names, or, where nothing is named, cut in half.
+ * What was set aside is then tried alone: every row is judged by its own attempt, and a wrong guess costs an attempt and nothing
+ * else. (The name is a number in a text of the server's language, so it can only be a guess.)
  *
- * COPY says in its context which line it was at, which tells where to cut. That is text in the server's language, so it is only
- * ever a guess: a wrong one costs attempts and changes nothing else.
+ * `write` runs the statements `before` first.
  */
 export async function writeAround(
   trx: Target,
   lines: Buffer,
   schema: TableSchema,
-  write: (lines: Buffer, rows: number) => Promise<void>,
+  write: (lines: Buffer, rows: number, before: string) => Promise<void>,
 ): Promise<RejectedRow[]> {
   const starts = lineStarts(lines);
   const count = starts.length - 1;
   const rejected: RejectedRow[] = [];
-  let window = count;
-  /** Rows from `at` to here hold one that is refused; before `suspect` there is none of them, if the guess was right. */
-  let refusedBefore = 0;
-  let suspect = -1;
-  let lastRejected = -1;
-  await sql`savepoint row_window`.execute(trx);
-  for (let at = 0; at < count;) {
-    const end = Math.min(at + window, count);
-    const part = lines.subarray(starts[at], starts[end]);
+  let before: string = savepoint.first;
+  /** Undefined: written. */
+  const attempt = async (part: Buffer, rows: number): Promise<Refusal | undefined> => {
     try {
-      await write(part, end - at);
-      at = end;
-      if (at === suspect) window = 1;
-      else window = at < refusedBefore ? Math.ceil((refusedBefore - at) / 2) : Math.max(window, firstWindow) * 2;
-      await sql.raw('release savepoint row_window; savepoint row_window').execute(trx);
+      await write(part, rows, before);
+      before = savepoint.keep;
+      return undefined;
     } catch (error) {
       if (!isRowRefusal(error)) throw error;
-      await sql`rollback to savepoint row_window`.execute(trx);
-      if (end - at > 1) {
-        refusedBefore = end;
-        window = cutAt(error, schema.table, end - at);
-        suspect = at + window;
-        continue;
-      }
-      rejected.push(
-        rejectedLine(part, schema, {
-          reason: 'PostgreSQL refused it: look for constraints, triggers or changed columns of the table at the target',
-          column: columnOf(error),
-          sqlState: sqlStateOf(error),
-        }),
-      );
-      // Such rows tend to come as densely as they came.
-      window = Math.max(8, lastRejected < 0 ? firstWindow : (at - lastRejected) * 4);
-      lastRejected = at;
-      at = end;
-      refusedBefore = 0;
+      before = savepoint.takeBack;
+      return { error };
     }
+  };
+  const judge = async (row: number): Promise<void> => {
+    const line = lines.subarray(starts[row], starts[row + 1]);
+    const refusal = await attempt(line, 1);
+    if (refusal !== undefined) rejected.push(rejectedLine(line, schema, reasonOf(refusal)));
+  };
+
+  let run = count;
+  for (let at = 0; at < count;) {
+    let end = Math.min(at + run, count);
+    let suspects: number[] = [];
+    while (end - at > 1 && end - at > suspects.length) {
+      const refusal = await attempt(without(lines, starts, at, end, suspects), end - at - suspects.length);
+      if (refusal === undefined) break;
+      const suspect = named(refusal, schema.table, at, end, suspects);
+      if (suspect !== null) {
+        // What lies far behind the first one would be tried again and again with it.
+        if (suspects.length === 0) end = Math.min(end, at + Math.max(leastRun, 4 * (suspect - at)));
+        suspects = [...suspects, suspect].toSorted((a, b) => a - b);
+      } else {
+        end = at + Math.ceil((end - at) / 2);
+        suspects = suspects.filter((row) => row < end);
+      }
+    }
+    if (end - at === 1) suspects = [at];
+    for (const row of suspects) await judge(row);
+    // About as many as hold one that is refused, if they go on as they came.
+    run = suspects.length === 0 ? (end - at) * 4 : Math.max(leastRun, Math.ceil(((end - at) * 2) / suspects.length));
+    at = end;
   }
-  await sql`release savepoint row_window`.execute(trx);
+  if (before !== savepoint.first) await sql.raw(`${before}${savepoint.end}`).execute(trx);
   return rejected;
 }
 
-/** How many of the rows to try next: all before the one that COPY names, else half. */
-function cutAt(error: unknown, table: string, rows: number): number {
-  const { where } = raisedBy(error);
-  if (typeof where === 'string' && where.startsWith('COPY')) {
-    const named = /\d+/.exec(where.replace(table, ''));
-    const before = Number(named?.[0] ?? 0) - 1;
-    if (before > 0 && before < rows) return before;
-    if (before === 0) return 1;
-  }
-  return Math.ceil(rows / 2);
+interface Refusal {
+  readonly error: unknown;
 }
 
-function columnOf(error: unknown): string | null {
+/** Statements between the attempts, sent along with the next one. */
+const savepoint = {
+  first: 'savepoint row_window; ',
+  keep: 'release savepoint row_window; savepoint row_window; ',
+  takeBack: 'rollback to savepoint row_window; ',
+  end: 'release savepoint row_window',
+} as const;
+
+/** The lines of rows `at` to `end` but for those of `skipped`, which ascend. */
+function without(
+  lines: Buffer,
+  starts: readonly number[],
+  at: number,
+  end: number,
+  skipped: readonly number[],
+): Buffer {
+  if (skipped.length === 0) return lines.subarray(starts[at], starts[end]);
+  const runs = [...skipped, end].map((row, index) =>
+    lines.subarray(starts[index === 0 ? at : (skipped[index - 1] as number) + 1], starts[row]),
+  );
+  return Buffer.concat(runs);
+}
+
+/** The row that COPY was at, counted without those of `skipped`; null: it does not say. */
+function named({ error }: Refusal, table: string, at: number, end: number, skipped: readonly number[]): number | null {
+  const { where } = raisedBy(error);
+  const context = typeof where === 'string' ? where.split('\n').find((line) => copyContext.test(line)) : undefined;
+  const line = Number(/\d+/.exec(context?.replace(table, '') ?? '')?.[0] ?? 0);
+  if (line < 1) return null;
+  let row = at + line - 1;
+  for (const other of skipped) if (other <= row) row++;
+  return row < end ? row : null;
+}
+
+function reasonOf({ error }: Refusal): Pick<RejectedRow, 'reason' | 'column' | 'sqlState'> {
   const { column } = raisedBy(error);
-  return typeof column === 'string' ? column : null;
+  return {
+    reason: 'PostgreSQL refused it: look for constraints, triggers or changed columns of the table at the target',
+    column: typeof column === 'string' ? column : null,
+    sqlState: sqlStateOf(error),
+  };
 }
