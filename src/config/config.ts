@@ -1,9 +1,13 @@
+import type { RulePattern } from './column-rules.ts';
+
 /** What Tidegate was told, after validation. Secrets stay in here: nothing prints a Config. */
 export interface Config {
   readonly environment: 'development' | 'production';
   readonly source: SourceConfig;
   readonly target: TargetConfig;
   readonly tables: { readonly include: readonly string[]; readonly exclude: readonly string[] };
+  /** In the order they were given: of those that match a column the first one counts. */
+  readonly columnRules: readonly RulePattern[];
   /** Snapshot work at the same time: connections to the source, each reading one table. */
   readonly snapshotConnections: number;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
