@@ -1,5 +1,5 @@
 import type { ColumnRule } from '../change/column-rule.ts';
-import { globPattern } from './glob.ts';
+import { globPattern } from './table-filter.ts';
 
 /** An entry of COLUMN_RULES: the names it means, as globs, and its rule. */
 export interface RulePattern {

@@ -1,5 +1,3 @@
-import { globPattern } from './glob.ts';
-
 /** Whether the operator wants a table: selected by TABLES_INCLUDE (empty: all) and not by TABLES_EXCLUDE. Case is ignored. */
 export function tableFilter(tables: {
   readonly include: readonly string[];
@@ -9,4 +7,10 @@ export function tableFilter(tables: {
   const exclude = tables.exclude.map(globPattern);
   return (table) =>
     (include.length === 0 || include.some((glob) => glob.test(table))) && !exclude.some((glob) => glob.test(table));
+}
+
+/** `*` stands for any run of characters, `?` for one. */
+export function globPattern(glob: string): RegExp {
+  const escaped = glob.replaceAll(/[.+^${}()|[\]\\]/g, String.raw`\$&`);
+  return new RegExp(`^${escaped.replaceAll('*', '.*').replaceAll('?', '.')}$`, 'isu');
 }

@@ -35,9 +35,11 @@ export class Conversions {
   dateToNull = 0;
   /** U+0000 characters that became U+FFFD. */
   nulReplaced = 0;
+  /** Dates that became NULL because a rule says that they stand for none. */
+  sentinelToNull = 0;
 
   get total(): number {
-    return this.dateToNull + this.nulReplaced;
+    return this.dateToNull + this.nulReplaced + this.sentinelToNull;
   }
 }
 

@@ -1,10 +1,12 @@
 /**
- * A value that its column's mapping cannot represent: its row is bad, the rows around it are not. `reason` names columns and
- * types, never the value.
+ * A stored value that is none of its column's type, or that cannot be carried exactly: its row becomes a dead letter. `reason`
+ * says what is wrong and never the value.
  */
 export class InvalidValue extends Error {
   override readonly name = 'InvalidValue';
   readonly reason: string;
+  /** The column, once the reader of the row knows which one it was at. */
+  column: string | null = null;
 
   constructor(reason: string) {
     super(reason);

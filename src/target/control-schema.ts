@@ -85,7 +85,7 @@ export interface ConversionsTable {
   replica: string;
   table_name: string;
   column_name: string;
-  kind: 'date-to-null' | 'nul-replaced';
+  kind: 'date-to-null' | 'nul-replaced' | 'sentinel-to-null';
   count: Bigint;
 }
 

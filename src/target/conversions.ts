@@ -15,6 +15,7 @@ export async function recordConversions(trx: Target, replica: string, codecs: It
       counted.push(...rows(replica, schema.table, schema.columns[index]?.name ?? '', counts));
       counts.dateToNull = 0;
       counts.nulReplaced = 0;
+      counts.sentinelToNull = 0;
     }
   }
   if (counted.length === 0) return;
@@ -32,5 +33,9 @@ export async function recordConversions(trx: Target, replica: string, codecs: It
 function rows(replica: string, table: string, column: string, counts: Conversions): Row[] {
   const row = (kind: ConversionsTable['kind'], count: number): Row[] =>
     count === 0 ? [] : [{ replica, table_name: table, column_name: column, kind, count }];
-  return [...row('date-to-null', counts.dateToNull), ...row('nul-replaced', counts.nulReplaced)];
+  return [
+    ...row('date-to-null', counts.dateToNull),
+    ...row('nul-replaced', counts.nulReplaced),
+    ...row('sentinel-to-null', counts.sentinelToNull),
+  ];
 }

@@ -1,6 +1,7 @@
 import type { LineBuffer } from '../../change/line-buffer.ts';
 import type { ImageReader } from '../../mapping/codec.ts';
-import type { TableCodec } from '../../mapping/table-codec.ts';
+import { omitted } from '../../mapping/omitted.ts';
+import { type TableCodec, isOmitted } from '../../mapping/table-codec.ts';
 import type { TableMap } from './table-map.ts';
 
 /**
@@ -10,16 +11,20 @@ import type { TableMap } from './table-map.ts';
 export class RowReader {
   readonly #columns: readonly ImageReader[];
   readonly #isKey: readonly boolean[];
+  readonly #isOmitted: readonly boolean[];
+  readonly #firstCarried: number;
   readonly #key: readonly number[];
   readonly #keyStarts: number[];
   readonly #keyEnds: number[];
   readonly #nullBytes: number;
   readonly #lastKeyColumn: number;
 
-  private constructor(columns: readonly ImageReader[], key: readonly number[]) {
+  private constructor(columns: readonly ImageReader[], isOmitted: readonly boolean[], key: readonly number[]) {
     this.#columns = columns;
     this.#key = key;
     this.#isKey = columns.map((_, index) => key.includes(index));
+    this.#isOmitted = isOmitted;
+    this.#firstCarried = isOmitted.indexOf(false);
     this.#keyStarts = columns.map(() => 0);
     this.#keyEnds = columns.map(() => 0);
     this.#nullBytes = (columns.length + 7) >> 3;
@@ -28,17 +33,19 @@ export class RowReader {
 
   /** The reader, or what the binlog and the schema disagree about, in words that name columns but no values. */
   static compile(codec: TableCodec, map: TableMap): RowReader | string {
-    const { columns, primaryKey } = codec.schema;
+    const { columns, primaryKey } = codec.source;
     if (columns.length !== map.types.length)
       return `the binlog has ${map.types.length} columns where the known schema has ${columns.length}`;
     const readers: ImageReader[] = [];
+    let carried = 0;
     for (const [index, column] of columns.entries()) {
       const type = map.types[index] as number;
-      const reader = codec.codecs[index]?.fromImage(type, map.metadata[index] as number) ?? null;
+      const fromImage = isOmitted(column) ? omitted(column) : codec.codecs[carried++]?.fromImage;
+      const reader = fromImage?.(type, map.metadata[index] as number) ?? null;
       if (reader === null) return `the binlog's type ${type} does not fit column ${column.name} (${column.type})`;
       readers.push(reader);
     }
-    return new RowReader(readers, primaryKey);
+    return new RowReader(readers, columns.map(isOmitted), primaryKey);
   }
 
   get columnCount(): number {
@@ -51,8 +58,13 @@ export class RowReader {
     const nulls = at;
     at += this.#nullBytes;
     for (let i = 0; i < columns.length; i++) {
-      if (i > 0) out.tab();
-      if (((source[nulls + (i >> 3)] as number) >> (i & 7)) & 1) {
+      const isNull = (((source[nulls + (i >> 3)] as number) >> (i & 7)) & 1) === 1;
+      if (this.#isOmitted[i] === true) {
+        if (!isNull) at = (columns[i] as ImageReader).skip(source, at);
+        continue;
+      }
+      if (i > this.#firstCarried) out.tab();
+      if (isNull) {
         out.null();
         continue;
       }
