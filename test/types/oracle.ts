@@ -54,7 +54,8 @@ export async function judgeTypes(
       await admin.query(`insert into ${one.name} (id) values ${ids.join(', ')}`);
       await insertValues(admin, one, of(one), paths.snapshot);
     }
-    const left = await run(replica);
+    const rules = cases.flatMap(({ name, rule }) => (rule === undefined ? [] : [`${name}.v=${rule}`])).join(',');
+    const left = await run(replica, rules);
     const afterSnapshot = await unequal(source, replica, cases, left);
     for (const one of cases) {
       await enter(admin, one);
@@ -65,7 +66,7 @@ export async function judgeTypes(
         `update ${one.name} t join ${one.name} s on s.id = t.id - ${paths.update} set t.${written} = s.${written} where t.id >= ${paths.update}`,
       );
     }
-    await run(replica);
+    await run(replica, rules);
     const afterStream = await unequal(source, replica, cases, left);
     const results: CaseResult[] = [];
     for (const one of cases) {
@@ -127,8 +128,8 @@ async function accepted(admin: Connection, one: TypeCase): Promise<number> {
 }
 
 /** One run of the program to the source's end; returns the tables it left out and why. */
-async function run(replica: Replica): Promise<Map<string, string>> {
-  const program = new RunProcess(replica.env, ['--until-caught-up']);
+async function run(replica: Replica, rules: string): Promise<Map<string, string>> {
+  const program = new RunProcess({ ...replica.env, COLUMN_RULES: rules }, ['--until-caught-up']);
   await program.succeeded();
   return new Map(
     program.lines
