@@ -94,7 +94,7 @@ function sqlOf(one: TypeCase, { seed, random }: OracleOptions): string[] {
   return one.random === undefined ? values : [...values, ...fc.sample(one.random, { seed, numRuns: random })];
 }
 
-async function createCaseTable(admin: Connection, one: TypeCase, engine: string | undefined): Promise<void> {
+export async function createCaseTable(admin: Connection, one: TypeCase, engine: string | undefined): Promise<void> {
   const { name, column, more, options = '', making } = one;
   if (making !== undefined) await admin.query(making[0]);
   const charset = options === '' ? 'default character set utf8mb4' : options;
@@ -105,13 +105,18 @@ async function createCaseTable(admin: Connection, one: TypeCase, engine: string 
 }
 
 /** The session as a case wants it: anything goes in, times in UTC. */
-async function enter(admin: Connection, one: TypeCase): Promise<void> {
+export async function enter(admin: Connection, one: TypeCase): Promise<void> {
   await admin.query(`set sql_mode = '', time_zone = '+00:00'`);
   for (const statement of one.session ?? []) await admin.query(statement);
 }
 
 /** Together, or one by one where the server refuses one; a refused value is not this test's business. */
-async function insertValues(admin: Connection, one: TypeCase, values: readonly string[], base: number): Promise<void> {
+export async function insertValues(
+  admin: Connection,
+  one: TypeCase,
+  values: readonly string[],
+  base: number,
+): Promise<void> {
   const into = `insert into ${one.name} (id, ${one.written ?? 'v'}) values`;
   const rows = values.map((value, index) => `(${index + base}, ${value})`);
   try {
