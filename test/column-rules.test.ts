@@ -95,7 +95,7 @@ describe('omit', () => {
     const second = await run('*.v=omit');
     expect(second.find('table left out')).toBeUndefined();
     expect(second.find('table parked')).toBeUndefined();
-    expect(cases.length).toBeGreaterThan(250);
+    expect(cases.length).toBeGreaterThan(200);
     for (const { name, more = '' } of cases) {
       const kept = more.startsWith('base ') ? ['id', 'base', 'tail'] : ['id', 'tail'];
       expect([name, await columnsAtTarget(name)]).toEqual([name, [...kept, '_loaded_at']]);
@@ -168,7 +168,7 @@ test('text on key columns bounds the chunks, and finds the rows that are changed
   await run('*.v=text');
   for (const name of types) expect([name, await atTarget('v, n', name)]).toEqual([name, await atSource('v, n', name)]);
   for (const name of types) {
-    await source.query(`update ${name} set n = n + 10000 where n % 3 = 0`);
+    await source.query(`update ${name} set n = n + 10000, v = v where n % 3 = 0`);
     await source.query(`delete from ${name} where n % 3 = 1`);
   }
   await source.query('update ignore int_zerofill set v = v + 1');

@@ -4,12 +4,21 @@ import { numberCases } from './numbers.ts';
 import { temporalCases } from './temporal.ts';
 import { oldTemporalCases, zoneCases } from './zones.ts';
 
+const shown: Readonly<Record<string, string>> = {
+  decimal: 'decimal(p,s)',
+  year: 'year',
+  date: 'date',
+  datetime: 'datetime(n)',
+  timestamp: 'timestamp(n)',
+  time: 'time(n)',
+};
+
 /** Every case of a type that the rule fits: the target has what the server prints. */
 const asText: readonly TypeCase[] = [...numberCases, ...temporalCases, ...zoneCases, ...oldTemporalCases].flatMap(
   (one) => {
     const [type = ''] = /^[a-z]+/.exec(one.column) ?? [];
     if (type === 'float' || type === 'double') return [];
-    const name = type.endsWith('int') ? 'an integer' : ['date', 'year'].includes(type) ? type : `${type}(n)`;
+    const name = shown[type] ?? 'an integer';
     return [
       {
         ...one,
@@ -31,7 +40,7 @@ const zeroFilled: readonly TypeCase[] = [
   'decimal(9,2)',
 ].map((column, index) => ({
   name: `text_zerofill_${index}`,
-  type: column.startsWith('decimal') ? 'decimal(n) as text' : 'an integer as text',
+  type: column.startsWith('decimal') ? 'decimal(p,s) as text' : 'an integer as text',
   column: `${column} zerofill`,
   rule: 'text',
   values: ['0', '1', '0.01', '99', 'null'],
