@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { config as loadDotenv } from 'dotenv';
 import packageJson from '../package.json' with { type: 'json' };
 import { check } from './commands/check.ts';
+import { discard, listDeadLetters, retry } from './commands/dead-letters.ts';
 import { lag } from './commands/lag.ts';
 import { reset } from './commands/reset.ts';
 import { run } from './commands/run.ts';
@@ -25,6 +26,11 @@ const lagUnknown = 2;
 
 function nonNegative(text: string): number {
   if (!/^\d+(\.\d+)?$/.test(text)) throw new InvalidArgumentError('It must be a number of seconds.');
+  return Number(text);
+}
+
+function positiveWhole(text: string): number {
+  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError('It must be a whole number from 1.');
   return Number(text);
 }
 
@@ -86,6 +92,46 @@ program
   .addHelpText('after', '\nExit code: 0 done, 1 not.\n\nExample:\n  tidegate reset && tidegate run')
   .action(async (options: { yes?: true }) => {
     process.exitCode = await reset(loadConfig(process.env), { yes: options.yes === true });
+  });
+
+const deadLetters = program
+  .command('dead-letters')
+  .description('rows that could not be carried: they are kept at the target, and the rest goes on without them');
+
+deadLetters
+  .command('list [table...]')
+  .description('how many there are and why, then each, oldest first')
+  .option('--json', 'print JSON')
+  .option('--limit <n>', 'print so many', positiveWhole, 50)
+  .addHelpText(
+    'after',
+    '\nA key that holds text is not printed; the column key of tidegate.dead_letters has it, and row the row.\n\nExample:\n  tidegate dead-letters list appointment',
+  )
+  .action(async (tables: string[], options: { json?: true; limit: number }) => {
+    process.exitCode = await listDeadLetters(loadConfig(process.env), tables, {
+      json: options.json === true,
+      limit: options.limit,
+    });
+  });
+
+deadLetters
+  .command('retry [table...]')
+  .description('write them once more, as after a constraint at the target was dropped; the service may run meanwhile')
+  .addHelpText(
+    'after',
+    '\nExit code: 0 none is left, 1 some are.\n\nExample:\n  tidegate dead-letters retry appointment',
+  )
+  .action(async (tables: string[]) => {
+    process.exitCode = await retry(loadConfig(process.env), tables);
+  });
+
+deadLetters
+  .command('discard [table...]')
+  .description('forget them; their rows stay missing or old at the target until the source changes them')
+  .option('--yes', 'do not ask for the typed confirmation that production demands')
+  .addHelpText('after', '\nExit code: 0 done, 1 not.\n\nExample:\n  tidegate dead-letters discard appointment')
+  .action(async (tables: string[], options: { yes?: true }) => {
+    process.exitCode = await discard(loadConfig(process.env), tables, { yes: options.yes === true });
   });
 
 try {

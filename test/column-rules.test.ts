@@ -201,6 +201,42 @@ test('a date that a rule makes NULL is counted in snapshot and stream', async ()
   ]);
 });
 
+test('a number that is no boolean makes its row a dead letter until it is mended; what is omitted is not kept there', async () => {
+  await source.query('create table t (a varchar(20), id int primary key, yes tinyint, b varchar(20)) engine=InnoDB');
+  const rules = 't.yes=boolean,t.a=omit,t.b=omit';
+  const letters = async () =>
+    (
+      await replica.targetAdmin.query<{ key: string; column: string; format: string; leaks: boolean }>(
+        `select convert_from(key, 'utf8') as key, column_name as column, format, position('omitted'::bytea in row) > 0 as leaks
+           from tidegate.dead_letters order by 1`,
+      )
+    ).rows;
+  await source.query(
+    `insert into t values ('omitted', 1, 1, 'omitted'), ('omitted', 2, 2, 'omitted'), (null, 3, null, null)`,
+  );
+  await run(rules);
+  expect(await atTarget('id, yes', 't')).toEqual([
+    ['1', 'true'],
+    ['3', null],
+  ]);
+  await source.query(`insert into t values ('omitted', 4, -1, null), ('omitted', 5, 0, 'omitted')`);
+  await run(rules);
+  expect(await letters()).toEqual([
+    { key: '2', column: 'yes', format: 'packet', leaks: false },
+    { key: '4', column: 'yes', format: 'image', leaks: false },
+  ]);
+  await source.query('update t set yes = 1 where id in (2, 4)');
+  await run(rules);
+  expect(await letters()).toEqual([]);
+  expect(await atTarget('id, yes', 't')).toEqual([
+    ['1', 'true'],
+    ['2', 'true'],
+    ['3', null],
+    ['4', 'true'],
+    ['5', 'false'],
+  ]);
+});
+
 describe('rules that', () => {
   beforeEach(async () => {
     await source.query(

@@ -17,6 +17,8 @@ export class ChangeBatch {
   readonly tables = new Map<string, TableChanges>();
   /** Tables that must not be written any further, with the reason for the operator. */
   readonly parked = new Map<string, string>();
+  /** How many rows of a table became dead letters; known once the batch is durable. */
+  readonly rejected = new Map<string, number>();
   /** Source transactions that ended in this batch, those without a replicated row included. */
   transactions = 0;
   /** Row changes read, before coalescing. */

@@ -1,4 +1,6 @@
+import type { Conversion } from './conversion.ts';
 import { LineBuffer } from './line-buffer.ts';
+import type { RejectedRow } from './rejected-row.ts';
 import type { TableSchema } from './table-schema.ts';
 
 /** What an upsert did at the source, as far as the stream says. */
@@ -23,8 +25,13 @@ export class TableChanges {
   #deletes = 0;
   #liveBytes = 0;
   #keyBytes = 0;
+  #rejectedBytes = 0;
   #truncated = false;
   #onlyInserts = true;
+  /** Rows that cannot be written, the last of each key; a later image of the key takes its place. */
+  readonly #rejected = new Map<string, RejectedRow>();
+  /** What was converted in the images read, by column and kind. */
+  readonly conversions = new Map<string, Conversion>();
 
   constructor(schema: TableSchema) {
     this.schema = schema;
@@ -32,6 +39,7 @@ export class TableChanges {
 
   /** The line from `start` to the end of `lines` is the row `key` as it is now. */
   upsert(kind: RowKind, key: string, start: number): void {
+    if (this.#rejected.size > 0) this.#rejected.delete(key);
     const end = this.lines.length;
     const slot = this.#slotOf.get(key);
     if (slot === undefined) {
@@ -46,6 +54,7 @@ export class TableChanges {
   }
 
   delete(key: string): void {
+    if (this.#rejected.size > 0) this.#rejected.delete(key);
     this.#onlyInserts = false;
     const slot = this.#slotOf.get(key);
     if (slot === undefined) this.#add(key, deleted, 0);
@@ -56,11 +65,26 @@ export class TableChanges {
     this.#deletes++;
   }
 
+  /** The row `key` cannot be written as it is now. What the batch already holds of it stays: the last image that could be. */
+  reject(row: RejectedRow): void {
+    this.#rejected.set(row.key, row);
+    this.#rejectedBytes += row.row.length + row.key.length;
+  }
+
+  converted(conversions: readonly Conversion[]): void {
+    for (const { column, kind, count } of conversions) {
+      const name = `${kind} ${column}`;
+      this.conversions.set(name, { column, kind, count: count + (this.conversions.get(name)?.count ?? 0) });
+    }
+  }
+
   /** All rows of before are gone; what was collected so far no longer matters. */
   truncate(): void {
     this.#truncated = true;
     this.#onlyInserts = false;
     this.#slotOf.clear();
+    this.#rejected.clear();
+    this.#rejectedBytes = 0;
     this.#starts.length = 0;
     this.#ends.length = 0;
     this.#deletes = 0;
@@ -93,6 +117,23 @@ export class TableChanges {
     return this.#onlyInserts;
   }
 
+  get rejected(): Iterable<RejectedRow> {
+    return this.#rejected.values();
+  }
+
+  /** Whether this says what became of the row `key`: written or deleted. */
+  has(key: string): boolean {
+    return this.#slotOf.has(key);
+  }
+
+  get keys(): Iterable<string> {
+    return this.#slotOf.keys();
+  }
+
+  get keyCount(): number {
+    return this.#slotOf.size;
+  }
+
   get deleteCount(): number {
     return this.#deletes;
   }
@@ -103,7 +144,7 @@ export class TableChanges {
 
   /** Bytes this holds, keys and their bookkeeping included; what back-pressure counts. */
   get size(): number {
-    return this.lines.length + this.#keyBytes + this.#starts.length * 64;
+    return this.lines.length + this.#keyBytes + this.#starts.length * 64 + this.#rejectedBytes;
   }
 
   /** The rows to write, as COPY text. One piece without a copy when no line was overwritten. */

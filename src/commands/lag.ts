@@ -16,6 +16,12 @@ function inWords(report: LagReport): string {
   const seconds = report.secondsBehind === null ? 'lag unknown' : `${report.secondsBehind} s behind`;
   const bytes = report.bytesBehind === null ? '' : `, ${report.bytesBehind} bytes of binlog`;
   const parked = report.parkedTables.map(({ table, reason }) => `\nparked: ${table}: ${reason}`).join('');
+  const dead = report.deadLetters
+    .map(({ table, rows, reason }) => `\ndead letters: ${table}: ${rows} rows: ${reason}`)
+    .join('');
+  const converted = report.conversions
+    .map(({ table, column, kind, count }) => `\nconverted: ${table}.${column}: ${count} values (${kind})`)
+    .join('');
   const problems = report.problems.map((problem) => `\n${problem}`).join('');
-  return `${report.state}: ${seconds}${bytes}${parked}${problems}`;
+  return `${report.state}: ${seconds}${bytes}${parked}${dead}${converted}${problems}`;
 }

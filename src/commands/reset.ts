@@ -1,8 +1,7 @@
-import { createInterface } from 'node:readline/promises';
 import type { Config } from '../config/config.ts';
-import { TidegateError } from '../errors/tidegate-error.ts';
 import { replicaTables, resetReplica } from '../target/reset.ts';
 import { TargetSession } from '../target/session.ts';
+import { confirmed } from './confirm.ts';
 
 /** Drops what Tidegate made at the target, so that the next `run` copies everything anew. Returns the exit code. */
 export async function reset(config: Config, options: { yes: boolean }): Promise<number> {
@@ -17,7 +16,7 @@ export async function reset(config: Config, options: { yes: boolean }): Promise<
     process.stderr.write(
       `this drops ${tables.length} tables of schema ${schema} in ${config.target.database} and forgets the checkpoint; the source is not touched\n`,
     );
-    if (config.environment === 'production' && !options.yes && !(await confirmed(schema))) {
+    if (!(await confirmed(config.environment, options.yes, schema))) {
       process.stderr.write('not confirmed: nothing was changed\n');
       return 1;
     }
@@ -26,19 +25,5 @@ export async function reset(config: Config, options: { yes: boolean }): Promise<
     return 0;
   } finally {
     await session.close();
-  }
-}
-
-/** The name must be typed, so that a finger on Enter destroys nothing. */
-async function confirmed(schema: string): Promise<boolean> {
-  if (!process.stdin.isTTY)
-    throw new TidegateError('refused', 'in production a reset must be confirmed, and there is no terminal to ask at', {
-      hint: 'Add --yes if a script is meant to do this.',
-    });
-  const prompt = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    return (await prompt.question(`type the schema's name to go on: `)).trim() === schema;
-  } finally {
-    prompt.close();
   }
 }

@@ -13,6 +13,7 @@ const exit = { stopped: 0, failed: 1, refused: 2 } as const;
 
 const progressEveryMs = 10_000;
 const ratesEveryMs = 60_000;
+const deadLettersEveryMs = 5_000;
 
 /**
  * Snapshots what is missing, then streams until stopped. The first SIGTERM or SIGINT finishes the batch under way, the second
@@ -40,6 +41,16 @@ export async function run(config: Config, log: Log, options: { untilCaughtUp: bo
     const { transactions, rows } = throughput.take();
     if (transactions > 0) log.info({ transactions, rows, seconds: ratesEveryMs / 1000 }, 'applied');
   }, ratesEveryMs);
+  const deadLetters = new Map<string, number>();
+  const sayDeadLetters = () => {
+    for (const [table, rows] of deadLetters)
+      log.warn({ table, rows, remedy: '`tidegate dead-letters list` tells why' }, 'rows became dead letters');
+    deadLetters.clear();
+  };
+  const said = setInterval(sayDeadLetters, deadLettersEveryMs);
+  const addDeadLetters = (table: string, rows: number) => {
+    if (rows > 0) deadLetters.set(table, rows + (deadLetters.get(table) ?? 0));
+  };
   let lastProgress = 0;
   try {
     await replicate(
@@ -56,12 +67,16 @@ export async function run(config: Config, log: Log, options: { untilCaughtUp: bo
           log.info({ position: formatPosition(checkpoint), copying: copying.length }, 'prepared');
         },
         progress: (progress) => {
+          addDeadLetters(progress.table, progress.rejected);
           if (Date.now() - lastProgress < progressEveryMs) return;
           lastProgress = Date.now();
           log.info(progress, 'copying');
         },
         copied: (table, rows) => log.info({ table, rows }, 'table copied'),
-        applied: (batch) => throughput.add(batch.transactions, batch.rows),
+        applied: (batch) => {
+          throughput.add(batch.transactions, batch.rows);
+          for (const [table, rows] of batch.rejected) addDeadLetters(table, rows);
+        },
         parked: (table, reason) =>
           log.error(
             { table, reason, remedy: 'the other tables go on; this one needs to be copied anew' },
@@ -82,6 +97,8 @@ export async function run(config: Config, log: Log, options: { untilCaughtUp: bo
     return exit.failed;
   } finally {
     clearInterval(rates);
+    clearInterval(said);
+    sayDeadLetters();
     await status.close();
     stop.dispose();
   }

@@ -5,7 +5,12 @@ export interface Config {
   readonly environment: 'development' | 'production';
   readonly source: SourceConfig;
   readonly target: TargetConfig;
-  readonly tables: { readonly include: readonly string[]; readonly exclude: readonly string[] };
+  readonly tables: {
+    readonly include: readonly string[];
+    readonly exclude: readonly string[];
+    /** Of these a row that cannot be carried stops everything, instead of becoming a dead letter. */
+    readonly halt: readonly string[];
+  };
   /** In the order they were given: of those that match a column the first one counts. */
   readonly columnRules: readonly RulePattern[];
   /** Snapshot work at the same time: connections to the source, each reading one table. */

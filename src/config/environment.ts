@@ -81,6 +81,9 @@ export const environmentSchema = z.object({
   TARGET_DB_TLS_CA: z.string().optional().describe('PEM file of the authority that signed the target certificate'),
   TABLES_INCLUDE: list.describe('tables to copy: names with * and ?, separated by commas; empty: all'),
   TABLES_EXCLUDE: list.describe('tables to leave out, the same way; wins over TABLES_INCLUDE'),
+  TABLES_HALT: list.describe(
+    'tables, the same way, of which a row that cannot be carried stops everything; elsewhere it becomes a dead letter',
+  ),
   COLUMN_RULES: columnRules.describe('what to make of columns: table.column=rule, separated by commas'),
   SNAPSHOT_CONNECTIONS: whole(1, 16).default(2).describe('tables read at the same time during a snapshot'),
   LOG_LEVEL: z

@@ -3,10 +3,15 @@ export function tableFilter(tables: {
   readonly include: readonly string[];
   readonly exclude: readonly string[];
 }): (table: string) => boolean {
-  const include = tables.include.map(globPattern);
-  const exclude = tables.exclude.map(globPattern);
-  return (table) =>
-    (include.length === 0 || include.some((glob) => glob.test(table))) && !exclude.some((glob) => glob.test(table));
+  const included = matchesAny(tables.include);
+  const excluded = matchesAny(tables.exclude);
+  return (table) => (tables.include.length === 0 || included(table)) && !excluded(table);
+}
+
+/** Whether a name matches one of the globs. Case is ignored. */
+export function matchesAny(globs: readonly string[]): (name: string) => boolean {
+  const patterns = globs.map(globPattern);
+  return (name) => patterns.some((pattern) => pattern.test(name));
 }
 
 /** `*` stands for any run of characters, `?` for one. */

@@ -62,6 +62,10 @@ export const errorKinds = {
     action: 'operator',
     hint: 'PostgreSQL refused rows; the table and SQLSTATE are named. Look for constraints, triggers or changed columns at the target.',
   },
+  'bad-row': {
+    action: 'operator',
+    hint: 'TABLES_HALT names this table. Mend the row at the source, or what refuses it at the target; or take the table out of TABLES_HALT, so that such rows become dead letters and the others go on.',
+  },
   'target-foreign': {
     action: 'operator',
     hint: 'Use another TARGET_DB_SCHEMA, or move those tables away; Tidegate never overwrites tables it did not make.',

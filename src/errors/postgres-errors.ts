@@ -21,6 +21,7 @@ const byState: Readonly<Record<string, Meaning>> = {
     kind: 'target-unreachable',
     hint: 'The target is read-only: TARGET_DB_HOST leads to a standby, or default_transaction_read_only is on there. It is tried again, for a standby may be promoted.',
   },
+  '27': refused, // a trigger changed the row under the statement
   '28': { kind: 'target-login', hint: 'Check TARGET_DB_USER and TARGET_DB_PASSWORD.' },
   '28000': {
     kind: 'target-login',
@@ -29,9 +30,12 @@ const byState: Readonly<Record<string, Meaning>> = {
   '28P01': { kind: 'target-login', hint: 'Check TARGET_DB_USER and TARGET_DB_PASSWORD: the password was refused.' },
   '2B': refused, // something depends on it
   '3D': { kind: 'target-login', hint: 'There is no such database: check TARGET_DB_NAME, or create it.' },
+  '38': refused, // a trigger's function
+  '39': refused,
   '40': { kind: 'target-busy' },
   '42': refused,
   '42501': { kind: 'target-privilege' },
+  '44': refused, // a view's check option
   '53': unreachable, // out of memory, disk or connections
   '53100': {
     kind: 'target-unreachable',
@@ -40,18 +44,46 @@ const byState: Readonly<Record<string, Meaning>> = {
   '54': refused, // more than PostgreSQL can hold
   '55P03': { kind: 'target-busy' },
   '57': unreachable, // cancelled, shutting down, starting up
+  P0: refused, // raised by a trigger
 };
+
+/** Classes that are about the row at hand; others, as of a missing column, are about all of them. */
+const rowClasses = new Set(['22', '23', '27', '38', '39', '44', '54', 'P0']);
+
+/** The SQLSTATE that PostgreSQL raised; null: the failure is not PostgreSQL's. */
+export function sqlStateOf(error: unknown): string | null {
+  const { code } = raisedBy(error);
+  return isState(code) ? code : null;
+}
+
+/** What pg raised, itself or inside a TidegateError: fields that may hold values and are for programs only. */
+export function raisedBy(error: unknown): {
+  readonly code?: unknown;
+  readonly column?: unknown;
+  readonly where?: unknown;
+} {
+  const raw = error instanceof TidegateError ? error.cause : error;
+  return typeof raw === 'object' && raw !== null ? raw : {};
+}
+
+/** Whether PostgreSQL refused a row for what is in it. */
+export function isRowRefusal(error: unknown): boolean {
+  return rowClasses.has((sqlStateOf(error) ?? '').slice(0, 2));
+}
+
+function isState(code: unknown): code is string {
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && /\d/.test(code);
+}
 
 /** What pg raised, by SQLSTATE alone: its message, DETAIL and CONTEXT carry values. */
 export function fromPostgres(error: unknown, { what }: { readonly what: string }): TidegateError {
   if (error instanceof TidegateError) return error;
   const raw = (error as { code?: unknown } | null)?.code;
   const code = typeof raw === 'string' ? raw : '';
-  const isState = /^[0-9A-Z]{5}$/.test(code) && /\d/.test(code);
-  const { kind, hint } = isState ? meaningOf(code) : meaningWithoutState(error, code);
+  const { kind, hint } = isState(raw) ? meaningOf(raw) : meaningWithoutState(error, code);
   return new TidegateError(
     kind,
-    `target: ${what} failed: ${isState ? `SQLSTATE ${code}` : code !== '' ? code : kind === 'internal' ? 'unexpected' : 'the connection broke'}`,
+    `target: ${what} failed: ${isState(raw) ? `SQLSTATE ${raw}` : code !== '' ? code : kind === 'internal' ? 'unexpected' : 'the connection broke'}`,
     { cause: error, ...(hint === undefined ? {} : { hint }) },
   );
 }

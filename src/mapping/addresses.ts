@@ -1,6 +1,7 @@
 import type { LineBuffer } from '../change/line-buffer.ts';
 import { binlogType } from './binlog-types.ts';
 import { type CodecFamily, lengthPrefixed, plainText, quotedLiteral } from './codec.ts';
+import { InvalidValue } from './invalid-value.ts';
 
 interface FixedType {
   readonly pgType: string;
@@ -24,7 +25,7 @@ export const addresses: CodecFamily = (column) => {
   const { pgType, width, write } = type;
   const value = new Uint8Array(width);
   const reader = lengthPrefixed(1, (source, start, end, out) => {
-    if (end - start > width) throw new RangeError(`a ${column.type} is longer than ${width} bytes`);
+    if (end - start > width) throw new InvalidValue(`a ${column.type} is longer than ${width} bytes`);
     value.fill(0);
     for (let i = start; i < end; i++) value[i - start] = source[i] as number;
     write(value, out);

@@ -1,6 +1,7 @@
 import { binlogType } from './binlog-types.ts';
 import { type CodecFamily, type TextReader, fixedWidth, lengthPrefixed } from './codec.ts';
 import { compressedReader } from './compressed.ts';
+import { InvalidValue } from './invalid-value.ts';
 
 const blobs = new Set(['tinyblob', 'blob', 'mediumblob', 'longblob']);
 /** Names of every spatial type in both servers' catalogs. */
@@ -65,7 +66,10 @@ export const bits: CodecFamily = (column) => {
   if (column.type !== 'bit') return undefined;
   const size = column.precision ?? 1;
   const width = Math.ceil(size / 8);
+  const spare = width * 8 - size;
   const write: TextReader = (source, start, end, out) => {
+    if (end - start === width && (source[start] as number) >> (8 - spare) !== 0)
+      throw new InvalidValue('a bit field has more bits than its column');
     if (size === 1) {
       out.byte((source[end - 1] as number) & 1 ? 0x74 : 0x66);
       return;

@@ -1,3 +1,4 @@
+import type { Conversion } from '../change/conversion.ts';
 import type { ColumnSchema } from '../change/table-schema.ts';
 import type { LineBuffer } from '../change/line-buffer.ts';
 
@@ -40,6 +41,19 @@ export class Conversions {
 
   get total(): number {
     return this.dateToNull + this.nulReplaced + this.sentinelToNull;
+  }
+
+  /** What was counted since the last call. */
+  take(column: string): Conversion[] {
+    const counted: Conversion[] = [
+      { column, kind: 'date-to-null', count: this.dateToNull },
+      { column, kind: 'nul-replaced', count: this.nulReplaced },
+      { column, kind: 'sentinel-to-null', count: this.sentinelToNull },
+    ];
+    this.dateToNull = 0;
+    this.nulReplaced = 0;
+    this.sentinelToNull = 0;
+    return counted.filter(({ count }) => count > 0);
   }
 }
 

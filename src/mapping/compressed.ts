@@ -1,5 +1,6 @@
 import { inflateRawSync, inflateSync } from 'node:zlib';
 import { binlogType } from './binlog-types.ts';
+import { InvalidValue } from './invalid-value.ts';
 import { type ImageReader, type TextReader, lengthPrefixed } from './codec.ts';
 
 /** Header's high four bits: how the value is stored. */
@@ -26,7 +27,7 @@ function inflated(read: TextReader): TextReader {
     if (header >> 4 === method.plain) return read(source, start + 1, end, out);
     const lengthBytes = header & 7;
     if (header >> 4 !== method.zlib || lengthBytes < 1 || lengthBytes > 4)
-      throw new RangeError('a compressed value has an unknown header');
+      throw new InvalidValue('a compressed value has an unknown header');
     const length = source.readUIntBE(start + 1, lengthBytes);
     const data = source.subarray(start + 1 + lengthBytes, end);
     const value = inflate(data, (header & 8) !== 0, length);
@@ -38,9 +39,9 @@ function inflate(data: Buffer, isRaw: boolean, length: number): Buffer {
   let value: Buffer;
   try {
     value = (isRaw ? inflateRawSync : inflateSync)(data, { maxOutputLength: Math.max(1, length) });
-  } catch (error) {
-    throw new RangeError('a compressed value cannot be inflated', { cause: error });
+  } catch {
+    throw new InvalidValue('a compressed value cannot be inflated');
   }
-  if (value.length !== length) throw new RangeError('a compressed value is not as long as it says');
+  if (value.length !== length) throw new InvalidValue('a compressed value is not as long as it says');
   return value;
 }

@@ -1,5 +1,6 @@
 import { binlogType } from './binlog-types.ts';
 import { type CodecFamily, type Conversions, lengthPrefixed } from './codec.ts';
+import { InvalidValue } from './invalid-value.ts';
 import { binaryJsonText } from './json-binary.ts';
 
 /**
@@ -17,10 +18,20 @@ export const json: CodecFamily = (column, conversions) => {
     fromText: (source, start, end, out) => write(source.toString('utf8', start, end), out),
     fromImage: (code, metadata) =>
       code === binlogType.json
-        ? lengthPrefixed(metadata, (source, start, end, out) => write(binaryJsonText(source.subarray(start, end)), out))
+        ? lengthPrefixed(metadata, (source, start, end, out) => write(documentText(source.subarray(start, end)), out))
         : null,
   };
 };
+
+function documentText(stored: Buffer): string {
+  try {
+    return binaryJsonText(stored);
+  } catch (error) {
+    // The reader ran beyond its end or into a type that there is not.
+    if (error instanceof RangeError) throw new InvalidValue('a json document is damaged');
+    throw error;
+  }
+}
 
 /** jsonb refuses the escape of U+0000; it becomes U+FFFD. An escaped backslash before `u0000` is no such escape. */
 function withoutNul(text: string, conversions: Conversions): string {

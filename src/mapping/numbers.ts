@@ -1,9 +1,12 @@
 import type { LineBuffer } from '../change/line-buffer.ts';
 import { binlogType } from './binlog-types.ts';
-import { type CodecFamily, fixedWidth, numberLiteral, plainText } from './codec.ts';
+import { type CodecFamily, type TextReader, fixedWidth, numberLiteral, plainText } from './codec.ts';
+import { InvalidValue } from './invalid-value.ts';
 
 /** Bytes that hold 0 to 9 decimal digits (MySQL's decimal.c, `dig2bytes`). */
 const bytesOfDigits = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4] as const;
+
+const powersOfTen = Array.from({ length: 10 }, (_, digits) => 10 ** digits);
 
 /** decimal(p,s): digits end to end, never a number. */
 export const decimals: CodecFamily = (column) => {
@@ -35,7 +38,7 @@ export const floats: CodecFamily = (column) => {
   return {
     pgType: single ? 'real' : 'double precision',
     ...(single ? { select: (quoted: string) => `${quoted} * 1e0` } : {}),
-    fromText: plainText,
+    fromText: finiteText,
     fromImage: (code) => (code === (single ? binlogType.float : binlogType.double) ? reader : null),
     keyLiteral: numberLiteral,
   };
@@ -46,12 +49,22 @@ function doubleWriter(fullType: string): (source: Buffer, at: number, out: LineB
   if (decimals === undefined) return (source, at, out) => writeNumber(source.readDoubleLE(at), out);
   return (source, at, out) => {
     const value = source.readDoubleLE(at);
-    if (value === 0) writeNumber(value, out);
+    if (value === 0 || !Number.isFinite(value)) writeNumber(value, out);
     else out.ascii(value.toFixed(Number(decimals)));
   };
 }
 
+const notFinite = 'a floating-point number is not finite';
+
+/** A damaged column may hold what the server prints as letters, and PostgreSQL would take NaN. */
+const finiteText: TextReader = (source, start, end, out) => {
+  const first = source[source[start] === 0x2d ? start + 1 : start] as number;
+  if (first > 0x39) throw new InvalidValue(notFinite);
+  out.plain(source, start, end);
+};
+
 function writeNumber(value: number, out: LineBuffer): void {
+  if (!Number.isFinite(value)) throw new InvalidValue(notFinite);
   // String(-0) is '0'; PostgreSQL keeps the sign, and so does the source.
   if (value === 0 && 1 / value < 0) out.ascii('-0');
   else if (Number.isInteger(value) && Math.abs(value) < 2 ** 53) out.integer(value);
@@ -88,6 +101,7 @@ export function decimalReader(precision: number, scale: number) {
         const flipped = ((source[at] as number) ^ invert) & 0xff;
         value = value * 256 + (at === start ? flipped ^ 0x80 : flipped);
       }
+      if (value >= (powersOfTen[digits] as number)) throw new InvalidValue('a decimal has a group of too many digits');
       if (i === wholeGroups) {
         if (!started) out.byte(0x30);
         started = true;

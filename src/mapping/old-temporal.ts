@@ -1,6 +1,6 @@
 import type { Conversions, ImageReader } from './codec.ts';
 import { fixedWidth } from './codec.ts';
-import { writeClock, writeDate, writeFraction, writeInstant } from './temporal-text.ts';
+import { highestHour, writeClock, writeDate, writeFraction, writeInstant } from './temporal-text.ts';
 
 // The formats before MySQL 5.6, which MariaDB still writes with mysql56_temporal_format=OFF and keeps in tables that were
 // made so. Without a fraction they are numbers of decimal digits; with one, MariaDB's own big-endian numbers
@@ -21,7 +21,7 @@ export function oldDatetimeReader(fraction: number, conversions: Conversions | n
       const clock = packed % 1_000_000;
       if (!writeDate(Math.floor(date / 10_000), Math.floor(date / 100) % 100, date % 100, conversions, out)) return;
       out.byte(0x20);
-      writeClock(Math.floor(clock / 10_000), Math.floor(clock / 100) % 100, clock % 100, out);
+      writeClock(Math.floor(clock / 10_000), Math.floor(clock / 100) % 100, clock % 100, highestHour.day, out);
     });
   const width = datetimeBytes[fraction] as number;
   const units = 10n ** BigInt(fraction);
@@ -34,7 +34,7 @@ export function oldDatetimeReader(fraction: number, conversions: Conversions | n
     if (!writeDate(Math.floor(month / 13), month % 13, day & 31, conversions, out)) return;
     const clock = seconds % 86_400;
     out.byte(0x20);
-    writeClock(Math.floor(clock / 3600), Math.floor(clock / 60) % 60, clock % 60, out);
+    writeClock(Math.floor(clock / 3600), Math.floor(clock / 60) % 60, clock % 60, highestHour.day, out);
     writeFraction(Number(packed % units), fraction, out);
   });
 }
@@ -46,7 +46,7 @@ export function oldTimeReader(fraction: number): ImageReader {
       const packed = source.readIntLE(at, 3);
       if (packed < 0) out.byte(0x2d);
       const clock = Math.abs(packed);
-      writeClock(Math.floor(clock / 10_000), Math.floor(clock / 100) % 100, clock % 100, out);
+      writeClock(Math.floor(clock / 10_000), Math.floor(clock / 100) % 100, clock % 100, highestHour.time, out);
     });
   const width = timeBytes[fraction] as number;
   const units = 10 ** fraction;
@@ -56,7 +56,7 @@ export function oldTimeReader(fraction: number): ImageReader {
     if (offset < 0) out.byte(0x2d);
     const packed = Math.abs(offset);
     const clock = Math.floor(packed / units);
-    writeClock(Math.floor(clock / 3600), Math.floor(clock / 60) % 60, clock % 60, out);
+    writeClock(Math.floor(clock / 3600), Math.floor(clock / 60) % 60, clock % 60, highestHour.time, out);
     writeFraction(packed % units, fraction, out);
   });
 }

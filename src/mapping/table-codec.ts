@@ -1,3 +1,4 @@
+import type { Conversion } from '../change/conversion.ts';
 import type { TableSchema } from '../change/table-schema.ts';
 import { type Codec, Conversions } from './codec.ts';
 import { columnCodec, isRefusal } from './column-codec.ts';
@@ -55,4 +56,26 @@ function carried(source: TableSchema): TableSchema {
     columns.indexOf(source.columns[index] as (typeof columns)[number]),
   );
   return { ...source, columns, primaryKey };
+}
+
+/** What the readers converted since the last call. */
+export function takeConversions({ schema, conversions }: TableCodec): readonly Conversion[] {
+  let counted: Conversion[] = none;
+  for (let i = 0; i < conversions.length; i++) {
+    const counts = conversions[i] as Conversions;
+    if (counts.total > 0) counted = [...counted, ...counts.take(schema.columns[i]?.name ?? '')];
+  }
+  return counted;
+}
+
+const none: Conversion[] = [];
+
+/**
+ * A key column of which a value had to be converted, so that two rows of the source may have become one; null: none. To be asked
+ * before `takeConversions`.
+ */
+export function convertedKeyColumn({ schema, conversions }: TableCodec): string | null {
+  for (const index of schema.primaryKey)
+    if ((conversions[index]?.total ?? 0) > 0) return schema.columns[index]?.name ?? null;
+  return null;
 }

@@ -1,5 +1,6 @@
 import type { LineBuffer } from '../change/line-buffer.ts';
 import type { Conversions } from './codec.ts';
+import { InvalidValue } from './invalid-value.ts';
 
 export function isDate(year: number, month: number, day: number): boolean {
   if (year === 0 || month === 0 || day === 0) return false;
@@ -32,7 +33,12 @@ export function writeDate(
   return true;
 }
 
-export function writeClock(hour: number, minute: number, second: number, out: LineBuffer): void {
+/** Hours of a day, and of a `time`, which counts to 838:59:59. */
+export const highestHour = { day: 23, time: 838 } as const;
+
+/** Writes hh:mm:ss. PostgreSQL would carry a sixtieth second over into the next minute, so what is no clock is told apart here. */
+export function writeClock(hour: number, minute: number, second: number, highest: number, out: LineBuffer): void {
+  if (hour > highest || minute > 59 || second > 59) throw new InvalidValue('a time has no such hour, minute or second');
   out.digits(hour, hour > 99 ? 3 : 2);
   out.byte(0x3a);
   out.digits(minute, 2);
@@ -69,7 +75,7 @@ export function writeSeconds(seconds: number, out: LineBuffer): void {
   const clock = seconds - days * secondsPerDay;
   writeCivil(days, out);
   out.byte(0x20);
-  writeClock(Math.floor(clock / 3600), Math.floor(clock / 60) % 60, clock % 60, out);
+  writeClock(Math.floor(clock / 3600), Math.floor(clock / 60) % 60, clock % 60, highestHour.day, out);
 }
 
 /** Reads them again: the seconds since 1970 of the date and time of day at `at`. */
@@ -83,9 +89,12 @@ export function readSeconds(bytes: Uint8Array, at: number): number {
   return days * secondsPerDay + number(11, 2) * 3600 + number(14, 2) * 60 + number(17, 2);
 }
 
+const unitsPerSecond = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000] as const;
+
 /** Writes a point and the digits of a fraction, nothing where there are none. */
 export function writeFraction(part: number, fraction: number, out: LineBuffer): void {
   if (fraction === 0) return;
+  if (part >= (unitsPerSecond[fraction] as number)) throw new InvalidValue('a time has more than a second of fraction');
   out.byte(0x2e);
   out.digits(part, fraction);
 }

@@ -10,7 +10,7 @@ import {
   quotedLiteral,
 } from './codec.ts';
 import { oldDatetimeReader, oldTimeReader, oldTimestampReader } from './old-temporal.ts';
-import { isDate, writeClock, writeDate, writeFraction, writeInstant } from './temporal-text.ts';
+import { highestHour, isDate, writeClock, writeDate, writeFraction, writeInstant } from './temporal-text.ts';
 
 /** Bytes that hold the fractional digits 0 to 6 of the MySQL 5.6 temporal formats. */
 const fractionBytes = [0, 1, 1, 2, 2, 3, 3] as const;
@@ -111,7 +111,7 @@ function datetime2Reader(fraction: number, conversions: Conversions | null) {
     const day = (high >>> 9) & 31;
     if (!writeDate(Math.floor(yearMonth / 13), yearMonth % 13, day, conversions, out)) return;
     out.byte(0x20);
-    writeClock((high >>> 4) & 31, ((high & 15) << 2) | (low >> 6), low & 63, out);
+    writeClock((high >>> 4) & 31, ((high & 15) << 2) | (low >> 6), low & 63, highestHour.day, out);
     if (extra > 0) writeFraction(fractionPart(source.readUIntBE(at + 5, extra), fraction), fraction, out);
   });
 }
@@ -126,7 +126,7 @@ function time2Reader(fraction: number) {
     if (offset < 0) out.byte(0x2d);
     const packed = Math.abs(offset);
     const clock = Math.floor(packed / scale);
-    writeClock((clock >> 12) & 0x3ff, (clock >> 6) & 63, clock & 63, out);
+    writeClock((clock >> 12) & 0x3ff, (clock >> 6) & 63, clock & 63, highestHour.time, out);
     writeFraction(fractionPart(packed % scale, fraction), fraction, out);
   });
 }

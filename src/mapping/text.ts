@@ -4,6 +4,7 @@ import { binlogType } from './binlog-types.ts';
 import { charsetWriter } from './charset/charset-writer.ts';
 import { type CodecFamily, type Conversions, type TextReader, fixedWidth, lengthPrefixed } from './codec.ts';
 import { compressedReader } from './compressed.ts';
+import { InvalidValue } from './invalid-value.ts';
 
 const blobBacked = new Set(['tinytext', 'text', 'mediumtext', 'longtext']);
 
@@ -40,7 +41,7 @@ export const enums: CodecFamily = (column, conversions) => {
   const indexes = new Map(lines.map((line, index) => [line.toString('latin1'), index] as const));
   const write = (index: number, out: LineBuffer) => {
     const line = lines[index];
-    if (line === undefined) throw new RangeError(`enum index ${index} of column ${column.name} is beyond its list`);
+    if (line === undefined) throw new InvalidValue('an enum has an index that its list lacks');
     conversions.nulReplaced += out.text(line, 0, line.length);
   };
   const narrow = fixedWidth(1, (source, at, out) => write(source[at] as number, out));
@@ -66,7 +67,9 @@ export const sets: CodecFamily = (column) => {
   const labels = memberList(column);
   const elements = labels.map((label) => Buffer.from(arrayElement(label), 'utf8'));
   const byLabel = new Map(labels.map((label, index) => [label, index] as const));
+  const unknown = unknownBits(elements.length);
   const write = (low: number, high: number, out: LineBuffer) => {
+    if ((low & unknown.low) !== 0 || (high & unknown.high) !== 0) throw new InvalidValue(unknownMember);
     out.byte(0x7b);
     let first = true;
     for (let i = 0; i < elements.length; i++) {
@@ -83,7 +86,7 @@ export const sets: CodecFamily = (column) => {
     const members = start === end ? [] : source.toString('utf8', start, end).split(',');
     return members.map((member) => {
       const index = byLabel.get(member);
-      if (index === undefined) throw new RangeError(`column ${column.name} has a member that its definition lacks`);
+      if (index === undefined) throw new InvalidValue(unknownMember);
       return index;
     });
   };
@@ -110,6 +113,14 @@ export const sets: CodecFamily = (column) => {
       String(membersOf(source, start, end).reduce((bits, index) => bits | (1n << BigInt(index)), 0n)),
   };
 };
+
+const unknownMember = 'a set has a member that its definition lacks';
+
+/** The bits of a set's two words that stand for no member. */
+function unknownBits(members: number): { readonly low: number; readonly high: number } {
+  if (members < 32) return { low: ~((1 << members) - 1), high: -1 };
+  return { low: 0, high: members === 64 ? 0 : ~((1 << (members - 32)) - 1) };
+}
 
 function utf8Reader(conversions: Conversions): TextReader {
   return (source, start, end, out) => {

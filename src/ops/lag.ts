@@ -6,6 +6,9 @@ import { SourceConnection } from '../source/connection.ts';
 import { readBinlogFiles, readHead } from '../source/positions.ts';
 import { readServerFlavor } from '../source/server-flavor.ts';
 import { readCheckpoint } from '../target/checkpoint.ts';
+import { type ConvertedColumn, readConversions } from '../target/conversions.ts';
+import { type DeadLetterGroup, groupDeadLetters } from '../target/dead-letter-actions.ts';
+import { hasControlTable } from '../target/migrate.ts';
 import { TargetSession } from '../target/session.ts';
 
 /** What `lag --json` prints. Fields are only ever added. */
@@ -21,6 +24,10 @@ export interface LagReport {
   readonly appliedPosition: string | null;
   readonly appliedGtid: string | null;
   readonly parkedTables: readonly { readonly table: string; readonly reason: string }[];
+  /** Rows that cannot be carried, by table and reason. */
+  readonly deadLetters: readonly DeadLetterGroup[];
+  /** Values that had to change to fit, by column, since the replica was made. */
+  readonly conversions: readonly ConvertedColumn[];
   /** Why something is not known. */
   readonly problems: readonly string[];
 }
@@ -54,6 +61,8 @@ export async function measureLag(config: Config): Promise<LagReport> {
     appliedPosition: applied === null ? null : formatPosition(applied),
     appliedGtid: applied?.gtid ?? null,
     parkedTables: target?.parked ?? [],
+    deadLetters: target?.deadLetters ?? [],
+    conversions: target?.conversions ?? [],
     problems,
   };
 }
@@ -81,10 +90,8 @@ async function readTarget(config: Config) {
   const replica = config.target.schema;
   try {
     return await session.guarded(async () => {
-      const exists = await sql<{ found: boolean }>`select to_regclass('tidegate.status') is not null as found`.execute(
-        session.db,
-      );
-      if (exists.rows[0]?.found !== true) return { state: 'stopped', applied: null, committedAt: null, parked: [] };
+      if (!(await hasControlTable(session.db, 'tidegate.dead_letters')))
+        return { state: 'stopped', applied: null, committedAt: null, parked: [], deadLetters: [], conversions: [] };
       const checkpoint = await readCheckpoint(session.db, replica);
       const status = await session.db
         .selectFrom('tidegate.status')
@@ -102,6 +109,8 @@ async function readTarget(config: Config) {
         state: status?.fresh === true ? status.state : 'stopped',
         applied: checkpoint?.position ?? null,
         committedAt: checkpoint?.committedAt ?? null,
+        deadLetters: await groupDeadLetters(session.db, replica),
+        conversions: await readConversions(session.db, replica),
         parked: parked.map(({ table_name, reason }) => ({ table: table_name, reason: reason ?? '' })),
       };
     });

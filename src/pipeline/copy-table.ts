@@ -1,15 +1,22 @@
 import { sql } from 'kysely';
+import type { Conversion } from '../change/conversion.ts';
 import type { Config } from '../config/config.ts';
+import { matchesAny } from '../config/table-filter.ts';
 import { LineBuffer } from '../change/line-buffer.ts';
 import { failpoint } from '../errors/failpoint.ts';
-import type { TableCodec } from '../mapping/table-codec.ts';
+import { isRowRefusal } from '../errors/postgres-errors.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
+import { type TableCodec, convertedKeyColumn, takeConversions } from '../mapping/table-codec.ts';
 import { chunkQuery } from '../source/chunk-query.ts';
 import { type Chunk, readChunk } from '../source/chunk-reader.ts';
 import { SourceConnection } from '../source/connection.ts';
 import { assertEpoch } from '../target/checkpoint.ts';
 import { recordConversions } from '../target/conversions.ts';
+import { assertNotTooMany, badRow, writeDeadLetters } from '../target/dead-letters.ts';
+import { checkLines } from '../target/rejected-lines.ts';
 import type { TargetSession } from '../target/session.ts';
 import { addPrimaryKey, columnList, quoteTable } from '../target/tables.ts';
+import { writeAround } from '../target/write-around.ts';
 import { ChunkSize, maxChunkBytes } from './chunk-size.ts';
 
 /** A table whose snapshot is under way. */
@@ -25,6 +32,8 @@ export interface CopyTask {
 export interface CopyProgress {
   readonly table: string;
   readonly rows: number;
+  /** Rows of the last chunk that became dead letters. */
+  readonly rejected: number;
   readonly estimatedRows: number;
 }
 
@@ -53,9 +62,10 @@ export async function copyTable(
   const buffers = [new LineBuffer(), new LineBuffer()] as const;
   let after = task.copiedKey;
   let rows = task.copiedRows;
+  let allRejected = 0;
   let turn = 0;
 
-  const read = async (): Promise<{ chunk: Chunk; lines: LineBuffer; asked: number }> => {
+  const read = async (): Promise<ReadChunk> => {
     const lines = buffers[turn++ % 2] as LineBuffer;
     lines.length = 0;
     const asked = size.rows;
@@ -67,27 +77,35 @@ export async function copyTable(
       lines,
       maxChunkBytes,
     );
+    const keyColumn = convertedKeyColumn(codec);
+    if (keyColumn !== null)
+      throw new TidegateError(
+        'target-refused',
+        `table ${table}: a value of key column ${keyColumn} cannot be held by PostgreSQL as it is, so that two rows could become one`,
+        { table },
+      );
     size.observe(chunk.rows, performance.now() - started, lines.length);
     if (chunk.cut) worker.reader = await SourceConnection.open(config.source, 'reader');
-    return { chunk, lines, asked };
+    return { ...chunk, lines, isLast: chunk.rows < asked && !chunk.cut, conversions: takeConversions(codec) };
   };
 
   let next = read();
   for (;;) {
-    const { chunk, lines, asked } = await next;
+    const chunk = await next;
     if (chunk.rows === 0 || chunk.lastKey === null) break;
     signal.throwIfAborted();
     after = chunk.lastKey;
     rows += chunk.rows;
-    const isLast = chunk.rows < asked && !chunk.cut;
-    if (!isLast) {
+    if (!chunk.isLast) {
       next = read();
       // It is awaited after the write; until then a failure must not count as unhandled.
       next.catch(() => undefined);
     }
-    await writeChunk(config.target.schema, epoch, worker.target, codec, lines, after, rows);
-    onProgress({ table, rows, estimatedRows: task.estimatedRows });
-    if (isLast) break;
+    const rejected = await writeChunk(config, epoch, worker.target, codec, chunk, rows);
+    allRejected += rejected;
+    assertNotTooMany(table, allRejected);
+    onProgress({ table, rows, rejected, estimatedRows: task.estimatedRows });
+    if (chunk.isLast) break;
   }
   await worker.target.transaction(async (trx) => {
     await assertEpoch(trx, config.target.schema, epoch);
@@ -96,27 +114,48 @@ export async function copyTable(
   return rows;
 }
 
+interface ReadChunk extends Chunk {
+  readonly lines: LineBuffer;
+  readonly isLast: boolean;
+  readonly conversions: readonly Conversion[];
+}
+
+/** Writes a chunk in one transaction; when PostgreSQL refuses a row, once more around such rows. Returns how many there were. */
 async function writeChunk(
-  schemaName: string,
+  config: Config,
   epoch: bigint,
   target: TargetSession,
   codec: TableCodec,
-  lines: LineBuffer,
-  copiedKey: readonly string[],
+  chunk: ReadChunk,
   copiedRows: number,
-): Promise<void> {
-  const { table } = codec.schema;
-  await target.transaction(async (trx) => {
-    await assertEpoch(trx, schemaName, epoch);
-    await target.copy(quoteTable(schemaName, table), columnList(codec.schema), [lines.bytes.subarray(0, lines.length)]);
-    await trx
-      .updateTable('tidegate.tables')
-      .set({ copied_key: JSON.stringify(copiedKey), copied_rows: copiedRows, updated_at: sql`now()` })
-      .where('replica', '=', schemaName)
-      .where('table_name', '=', table)
-      .execute();
-    await recordConversions(trx, schemaName, [codec]);
-    failpoint('chunk-copied');
+): Promise<number> {
+  const replica = config.target.schema;
+  const { schema } = codec;
+  const { table } = schema;
+  const { lines, rejected } = checkLines(chunk.lines.bytes.subarray(0, chunk.lines.length), schema);
+  const copy = async (part: Buffer) => await target.copy(quoteTable(replica, table), columnList(schema), [part]);
+  const write = async (around: boolean) =>
+    await target.transaction(async (trx) => {
+      await assertEpoch(trx, replica, epoch);
+      const refused = around ? await writeAround(trx, lines, schema, copy) : [];
+      if (!around) await copy(lines);
+      const dead = [...chunk.rejected, ...rejected, ...refused];
+      if (dead[0] !== undefined && matchesAny(config.tables.halt)(table)) throw badRow(table, dead[0], null);
+      await writeDeadLetters(trx, replica, table, dead, null);
+      await trx
+        .updateTable('tidegate.tables')
+        .set({ copied_key: JSON.stringify(chunk.lastKey), copied_rows: copiedRows, updated_at: sql`now()` })
+        .where('replica', '=', replica)
+        .where('table_name', '=', table)
+        .execute();
+      await recordConversions(trx, replica, table, chunk.conversions);
+      failpoint('chunk-copied');
+      return dead.length;
+    });
+  const dead = await write(false).catch(async (error: unknown) => {
+    if (!isRowRefusal(error)) throw error;
+    return await write(true);
   });
   failpoint('chunk-committed');
+  return dead;
 }

@@ -8,6 +8,7 @@ import { SourceConnection, type SourceRole } from '../source/connection.ts';
 import { readBinlogStatus } from '../source/positions.ts';
 import { readGrants } from '../source/read-grants.ts';
 import { readServerFlavor } from '../source/server-flavor.ts';
+import { checkCarried } from '../target/check-carried.ts';
 import { checkTarget } from '../target/check-target.ts';
 import { readCheckpoint } from '../target/checkpoint.ts';
 import { TargetSession } from '../target/session.ts';
@@ -157,9 +158,10 @@ async function checkTargetSide(config: Config, tables: readonly string[]): Promi
       };
       return [
         connected,
-        ...(await session.guarded(
-          async () => await checkTarget(session, config.target.schema, config.target.database, tables),
-        )),
+        ...(await session.guarded(async () => [
+          ...(await checkTarget(session, config.target.schema, config.target.database, tables)),
+          ...(await checkCarried(session.db, config.target.schema)),
+        ])),
       ];
     });
   } catch (error) {

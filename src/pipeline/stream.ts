@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts';
+import { matchesAny } from '../config/table-filter.ts';
 import type { ChangeBatch } from '../change/change-batch.ts';
 import { type Position, comparePositions } from '../change/position.ts';
 import type { TableCodec } from '../mapping/table-codec.ts';
@@ -46,11 +47,17 @@ export async function streamChanges(
     (checksums) => new BinlogDecoder(cursor, tables, queue, checksums),
   );
   const queue = new BatchQueue(reader, cursor.gtids, start);
-  const applier = new Applier(target, config.target.schema, options.epoch, codecs);
   const stop = () => queue.stop();
   signal.addEventListener('abort', stop, { once: true });
   reader.failed.catch((error: Error) => queue.fail(error));
   try {
+    const applier = await Applier.start(target, {
+      schema: config.target.schema,
+      epoch: options.epoch,
+      codecs,
+      start,
+      isHalting: matchesAny(config.tables.halt),
+    });
     while (!signal.aborted) {
       const batch = await queue.take();
       if (batch === null) return;

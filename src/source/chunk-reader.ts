@@ -1,13 +1,18 @@
 import { EventEmitter } from 'node:events';
-import type { LineBuffer } from '../change/line-buffer.ts';
+import { LineBuffer } from '../change/line-buffer.ts';
+import type { RejectedRow } from '../change/rejected-row.ts';
 import { fromMysql } from '../errors/mysql-errors.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import type { Codec } from '../mapping/codec.ts';
+import { InvalidValue } from '../mapping/invalid-value.ts';
 import type { TableCodec } from '../mapping/table-codec.ts';
+import { readLengthEncoded } from './binlog/length-encoded.ts';
 import type { SourceConnection } from './connection.ts';
 
 export interface Chunk {
+  /** Rows read, rejected ones included. */
   readonly rows: number;
+  readonly rejected: readonly RejectedRow[];
   /** Key of the last row as SQL literals, for the next chunk; null when there is no row. */
   readonly lastKey: string[] | null;
   /** Reading stopped at the byte limit before the server was done, and the connection was given up for it. */
@@ -30,7 +35,12 @@ export async function readChunk(
 ): Promise<Chunk> {
   return await new Promise<Chunk>((resolve, reject) => {
     const command = new RowPackets(query, codec, out, maxBytes, (error) => {
-      const chunk = () => ({ rows: command.rows, lastKey: command.lastKey(), cut: command.cut });
+      const chunk = () => ({
+        rows: command.rows,
+        rejected: command.rejected,
+        lastKey: command.lastKey(),
+        cut: command.cut,
+      });
       if (command.cut) {
         connection.destroy();
         resolve(chunk());
@@ -71,9 +81,12 @@ type Step = (packet: Packet, connection: CommandConnection) => Step | null;
 class RowPackets extends EventEmitter {
   rows = 0;
   cut = false;
+  readonly rejected: RejectedRow[] = [];
   readonly onResult: (error: Error | null) => void;
   readonly #query: string;
   readonly #codecs: readonly Codec[];
+  readonly #table: string;
+  readonly #names: readonly string[];
   readonly #key: readonly number[];
   readonly #out: LineBuffer;
   readonly #maxBytes: number;
@@ -94,6 +107,8 @@ class RowPackets extends EventEmitter {
     super();
     this.#query = query;
     this.#codecs = codec.codecs;
+    this.#table = codec.schema.table;
+    this.#names = codec.schema.columns.map(({ name }) => name);
     this.#key = codec.schema.primaryKey;
     this.#out = out;
     this.#maxBytes = maxBytes;
@@ -122,6 +137,15 @@ class RowPackets extends EventEmitter {
     try {
       this.#next = this.#next?.call(this, packet, connection) ?? null;
     } catch (error) {
+      if (error instanceof InvalidValue) {
+        const table = this.#table;
+        this.onResult(
+          new TidegateError('target-refused', `table ${table}: a primary key cannot be read: ${error.reason}`, {
+            table,
+          }),
+        );
+        return true;
+      }
       // A value that does not read as its type: the schema is not what the source has. Nothing of the row may be printed.
       this.onResult(new TidegateError('internal', 'a row packet could not be read', { cause: error }));
       return true;
@@ -161,38 +185,87 @@ class RowPackets extends EventEmitter {
 
   #row(packet: Packet): Step | null {
     const { buffer, end } = packet;
-    let at = packet.offset;
+    const at = packet.offset;
     if (buffer[at] === 0xfe && end - at < 9) return null;
-    const out = this.#out;
-    const codecs = this.#codecs;
-    for (let i = 0; i < codecs.length; i++) {
-      if (i > 0) out.tab();
-      let length = buffer[at++] as number;
-      if (length === 0xfb) {
-        out.null();
-        continue;
-      }
-      if (length === 0xfc) {
-        length = buffer.readUInt16LE(at);
-        at += 2;
-      } else if (length === 0xfd) {
-        length = buffer.readUIntLE(at, 3);
-        at += 3;
-      } else if (length === 0xfe) {
-        length = Number(buffer.readBigUInt64LE(at));
-        at += 8;
-      }
-      this.#starts[i] = at;
-      at += length;
-      this.#ends[i] = at;
-      (codecs[i] as Codec).fromText(buffer, at - length, at, out);
-    }
-    out.newline();
     this.rows++;
     this.#lastRow = buffer;
+    const out = this.#out;
+    const from = out.length;
+    try {
+      this.#line(buffer, at, out);
+    } catch (error) {
+      if (!(error instanceof InvalidValue)) throw error;
+      out.length = from;
+      this.rejected.push(this.#rejectedRow(error, buffer, at, end));
+    }
     if (out.length < this.#maxBytes) return this.#row;
     this.cut = true;
     return null;
+  }
+
+  /** Writes a row packet as a line and notes where its values are. */
+  #line(buffer: Buffer, at: number, out: LineBuffer): void {
+    const codecs = this.#codecs;
+    let i = 0;
+    try {
+      for (; i < codecs.length; i++) {
+        if (i > 0) out.tab();
+        let length = buffer[at++] as number;
+        if (length === 0xfb) {
+          out.null();
+          continue;
+        }
+        if (length === 0xfc) {
+          length = buffer.readUInt16LE(at);
+          at += 2;
+        } else if (length === 0xfd) {
+          length = buffer.readUIntLE(at, 3);
+          at += 3;
+        } else if (length === 0xfe) {
+          length = Number(buffer.readBigUInt64LE(at));
+          at += 8;
+        }
+        this.#starts[i] = at;
+        at += length;
+        this.#ends[i] = at;
+        (codecs[i] as Codec).fromText(buffer, at - length, at, out);
+      }
+    } catch (error) {
+      if (error instanceof InvalidValue) error.column = this.#names[i] ?? null;
+      throw error;
+    }
+    out.newline();
+  }
+
+  /** Raises InvalidValue where it is the key that cannot be read. */
+  #rejectedRow({ reason, column }: InvalidValue, buffer: Buffer, start: number, end: number): RejectedRow {
+    this.#locate(buffer, start);
+    const scratch = new LineBuffer(256);
+    for (const [position, index] of this.#key.entries()) {
+      if (position > 0) scratch.tab();
+      (this.#codecs[index] as Codec).fromText(
+        buffer,
+        this.#starts[index] as number,
+        this.#ends[index] as number,
+        scratch,
+      );
+    }
+    const key = scratch.bytes.toString('latin1', 0, scratch.length);
+    return { key, reason, column, sqlState: null, row: Buffer.from(buffer.subarray(start, end)), format: 'packet' };
+  }
+
+  /** Notes where each value of a row packet is, whatever it holds. */
+  #locate(buffer: Buffer, at: number): void {
+    for (let i = 0; i < this.#codecs.length; i++) {
+      if (buffer[at] === 0xfb) {
+        at++;
+        continue;
+      }
+      const { value, next } = readLengthEncoded(buffer, at);
+      this.#starts[i] = next;
+      at = next + value;
+      this.#ends[i] = at;
+    }
   }
 
   lastKey(): string[] | null {

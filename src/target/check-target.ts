@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Finding } from '../change/finding.ts';
 import { controlSchemaName } from './control-schema.ts';
-import { assertNotNewer } from './migrate.ts';
+import { assertNotNewer, hasControlTable } from './migrate.ts';
 import { quoteIdentifier } from './tables.ts';
 import type { TargetSession } from './session.ts';
 
@@ -99,10 +99,7 @@ async function foreignTables({ db }: TargetSession, schemaName: string, tables: 
     select c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
      where n.nspname = ${schemaName} and c.relname = any(${[...tables]}::text[]) order by 1`.execute(db);
   if (present.length === 0) return [];
-  const { rows: control } = await sql<{
-    found: boolean;
-  }>`select to_regclass('tidegate.tables') is not null as found`.execute(db);
-  if (control[0]?.found !== true) return present.map(({ name }) => name);
+  if (!(await hasControlTable(db, 'tidegate.tables'))) return present.map(({ name }) => name);
   const ours = await db.selectFrom('tidegate.tables').select('table_name').where('replica', '=', schemaName).execute();
   const known = new Set(ours.map(({ table_name }) => table_name));
   return present.map(({ name }) => name).filter((name) => !known.has(name));

@@ -1,4 +1,6 @@
 import type { ColumnType, Generated } from 'kysely';
+import type { ConversionKind } from '../change/conversion.ts';
+import type { RejectedFormat } from '../change/rejected-row.ts';
 import type { TableSchema } from '../change/table-schema.ts';
 
 /** Where Tidegate keeps its state at the target. */
@@ -19,6 +21,7 @@ export interface ControlSchema {
   'tidegate.tables': TablesTable;
   'tidegate.schema_versions': SchemaVersionsTable;
   'tidegate.conversions': ConversionsTable;
+  'tidegate.dead_letters': DeadLettersTable;
   'tidegate.status': StatusTable;
   'tidegate.events': EventsTable;
 }
@@ -85,8 +88,27 @@ export interface ConversionsTable {
   replica: string;
   table_name: string;
   column_name: string;
-  kind: 'date-to-null' | 'nul-replaced' | 'sentinel-to-null';
+  kind: ConversionKind;
   count: Bigint;
+}
+
+/** Rows that cannot be at the target as they are at the source, one for each key. */
+export interface DeadLettersTable {
+  id: ColumnType<string, never, never>;
+  replica: string;
+  table_name: string;
+  /** COPY text of the key's columns, joined by tabs. */
+  key: Buffer;
+  /** The source had been read up to here when the row was rejected; null: it came with the snapshot. */
+  file: string | null;
+  offset: Bigint | null;
+  at: ColumnType<Date, never, never>;
+  reason: string;
+  column_name: string | null;
+  sqlstate: string | null;
+  /** The row, whole: what `format` says. */
+  row: Buffer;
+  format: RejectedFormat;
 }
 
 /** What the running service says of itself, a few times a minute. */

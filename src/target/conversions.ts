@@ -1,27 +1,25 @@
-import { type Insertable, sql } from 'kysely';
-import type { Conversions } from '../mapping/codec.ts';
-import type { TableCodec } from '../mapping/table-codec.ts';
-import type { ConversionsTable } from './control-schema.ts';
+import { sql } from 'kysely';
+import type { Conversion, ConversionKind } from '../change/conversion.ts';
 import type { Target } from './session.ts';
 
-type Row = Insertable<ConversionsTable>;
-
-/** Adds what was converted since the last call to the counts in the control schema, and starts counting anew. */
-export async function recordConversions(trx: Target, replica: string, codecs: Iterable<TableCodec>): Promise<void> {
-  const counted: Row[] = [];
-  for (const { schema, conversions } of codecs) {
-    for (const [index, counts] of conversions.entries()) {
-      if (counts.total === 0) continue;
-      counted.push(...rows(replica, schema.table, schema.columns[index]?.name ?? '', counts));
-      counts.dateToNull = 0;
-      counts.nulReplaced = 0;
-      counts.sentinelToNull = 0;
-    }
-  }
-  if (counted.length === 0) return;
+/** Adds what was converted in a table's rows to the counts in the control schema, in the transaction of those rows. */
+export async function recordConversions(
+  trx: Target,
+  replica: string,
+  table: string,
+  conversions: Iterable<Conversion>,
+): Promise<void> {
+  const rows = [...conversions].map(({ column, kind, count }) => ({
+    replica,
+    table_name: table,
+    column_name: column,
+    kind,
+    count,
+  }));
+  if (rows.length === 0) return;
   await trx
     .insertInto('tidegate.conversions')
-    .values(counted)
+    .values(rows)
     .onConflict((conflict) =>
       conflict
         .columns(['replica', 'table_name', 'column_name', 'kind'])
@@ -30,12 +28,27 @@ export async function recordConversions(trx: Target, replica: string, codecs: It
     .execute();
 }
 
-function rows(replica: string, table: string, column: string, counts: Conversions): Row[] {
-  const row = (kind: ConversionsTable['kind'], count: number): Row[] =>
-    count === 0 ? [] : [{ replica, table_name: table, column_name: column, kind, count }];
-  return [
-    ...row('date-to-null', counts.dateToNull),
-    ...row('nul-replaced', counts.nulReplaced),
-    ...row('sentinel-to-null', counts.sentinelToNull),
-  ];
+/** How many values of a column were converted since the replica was made. */
+export interface ConvertedColumn {
+  readonly table: string;
+  readonly column: string;
+  readonly kind: ConversionKind;
+  readonly count: number;
+}
+
+export async function readConversions(db: Target, replica: string): Promise<ConvertedColumn[]> {
+  const rows = await db
+    .selectFrom('tidegate.conversions')
+    .select(['table_name', 'column_name', 'kind', 'count'])
+    .where('replica', '=', replica)
+    .orderBy('table_name')
+    .orderBy('column_name')
+    .orderBy('kind')
+    .execute();
+  return rows.map((row) => ({
+    table: row.table_name,
+    column: row.column_name,
+    kind: row.kind,
+    count: Number(row.count),
+  }));
 }

@@ -3,7 +3,7 @@ import { Migrator } from 'kysely/migration';
 import { migrations } from '../../migrations/index.ts';
 import { fromPostgres } from '../errors/postgres-errors.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
-import { controlSchemaName } from './control-schema.ts';
+import { type ControlSchema, controlSchemaName } from './control-schema.ts';
 import type { Target, TargetSession } from './session.ts';
 
 /** Held while the control schema is looked at and migrated, so that two instances starting together take turns. */
@@ -31,6 +31,12 @@ export async function migrateControlSchema(session: TargetSession): Promise<void
   } finally {
     await session.guarded(async () => await sql`select pg_advisory_unlock(${migrationLock}::bigint)`.execute(db));
   }
+}
+
+/** Whether the target has a control table: not before the first `run`, nor before that of the version that brings it. */
+export async function hasControlTable(db: Target, table: keyof ControlSchema): Promise<boolean> {
+  const { rows } = await sql<{ found: boolean }>`select to_regclass(${table}) is not null as found`.execute(db);
+  return rows[0]?.found === true;
 }
 
 /** Raises control-schema-newer when migrations ran there that this program does not know. Changes nothing. */

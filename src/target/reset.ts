@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import type { ControlSchema } from './control-schema.ts';
+import { hasControlTable } from './migrate.ts';
 import type { TargetSession } from './session.ts';
 
 /** Every control table that speaks of one replica. The audit stays, and the lease, whose epochs must never come again. */
@@ -9,16 +10,14 @@ const stateTables = [
   'tidegate.tables',
   'tidegate.schema_versions',
   'tidegate.conversions',
+  'tidegate.dead_letters',
   'tidegate.status',
 ] as const satisfies (keyof ControlSchema)[];
 
 /** The tables Tidegate made in a target schema; none when it was never there. */
 export async function replicaTables(session: TargetSession, replica: string): Promise<string[]> {
   return await session.guarded(async () => {
-    const exists = await sql<{ found: boolean }>`select to_regclass('tidegate.tables') is not null as found`.execute(
-      session.db,
-    );
-    if (exists.rows[0]?.found !== true) return [];
+    if (!(await hasControlTable(session.db, 'tidegate.tables'))) return [];
     const rows = await session.db
       .selectFrom('tidegate.tables')
       .select('table_name')

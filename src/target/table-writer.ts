@@ -1,10 +1,15 @@
+import { isUtf8 } from 'node:buffer';
 import { sql } from 'kysely';
+import type { RejectedRow } from '../change/rejected-row.ts';
 import type { TableChanges } from '../change/table-changes.ts';
-import { TidegateError } from '../errors/tidegate-error.ts';
+import type { TableSchema } from '../change/table-schema.ts';
+import { sqlStateOf } from '../errors/postgres-errors.ts';
 import type { TableCodec } from '../mapping/table-codec.ts';
 import { keysToColumns, linesToColumns } from './copy-lines.ts';
+import { checkLines } from './rejected-lines.ts';
 import type { Target, TargetSession } from './session.ts';
 import { columnList, loadedAtColumn, quoteIdentifier, quoteTable } from './tables.ts';
+import { writeAround } from './write-around.ts';
 
 /** Up to this many rows go as the parameters of one statement; beyond, COPY to a staging table and a merge are quicker. */
 const statementRows = 200;
@@ -17,6 +22,7 @@ const deleteRows = 10_000;
 /** Writes the changes of one table. Its statements are put together once, from names and types only. */
 export class TableWriter {
   readonly #session: TargetSession;
+  readonly #schema: TableSchema;
   readonly #table: string;
   readonly #staging: string;
   readonly #columns: string;
@@ -31,6 +37,7 @@ export class TableWriter {
 
   constructor(session: TargetSession, schemaName: string, { schema, codecs }: TableCodec, stagingNumber: number) {
     this.#session = session;
+    this.#schema = schema;
     this.#table = quoteTable(schemaName, schema.table);
     this.#staging = `pg_temp.tidegate_staging_${stagingNumber}`;
     this.#columns = columnList(schema);
@@ -45,19 +52,42 @@ export class TableWriter {
     this.#onConflict = `on conflict (${this.#keyNames.join(', ')}) do update set ${assignments.join(', ')}`;
   }
 
-  /** Writes within the open transaction `trx` of the session. */
-  async write(trx: Target, changes: TableChanges): Promise<void> {
+  /**
+   * Writes within the open transaction `trx` of the session. Returns the rows that cannot be written: with `around`, also those
+   * that PostgreSQL refuses; without, such a row makes the whole fail, which is quicker where there is none.
+   */
+  async write(trx: Target, changes: TableChanges, around: boolean): Promise<readonly RejectedRow[]> {
     // Not TRUNCATE, which readers with an older snapshot would see and which waits for every one of them.
     if (changes.truncated) await sql.raw(`delete from ${this.#table}`).execute(trx);
     await this.#delete(trx, changes.deletedKeys());
-    const { upsertCount } = changes;
-    if (upsertCount === 0) return;
-    const lines = changes.upsertLines();
-    if (upsertCount <= statementRows) await this.#upsertByStatement(trx, lines);
-    else if (!changes.onlyInserts || !(await this.#insertByCopy(trx, lines))) await this.#upsertByMerge(trx, lines);
+    if (changes.upsertCount === 0) return [];
+    const { lines, rejected } = checkLines(changes.upsertLines(), this.#schema);
+    const rows = changes.upsertCount - rejected.length;
+    let isNew = changes.onlyInserts;
+    if (!around) {
+      await this.#upsert(trx, lines, rows, isNew);
+      return rejected;
+    }
+    const refused = await writeAround(trx, lines, this.#schema, async (part, count) => {
+      if (isNew) {
+        // COPY whatever the number: it says where it was refused.
+        if (await this.#insertByCopy(trx, part)) return;
+        isNew = false;
+      }
+      await this.#upsert(trx, part, count, false);
+    });
+    return [...rejected, ...refused];
   }
 
-  async #delete(trx: Target, keys: readonly string[]): Promise<void> {
+  async #upsert(trx: Target, lines: Buffer, rows: number, isNew: boolean): Promise<void> {
+    if (rows === 0) return;
+    if (rows <= statementRows) await this.#upsertByStatement(trx, lines);
+    else if (!isNew || !(await this.#insertByCopy(trx, lines))) await this.#upsertByMerge(trx, lines);
+  }
+
+  async #delete(trx: Target, deleted: readonly string[]): Promise<void> {
+    // A key that is not UTF-8 was never written, and taken for text it would become another one.
+    const keys = deleted.filter((key) => isUtf8(Buffer.from(key, 'latin1')));
     const on = this.#keyNames.map((name, i) => `t.${name} = k.k${i}::${this.#keyTypes[i]}`).join(' and ');
     for (let from = 0; from < keys.length; from += deleteRows) {
       const columns = keysToColumns(keys.slice(from, from + deleteRows), this.#keyNames.length);
@@ -94,7 +124,7 @@ export class TableWriter {
       await sql`release savepoint direct_copy`.execute(trx);
       return true;
     } catch (error) {
-      if (!(error instanceof TidegateError) || sqlState(error) !== uniqueViolation) throw error;
+      if (sqlStateOf(error) !== uniqueViolation) throw error;
       await sql`rollback to savepoint direct_copy`.execute(trx);
       this.#mergesLeft = mergesAfterConflict;
       return false;
@@ -117,8 +147,4 @@ export class TableWriter {
       .execute(trx);
     this.#hasStaging = true;
   }
-}
-
-function sqlState(error: TidegateError): unknown {
-  return (error.cause as { code?: unknown } | undefined)?.code;
 }

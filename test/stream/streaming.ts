@@ -32,12 +32,13 @@ export class Streaming {
   static async start(
     prepare: (source: Connection) => Promise<void>,
     servers: { readonly source: SourceServer; readonly target: TargetServer } = sharedServers(),
+    settings: Readonly<Record<string, string>> = {},
   ): Promise<Streaming> {
     const replica = await createReplica(servers.source, servers.target);
     const source = await replica.sourceAdmin();
     await source.query(`create table ${markTable} (id int not null primary key) engine=InnoDB`);
     await prepare(source);
-    const run = new RunProcess(replica.env);
+    const run = new RunProcess({ ...replica.env, ...settings });
     const streaming = new Streaming(replica, source, await connectTarget(replica), run);
     try {
       await run.logged('streaming');
@@ -172,6 +173,13 @@ export class Streaming {
   /** Starts a second program on the same replica. */
   another(args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): RunProcess {
     return new RunProcess({ ...this.#replica.env, ...env }, args);
+  }
+
+  /** Ends the program at a commit and starts another. */
+  async restart(): Promise<void> {
+    await this.#run.stop();
+    this.#run = new RunProcess(this.#replica.env);
+    await this.#run.logged('streaming');
   }
 
   /** Makes another program the one that `until` and `end` look after. */

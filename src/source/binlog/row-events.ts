@@ -1,6 +1,9 @@
 import type { ChangeBatch } from '../../change/change-batch.ts';
 import { LineBuffer } from '../../change/line-buffer.ts';
 import { type Position, formatPosition } from '../../change/position.ts';
+import type { TableChanges } from '../../change/table-changes.ts';
+import { InvalidValue } from '../../mapping/invalid-value.ts';
+import { convertedKeyColumn, takeConversions } from '../../mapping/table-codec.ts';
 import { type EventHeader, eventType } from './event-header.ts';
 import { readLengthEncoded } from './length-encoded.ts';
 import { RowReader } from './row-reader.ts';
@@ -117,34 +120,80 @@ export class RowEvents {
     const { batch } = this.#filler;
     const changes = batch.changes(table.codec.schema);
     const sizeBefore = changes.size;
-    while (at < end) {
-      batch.rows++;
-      if (isDelete) {
-        at = reader.readKey(source, at, this.#scratch);
-        changes.delete(reader.keyOf(this.#scratch));
-        continue;
-      }
-      let oldKey: string | null = null;
-      if (isUpdate) {
-        at = reader.readKey(source, at, this.#scratch);
-        oldKey = reader.keyOf(this.#scratch);
-      }
-      const { lines } = changes;
-      const from = lines.length;
-      at = reader.read(source, at, lines);
-      const key = reader.keyOf(lines);
-      // A key that changes only its case is another key here, whatever the source's collation says.
-      if (oldKey !== null && oldKey !== key) {
-        changes.delete(oldKey);
-        for (const dependent of mapped.dependents)
-          if (dependent.cascade.onUpdate) this.#parkDependent(dependent, mapped.map, group);
-      }
-      changes.upsert(isUpdate ? 'update' : 'insert', key, from);
-    }
-    if (at !== end)
-      throw new RangeError(`a row event of table ${table.codec.schema.table} does not end with its last row`);
+    const unsound = this.#readRows(reader, source, at, end, changes, isUpdate, isDelete, (oldKey) => {
+      changes.delete(oldKey);
+      for (const dependent of mapped.dependents)
+        if (dependent.cascade.onUpdate) this.#parkDependent(dependent, mapped.map, group);
+    });
+    const keyColumn = convertedKeyColumn(table.codec);
+    changes.converted(takeConversions(table.codec));
     batch.size += changes.size - sizeBefore;
+    if (unsound !== null) this.park(table, `a primary key cannot be read: ${unsound}`, group.start);
+    else if (keyColumn !== null)
+      this.park(
+        table,
+        `a value of key column ${keyColumn} cannot be held by PostgreSQL as it is, so that two rows could become one`,
+        group.start,
+      );
     this.#filler.grown();
+  }
+
+  /** Returns why a key cannot be read, if one cannot: then the rows from there on are left. */
+  #readRows(
+    reader: RowReader,
+    source: Buffer,
+    at: number,
+    end: number,
+    changes: TableChanges,
+    isUpdate: boolean,
+    isDelete: boolean,
+    onKeyChanged: (oldKey: string) => void,
+  ): string | null {
+    const { batch } = this.#filler;
+    const { lines } = changes;
+    const scratch = this.#scratch;
+    try {
+      while (at < end) {
+        batch.rows++;
+        if (isDelete) {
+          at = reader.readKey(source, at, scratch);
+          changes.delete(reader.keyOf(scratch));
+          continue;
+        }
+        let oldKey: string | null = null;
+        if (isUpdate) {
+          at = reader.readKey(source, at, scratch);
+          oldKey = reader.keyOf(scratch);
+        }
+        const from = lines.length;
+        const rowAt = at;
+        let invalid: InvalidValue | null = null;
+        let key: string;
+        try {
+          at = reader.read(source, rowAt, lines);
+          key = reader.keyOf(lines);
+        } catch (error) {
+          if (!(error instanceof InvalidValue)) throw error;
+          invalid = error;
+          lines.length = from;
+          at = reader.readKey(source, rowAt, scratch);
+          key = reader.keyOf(scratch);
+        }
+        // A key that changes only its case is another key here, whatever the source's collation says.
+        if (oldKey !== null && oldKey !== key) onKeyChanged(oldKey);
+        if (invalid === null) changes.upsert(isUpdate ? 'update' : 'insert', key, from);
+        else {
+          const { reason, column } = invalid;
+          const row = reader.copy(source, rowAt, at);
+          changes.reject({ key, reason, column, sqlState: null, row, format: 'image' });
+        }
+      }
+    } catch (error) {
+      if (error instanceof InvalidValue) return error.reason;
+      throw error;
+    }
+    if (at !== end) throw new RangeError(`a row event of table ${changes.schema.table} does not end with its last row`);
+    return null;
   }
 
   /** The table whose rows these are, ready to be read; null when they are not wanted. */

@@ -1,5 +1,7 @@
 import type { LineBuffer } from '../../change/line-buffer.ts';
+import type { ColumnSchema } from '../../change/table-schema.ts';
 import type { ImageReader } from '../../mapping/codec.ts';
+import { InvalidValue } from '../../mapping/invalid-value.ts';
 import { omitted } from '../../mapping/omitted.ts';
 import { type TableCodec, isOmitted } from '../../mapping/table-codec.ts';
 import type { TableMap } from './table-map.ts';
@@ -10,6 +12,7 @@ import type { TableMap } from './table-map.ts';
  */
 export class RowReader {
   readonly #columns: readonly ImageReader[];
+  readonly #names: readonly string[];
   readonly #isKey: readonly boolean[];
   readonly #isOmitted: readonly boolean[];
   readonly #firstCarried: number;
@@ -19,12 +22,13 @@ export class RowReader {
   readonly #nullBytes: number;
   readonly #lastKeyColumn: number;
 
-  private constructor(columns: readonly ImageReader[], isOmitted: readonly boolean[], key: readonly number[]) {
+  private constructor(columns: readonly ImageReader[], schema: readonly ColumnSchema[], key: readonly number[]) {
     this.#columns = columns;
+    this.#names = schema.map(({ name }) => name);
+    this.#isOmitted = schema.map(isOmitted);
+    this.#firstCarried = this.#isOmitted.indexOf(false);
     this.#key = key;
     this.#isKey = columns.map((_, index) => key.includes(index));
-    this.#isOmitted = isOmitted;
-    this.#firstCarried = isOmitted.indexOf(false);
     this.#keyStarts = columns.map(() => 0);
     this.#keyEnds = columns.map(() => 0);
     this.#nullBytes = (columns.length + 7) >> 3;
@@ -45,36 +49,45 @@ export class RowReader {
       if (reader === null) return `the binlog's type ${type} does not fit column ${column.name} (${column.type})`;
       readers.push(reader);
     }
-    return new RowReader(readers, columns.map(isOmitted), primaryKey);
+    return new RowReader(readers, columns, primaryKey);
   }
 
   get columnCount(): number {
     return this.#columns.length;
   }
 
-  /** Appends the full image at `at` to `out` as one COPY line and returns where it ends; then `keyOf(out)` is its key. */
+  /**
+   * Appends the full image at `at` to `out` as one COPY line and returns where it ends; then `keyOf(out)` is its key. Raises
+   * InvalidValue with the column.
+   */
   read(source: Buffer, at: number, out: LineBuffer): number {
     const columns = this.#columns;
     const nulls = at;
     at += this.#nullBytes;
-    for (let i = 0; i < columns.length; i++) {
-      const isNull = (((source[nulls + (i >> 3)] as number) >> (i & 7)) & 1) === 1;
-      if (this.#isOmitted[i] === true) {
-        if (!isNull) at = (columns[i] as ImageReader).skip(source, at);
-        continue;
+    let i = 0;
+    try {
+      for (; i < columns.length; i++) {
+        const isNull = (((source[nulls + (i >> 3)] as number) >> (i & 7)) & 1) === 1;
+        if (this.#isOmitted[i] === true) {
+          if (!isNull) at = (columns[i] as ImageReader).skip(source, at);
+          continue;
+        }
+        if (i > this.#firstCarried) out.tab();
+        if (isNull) {
+          out.null();
+          continue;
+        }
+        if (this.#isKey[i] === true) {
+          this.#keyStarts[i] = out.length;
+          at = (columns[i] as ImageReader).read(source, at, out);
+          this.#keyEnds[i] = out.length;
+        } else {
+          at = (columns[i] as ImageReader).read(source, at, out);
+        }
       }
-      if (i > this.#firstCarried) out.tab();
-      if (isNull) {
-        out.null();
-        continue;
-      }
-      if (this.#isKey[i] === true) {
-        this.#keyStarts[i] = out.length;
-        at = (columns[i] as ImageReader).read(source, at, out);
-        this.#keyEnds[i] = out.length;
-      } else {
-        at = (columns[i] as ImageReader).read(source, at, out);
-      }
+    } catch (error) {
+      if (error instanceof InvalidValue) error.column = this.#names[i] ?? null;
+      throw error;
     }
     out.newline();
     return at;
@@ -98,6 +111,23 @@ export class RowReader {
       this.#keyEnds[i] = scratch.length;
     }
     return at;
+  }
+
+  /** A copy of an image, with NULL where a column is omitted: what is not carried is not kept either. */
+  copy(source: Buffer, start: number, end: number): Buffer {
+    if (!this.#isOmitted.includes(true)) return Buffer.from(source.subarray(start, end));
+    let at = start + this.#nullBytes;
+    const nulls = Buffer.from(source.subarray(start, at));
+    const parts: Buffer[] = [nulls];
+    for (const [i, column] of this.#columns.entries()) {
+      const bit = 1 << (i & 7);
+      if (((nulls[i >> 3] as number) & bit) !== 0) continue;
+      const next = column.skip(source, at);
+      if (this.#isOmitted[i] === true) nulls[i >> 3] = (nulls[i >> 3] as number) | bit;
+      else parts.push(source.subarray(at, next));
+      at = next;
+    }
+    return Buffer.concat(parts);
   }
 
   /** The key of the row read last: the COPY text of its columns in key order, joined by tabs. */

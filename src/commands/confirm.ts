@@ -1,0 +1,20 @@
+import { createInterface } from 'node:readline/promises';
+import { TidegateError } from '../errors/tidegate-error.ts';
+
+/**
+ * In production, asks at the terminal for the schema's name, so that a finger on Enter destroys nothing. Raises refused where
+ * there is no terminal to ask at.
+ */
+export async function confirmed(environment: string, yes: boolean, schema: string): Promise<boolean> {
+  if (environment !== 'production' || yes) return true;
+  if (!process.stdin.isTTY)
+    throw new TidegateError('refused', 'in production this must be confirmed, and there is no terminal to ask at', {
+      hint: 'Add --yes if a script is meant to do this.',
+    });
+  const prompt = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return (await prompt.question(`type the schema's name to go on: `)).trim() === schema;
+  } finally {
+    prompt.close();
+  }
+}

@@ -1,0 +1,144 @@
+import type { TableSchema } from '../change/table-schema.ts';
+import type { Config } from '../config/config.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
+import { tableCodec } from '../mapping/table-codec.ts';
+import {
+  type DeadLetter,
+  discardDeadLetters,
+  groupDeadLetters,
+  readDeadLetters,
+  retryDeadLetters,
+} from '../target/dead-letter-actions.ts';
+import { hasControlTable } from '../target/migrate.ts';
+import { TargetSession } from '../target/session.ts';
+import { readTables } from '../target/table-states.ts';
+import { confirmed } from './confirm.ts';
+
+/** Prints how many rows are dead letters and why, then the letters, oldest first, `limit` of them. Returns the exit code. */
+export async function listDeadLetters(
+  config: Config,
+  tables: readonly string[],
+  options: { json: boolean; limit: number },
+): Promise<number> {
+  return await withTarget(config, async (session) => {
+    const { schema: replica } = config.target;
+    const schemas = await schemasOf(session, replica, tables);
+    const groups = await groupDeadLetters(session.db, replica, tables);
+    const letters = await readDeadLetters(session.db, replica, tables, options.limit);
+    const printed = letters.map((letter) => ({ ...letter, key: keyText(letter, schemas.get(letter.table)) }));
+    if (options.json) process.stdout.write(`${JSON.stringify({ groups, deadLetters: printed })}\n`);
+    else if (groups.length === 0) process.stdout.write('no dead letters\n');
+    else {
+      const total = groups.reduce((sum, { rows }) => sum + rows, 0);
+      const lines = [
+        ...groups.map(
+          ({ rows, table, column, reason, sqlState }) => `${rows} × ${why(table, column, reason, sqlState)}`,
+        ),
+        '',
+        ...printed.map(
+          ({ id, table, key, after, at }) =>
+            `${id}  ${table}  ${key ?? '(key not shown)'}  ${after === null ? 'snapshot' : `after ${after}`}  ${at.toISOString()}`,
+        ),
+        ...(total > letters.length ? [`… and ${total - letters.length} more`] : []),
+      ];
+      process.stdout.write(`${lines.join('\n')}\n`);
+    }
+    return 0;
+  });
+}
+
+/** Tries to write them once more. Returns 0 when none is left of these tables, else 1. */
+export async function retry(config: Config, tables: readonly string[]): Promise<number> {
+  return await withTarget(config, async (session) => {
+    const { schema: replica } = config.target;
+    await schemasOf(session, replica, tables);
+    const groups = await groupDeadLetters(session.db, replica, tables);
+    const known = new Map((await readTables(session.db, replica)).map((table) => [table.table, table]));
+    let left = 0;
+    for (const [table, of] of Map.groupBy(groups, ({ table }) => table)) {
+      const count = of.reduce((sum, { rows }) => sum + rows, 0);
+      const state = known.get(table);
+      const codec = state === undefined ? null : tableCodec(state.schema);
+      if (state?.state !== 'streaming' || codec === null || 'refused' in codec) {
+        left += count;
+        process.stdout.write(`${table}: not tried, because the table is ${state?.state ?? 'gone'}\n`);
+        continue;
+      }
+      const written = await retryDeadLetters(session, replica, codec);
+      left += count - written;
+      process.stdout.write(`${table}: ${written} of ${count} written\n`);
+    }
+    if (groups.length === 0) process.stdout.write('no dead letters\n');
+    else if (left > 0)
+      process.stdout.write(
+        'The others stay. A row that was never text PostgreSQL knows is healed by a change at the source.\n',
+      );
+    return left === 0 ? 0 : 1;
+  });
+}
+
+/** Forgets them, after a confirmation in production. Returns the exit code. */
+export async function discard(config: Config, tables: readonly string[], options: { yes: boolean }): Promise<number> {
+  return await withTarget(config, async (session) => {
+    const { schema: replica, database } = config.target;
+    await schemasOf(session, replica, tables);
+    const groups = await groupDeadLetters(session.db, replica, tables);
+    if (groups.length === 0) {
+      process.stdout.write('no dead letters\n');
+      return 0;
+    }
+    const names = [...new Set(groups.map(({ table }) => table))];
+    const total = groups.reduce((sum, { rows }) => sum + rows, 0);
+    process.stderr.write(
+      `this forgets ${total} dead letters of ${names.join(', ')} in schema ${replica} of ${database}; their rows stay missing or old at the target until the source changes them\n`,
+    );
+    if (!(await confirmed(config.environment, options.yes, replica))) {
+      process.stderr.write('not confirmed: nothing was changed\n');
+      return 1;
+    }
+    process.stdout.write(`${await discardDeadLetters(session, replica, names)} dead letters discarded\n`);
+    return 0;
+  });
+}
+
+function why(table: string, column: string | null, reason: string, sqlState: string | null): string {
+  return `${table}${column === null ? '' : `.${column}`}: ${reason}${sqlState === null ? '' : ` (SQLSTATE ${sqlState})`}`;
+}
+
+/** Schemas by table. Raises refused for a name that is none of the replica's tables. */
+async function schemasOf(
+  session: TargetSession,
+  replica: string,
+  tables: readonly string[],
+): Promise<ReadonlyMap<string, TableSchema>> {
+  const known = new Map((await readTables(session.db, replica)).map(({ table, schema }) => [table, schema]));
+  const unknown = tables.filter((table) => !known.has(table));
+  if (unknown.length > 0)
+    throw new TidegateError('refused', `schema ${replica} has no replicated table ${unknown.join(', ')}`, {
+      hint: 'Names are as at the source, upper and lower case included.',
+    });
+  return known;
+}
+
+/** Types whose values name a row and nobody. */
+const showable = /int$|^(decimal|year|date|datetime|timestamp|time|bit|uuid)$/;
+
+/** The key of a letter for people; null where it holds text, which may be anything: the control schema has it. */
+function keyText({ key }: DeadLetter, schema: TableSchema | undefined): string | null {
+  const columns = schema?.primaryKey.map((index) => schema.columns[index]);
+  if (columns?.every((column) => column !== undefined && showable.test(column.type)) !== true) return null;
+  return key.toString('utf8').replaceAll('\t', ', ');
+}
+
+async function withTarget(config: Config, work: (session: TargetSession) => Promise<number>): Promise<number> {
+  const session = await TargetSession.open(config.target, 'tidegate dead-letters');
+  try {
+    return await session.guarded(async () => {
+      if (await hasControlTable(session.db, 'tidegate.dead_letters')) return await work(session);
+      process.stdout.write('no dead letters\n');
+      return 0;
+    });
+  } finally {
+    await session.close();
+  }
+}

@@ -1,0 +1,153 @@
+import { sql } from 'kysely';
+import type { RejectedRow } from '../change/rejected-row.ts';
+import { TableChanges } from '../change/table-changes.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
+import type { TableCodec } from '../mapping/table-codec.ts';
+import type { Target, TargetSession } from './session.ts';
+import { TableWriter } from './table-writer.ts';
+
+/** Letters tried in one transaction. */
+const retryRows = 1_000;
+
+export interface DeadLetter {
+  readonly id: string;
+  readonly table: string;
+  /** As in the control schema: COPY text of the key's columns. */
+  readonly key: Buffer;
+  /** The change is behind this place of the binlog; null: it came with the snapshot. */
+  readonly after: string | null;
+  readonly at: Date;
+  readonly reason: string;
+  readonly column: string | null;
+  readonly sqlState: string | null;
+}
+
+/** Letters that share table, column and reason. */
+export interface DeadLetterGroup {
+  readonly table: string;
+  readonly column: string | null;
+  readonly reason: string;
+  readonly sqlState: string | null;
+  readonly rows: number;
+}
+
+export async function readDeadLetters(
+  db: Target,
+  replica: string,
+  tables: readonly string[],
+  limit: number,
+): Promise<DeadLetter[]> {
+  const rows = await db
+    .selectFrom('tidegate.dead_letters')
+    .select(['id', 'table_name', 'key', 'file', 'offset', 'at', 'reason', 'column_name', 'sqlstate'])
+    .where('replica', '=', replica)
+    .$if(tables.length > 0, (query) => query.where('table_name', 'in', tables))
+    .orderBy('id')
+    .limit(limit)
+    .execute();
+  return rows.map((row) => ({
+    id: row.id,
+    table: row.table_name,
+    key: row.key,
+    after: row.file === null ? null : `${row.file}:${row.offset}`,
+    at: row.at,
+    reason: row.reason,
+    column: row.column_name,
+    sqlState: row.sqlstate,
+  }));
+}
+
+export async function groupDeadLetters(
+  db: Target,
+  replica: string,
+  tables: readonly string[] = [],
+): Promise<DeadLetterGroup[]> {
+  const rows = await db
+    .selectFrom('tidegate.dead_letters')
+    .select(['table_name', 'column_name', 'reason', 'sqlstate', sql<string>`count(*)`.as('rows')])
+    .where('replica', '=', replica)
+    .$if(tables.length > 0, (query) => query.where('table_name', 'in', tables))
+    .groupBy(['table_name', 'column_name', 'reason', 'sqlstate'])
+    .orderBy('table_name')
+    .orderBy('rows', 'desc')
+    .execute();
+  return rows.map((row) => ({
+    table: row.table_name,
+    column: row.column_name,
+    reason: row.reason,
+    sqlState: row.sqlstate,
+    rows: Number(row.rows),
+  }));
+}
+
+/**
+ * Tries to write a table's letters once more, as after a constraint at the target was dropped. `run` may be at work meanwhile: a
+ * letter is held by its lock while its row is written, and a newer image of the row takes the letter away, so an old image never
+ * overwrites it. Returns how many were written; the others stay.
+ */
+export async function retryDeadLetters(session: TargetSession, replica: string, codec: TableCodec): Promise<number> {
+  const { table } = codec.schema;
+  const writer = new TableWriter(session, replica, codec, 0);
+  let written = 0;
+  for (let last = '0'; ;) {
+    const page = await session.transaction(async (trx) => {
+      const letters = await trx
+        .selectFrom('tidegate.dead_letters')
+        .select(['id', 'key', 'row'])
+        .where('replica', '=', replica)
+        .where('table_name', '=', table)
+        .where('format', '=', 'copy')
+        .where('row', '<>', Buffer.alloc(0))
+        .where('id', '>', last)
+        .orderBy('id')
+        .limit(retryRows)
+        .forUpdate()
+        .execute();
+      const changes = new TableChanges(codec.schema);
+      for (const { key, row } of letters) {
+        const start = changes.lines.length;
+        changes.lines.plain(row, 0, row.length);
+        changes.upsert('update', key.toString('latin1'), start);
+      }
+      const refused = new Set((await writer.write(trx, changes, true)).map(({ key }: RejectedRow) => key));
+      const done = letters.filter(({ key }) => !refused.has(key.toString('latin1'))).map(({ id }) => id);
+      if (done.length > 0) await trx.deleteFrom('tidegate.dead_letters').where('id', 'in', done).execute();
+      return { last: letters.at(-1)?.id, written: done.length };
+    });
+    written += page.written;
+    if (page.last === undefined) break;
+    last = page.last;
+  }
+  await recordEvent(session, replica, 'dead-letters-retried', { table, written });
+  return written;
+}
+
+/** Forgets letters; their rows stay away from the target, or as they were, until the source changes them. */
+export async function discardDeadLetters(
+  session: TargetSession,
+  replica: string,
+  tables: readonly string[],
+): Promise<number> {
+  if (tables.length === 0) throw new TidegateError('internal', 'no tables to discard of');
+  const { numDeletedRows } = await session.transaction(
+    async (trx) =>
+      await trx
+        .deleteFrom('tidegate.dead_letters')
+        .where('replica', '=', replica)
+        .where('table_name', 'in', tables)
+        .executeTakeFirst(),
+  );
+  const rows = Number(numDeletedRows);
+  await recordEvent(session, replica, 'dead-letters-discarded', { tables, rows });
+  return rows;
+}
+
+async function recordEvent(session: TargetSession, replica: string, kind: string, detail: object): Promise<void> {
+  await session.transaction(
+    async (trx) =>
+      await trx
+        .insertInto('tidegate.events')
+        .values({ replica, kind, detail: JSON.stringify(detail) })
+        .execute(),
+  );
+}

@@ -1,0 +1,242 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Streaming } from './stream/streaming.ts';
+import { runCli } from './support/cli.ts';
+import { sharedServers } from './support/shared-servers.ts';
+
+/** A lone surrogate in UTF-8's form: MySQL and MariaDB take it for text, PostgreSQL does not. */
+const badText = `_utf8mb4 x'eda080'`;
+const tables = ['copied', 'streamed', 'checked', 'updated', 'healed', 'emptied', 'huge', 'stated'];
+
+let streaming: Streaming;
+
+beforeAll(async () => {
+  streaming = await Streaming.start(async (source) => {
+    for (const table of tables)
+      await source.query(
+        `create table ${table} (id int not null, part varchar(10) not null, label varchar(50), note varchar(50), primary key (id, part)) engine=InnoDB default charset=utf8mb4`,
+      );
+    await source.query(
+      `insert into copied values (1, 'a', 'one', null), (2, 'b', ${badText}, 'secret'), (3, 'c', 'three', null), (4, 'd', 'four', ${badText})`,
+    );
+  });
+});
+
+afterAll(async () => {
+  await streaming?.end();
+});
+
+interface Letter {
+  readonly key: string;
+  readonly column: string | null;
+  readonly sqlState: string | null;
+}
+
+async function letters(table: string): Promise<Letter[]> {
+  const rows = await streaming.rows(
+    `select convert_from(key, 'utf8'), column_name, sqlstate from tidegate.dead_letters where table_name = '${table}' order by key`,
+  );
+  return rows.map(([key, column, sqlState]) => ({
+    key: key ?? '',
+    column: column ?? null,
+    sqlState: sqlState ?? null,
+  }));
+}
+
+async function ids(table: string): Promise<number[]> {
+  return (await streaming.rows(`select id from ${table} order by id`)).map(([id]) => Number(id));
+}
+
+describe('a row that cannot be carried becomes a dead letter, and only that row', () => {
+  test('in the snapshot', async () => {
+    expect(await ids('copied')).toEqual([1, 3]);
+    expect(await letters('copied')).toEqual([
+      { key: '2\tb', column: 'label', sqlState: null },
+      { key: '4\td', column: 'note', sqlState: null },
+    ]);
+    expect(await streaming.tableState('copied')).toMatchObject({ state: 'streaming' });
+  });
+
+  test('in the stream, the rest of its transaction applied; the log says so without values', async () => {
+    const { source } = streaming;
+    await source.query('begin');
+    await source.query(`insert into streamed values (1, 'a', 'one', null)`);
+    await source.query(`insert into streamed values (2, 'b', ${badText}, 'secret')`);
+    await source.query(`insert into streamed values (3, 'c', 'three', null)`);
+    await source.query('commit');
+    await streaming.settled();
+    expect(await ids('streamed')).toEqual([1, 3]);
+    expect(await letters('streamed')).toEqual([{ key: '2\tb', column: 'label', sqlState: null }]);
+    const line = await streaming.logged('rows became dead letters', ({ table }) => table === 'streamed');
+    expect(line).toMatchObject({ rows: 1 });
+    expect(JSON.stringify(streaming.run.lines)).not.toContain('secret');
+  });
+
+  test('refused by PostgreSQL: few rows, by a statement', async () => {
+    await streaming.target.query(`alter table checked add constraint no_secret check (label <> 'secret')`);
+    await streaming.source.query(
+      `insert into checked values (1, 'a', 'one', null), (2, 'b', 'secret', null), (3, 'c', 'three', null)`,
+    );
+    await streaming.settled();
+    expect(await ids('checked')).toEqual([1, 3]);
+    expect(await letters('checked')).toEqual([{ key: '2\tb', column: null, sqlState: '23514' }]);
+  });
+
+  test('refused by PostgreSQL: many rows, by COPY and by the merge, neighbours and ends included', async () => {
+    const { source, target } = streaming;
+    await target.query(`alter table updated add constraint no_secret check (label <> 'secret')`);
+    const bad = [1, 2, 500, 501, 777, 2999, 3000];
+    const label = `if(id in (${bad.join(', ')}), 'secret', concat('label ', id))`;
+    await source.query(
+      `insert into updated (id, part, label) select id, 'p', ${label} from (select seq as id from seq_1_to_3000) n`,
+    );
+    await streaming.settled();
+    expect((await letters('updated')).map(({ key }) => Number(key.split('\t')[0])).toSorted((a, b) => a - b)).toEqual(
+      bad,
+    );
+    expect(await streaming.rows('select count(*) from updated')).toEqual([['2993']]);
+    await source.query(`update updated set label = if(id in (7, 8, 2500), 'secret', 'changed')`);
+    await streaming.settled();
+    expect((await letters('updated')).map(({ key, sqlState }) => [Number(key.split('\t')[0]), sqlState])).toEqual([
+      [2500, '23514'],
+      [7, '23514'],
+      [8, '23514'],
+    ]);
+    // What was there of a row stays, as it was.
+    expect(await streaming.rows(`select label, count(*) from updated group by label order by label`)).toEqual([
+      ['changed', '2997'],
+      ['label 2500', '1'],
+      ['label 7', '1'],
+      ['label 8', '1'],
+    ]);
+  });
+
+  test('in a transaction too large to hold, which stays whole', async () => {
+    const { source } = streaming;
+    await source.query('begin');
+    for (let part = 0; part < 6; part++)
+      await source.query(
+        `insert into huge select seq + ${part * 20_000}, 'p', if(seq = 7, ${badText}, repeat('x', 40)), repeat('y', 50) from seq_1_to_20000`,
+      );
+    // Healed later in the same transaction, and refused by PostgreSQL in its last part.
+    await source.query(`update huge set label = 'sound' where id = 7`);
+    await streaming.target.query(`alter table huge add constraint no_secret check (note <> 'secret')`);
+    await source.query(`update huge set note = 'secret' where id in (3, 60003)`);
+    await source.query('commit');
+    await streaming.settled();
+    expect((await letters('huge')).map(({ key }) => Number(key.split('\t')[0])).toSorted((a, b) => a - b)).toEqual([
+      3, 20_007, 40_007, 60_003, 60_007, 80_007, 100_007,
+    ]);
+    expect(await streaming.rows('select count(*) from huge')).toEqual([[String(120_000 - 5)]]);
+  });
+});
+
+describe('a later image of the key heals it', () => {
+  test('an update, a delete, a change of its key', async () => {
+    const { source } = streaming;
+    await source.query(
+      `insert into healed values (1, 'a', ${badText}, null), (2, 'b', ${badText}, null), (3, 'c', ${badText}, null)`,
+    );
+    await streaming.settled();
+    expect((await letters('healed')).length).toBe(3);
+    await source.query(`update healed set label = 'sound' where id = 1`);
+    await streaming.settled();
+    expect((await letters('healed')).map(({ key }) => key)).toEqual(['2\tb', '3\tc']);
+    await source.query(`delete from healed where id = 2`);
+    await source.query(`update healed set id = 4, label = 'moved' where id = 3`);
+    await streaming.settled();
+    expect(await letters('healed')).toEqual([]);
+    expect(await streaming.rows('select id, label from healed order by id')).toEqual([
+      ['1', 'sound'],
+      ['4', 'moved'],
+    ]);
+  });
+
+  test('a truncate', async () => {
+    await streaming.source.query(`insert into emptied values (1, 'a', ${badText}, null)`);
+    await streaming.settled();
+    expect((await letters('emptied')).length).toBe(1);
+    await streaming.source.query('truncate table emptied');
+    await streaming.source.query(`insert into emptied values (2, 'a', ${badText}, null)`);
+    await streaming.settled();
+    expect((await letters('emptied')).map(({ key }) => key)).toEqual(['2\ta']);
+  });
+
+  test('also what a run before this one left', async () => {
+    await streaming.restart();
+    await streaming.source.query(`update copied set label = 'sound' where id = 2`);
+    await streaming.settled();
+    expect((await letters('copied')).map(({ key }) => key)).toEqual(['4\td']);
+    expect(await ids('copied')).toEqual([1, 2, 3]);
+  });
+});
+
+describe('dead letters are told of and dealt with', () => {
+  test('list, lag and check name table, column and reason, and no value', async () => {
+    await streaming.source.query(`insert into stated values (1, 'a', ${badText}, 'secret'), (2, 'b', 'sound', null)`);
+    await streaming.settled();
+    const list = await runCli(['dead-letters', 'list', 'stated', '--json'], streaming.env);
+    expect(JSON.parse(list.stdout)).toMatchObject({
+      groups: [{ table: 'stated', column: 'label', sqlState: null, rows: 1 }],
+      deadLetters: [{ table: 'stated', key: null, column: 'label' }],
+    });
+    const lag = await runCli(['lag', '--json'], streaming.env);
+    expect((JSON.parse(lag.stdout) as { deadLetters: unknown[] }).deadLetters).toContainEqual(
+      expect.objectContaining({ table: 'stated', column: 'label', rows: 1 }),
+    );
+    const check = await runCli(['check'], streaming.env);
+    expect(check.stdout).toMatch(/warning {2}table stated: 1 row is a dead letter: column label/u);
+    const words = await runCli(['dead-letters', 'list'], streaming.env);
+    for (const { stdout } of [list, lag, check, words]) expect(stdout).not.toContain('secret');
+    expect((await runCli(['dead-letters', 'list', 'unknown'], streaming.env)).stderr).toMatch(
+      /no replicated table unknown/u,
+    );
+  });
+
+  test('retry writes what the target no longer refuses, while the service runs; the others stay', async () => {
+    await streaming.target.query('alter table checked drop constraint no_secret');
+    const { code, stdout } = await runCli(['dead-letters', 'retry', 'checked', 'stated'], streaming.env);
+    expect(stdout).toMatch(/checked: 1 of 1 written/u);
+    expect(stdout).toMatch(/stated: 0 of 1 written/u);
+    expect(code).toBe(1);
+    expect(await streaming.rows('select id, label from checked order by id')).toEqual([
+      ['1', 'one'],
+      ['2', 'secret'],
+      ['3', 'three'],
+    ]);
+    expect(await letters('checked')).toEqual([]);
+  });
+
+  test('discard asks in production, and forgets', async () => {
+    const asked = await runCli(['dead-letters', 'discard', 'stated'], { ...streaming.env, ENVIRONMENT: 'production' });
+    expect(asked).toMatchObject({ code: 1 });
+    expect(asked.stderr).toMatch(/must be confirmed/u);
+    expect((await letters('stated')).length).toBe(1);
+    const { stdout } = await runCli(['dead-letters', 'discard', 'stated'], streaming.env);
+    expect(stdout).toMatch(/1 dead letters discarded/u);
+    expect(await letters('stated')).toEqual([]);
+  });
+});
+
+test('a table of TABLES_HALT stops everything at its first bad row, and nothing of its transaction is written', async () => {
+  const halting = await Streaming.start(
+    async (source) => {
+      await source.query(
+        `create table careful (id int not null primary key, label varchar(50)) default charset=utf8mb4`,
+      );
+    },
+    sharedServers(),
+    { TABLES_HALT: 'care*' },
+  );
+  try {
+    await halting.source.query('begin');
+    await halting.source.query(`insert into careful values (1, 'one')`);
+    await halting.source.query(`insert into careful values (2, ${badText})`);
+    await halting.source.query('commit');
+    expect(await halting.run.exited).toMatchObject({ code: 1 });
+    const line = halting.run.lines.find(({ level }) => level === 'fatal');
+    expect(line?.['err']).toMatchObject({ kind: 'bad-row' });
+    expect(await halting.rows('select id from careful')).toEqual([]);
+  } finally {
+    await halting.end();
+  }
+});
