@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import type { ColumnSchema } from '../src/change/table-schema.ts';
+import { type RulePattern, parseColumnRules } from '../src/config/column-rules.ts';
 import { Conversions } from '../src/mapping/codec.ts';
 import { columnCodec, isRefusal } from '../src/mapping/column-codec.ts';
+import { misfit } from '../src/mapping/rules.ts';
 import { allCases } from './types/all-cases.ts';
 
 const page = await readFile(new URL('../docs/types.md', import.meta.url), 'utf8');
@@ -55,6 +57,18 @@ describe('docs/types.md', () => {
   test.each(mappings)('says that %s becomes %s, and so it does', (source, target) => {
     const codec = columnCodec(column(source), new Conversions());
     expect(isRefusal(codec) ? codec.refused : codec.pgType).toBe(withNumbers(target));
+  });
+
+  test.each(table('rule'))('says of rule %s which types it fits, and so it is', (name, fits) => {
+    const [kind = ''] = quoted(name)[0]?.split('=') ?? [];
+    const { rules } = parseColumnRules(`t.v=${kind}${{ local: '=Asia/Kathmandu', null: '=0001-01-01' }[kind] ?? ''}`);
+    const types = [...new Set(mappings.map(([source]) => column(source).type))];
+    const fitting = types.filter(
+      (type) => misfit({ ...column(type), rule: (rules[0] as RulePattern).rule }, false) === null,
+    );
+    expect(fitting.toSorted()).toEqual(
+      (fits === 'every type, also one that is not carried' ? types : quoted(fits)).toSorted(),
+    );
   });
 
   test('names every type of the integers, text, bytes, times and the rest', () => {

@@ -1,3 +1,5 @@
+import type { ColumnRule } from './column-rule.ts';
+
 /**
  * A table's columns as they are valid from some position on: what a row image or a row packet of that table means. Stored as
  * JSON in the control schema, so it holds plain values only.
@@ -43,6 +45,8 @@ export interface ColumnSchema {
   readonly scale: number | null;
   /** Fractional digits of time, datetime and timestamp; 0 elsewhere. */
   readonly fraction: number;
+  /** What the operator wants of the column; absent: the usual mapping of its type. */
+  readonly rule?: ColumnRule;
 }
 
 export function isUnsigned(column: ColumnSchema): boolean {

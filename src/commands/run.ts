@@ -1,6 +1,5 @@
 import { hostname } from 'node:os';
 import type { Config } from '../config/config.ts';
-import { tableFilter } from '../config/table-filter.ts';
 import { formatPosition } from '../change/position.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import type { Log } from '../ops/log.ts';
@@ -56,7 +55,7 @@ export async function run(config: Config, log: Log, options: { untilCaughtUp: bo
   try {
     await replicate(
       config,
-      { untilCaughtUp: options.untilCaughtUp, isSelected: tableFilter(config.tables) },
+      { untilCaughtUp: options.untilCaughtUp },
       {
         state: (state) => {
           if (status.state === 'snapshotting' && state !== 'snapshotting') log.info('snapshot finished');

@@ -1,3 +1,5 @@
+import type { RulePattern } from './column-rules.ts';
+
 /** What Tidegate was told, after validation. Secrets stay in here: nothing prints a Config. */
 export interface Config {
   readonly environment: 'development' | 'production';
@@ -9,6 +11,8 @@ export interface Config {
     /** Of these a row that cannot be carried stops everything, instead of becoming a dead letter. */
     readonly halt: readonly string[];
   };
+  /** In the order they were given: of those that match a column the first one counts. */
+  readonly columnRules: readonly RulePattern[];
   /** Snapshot work at the same time: connections to the source, each reading one table. */
   readonly snapshotConnections: number;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseColumnRules } from './column-rules.ts';
 
 /** Digits only: Number() would also take 0x1F, 1e3 and blanks. */
 const whole = (lowest: number, highest: number) => {
@@ -22,6 +23,15 @@ const list = z
       .map((part) => part.trim())
       .filter((part) => part !== ''),
   );
+/** Every entry that is wrong is a problem of its own, named by its number: what stands there is not repeated. */
+const columnRules = z
+  .string()
+  .default('')
+  .transform((text, context) => {
+    const { rules, problems } = parseColumnRules(text);
+    for (const message of problems) context.addIssue({ code: 'custom', message });
+    return problems.length === 0 ? rules : z.NEVER;
+  });
 const reservedSchemas = /^(tidegate|information_schema|pg_.*)$/i;
 /** PostgreSQL cuts longer names off without a word (NAMEDATALEN), and two sources could meet in one schema. */
 const longestNameBytes = 63;
@@ -74,6 +84,7 @@ export const environmentSchema = z.object({
   TABLES_HALT: list.describe(
     'tables, the same way, of which a row that cannot be carried stops everything; elsewhere it becomes a dead letter',
   ),
+  COLUMN_RULES: columnRules.describe('what to make of columns: table.column=rule, separated by commas'),
   SNAPSHOT_CONNECTIONS: whole(1, 16).default(2).describe('tables read at the same time during a snapshot'),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], 'must be trace, debug, info, warn, error or fatal')

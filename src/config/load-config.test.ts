@@ -73,6 +73,7 @@ describe('loadConfig', () => {
     ['TARGET_DB_SCHEMA', ['x'.repeat(64), 'é'.repeat(32)], '63 bytes'],
     ['TARGET_DB_SCHEMA', ['Tidegate', 'pg_catalog', 'information_schema'], 'PostgreSQL or Tidegate'],
     ['TARGET_DB_PASSWORD', ['a\0b'], 'NUL'],
+    ['COLUMN_RULES', ['patient', 'a.b=omit,patient.a=bool', 'patient.a=local=Nowhere/Else'], 'entry '],
   ])('says of %s what would be right', (name, wrong, right) => {
     for (const value of wrong) {
       const lines = problemsOf({ ...minimal, [name]: value })

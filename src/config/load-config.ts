@@ -116,6 +116,7 @@ function assemble(env: Environment, authorities: Authorities, problems: string[]
       tls: tls('TARGET', env.TARGET_DB_HOST, env.TARGET_DB_TLS, authorities.TARGET_DB_TLS_CA, problems),
     },
     tables: { include: env.TABLES_INCLUDE, exclude: env.TABLES_EXCLUDE, halt: env.TABLES_HALT },
+    columnRules: env.COLUMN_RULES,
     snapshotConnections: env.SNAPSHOT_CONNECTIONS,
     logLevel: env.LOG_LEVEL,
   };

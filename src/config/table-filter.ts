@@ -15,7 +15,7 @@ export function matchesAny(globs: readonly string[]): (name: string) => boolean 
 }
 
 /** `*` stands for any run of characters, `?` for one. */
-function globPattern(glob: string): RegExp {
+export function globPattern(glob: string): RegExp {
   const escaped = glob.replaceAll(/[.+^${}()|[\]\\]/g, String.raw`\$&`);
   return new RegExp(`^${escaped.replaceAll('*', '.*').replaceAll('?', '.')}$`, 'isu');
 }

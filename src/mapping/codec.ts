@@ -36,9 +36,11 @@ export class Conversions {
   dateToNull = 0;
   /** U+0000 characters that became U+FFFD. */
   nulReplaced = 0;
+  /** Dates that became NULL because a rule says that they stand for none. */
+  sentinelToNull = 0;
 
   get total(): number {
-    return this.dateToNull + this.nulReplaced;
+    return this.dateToNull + this.nulReplaced + this.sentinelToNull;
   }
 
   /** What was counted since the last call. */
@@ -46,9 +48,11 @@ export class Conversions {
     const counted: Conversion[] = [
       { column, kind: 'date-to-null', count: this.dateToNull },
       { column, kind: 'nul-replaced', count: this.nulReplaced },
+      { column, kind: 'sentinel-to-null', count: this.sentinelToNull },
     ];
     this.dateToNull = 0;
     this.nulReplaced = 0;
+    this.sentinelToNull = 0;
     return counted.filter(({ count }) => count > 0);
   }
 }

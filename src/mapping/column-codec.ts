@@ -5,6 +5,7 @@ import type { Codec, CodecFamily, Conversions, Refusal } from './codec.ts';
 import { integers, year } from './integers.ts';
 import { json } from './json.ts';
 import { decimals, floats } from './numbers.ts';
+import { ruledCodec } from './rules.ts';
 import { dates, datetimes, times, timestamps } from './temporal.ts';
 import { enums, sets, text } from './text.ts';
 
@@ -27,8 +28,13 @@ const families: readonly CodecFamily[] = [
   addresses,
 ];
 
-/** The codec of a column, or why it cannot be carried exactly. */
+/** The codec of a column, by its rule where it has one, or why it cannot be carried exactly. */
 export function columnCodec(column: ColumnSchema, conversions: Conversions): Codec | Refusal {
+  const codec = codecOfType(column, conversions);
+  return isRefusal(codec) ? codec : ruledCodec(column, codec, conversions);
+}
+
+function codecOfType(column: ColumnSchema, conversions: Conversions): Codec | Refusal {
   for (const family of families) {
     const codec = family(column, conversions);
     if (codec !== undefined) return codec;

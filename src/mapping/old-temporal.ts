@@ -13,7 +13,7 @@ const timeBytes = [3, 4, 4, 5, 5, 5, 6] as const;
 const fractionBytes = [0, 1, 1, 2, 2, 3, 3] as const;
 
 /** The decimal number YYYYMMDDhhmmss; with a fraction, the units of it since year 0 in months of 32 days and years of 13. */
-export function oldDatetimeReader(fraction: number, conversions: Conversions): ImageReader {
+export function oldDatetimeReader(fraction: number, conversions: Conversions | null): ImageReader {
   if (fraction === 0)
     return fixedWidth(8, (source, at, out) => {
       const packed = Number(source.readBigUInt64LE(at));
@@ -62,7 +62,7 @@ export function oldTimeReader(fraction: number): ImageReader {
 }
 
 /** Seconds since 1970, little endian; with a fraction, big endian and followed by its digits as a number. */
-export function oldTimestampReader(fraction: number, conversions: Conversions): ImageReader {
+export function oldTimestampReader(fraction: number, conversions: Conversions | null): ImageReader {
   if (fraction === 0)
     return fixedWidth(4, (source, at, out) => writeInstant(source.readUInt32LE(at), 0, 0, conversions, out));
   const extra = fractionBytes[fraction] as number;

@@ -2,33 +2,60 @@ import type { Conversion } from '../change/conversion.ts';
 import type { TableSchema } from '../change/table-schema.ts';
 import { type Codec, Conversions } from './codec.ts';
 import { columnCodec, isRefusal } from './column-codec.ts';
+import { misfit } from './rules.ts';
 
 /** A table's codecs, column by column, with what they had to convert. */
 export interface TableCodec {
+  /** The table as the source has it: these columns are in a row image. It is what the control schema keeps. */
+  readonly source: TableSchema;
+  /** The table as it is carried, without the columns that a rule omits: these are selected, in a line, and at the target. */
   readonly schema: TableSchema;
   readonly codecs: readonly Codec[];
   readonly conversions: readonly Conversions[];
 }
 
-/** Why a table cannot be carried: one line per column. */
+/** Why a table cannot be carried, column by column. */
 export interface TableRefusal {
-  readonly refused: readonly string[];
+  readonly refused: readonly RefusedColumn[];
 }
 
-export function tableCodec(schema: TableSchema): TableCodec | TableRefusal {
+export interface RefusedColumn {
+  readonly column: string;
+  readonly reason: string;
+  /** Its type cannot be carried, or the rule that the operator gave it does not fit. */
+  readonly fault: 'type' | 'rule';
+}
+
+export function isOmitted({ rule }: TableSchema['columns'][number]): boolean {
+  return rule?.kind === 'omit';
+}
+
+export function tableCodec(source: TableSchema): TableCodec | TableRefusal {
   const codecs: Codec[] = [];
   const conversions: Conversions[] = [];
-  const refused: string[] = [];
-  for (const column of schema.columns) {
-    const counts = new Conversions();
-    const codec = columnCodec(column, counts);
-    if (isRefusal(codec)) refused.push(`column ${column.name}: ${codec.refused}`);
-    else {
-      codecs.push(codec);
-      conversions.push(counts);
+  const refused: RefusedColumn[] = [];
+  for (const [index, column] of source.columns.entries()) {
+    const misruled = misfit(column, source.primaryKey.includes(index));
+    if (misruled !== null) refused.push({ column: column.name, reason: misruled, fault: 'rule' });
+    else if (!isOmitted(column)) {
+      const counts = new Conversions();
+      const codec = columnCodec(column, counts);
+      if (isRefusal(codec)) refused.push({ column: column.name, reason: codec.refused, fault: 'type' });
+      else {
+        codecs.push(codec);
+        conversions.push(counts);
+      }
     }
   }
-  return refused.length > 0 ? { refused } : { schema, codecs, conversions };
+  return refused.length > 0 ? { refused } : { source, schema: carried(source), codecs, conversions };
+}
+
+function carried(source: TableSchema): TableSchema {
+  const columns = source.columns.filter((column) => !isOmitted(column));
+  const primaryKey = source.primaryKey.map((index) =>
+    columns.indexOf(source.columns[index] as (typeof columns)[number]),
+  );
+  return { ...source, columns, primaryKey };
 }
 
 /** What the readers converted since the last call. */

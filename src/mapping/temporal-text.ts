@@ -12,15 +12,15 @@ function daysIn(year: number, month: number): number {
   return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31;
 }
 
-/** Writes a date, or NULL for one that is none; tells which. */
+/** Writes a date, or NULL for one that is none; tells which. Without `conversions` it is written whatever it is. */
 export function writeDate(
   year: number,
   month: number,
   day: number,
-  conversions: Conversions,
+  conversions: Conversions | null,
   out: LineBuffer,
 ): boolean {
-  if (!isDate(year, month, day)) {
+  if (conversions !== null && !isDate(year, month, day)) {
     conversions.dateToNull++;
     out.null();
     return false;
@@ -49,26 +49,44 @@ export function writeClock(hour: number, minute: number, second: number, highest
 const secondsPerDay = 86_400;
 
 /**
- * Writes seconds since 1970 in UTC with `fraction` digits of `part`; all zero is the zero timestamp, which becomes NULL.
+ * Writes seconds since 1970 in UTC with `fraction` digits of `part`; all zero is the zero timestamp, which becomes NULL, or
+ * without `conversions` is written as the server prints it.
  */
 export function writeInstant(
   seconds: number,
   part: number,
   fraction: number,
-  conversions: Conversions,
+  conversions: Conversions | null,
   out: LineBuffer,
 ): void {
-  if (seconds === 0 && part === 0) {
+  if (seconds !== 0 || part !== 0) writeSeconds(seconds, out);
+  else if (conversions === null) out.ascii('0000-00-00 00:00:00');
+  else {
     conversions.dateToNull++;
     out.null();
     return;
   }
+  writeFraction(part, fraction, out);
+}
+
+/** Writes seconds since 1970, in the 19 characters of a date and a time of day. */
+export function writeSeconds(seconds: number, out: LineBuffer): void {
   const days = Math.floor(seconds / secondsPerDay);
   const clock = seconds - days * secondsPerDay;
   writeCivil(days, out);
   out.byte(0x20);
   writeClock(Math.floor(clock / 3600), Math.floor(clock / 60) % 60, clock % 60, highestHour.day, out);
-  writeFraction(part, fraction, out);
+}
+
+/** Reads them again: the seconds since 1970 of the date and time of day at `at`. */
+export function readSeconds(bytes: Uint8Array, at: number): number {
+  const number = (offset: number, digits: number) => {
+    let value = 0;
+    for (let i = at + offset; i < at + offset + digits; i++) value = value * 10 + (bytes[i] as number) - 0x30;
+    return value;
+  };
+  const days = daysOf(number(0, 4), number(5, 2), number(8, 2));
+  return days * secondsPerDay + number(11, 2) * 3600 + number(14, 2) * 60 + number(17, 2);
 }
 
 const unitsPerSecond = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000] as const;
@@ -79,6 +97,16 @@ export function writeFraction(part: number, fraction: number, out: LineBuffer): 
   if (part >= (unitsPerSecond[fraction] as number)) throw new InvalidValue('a time has more than a second of fraction');
   out.byte(0x2e);
   out.digits(part, fraction);
+}
+
+/** The day count since 1970-01-01 of a date, by the same eras as below. */
+function daysOf(year: number, month: number, day: number): number {
+  const shiftedYear = month <= 2 ? year - 1 : year;
+  const era = Math.floor(shiftedYear / 400);
+  const yearOfEra = shiftedYear - era * 400;
+  const dayOfYear = Math.floor((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5) + day - 1;
+  const dayOfEra = yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear;
+  return era * 146_097 + dayOfEra - 719_468;
 }
 
 /** A day count since 1970-01-01 as a date of the Gregorian calendar, by eras of 400 years that begin in March. */

@@ -1,13 +1,25 @@
 import { binlogType } from './binlog-types.ts';
-import { type CodecFamily, type Conversions, type TextReader, fixedWidth, plainText, quotedLiteral } from './codec.ts';
+import type { ColumnSchema } from '../change/table-schema.ts';
+import {
+  type Codec,
+  type CodecFamily,
+  type Conversions,
+  type TextReader,
+  fixedWidth,
+  plainText,
+  quotedLiteral,
+} from './codec.ts';
 import { oldDatetimeReader, oldTimeReader, oldTimestampReader } from './old-temporal.ts';
 import { highestHour, isDate, writeClock, writeDate, writeFraction, writeInstant } from './temporal-text.ts';
 
 /** Bytes that hold the fractional digits 0 to 6 of the MySQL 5.6 temporal formats. */
 const fractionBytes = [0, 1, 1, 2, 2, 3, 3] as const;
 
+/** A family whose dates that are none become NULL and are counted; without `conversions` they are written as they are. */
+type DateFamily = (column: ColumnSchema, conversions: Conversions | null) => Codec | undefined;
+
 /** date. Zero and impossible dates, which `sql_mode=''` makes legal at the source, become NULL and are counted. */
-export const dates: CodecFamily = (column, conversions) => {
+export const dates: DateFamily = (column, conversions) => {
   if (column.type !== 'date') return undefined;
   const reader = fixedWidth(3, (source, at, out) => {
     const packed = source.readUIntLE(at, 3);
@@ -22,7 +34,7 @@ export const dates: CodecFamily = (column, conversions) => {
 };
 
 /** datetime(n): verbatim, no zone. */
-export const datetimes: CodecFamily = (column, conversions) => {
+export const datetimes: DateFamily = (column, conversions) => {
   if (column.type !== 'datetime') return undefined;
   const { fraction } = column;
   return {
@@ -37,7 +49,7 @@ export const datetimes: CodecFamily = (column, conversions) => {
 };
 
 /** timestamp(n): an instant, read in UTC. */
-export const timestamps: CodecFamily = (column, conversions) => {
+export const timestamps: DateFamily = (column, conversions) => {
   if (column.type !== 'timestamp') return undefined;
   const { fraction } = column;
   const extra = fractionBytes[fraction] as number;
@@ -71,7 +83,8 @@ export const times: CodecFamily = (column) => {
   };
 };
 
-function dateText(conversions: Conversions): TextReader {
+function dateText(conversions: Conversions | null): TextReader {
+  if (conversions === null) return plainText;
   return (source, start, end, out) => {
     const digit = (at: number) => (source[start + at] as number) - 0x30;
     const year = digit(0) * 1000 + digit(1) * 100 + digit(2) * 10 + digit(3);
@@ -89,7 +102,7 @@ function fractionPart(stored: number, fraction: number): number {
 }
 
 /** DATETIME2: sign 1 bit, year*13+month 17, day 5, hour 5, minute 6, second 6; then the fraction, all big endian. */
-function datetime2Reader(fraction: number, conversions: Conversions) {
+function datetime2Reader(fraction: number, conversions: Conversions | null) {
   const extra = fractionBytes[fraction] as number;
   return fixedWidth(5 + extra, (source, at, out) => {
     const high = source.readUInt32BE(at);

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { parseColumnRules } from '../config/column-rules.ts';
 import type { Config } from '../config/config.ts';
 import type { CatalogTable } from '../source/catalog.ts';
 import { checkTables } from './check-tables.ts';
@@ -23,8 +24,12 @@ const table = (name: string, primaryKey: readonly number[], columns: readonly st
   },
 });
 const catalog = [table('patient', [0]), table('keyless', []), table('stamped', [0], ['id', '_loaded_at'])];
-const check = (include: readonly string[], exclude: readonly string[]) =>
-  checkTables(catalog, { source: { database: 'clinic' }, tables: { include, exclude } } as unknown as Config);
+const check = (include: readonly string[], exclude: readonly string[], rules = '') =>
+  checkTables(catalog, {
+    source: { database: 'clinic' },
+    tables: { include, exclude },
+    columnRules: parseColumnRules(rules).rules,
+  } as unknown as Config);
 
 it('tells which tables are carried, and of each that is not why and what to do', () => {
   const { findings, tables } = check([], []);

@@ -1,33 +1,31 @@
 import type { Finding } from '../change/finding.ts';
 import type { TableSchema } from '../change/table-schema.ts';
 import type { Config } from '../config/config.ts';
+import { ruleFinder } from '../config/column-rules.ts';
+import { formatRule } from '../change/column-rule.ts';
 import { tableFilter } from '../config/table-filter.ts';
 import type { CatalogTable } from '../source/catalog.ts';
 import { quoteName } from '../source/identifiers.ts';
-import { planTables } from './table-plan.ts';
+import { type LeftOutTable, planTables, selectionOf } from './table-plan.ts';
 
 /** Which tables will be carried, which will not and why, and patterns that mean none. */
 export function checkTables(
   catalog: readonly CatalogTable[],
   config: Config,
 ): { readonly findings: Finding[]; readonly tables: string[] } {
-  const { planned, leftOut } = planTables(catalog, tableFilter(config.tables));
+  const { planned, leftOut } = planTables(catalog, selectionOf(config));
   const keyless = new Set(
     catalog.filter(({ schema }) => schema.primaryKey.length === 0).map(({ schema }) => schema.table),
   );
-  const findings: Finding[] = leftOut.map(({ table, reasons }) => ({
-    level: 'warning',
-    subject: `table ${table}`,
-    message: `left out: ${reasons.join('; ')}`,
-    remedy: `${
-      keyless.has(table)
-        ? `ask whoever owns the source's schema for a key, as in: alter table ${quoteName(table)} add column id bigint not null auto_increment primary key;`
-        : 'ask whoever owns the source for a change there'
-    } or add ${table} to TABLES_EXCLUDE to say that this is meant`,
-  }));
+  const findings = leftOut.map((table) => leftOutFinding(table, keyless.has(table.table)));
   findings.push(
     ...planned.flatMap(({ codec }) => unloggedChanges(codec.schema)),
     ...patternsOfNothing(catalog, config.tables),
+    ...rulesOfNothing(
+      catalog,
+      [...planned.map(({ codec }) => codec.schema), ...leftOut.filter(({ isMisruled }) => isMisruled)],
+      config.columnRules,
+    ),
   );
   findings.push(
     planned.length === 0
@@ -44,6 +42,31 @@ export function checkTables(
         },
   );
   return { findings, tables: planned.map(({ codec }) => codec.schema.table) };
+}
+
+function leftOutFinding({ table, reasons, isMisruled, omittable }: LeftOutTable, isKeyless: boolean): Finding {
+  const subject = `table ${table}`;
+  if (isMisruled)
+    return {
+      level: 'error',
+      subject,
+      message: reasons.join('; '),
+      remedy: 'correct COLUMN_RULES, where the first entry that matches counts',
+    };
+  return {
+    level: 'warning',
+    subject,
+    message: `left out: ${reasons.join('; ')}`,
+    remedy: `${wayIn(table, omittable, isKeyless)} or add ${table} to TABLES_EXCLUDE to say that this is meant`,
+  };
+}
+
+/** What lets a table be carried. */
+function wayIn(table: string, omittable: readonly string[], isKeyless: boolean): string {
+  if (isKeyless)
+    return `ask whoever owns the source's schema for a key, as in: alter table ${quoteName(table)} add column id bigint not null auto_increment primary key;`;
+  if (omittable.length === 0) return 'ask whoever owns the source for a change there';
+  return `to carry the rest of it, set COLUMN_RULES=${omittable.map((column) => `${asGlob(table)}.${asGlob(column)}=omit`).join(',')};`;
 }
 
 /** Foreign keys that change a table below the binlog; the table is carried until one of them may have done so. */
@@ -69,4 +92,32 @@ function patternsOfNothing(catalog: readonly CatalogTable[], { include }: Config
       message: `${glob} in TABLES_INCLUDE is no table that the reader can see`,
       remedy: 'correct TABLES_INCLUDE',
     }));
+}
+
+/** Entries that decide nothing: no column has such a name, or an earlier entry has them all. */
+function rulesOfNothing(
+  catalog: readonly CatalogTable[],
+  tables: readonly { readonly table: string }[],
+  patterns: Config['columnRules'],
+): Finding[] {
+  const carried = new Set(tables.map(({ table }) => table));
+  const ruleOf = ruleFinder(patterns);
+  const inForce = new Set(
+    catalog
+      .filter(({ schema }) => carried.has(schema.table))
+      .flatMap(({ schema }) => schema.columns.map(({ name }) => ruleOf(schema.table, name))),
+  );
+  return patterns
+    .filter(({ rule }) => !inForce.has(rule))
+    .map(({ table, column, rule }) => ({
+      level: 'warning',
+      subject: 'column rules',
+      message: `${table}.${column}=${formatRule(rule)} in COLUMN_RULES decides about no column of a table that is carried`,
+      remedy: 'correct or remove it; of the entries that match a column the first one counts',
+    }));
+}
+
+/** A name as COLUMN_RULES can hold it. */
+function asGlob(name: string): string {
+  return name.replaceAll(/[.,=]/g, '?');
 }

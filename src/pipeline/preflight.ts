@@ -10,10 +10,13 @@ import { readGrants } from '../source/read-grants.ts';
 import { readServerFlavor } from '../source/server-flavor.ts';
 import { checkCarried } from '../target/check-carried.ts';
 import { checkTarget } from '../target/check-target.ts';
-import { type Checkpoint, readCheckpoint } from '../target/checkpoint.ts';
+import { readCheckpoint } from '../target/checkpoint.ts';
 import { TargetSession } from '../target/session.ts';
+import { type KnownTable, readTables } from '../target/table-states.ts';
 import { checkTables } from './check-tables.ts';
 import { assertContinues } from './continuation.ts';
+import { assertSameRules } from './rule-changes.ts';
+import { selectionOf } from './table-plan.ts';
 
 /**
  * Everything that can be known before work starts, connection by connection: each is tested by itself, what one does not
@@ -97,7 +100,17 @@ async function checkReader(connection: SourceConnection, config: Config): Promis
   const { database } = config.source;
   const grants = await readerGrants(connection, database);
   const { findings, tables } = checkTables(await readCatalog(connection, database), config);
-  return { findings: [...grants, ...findings], value: tables };
+  const known = await fromTarget(config, async ({ db }) => await readTables(db, config.target.schema));
+  return { findings: [...grants, ...findings, ...changedRules(config, known ?? [])], value: tables };
+}
+
+function changedRules(config: Config, known: readonly KnownTable[]): Finding[] {
+  try {
+    assertSameRules(known, selectionOf(config));
+    return [];
+  } catch (error) {
+    return [failure('column rules', error)];
+  }
 }
 
 async function checkReplicator(connection: SourceConnection, config: Config): Promise<Checked<never>> {
@@ -116,7 +129,7 @@ async function checkReplicator(connection: SourceConnection, config: Config): Pr
   // Only now, when nothing above explains it better: is our database logged, and can the source go on from where the target is?
   if (findings.every(({ level }) => level !== 'error')) {
     findings.push(...checkBinlogFilters(await readBinlogStatus(connection), config.source.database));
-    const checkpoint = await lastCheckpoint(config);
+    const checkpoint = await fromTarget(config, async ({ db }) => await readCheckpoint(db, config.target.schema));
     if (checkpoint !== null)
       await assertContinues(connection, server, checkpoint).catch((error: unknown) =>
         findings.push(failure('position', error)),
@@ -125,10 +138,10 @@ async function checkReplicator(connection: SourceConnection, config: Config): Pr
   return { findings };
 }
 
-/** Where the target is; null when it has nothing yet or cannot be asked, which its own check reports. */
-async function lastCheckpoint(config: Config): Promise<Checkpoint | null> {
+/** What the target says; null when it has nothing yet or cannot be asked, which its own check reports. */
+async function fromTarget<T>(config: Config, read: (session: TargetSession) => Promise<T>): Promise<T | null> {
   try {
-    return await withTarget(config, async (session) => await readCheckpoint(session.db, config.target.schema));
+    return await withTarget(config, read);
   } catch {
     // No control schema yet, or no target: both are somebody else's finding.
     return null;

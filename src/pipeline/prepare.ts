@@ -12,7 +12,8 @@ import { type KnownTable, addTable, parkTable, readTables } from '../target/tabl
 import { createSchema, createTable } from '../target/tables.ts';
 import { assertContinues } from './continuation.ts';
 import type { CopyTask } from './copy-table.ts';
-import { type LeftOutTable, planTables } from './table-plan.ts';
+import { assertSameRules } from './rule-changes.ts';
+import { type LeftOutTable, planTables, selectionOf } from './table-plan.ts';
 
 export interface Prepared {
   readonly checkpoint: Position;
@@ -23,14 +24,14 @@ export interface Prepared {
 
 /**
  * Brings the target's list of tables in line with the source's: takes new ones in at a position of their own, parks those
- * that are gone or no longer selected. Changes nothing when the source cannot continue from the checkpoint.
+ * that are gone or no longer selected. Changes nothing when the source cannot continue from the checkpoint, or when the
+ * rules of a table are others than it was begun with.
  */
 export async function prepare(
   config: Config,
   epoch: bigint,
   source: { reader: SourceConnection; replicator: SourceConnection; server: ServerFlavor },
   target: TargetSession,
-  isSelected: (table: string) => boolean,
   signal: AbortSignal,
 ): Promise<Prepared> {
   const { reader, replicator, server } = source;
@@ -39,15 +40,17 @@ export async function prepare(
   if (checkpoint !== null) await assertContinues(replicator, server, checkpoint);
 
   const known = await readTables(target.db, replica);
+  const selection = selectionOf(config);
+  assertSameRules(known, selection);
   const isKnown = new Set(known.map(({ table }) => table));
   // The position comes before the catalog: a definition that changes in between is then ahead in the stream, and seen.
-  const probe = planTables(await readCatalog(reader, config.source.database), isSelected);
+  const probe = planTables(await readCatalog(reader, config.source.database), selection);
   const allInnodb = probe.planned.every(({ engine }) => engine.toLowerCase() === 'innodb');
   const isNews = checkpoint === null || probe.planned.some(({ codec }) => !isKnown.has(codec.schema.table));
   const position = isNews
     ? await readSnapshotPosition(reader, replicator, server, allInnodb, signal)
     : checkpoint.position;
-  const { planned, leftOut } = planTables(await readCatalog(reader, config.source.database), isSelected);
+  const { planned, leftOut } = planTables(await readCatalog(reader, config.source.database), selection);
 
   const added = planned.filter(({ codec }) => !isKnown.has(codec.schema.table));
   const present = new Set(planned.map(({ codec }) => codec.schema.table));
@@ -57,7 +60,7 @@ export async function prepare(
     await createSchema(trx, replica);
     for (const { codec } of added) {
       await createTable(trx, replica, codec);
-      await addTable(trx, replica, codec.schema, position);
+      await addTable(trx, replica, codec.source, position);
     }
     for (const { table, state } of known)
       if (state !== 'parked' && !present.has(table))
@@ -65,7 +68,7 @@ export async function prepare(
           trx,
           replica,
           table,
-          isSelected(table)
+          selection.isSelected(table)
             ? 'the source no longer has it in a form that can be carried'
             : 'TABLES_INCLUDE and TABLES_EXCLUDE no longer select it',
         );
@@ -91,7 +94,11 @@ export async function prepare(
 /** A schema that was carried once can be again, unless this version of Tidegate knows less than the one that stored it. */
 export function knownCodec(schema: KnownTable['schema']): TableCodec {
   const codec = tableCodec(schema);
-  if ('refused' in codec) throw new TidegateError('internal', `table ${schema.table}: ${codec.refused.join('; ')}`);
+  if ('refused' in codec)
+    throw new TidegateError(
+      'internal',
+      `table ${schema.table}: ${codec.refused.map(({ column, reason }) => `column ${column}: ${reason}`).join('; ')}`,
+    );
   return codec;
 }
 

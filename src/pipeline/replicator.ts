@@ -34,7 +34,6 @@ export interface ReplicatorListener {
 export interface RunOptions {
   /** Return once the target has what the source had when its snapshot was complete. */
   readonly untilCaughtUp: boolean;
-  readonly isSelected: (table: string) => boolean;
 }
 
 const standbyPollMs = 1_000;
@@ -120,7 +119,7 @@ async function lead(
   const ended = AbortSignal.any([signal, lost.signal]);
   try {
     listener.state('checking');
-    const server = await snapshotMissing(config, options, lease, listener, ended, lost.signal);
+    const server = await snapshotMissing(config, lease, listener, ended, lost.signal);
     if (!ended.aborted) await stream(config, options, lease, server, listener, ended, lost.signal);
   } catch (error) {
     lost.signal.throwIfAborted();
@@ -175,7 +174,6 @@ async function assertCheckpointContinues(config: Config): Promise<void> {
 
 async function snapshotMissing(
   config: Config,
-  options: RunOptions,
   lease: Lease,
   listener: ReplicatorListener,
   signal: AbortSignal,
@@ -187,14 +185,7 @@ async function snapshotMissing(
   try {
     reader = await SourceConnection.open(config.source, 'reader');
     const server = await readServerFlavor(replicator);
-    const prepared = await prepare(
-      config,
-      lease.epoch,
-      { reader, replicator, server },
-      target,
-      options.isSelected,
-      signal,
-    );
+    const prepared = await prepare(config, lease.epoch, { reader, replicator, server }, target, signal);
     listener.prepared(prepared);
     if (prepared.copying.length === 0) return server;
     listener.state('snapshotting');

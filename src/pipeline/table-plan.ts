@@ -1,5 +1,10 @@
+import type { ColumnRule } from '../change/column-rule.ts';
+import type { TableSchema } from '../change/table-schema.ts';
+import type { Config } from '../config/config.ts';
+import { ruleFinder } from '../config/column-rules.ts';
+import { tableFilter } from '../config/table-filter.ts';
 import type { CatalogTable } from '../source/catalog.ts';
-import { type TableCodec, tableCodec } from '../mapping/table-codec.ts';
+import { type TableCodec, isOmitted, tableCodec } from '../mapping/table-codec.ts';
 import { loadedAtColumn } from '../target/tables.ts';
 
 export interface PlannedTable {
@@ -11,36 +16,80 @@ export interface PlannedTable {
 export interface LeftOutTable {
   readonly table: string;
   readonly reasons: readonly string[];
+  /** A rule of the operator's does not fit its column. */
+  readonly isMisruled: boolean;
+  /** Columns without which the table could be carried; none where there is more in the way. */
+  readonly omittable: readonly string[];
+}
+
+/** What the operator wants: which tables, and what of their columns. */
+export interface Selection {
+  readonly isSelected: (table: string) => boolean;
+  readonly ruleOf: (table: string, column: string) => ColumnRule | undefined;
+}
+
+export function selectionOf({ tables, columnRules }: Pick<Config, 'tables' | 'columnRules'>): Selection {
+  return { isSelected: tableFilter(tables), ruleOf: ruleFinder(columnRules) };
 }
 
 /** PostgreSQL cuts longer names off (NAMEDATALEN), which could make two of one. */
 const maxNameBytes = 63;
 
-/** Which tables of the catalog are carried, and why the others are not. `isSelected` is the operator's own choice. */
+/** Which tables of the catalog are carried, by which rules, and why the others are not. */
 export function planTables(
   catalog: readonly CatalogTable[],
-  isSelected: (table: string) => boolean,
+  { isSelected, ruleOf }: Selection,
 ): { planned: PlannedTable[]; leftOut: LeftOutTable[] } {
   const planned: PlannedTable[] = [];
   const leftOut: LeftOutTable[] = [];
-  for (const { schema, engine, estimatedRows } of catalog) {
-    if (!isSelected(schema.table)) continue;
-    const reasons: string[] = [];
-    if (schema.primaryKey.length === 0) reasons.push('it has no primary key, so its rows cannot be told apart');
-    const names = [schema.table, ...schema.columns.map(({ name }) => name)];
-    for (const name of names.filter((name) => Buffer.byteLength(name) > maxNameBytes))
-      reasons.push(`the name ${name} is longer than PostgreSQL's ${maxNameBytes} bytes`);
-    if (schema.columns.some(({ name }) => name === loadedAtColumn))
-      reasons.push(`it has a column ${loadedAtColumn}, which Tidegate adds itself`);
+  for (const { schema: described, engine, estimatedRows } of catalog) {
+    if (!isSelected(described.table)) continue;
+    const schema = withRules(described, ruleOf);
     const codec = tableCodec(schema);
-    if ('refused' in codec) reasons.push(...codec.refused);
-    else {
-      for (const index of schema.primaryKey)
+    const refused = 'refused' in codec ? codec.refused : [];
+    const reasons = inTheWay(schema);
+    if (!('refused' in codec))
+      for (const index of codec.schema.primaryKey)
         if (codec.codecs[index]?.keyLiteral === undefined)
-          reasons.push(`key column ${schema.columns[index]?.name} cannot bound a chunk`);
-      if (reasons.length === 0) planned.push({ codec, engine, estimatedRows });
-    }
-    if (reasons.length > 0) leftOut.push({ table: schema.table, reasons });
+          reasons.push(`key column ${codec.schema.columns[index]?.name} cannot bound a chunk`);
+    if (!('refused' in codec) && reasons.length === 0) planned.push({ codec, engine, estimatedRows });
+    else
+      leftOut.push({
+        table: schema.table,
+        reasons: [...reasons, ...refused.map(({ column, reason }) => `column ${column}: ${reason}`)],
+        isMisruled: refused.some(({ fault }) => fault === 'rule'),
+        omittable: reasons.length > 0 ? [] : omittable(schema, refused),
+      });
   }
   return { planned, leftOut };
+}
+
+function withRules(schema: TableSchema, ruleOf: Selection['ruleOf']): TableSchema {
+  const columns = schema.columns.map((column) => {
+    const rule = ruleOf(schema.table, column.name);
+    return rule === undefined ? column : { ...column, rule };
+  });
+  return { ...schema, columns };
+}
+
+/** Why a table cannot be carried, whatever the types of its columns are. */
+function inTheWay(schema: TableSchema): string[] {
+  const reasons: string[] = [];
+  if (schema.primaryKey.length === 0) reasons.push('it has no primary key, so its rows cannot be told apart');
+  const columns = schema.columns.filter((column) => !isOmitted(column)).map(({ name }) => name);
+  for (const name of [schema.table, ...columns].filter((name) => Buffer.byteLength(name) > maxNameBytes))
+    reasons.push(`the name ${name} is longer than PostgreSQL's ${maxNameBytes} bytes`);
+  if (columns.includes(loadedAtColumn)) reasons.push(`it has a column ${loadedAtColumn}, which Tidegate adds itself`);
+  return reasons;
+}
+
+/** Columns whose types alone are in the way; none where one of them is in the key. */
+function omittable(
+  { columns, primaryKey }: TableSchema,
+  refused: readonly { readonly column: string; readonly fault: 'type' | 'rule' }[],
+): string[] {
+  const isKey = (name: string) => primaryKey.some((index) => columns[index]?.name === name);
+  return refused.every(({ column, fault }) => fault === 'type' && !isKey(column))
+    ? refused.map(({ column }) => column)
+    : [];
 }

@@ -7,6 +7,7 @@ import type { Target } from './session.ts';
 const conversions = {
   'date-to-null': 'dates that PostgreSQL does not have became NULL',
   'nul-replaced': 'characters U+0000 became U+FFFD',
+  'sentinel-to-null': 'dates that COLUMN_RULES says stand for none became NULL',
 } as const;
 
 /** What is not at the target as it is at the source, and known to be: dead letters and conversions. */

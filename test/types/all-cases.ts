@@ -1,6 +1,7 @@
 import { bytesCases } from './cases/bytes.ts';
 import { jsonCases } from './cases/json.ts';
 import { numberCases } from './cases/numbers.ts';
+import { ruleCases } from './cases/rules.ts';
 import { specialCases } from './cases/special.ts';
 import { temporalCases } from './cases/temporal.ts';
 import { textCases } from './cases/text.ts';
@@ -16,6 +17,7 @@ export const allCases: readonly TypeCase[] = [
   ...zoneCases,
   ...jsonCases,
   ...specialCases,
+  ...ruleCases,
 ];
 
 export function casesOn(server: CaseServer): readonly TypeCase[] {

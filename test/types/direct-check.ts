@@ -40,13 +40,13 @@ export async function differences(replica: Replica, one: TypeCase): Promise<stri
   }
 }
 
-/** For a type that PostgreSQL may spell in its own way: whether it reads the source's text as the value it has, row by row. */
+/** Where PostgreSQL is to judge: whether it makes of the source's text the value it has, row by row. */
 export async function misread(admin: Connection, replica: Replica, one: TypeCase): Promise<string[]> {
   if (one.byTarget === undefined) return [];
   const [source] = await admin.query(`select id, cast(v as char) as v from ${one.name} order by id`);
   const rows = source as { id: number; v: string | null }[];
   const { rows: counted } = await replica.targetAdmin.query<{ equal: string; all: string }>(
-    `select count(*) as all, count(*) filter (where t.v is not distinct from s.v::${one.byTarget}) as equal
+    `select count(*) as all, count(*) filter (where t.v is not distinct from ${one.byTarget}) as equal
        from unnest($1::int[], $2::text[]) s(id, v) full join "${replica.schema}".${one.name} t using (id)`,
     [rows.map(({ id }) => id), rows.map(({ v }) => v)],
   );

@@ -54,7 +54,8 @@ export async function judgeTypes(
       await admin.query(`insert into ${one.name} (id) values ${ids.join(', ')}`);
       await insertValues(admin, one, of(one), paths.snapshot);
     }
-    const left = await run(replica);
+    const rules = cases.flatMap(({ name, rule }) => (rule === undefined ? [] : [`${name}.v=${rule}`])).join(',');
+    const left = await run(replica, rules);
     const afterSnapshot = await unequal(source, replica, cases, left);
     for (const one of cases) {
       await enter(admin, one);
@@ -65,7 +66,7 @@ export async function judgeTypes(
         `update ${one.name} t join ${one.name} s on s.id = t.id - ${paths.update} set t.${written} = s.${written} where t.id >= ${paths.update}`,
       );
     }
-    await run(replica);
+    await run(replica, rules);
     const afterStream = await unequal(source, replica, cases, left);
     const results: CaseResult[] = [];
     for (const one of cases) {
@@ -93,7 +94,7 @@ function sqlOf(one: TypeCase, { seed, random }: OracleOptions): string[] {
   return one.random === undefined ? values : [...values, ...fc.sample(one.random, { seed, numRuns: random })];
 }
 
-async function createCaseTable(admin: Connection, one: TypeCase, engine: string | undefined): Promise<void> {
+export async function createCaseTable(admin: Connection, one: TypeCase, engine: string | undefined): Promise<void> {
   const { name, column, more, options = '', making } = one;
   if (making !== undefined) await admin.query(making[0]);
   const charset = options === '' ? 'default character set utf8mb4' : options;
@@ -104,13 +105,18 @@ async function createCaseTable(admin: Connection, one: TypeCase, engine: string 
 }
 
 /** The session as a case wants it: anything goes in, times in UTC. */
-async function enter(admin: Connection, one: TypeCase): Promise<void> {
+export async function enter(admin: Connection, one: TypeCase): Promise<void> {
   await admin.query(`set sql_mode = '', time_zone = '+00:00'`);
   for (const statement of one.session ?? []) await admin.query(statement);
 }
 
 /** Together, or one by one where the server refuses one; a refused value is not this test's business. */
-async function insertValues(admin: Connection, one: TypeCase, values: readonly string[], base: number): Promise<void> {
+export async function insertValues(
+  admin: Connection,
+  one: TypeCase,
+  values: readonly string[],
+  base: number,
+): Promise<void> {
   const into = `insert into ${one.name} (id, ${one.written ?? 'v'}) values`;
   const rows = values.map((value, index) => `(${index + base}, ${value})`);
   try {
@@ -127,8 +133,8 @@ async function accepted(admin: Connection, one: TypeCase): Promise<number> {
 }
 
 /** One run of the program to the source's end; returns the tables it left out and why. */
-async function run(replica: Replica): Promise<Map<string, string>> {
-  const program = new RunProcess(replica.env, ['--until-caught-up']);
+async function run(replica: Replica, rules: string): Promise<Map<string, string>> {
+  const program = new RunProcess({ ...replica.env, COLUMN_RULES: rules }, ['--until-caught-up']);
   await program.succeeded();
   return new Map(
     program.lines

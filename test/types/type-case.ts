@@ -29,8 +29,10 @@ export interface TypeCase {
   readonly session?: readonly string[];
   /** Run before and after the table is made. */
   readonly making?: readonly [before: string, after: string];
-  /** The two servers may spell a value differently: PostgreSQL judges, reading the source's text as this type. */
-  readonly byTarget?: 'inet';
+  /** The rule that COLUMN_RULES gives `v`. */
+  readonly rule?: string;
+  /** The two servers may spell a value differently: PostgreSQL judges by this expression of the source's text, `s.v`. */
+  readonly byTarget?: string;
   /** It is not carried, for a reason that this is part of: left out, or parked at its first change; undefined: it is. */
   readonly notCarried?: (server: CaseServer) => string | undefined;
   /** Which servers have the type; all by default. */

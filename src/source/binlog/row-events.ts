@@ -184,7 +184,7 @@ export class RowEvents {
         if (invalid === null) changes.upsert(isUpdate ? 'update' : 'insert', key, from);
         else {
           const { reason, column } = invalid;
-          const row = Buffer.from(source.subarray(rowAt, at));
+          const row = reader.copy(source, rowAt, at);
           changes.reject({ key, reason, column, sqlState: null, row, format: 'image' });
         }
       }

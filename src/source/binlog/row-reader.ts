@@ -1,7 +1,9 @@
 import type { LineBuffer } from '../../change/line-buffer.ts';
+import type { ColumnSchema } from '../../change/table-schema.ts';
 import type { ImageReader } from '../../mapping/codec.ts';
 import { InvalidValue } from '../../mapping/invalid-value.ts';
-import type { TableCodec } from '../../mapping/table-codec.ts';
+import { omitted } from '../../mapping/omitted.ts';
+import { type TableCodec, isOmitted } from '../../mapping/table-codec.ts';
 import type { TableMap } from './table-map.ts';
 
 /**
@@ -12,15 +14,19 @@ export class RowReader {
   readonly #columns: readonly ImageReader[];
   readonly #names: readonly string[];
   readonly #isKey: readonly boolean[];
+  readonly #isOmitted: readonly boolean[];
+  readonly #firstCarried: number;
   readonly #key: readonly number[];
   readonly #keyStarts: number[];
   readonly #keyEnds: number[];
   readonly #nullBytes: number;
   readonly #lastKeyColumn: number;
 
-  private constructor(columns: readonly ImageReader[], names: readonly string[], key: readonly number[]) {
+  private constructor(columns: readonly ImageReader[], schema: readonly ColumnSchema[], key: readonly number[]) {
     this.#columns = columns;
-    this.#names = names;
+    this.#names = schema.map(({ name }) => name);
+    this.#isOmitted = schema.map(isOmitted);
+    this.#firstCarried = this.#isOmitted.indexOf(false);
     this.#key = key;
     this.#isKey = columns.map((_, index) => key.includes(index));
     this.#keyStarts = columns.map(() => 0);
@@ -31,18 +37,19 @@ export class RowReader {
 
   /** The reader, or what the binlog and the schema disagree about, in words that name columns but no values. */
   static compile(codec: TableCodec, map: TableMap): RowReader | string {
-    const { columns, primaryKey } = codec.schema;
+    const { columns, primaryKey } = codec.source;
     if (columns.length !== map.types.length)
       return `the binlog has ${map.types.length} columns where the known schema has ${columns.length}`;
     const readers: ImageReader[] = [];
+    let carried = 0;
     for (const [index, column] of columns.entries()) {
       const type = map.types[index] as number;
-      const reader = codec.codecs[index]?.fromImage(type, map.metadata[index] as number) ?? null;
+      const fromImage = isOmitted(column) ? omitted(column) : codec.codecs[carried++]?.fromImage;
+      const reader = fromImage?.(type, map.metadata[index] as number) ?? null;
       if (reader === null) return `the binlog's type ${type} does not fit column ${column.name} (${column.type})`;
       readers.push(reader);
     }
-    const names = columns.map(({ name }) => name);
-    return new RowReader(readers, names, primaryKey);
+    return new RowReader(readers, columns, primaryKey);
   }
 
   get columnCount(): number {
@@ -60,8 +67,13 @@ export class RowReader {
     let i = 0;
     try {
       for (; i < columns.length; i++) {
-        if (i > 0) out.tab();
-        if (((source[nulls + (i >> 3)] as number) >> (i & 7)) & 1) {
+        const isNull = (((source[nulls + (i >> 3)] as number) >> (i & 7)) & 1) === 1;
+        if (this.#isOmitted[i] === true) {
+          if (!isNull) at = (columns[i] as ImageReader).skip(source, at);
+          continue;
+        }
+        if (i > this.#firstCarried) out.tab();
+        if (isNull) {
           out.null();
           continue;
         }
@@ -99,6 +111,23 @@ export class RowReader {
       this.#keyEnds[i] = scratch.length;
     }
     return at;
+  }
+
+  /** A copy of an image, with NULL where a column is omitted: what is not carried is not kept either. */
+  copy(source: Buffer, start: number, end: number): Buffer {
+    if (!this.#isOmitted.includes(true)) return Buffer.from(source.subarray(start, end));
+    let at = start + this.#nullBytes;
+    const nulls = Buffer.from(source.subarray(start, at));
+    const parts: Buffer[] = [nulls];
+    for (const [i, column] of this.#columns.entries()) {
+      const bit = 1 << (i & 7);
+      if (((nulls[i >> 3] as number) & bit) !== 0) continue;
+      const next = column.skip(source, at);
+      if (this.#isOmitted[i] === true) nulls[i >> 3] = (nulls[i >> 3] as number) | bit;
+      else parts.push(source.subarray(at, next));
+      at = next;
+    }
+    return Buffer.concat(parts);
   }
 
   /** The key of the row read last: the COPY text of its columns in key order, joined by tabs. */

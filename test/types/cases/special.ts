@@ -111,7 +111,7 @@ const addresses: readonly TypeCase[] = [
   },
   {
     name: 'inet6_column',
-    byTarget: 'inet',
+    byTarget: 's.v::inet',
     type: 'inet6 (MariaDB)',
     column: 'inet6',
     values: [

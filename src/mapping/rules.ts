@@ -1,0 +1,164 @@
+import type { ColumnRule } from '../change/column-rule.ts';
+import type { LineBuffer } from '../change/line-buffer.ts';
+import type { ColumnSchema } from '../change/table-schema.ts';
+import type { Codec, Conversions } from './codec.ts';
+import { InvalidValue } from './invalid-value.ts';
+import { dates, datetimes, timestamps } from './temporal.ts';
+import { readSeconds, writeSeconds } from './temporal-text.ts';
+import { ZoneOffsets } from './zone-offsets.ts';
+
+const integers = ['tinyint', 'smallint', 'mediumint', 'int', 'bigint'] as const;
+
+/**
+ * The types of column that a rule fits, and those that it fits in a primary key too: there each value must stay itself, and its
+ * text must bound a chunk, which that of an impossible date does not. `omit` fits every type, but no key.
+ */
+const fits: Readonly<
+  Record<Exclude<ColumnRule['kind'], 'omit'>, { types: readonly string[]; keys: readonly string[] }>
+> = {
+  boolean: { types: ['tinyint'], keys: [] },
+  text: {
+    types: [...integers, 'decimal', 'year', 'time', 'date', 'datetime', 'timestamp'],
+    keys: [...integers, 'decimal', 'year', 'time', 'timestamp'],
+  },
+  local: { types: ['timestamp'], keys: [] },
+  null: { types: ['date', 'datetime', 'timestamp'], keys: [] },
+};
+
+/** Why a column cannot have the rule that it has, and which it could; null: it can. */
+export function misfit({ type, rule }: ColumnSchema, isKey: boolean): string | null {
+  if (rule === undefined) return null;
+  const fitting = (Object.keys(fits) as (keyof typeof fits)[]).filter((kind) =>
+    fits[kind][isKey ? 'keys' : 'types'].includes(type),
+  );
+  const all: readonly string[] = isKey ? fitting : [...fitting, 'omit'];
+  if (all.includes(rule.kind)) return null;
+  const others = all.length === 0 ? 'no rule does' : `what does: ${all.join(', ')}`;
+  return `rule ${rule.kind} does not fit a ${isKey ? 'key ' : ''}column of type ${type}; ${others}`;
+}
+
+/** The codec of a column whose rule fits it; `codec` is that of its type. */
+export function ruledCodec(column: ColumnSchema, codec: Codec, conversions: Conversions): Codec {
+  const { rule, fraction } = column;
+  switch (rule?.kind) {
+    case 'boolean':
+      return rewritten(codec, 'boolean', writeTruth);
+    case 'text':
+      return rewritten(verbatim(column) ?? codec, 'text', zeroFilled(printedWidth(column)));
+    case 'local':
+      return rewritten(codec, `timestamp(${fraction})`, clockIn(rule.zone));
+    case 'null':
+      return rewritten(codec, codec.pgType, sentinelToNull(column, rule.date, conversions));
+    default:
+      return codec;
+  }
+}
+
+/** Changes the value that was just written: what stands in `out` from `start` on. */
+type Rewrite = (out: LineBuffer, start: number) => void;
+
+/** Rules act on the text that snapshot and stream both write, so both do the same. */
+function rewritten(codec: Codec, pgType: string, rewrite: Rewrite): Codec {
+  return {
+    ...codec,
+    pgType,
+    fromText: (source, start, end, out) => {
+      const from = out.length;
+      codec.fromText(source, start, end, out);
+      rewrite(out, from);
+    },
+    fromImage: (type, metadata) => {
+      const reader = codec.fromImage(type, metadata);
+      if (reader === null) return null;
+      return {
+        skip: reader.skip,
+        read: (source, at, out) => {
+          const from = out.length;
+          const next = reader.read(source, at, out);
+          rewrite(out, from);
+          return next;
+        },
+      };
+    },
+  };
+}
+
+const zero = 0x30;
+const one = 0x31;
+
+const writeTruth: Rewrite = (out, start) => {
+  const { bytes, length } = out;
+  const digit = bytes[length - 1];
+  // A column with ZEROFILL has more of them before.
+  for (let i = start; i < length - 1; i++) if (bytes[i] !== zero) throw noTruth();
+  if (digit !== zero && digit !== one) throw noTruth();
+  out.length = start;
+  out.byte(digit === one ? 0x74 : 0x66);
+};
+
+function noTruth(): InvalidValue {
+  return new InvalidValue('a number other than 0 and 1 is no boolean');
+}
+
+/** Of a type whose usual codec loses some of what the server prints: one that loses nothing. */
+function verbatim(column: ColumnSchema): Codec | undefined {
+  return dates(column, null) ?? datetimes(column, null) ?? timestamps(column, null);
+}
+
+/** How many characters the server fills with zeros at least; 0: it does not. */
+function printedWidth({ type, fullType, precision, scale }: ColumnSchema): number {
+  const [, width] = /\((\d+)/.exec(fullType) ?? [];
+  if (type === 'year') return Number(width ?? 4);
+  if (!/ zerofill\b/i.test(fullType)) return 0;
+  if (type !== 'decimal') return Number(width ?? 0);
+  const decimals = scale ?? 0;
+  return (precision ?? 10) + (decimals > 0 ? 1 : 0) + (precision === decimals ? 1 : 0);
+}
+
+function zeroFilled(width: number): Rewrite {
+  return (out, start) => {
+    const lacking = width - (out.length - start);
+    if (lacking <= 0) return;
+    out.reserve(lacking);
+    out.bytes.copyWithin(start + lacking, start, out.length);
+    out.bytes.fill(zero, start, start + lacking);
+    out.length += lacking;
+  };
+}
+
+const zones = new Map<string, ZoneOffsets>();
+
+function offsetsOf(zone: string): ZoneOffsets {
+  let offsets = zones.get(zone);
+  if (offsets === undefined) zones.set(zone, (offsets = new ZoneOffsets(zone)));
+  return offsets;
+}
+
+function clockIn(zone: string): Rewrite {
+  const offsets = offsetsOf(zone);
+  return (out, start) => {
+    if (isNull(out, start)) return;
+    const end = out.length;
+    const seconds = readSeconds(out.bytes, start);
+    out.length = start;
+    writeSeconds(seconds + offsets.at(seconds), out);
+    // The fraction stands where it stood.
+    out.length = end;
+  };
+}
+
+function sentinelToNull({ type, fraction }: ColumnSchema, date: string, conversions: Conversions): Rewrite {
+  const clock = type === 'date' ? '' : ` 00:00:00${fraction === 0 ? '' : `.${'0'.repeat(fraction)}`}`;
+  const sentinel = Buffer.from(`${date}${clock}`, 'latin1');
+  return (out, start) => {
+    if (sentinel.compare(out.bytes, start, out.length) !== 0) return;
+    conversions.sentinelToNull++;
+    out.length = start;
+    out.null();
+  };
+}
+
+/** What is no date is NULL already. */
+function isNull(out: LineBuffer, start: number): boolean {
+  return out.bytes[start] === 0x5c;
+}
