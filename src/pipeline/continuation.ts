@@ -15,5 +15,5 @@ export async function assertContinues(
   // GTIDs are the same on every server of a replication group; files and offsets are one server's own.
   if (!byGtid && sourceIdentity !== server.identity)
     throw new TidegateError('source-changed', 'the server behind the source address is another one than before');
-  await assertReachable(replicator, server, position, byGtid);
+  await assertReachable(replicator, server, position, byGtid, sourceIdentity !== server.identity);
 }

@@ -6,13 +6,14 @@ import { readCatalog } from '../source/catalog.ts';
 import type { SourceConnection } from '../source/connection.ts';
 import type { ServerFlavor } from '../source/server-flavor.ts';
 import { readSnapshotPosition } from '../source/positions.ts';
-import { assertEpoch, createCheckpoint, readCheckpoint } from '../target/checkpoint.ts';
+import { type Checkpoint, assertEpoch, createCheckpoint, readCheckpoint } from '../target/checkpoint.ts';
 import type { TargetSession } from '../target/session.ts';
 import { type KnownTable, addTable, parkTable, readTables } from '../target/table-states.ts';
 import { createSchema, createTable } from '../target/tables.ts';
 import { assertContinues } from './continuation.ts';
 import type { CopyTask } from './copy-table.ts';
 import { assertSameRules } from './rule-changes.ts';
+import { moveToOtherServer } from './server-move.ts';
 import { type LeftOutTable, planTables, selectionOf } from './table-plan.ts';
 
 export interface Prepared {
@@ -36,9 +37,7 @@ export async function prepare(
 ): Promise<Prepared> {
   const { reader, replicator, server } = source;
   const replica = config.target.schema;
-  const checkpoint = await readCheckpoint(target.db, replica);
-  if (checkpoint !== null) await assertContinues(replicator, server, checkpoint);
-
+  const checkpoint = await resumedCheckpoint(replicator, server, target, replica, epoch);
   const known = await readTables(target.db, replica);
   const selection = selectionOf(config);
   assertSameRules(known, selection);
@@ -89,6 +88,21 @@ export async function prepare(
         copiedRows,
       })),
   };
+}
+
+/** Where to go on from, which the source can do; null at the beginning. */
+async function resumedCheckpoint(
+  replicator: SourceConnection,
+  server: ServerFlavor,
+  target: TargetSession,
+  replica: string,
+  epoch: bigint,
+): Promise<Checkpoint | null> {
+  const checkpoint = await readCheckpoint(target.db, replica);
+  if (checkpoint === null) return null;
+  await assertContinues(replicator, server, checkpoint);
+  if (checkpoint.sourceIdentity === server.identity) return checkpoint;
+  return await moveToOtherServer(target, replica, epoch, server, checkpoint, await readTables(target.db, replica));
 }
 
 /** A schema that was carried once can be again, unless this version of Tidegate knows less than the one that stored it. */

@@ -89,6 +89,29 @@ export async function readBinlogFiles(replicator: SourceConnection): Promise<{ f
   return rows.map((row) => ({ file: row['Log_name'] ?? '', size: Number(row['File_size']) }));
 }
 
+/** The same by MariaDB's GTIDs, on a server whose files are not those of the position. */
+async function assertGtidReachable(replicator: SourceConnection, oldestFile: string, gtid: string): Promise<void> {
+  const [row] = await replicator.query(
+    `select @@global.gtid_binlog_pos as head, binlog_gtid_pos(${quoteText(oldestFile)}, 4) as oldest`,
+  );
+  const applied = sequences(gtid);
+  const head = sequences(row?.['head'] ?? '');
+  if ([...applied].some(([domain, sequence]) => (head.get(domain) ?? 0n) < sequence))
+    throw new TidegateError('source-changed', 'the target has transactions that this source does not have');
+  if ([...sequences(row?.['oldest'] ?? '')].some(([domain, sequence]) => (applied.get(domain) ?? 0n) < sequence))
+    throw new TidegateError('position-lost', 'the source has purged transactions that were not applied yet');
+}
+
+/** Sequence number by domain of a MariaDB GTID position: `domain-server-sequence`, separated by commas. */
+function sequences(gtid: string): Map<string, bigint> {
+  const found = new Map<string, bigint>();
+  for (const part of gtid.split(',')) {
+    const [domain, , sequence] = part.trim().split('-');
+    if (domain !== undefined && sequence !== undefined) found.set(domain, BigInt(sequence));
+  }
+  return found;
+}
+
 /**
  * Makes sure that the source can still send everything after `position`. Raises position-lost when it purged what is needed,
  * and source-changed when its binlog ends before the position: that is another server, or one that lost its log.
@@ -98,6 +121,7 @@ export async function assertReachable(
   server: PositionFlavor,
   position: Position,
   byGtid: boolean,
+  isOtherServer: boolean,
 ): Promise<void> {
   if (server.flavor === 'mysql' && byGtid) {
     const [row] = await replicator.query(
@@ -111,6 +135,7 @@ export async function assertReachable(
     return;
   }
   const files = await readBinlogFiles(replicator);
+  if (isOtherServer) return await assertGtidReachable(replicator, files[0]?.file ?? '', position.gtid ?? '');
   const found = files.find(({ file }) => file === position.file);
   if (found === undefined)
     throw new TidegateError('position-lost', `the source no longer has binlog file ${position.file}`);

@@ -68,6 +68,20 @@ export async function moveCheckpoint(
   if (numUpdatedRows !== 1n) throw new TidegateError('lease-lost', 'another instance has taken over this target');
 }
 
+/** The place by GTID stays; by file and offset it is the new server's. */
+export async function moveToServer(
+  trx: Target,
+  replica: string,
+  position: Position,
+  sourceIdentity: string,
+): Promise<void> {
+  await trx
+    .updateTable('tidegate.checkpoint')
+    .set({ file: position.file, offset: position.offset, source_identity: sourceIdentity })
+    .where('replica', '=', replica)
+    .execute();
+}
+
 /** The same fence for transactions that move no position, such as a chunk's. */
 export async function assertEpoch(trx: Target, replica: string, epoch: bigint): Promise<void> {
   const held = await trx

@@ -84,3 +84,16 @@ export async function parkTable(trx: Target, replica: string, table: string, rea
     .where('table_name', '=', table)
     .execute();
 }
+
+/** Whatever the stream brings from now on is news to every table. */
+export async function forgetPlaces(
+  trx: Target,
+  replica: string,
+  nowhere: Pick<Position, 'file' | 'offset'>,
+): Promise<void> {
+  await trx
+    .updateTable('tidegate.tables')
+    .set({ from_file: nowhere.file, from_offset: nowhere.offset, until_file: null, until_offset: null })
+    .where('replica', '=', replica)
+    .execute();
+}
