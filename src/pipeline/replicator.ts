@@ -248,6 +248,7 @@ async function stream(
       server,
       epoch: lease.epoch,
       tables: streaming.map(({ schema, from }) => ({ codec: knownCodec(schema), from })),
+      parked: tables.filter(({ state }) => state === 'parked').map(({ table }) => table),
       until: options.untilCaughtUp ? head : null,
       onApplied: (batch) => {
         for (const [table, reason] of batch.parked) listener.parked(table, reason);

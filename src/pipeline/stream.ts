@@ -17,6 +17,8 @@ import { BatchQueue } from './batch-queue.ts';
 export interface StreamOptions {
   readonly start: Position;
   readonly tables: readonly StreamTable[];
+  /** Names of tables that were copied and are not to be changed any more. */
+  readonly parked: readonly string[];
   readonly server: ServerFlavor;
   readonly epoch: bigint;
   /** Return once the target has got here; null: go on for ever. */
@@ -40,7 +42,7 @@ export async function streamChanges(
   const codecs = new Map<string, TableCodec>(options.tables.map(({ codec }) => [codec.schema.table, codec]));
   const target = await TargetSession.open(config.target, 'tidegate stream', hangUp);
   const cursor = new BinlogCursor(start, server.flavor === 'mysql' ? mysqlGtids(start.gtid) : mariadbGtids(start.gtid));
-  const tables = new StreamTables(config.source.database, server.foldNames, options.tables);
+  const tables = new StreamTables(config.source.database, server.foldNames, options.tables, options.parked);
   const reader = new BinlogStream(
     config.source,
     start,

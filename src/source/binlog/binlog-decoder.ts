@@ -4,8 +4,8 @@ import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { BinlogCursor } from './binlog-cursor.ts';
 import { type EventHeader, checksumLength, eventType, headerLength, readEventHeader } from './event-header.ts';
 import { type BatchFiller, RowEvents } from './row-events.ts';
-import { type Statement, classifyStatement } from './statement.ts';
-import { type StreamTables, isNewTo } from './stream-tables.ts';
+import { type Statement, type TableName, classifyStatement } from './statement.ts';
+import { type StreamTable, type StreamTables, isNewTo } from './stream-tables.ts';
 
 /** `open`: inside a transaction. `xa`: inside one that is prepared here and decided later. */
 type Group = 'none' | 'open' | 'xa';
@@ -256,32 +256,48 @@ export class BinlogDecoder {
               )
             : this.#tables.named(statement.database, () => true);
         for (const table of tables)
-          if (isNewTo(table, this.#groupStart))
-            this.#rowEvents.park(
-              table,
-              `${statement.verb} table at the source is not carried over yet`,
-              this.#groupStart,
-            );
+          this.#parkNew(table, `${statement.verb} table at the source is not carried over yet`);
         return;
       }
       case 'rows-unseen':
-        // The statement may name our database itself, whatever its default one is.
-        if (
-          database.toLowerCase() !== this.#tables.database.toLowerCase() &&
-          !statement.names.has(this.#tables.database.toLowerCase())
-        )
-          return;
-        for (const table of this.#tables.named(this.#tables.database, (name) => statement.names.has(name)))
-          if (isNewTo(table, this.#groupStart))
-            this.#rowEvents.park(
-              table,
-              'a statement was logged instead of its rows (binlog_format is not ROW)',
-              this.#groupStart,
-            );
+        this.#parkUnseen(statement, database);
         return;
       default:
         return;
     }
+  }
+
+  /**
+   * A statement changed rows that are not in the binlog. Where it writes to a table that was copied, that is what it changed,
+   * with what follows it by foreign keys; what else it writes to may be a view on any table, or have triggers.
+   */
+  #parkUnseen({ target, names, isWhole }: Extract<Statement, { kind: 'rows-unseen' }>, database: string): void {
+    const { database: ours } = this.#tables;
+    const reason = 'a statement was logged instead of its rows (binlog_format is not ROW)';
+    if (target !== null && !this.#tables.isDatabase(target.database)) {
+      this.#parkFollowers(target, reason);
+    } else if (target !== null && this.#tables.isKnown(target.table)) {
+      const name = target.table.toLowerCase();
+      for (const table of this.#tables.named(ours, (one) => one === name)) this.#parkNew(table, reason);
+      this.#parkFollowers(target, reason);
+    } else if (isWhole !== true && (this.#tables.isDatabase(database) || names.has(ours.toLowerCase()))) {
+      for (const table of this.#tables.named(ours, () => true))
+        this.#parkNew(table, `${reason}, and may have changed this table through a view, a trigger or a procedure`);
+    }
+  }
+
+  #parkFollowers({ database, table }: TableName, reason: string): void {
+    for (const { table: follower } of this.#tables.dependents(database, table)) {
+      if (!this.#parkNew(follower, reason)) continue;
+      this.#parkFollowers({ database: this.#tables.database, table: follower.codec.schema.table }, reason);
+    }
+  }
+
+  /** False: it is parked already, or its snapshot has this. */
+  #parkNew(table: StreamTable, reason: string): boolean {
+    if (!this.#tables.has(table) || !isNewTo(table, this.#groupStart)) return false;
+    this.#rowEvents.park(table, reason, this.#groupStart);
+    return true;
   }
 
   #unreadable(what: string, cause?: unknown): never {
