@@ -2,6 +2,7 @@ import type { Cascade, ColumnSchema, TableSchema } from '../change/table-schema.
 import type { SourceConnection, TextRow } from './connection.ts';
 import { readCascades } from './foreign-keys.ts';
 import { quoteName, quoteText } from './identifiers.ts';
+import { readImageGaps } from './image-gaps.ts';
 
 /** A base table as the source's catalog describes it now. */
 export interface CatalogTable {
@@ -10,17 +11,24 @@ export interface CatalogTable {
   readonly engine: string;
   /** The engine's own guess of how many rows there are. */
   readonly estimatedRows: number;
+  /** Why its row images do not say what its rows are; empty: they do. */
+  readonly imageGaps: readonly string[];
 }
 
-/**
- * Reads every base table of a database from information_schema, which shows an account exactly what it may SELECT. Views and
- * sequences are left out.
- */
-export async function readCatalog(connection: SourceConnection, database: string): Promise<CatalogTable[]> {
+export interface Catalog {
+  readonly tables: readonly CatalogTable[];
+  /** What is called like a table and is none, with what it is: 'view', 'sequence'. */
+  readonly others: ReadonlyMap<string, string>;
+}
+
+/** Reads the tables of a database from information_schema, which shows an account exactly what it may SELECT. */
+export async function readCatalog(connection: SourceConnection, database: string): Promise<Catalog> {
   const of = `table_schema = ${quoteText(database)}`;
-  const tables = await connection.query(
-    `select table_name as t, engine as e, table_rows as n from information_schema.tables where ${of} and table_type = 'BASE TABLE' order by table_name`,
+  const all = await connection.query(
+    `select table_name as t, engine as e, table_rows as n, table_type as type from information_schema.tables where ${of} order by table_name`,
   );
+  const tables = all.filter(({ type }) => tableTypes.has(type ?? ''));
+  const others = all.filter(({ type }) => !tableTypes.has(type ?? ''));
   const columns = await connection.query(
     `select table_name as t, column_name as name, data_type as type, column_type as full_type, is_nullable as nullable,
             character_set_name as charset, character_maximum_length as length, numeric_precision as digits,
@@ -31,23 +39,30 @@ export async function readCatalog(connection: SourceConnection, database: string
     `select table_name as t, column_name as name from information_schema.statistics
       where ${of} and index_name = 'PRIMARY' order by table_name, seq_in_index`,
   );
+  const gapsOf = await readImageGaps(
+    connection,
+    database,
+    tables.map(({ t, e, type }) => ({ table: t ?? '', engine: e ?? '', isVersioned: type === 'SYSTEM VERSIONED' })),
+  );
   const cascadesOf = await readUnloggedCascades(connection, database, tables);
   const columnsOf = Map.groupBy(columns, (row) => row['t']);
   const keysOf = Map.groupBy(keys, (row) => row['t']);
-  return tables.map((row) => {
+  const described = tables.map((row): CatalogTable => {
     const table = row['t'] ?? '';
-    const described = (columnsOf.get(table) ?? []).map(columnSchema);
+    const columns = (columnsOf.get(table) ?? []).map(columnSchema);
     const cascades = cascadesOf.get(table);
-    const primaryKey = (keysOf.get(table) ?? []).map(({ name }) =>
-      described.findIndex((column) => column.name === name),
-    );
+    const primaryKey = (keysOf.get(table) ?? []).map(({ name }) => columns.findIndex((column) => column.name === name));
     return {
-      schema: { table, columns: described, primaryKey, ...(cascades === undefined ? {} : { cascades }) },
+      schema: { table, columns, primaryKey, ...(cascades === undefined ? {} : { cascades }) },
       engine: row['e'] ?? '',
       estimatedRows: Number(row['n'] ?? 0),
+      imageGaps: gapsOf.get(table) ?? [],
     };
   });
+  return { tables: described, others: new Map(others.map(({ t, type }) => [t ?? '', (type ?? '').toLowerCase()])) };
 }
+
+const tableTypes = new Set(['BASE TABLE', 'SYSTEM VERSIONED']);
 
 /** Per table, the foreign keys that change its rows below the binlog; only InnoDB has foreign keys. */
 async function readUnloggedCascades(
