@@ -24,6 +24,19 @@ let failureCode = 1;
 /** For `lag` 1 is an answer, "beyond the limit", so all that keeps it from one is 2. */
 const lagUnknown = 2;
 
+function tell(error: unknown): void {
+  const { kind, message, hint, stack } = describeError(error);
+  process.stderr.write(
+    `tidegate: ${kind}: ${message}\n${hint === undefined ? '' : `${hint}\n`}${stack === undefined ? '' : `${stack}\n`}`,
+  );
+}
+
+// What nobody caught, rejections included, Node would print as it is; drivers put values into their messages.
+process.on('uncaughtException', (error) => {
+  tell(error);
+  process.exit(failureCode);
+});
+
 function nonNegative(text: string): number {
   if (!/^\d+(\.\d+)?$/.test(text)) throw new InvalidArgumentError('It must be a number of seconds.');
   return Number(text);
@@ -137,9 +150,6 @@ deadLetters
 try {
   await program.parseAsync();
 } catch (error) {
-  const { message, hint, stack } = describeError(error);
-  process.stderr.write(
-    `tidegate: ${message}\n${hint === undefined ? '' : `${hint}\n`}${stack === undefined ? '' : `${stack}\n`}`,
-  );
+  tell(error);
   process.exitCode = failureCode;
 }

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { expect, it } from 'vitest';
 import { freePort } from '../sandbox/servers/private-process.ts';
 import { runCli } from './support/cli.ts';
@@ -64,7 +65,37 @@ it('tests each connection by itself, and one that fails hides no other', async (
     ['source (replicator)', 'source-unreachable'],
     ['target', 'target-unreachable'],
   ]);
+  // Each finding names its subject once.
+  const readable = (await runCli(['check'], await nowhere())).stdout;
+  expect(readable).toContain('source (reader): connect failed');
+  expect(readable).not.toMatch(/(source \(\w+\)|target): \1/);
   expect(stdout + stderr).not.toContain('canary');
+});
+
+it.each([
+  ['an exception', `throw new TypeError("Duplicate entry 'canary'")`],
+  ['a rejection', `void Promise.reject(Object.assign(new Error("'canary'"), { sql: "select 'canary'" }))`],
+])('tells of %s that nobody caught where it arose, and nothing of what a driver wrote into it', async (_, raise) => {
+  // Takes connections and says nothing, so that the program is still at work.
+  const silent = createServer().listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const port = String((silent.address() as AddressInfo).port);
+  const { code, stderr } = await runCli(['check'], {
+    ...(await nowhere()),
+    SOURCE_DB_PORT: port,
+    NODE_OPTIONS: `--import ${JSON.stringify(`data:text/javascript,${encodeURIComponent(`setTimeout(() => { ${raise} }, 1500)`)}`)}`,
+  });
+  silent.close();
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^tidegate: internal: unexpected (TypeError|Error)\n/);
+  expect(stderr).toMatch(/^\s+at .*data:text/m);
+  expect(decodeURIComponent(stderr)).not.toMatch(/^[^ ].*canary/m);
+});
+
+it('advises the template to whoever has set next to nothing', async () => {
+  expect((await runCli(['check'], {})).stderr).toContain('cp .env.template .env');
+  const { TARGET_DB_HOST: _, ...most } = await nowhere();
+  expect((await runCli(['check'], most)).stderr).not.toContain('.env.template');
 });
 
 it('ends as usual when nobody reads its output any more', async () => {

@@ -15,7 +15,9 @@ export function checkTables(
 ): { readonly findings: Finding[]; readonly tables: string[] } {
   const { planned, leftOut } = planTables(catalog, selectionOf(config));
   const keyless = new Set(
-    catalog.filter(({ schema }) => schema.primaryKey.length === 0).map(({ schema }) => schema.table),
+    catalog
+      .filter(({ schema, obstacles }) => schema.primaryKey.length === 0 && obstacles.length === 0)
+      .map(({ schema }) => schema.table),
   );
   const findings = leftOut.map((table) => leftOutFinding(table, keyless.has(table.table)));
   findings.push(

@@ -68,7 +68,7 @@ export async function prepare(
           replica,
           table,
           selection.isSelected(table)
-            ? 'the source no longer has it in a form that can be carried'
+            ? `the source no longer has it in a form that can be carried${whyLeftOut(leftOut, table)}`
             : 'TABLES_INCLUDE and TABLES_EXCLUDE no longer select it',
         );
   });
@@ -88,6 +88,11 @@ export async function prepare(
         copiedRows,
       })),
   };
+}
+
+function whyLeftOut(leftOut: readonly LeftOutTable[], name: string): string {
+  const reasons = leftOut.find(({ table }) => table === name)?.reasons ?? [];
+  return reasons.length === 0 ? '' : `: ${reasons.join('; ')}`;
 }
 
 /** Where to go on from, which the source can do; null at the beginning. */

@@ -42,12 +42,13 @@ export function planTables(
 ): { planned: PlannedTable[]; leftOut: LeftOutTable[] } {
   const planned: PlannedTable[] = [];
   const leftOut: LeftOutTable[] = [];
-  for (const { schema: described, engine, estimatedRows, imageGaps } of catalog) {
+  for (const { schema: described, engine, estimatedRows, obstacles } of catalog) {
     if (!isSelected(described.table)) continue;
     const schema = withRules(described, ruleOf);
     const codec = tableCodec(schema);
     const refused = 'refused' in codec ? codec.refused : [];
-    const reasons = [...imageGaps, ...inTheWay(schema)];
+    // An obstacle may be why the rest is not known.
+    const reasons = obstacles.length > 0 ? [...obstacles] : inTheWay(schema);
     if (!('refused' in codec))
       for (const index of codec.schema.primaryKey)
         if (codec.codecs[index]?.keyLiteral === undefined)

@@ -1,4 +1,5 @@
 import type { Cascade, ColumnSchema, TableSchema } from '../change/table-schema.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
 import type { SourceConnection, TextRow } from './connection.ts';
 import { readCascades } from './foreign-keys.ts';
 import { quoteName, quoteText } from './identifiers.ts';
@@ -11,8 +12,8 @@ export interface CatalogTable {
   readonly engine: string;
   /** The engine's own guess of how many rows there are. */
   readonly estimatedRows: number;
-  /** Why its row images do not say what its rows are; empty: they do. */
-  readonly imageGaps: readonly string[];
+  /** Why its rows cannot be had exactly; empty: nothing is known to be in the way. */
+  readonly obstacles: readonly string[];
 }
 
 export interface Catalog {
@@ -56,10 +57,18 @@ export async function readCatalog(connection: SourceConnection, database: string
       schema: { table, columns, primaryKey, ...(cascades === undefined ? {} : { cascades }) },
       engine: row['e'] ?? '',
       estimatedRows: Number(row['n'] ?? 0),
-      imageGaps: gapsOf.get(table) ?? [],
+      obstacles: isOpened(row) ? (gapsOf.get(table) ?? []) : [cannotOpen],
     };
   });
   return { tables: described, others: new Map(others.map(({ t, type }) => [t ?? '', (type ?? '').toLowerCase()])) };
+}
+
+const cannotOpen =
+  'the source cannot open it: it is damaged, and an administrator can look there with check table … and mend with repair table …';
+
+/** Of a table that it cannot open, a server without a dictionary of its own tells the name and the columns alone. */
+function isOpened({ e: engine }: TextRow): boolean {
+  return engine !== null && engine !== undefined;
 }
 
 const tableTypes = new Set(['BASE TABLE', 'SYSTEM VERSIONED']);
@@ -76,11 +85,19 @@ async function readUnloggedCascades(
   if (native?.['Value'] === 'OFF') return found;
   for (const { t: table, e: engine } of tables) {
     if (table === null || table === undefined || engine?.toLowerCase() !== 'innodb') continue;
-    const [shown] = await connection.query(`show create table ${quoteName(database)}.${quoteName(table)}`);
-    const cascades = readCascades(shown?.['Create Table'] ?? '');
+    const cascades = readCascades(await readDefinition(connection, `${quoteName(database)}.${quoteName(table)}`));
     if (cascades.length > 0) found.set(table, cascades);
   }
   return found;
+}
+
+/** Empty when the table is gone since it was listed, or damaged: whoever reads its rows will hear of it. */
+async function readDefinition(connection: SourceConnection, table: string): Promise<string> {
+  const shown = await connection.query(`show create table ${table}`).catch((error: unknown): TextRow[] => {
+    if (error instanceof TidegateError && error.kind === 'source-table') return [];
+    throw error;
+  });
+  return shown[0]?.['Create Table'] ?? '';
 }
 
 function columnSchema(row: TextRow): ColumnSchema {
