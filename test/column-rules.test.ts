@@ -71,10 +71,9 @@ async function columnsAtTarget(table: string): Promise<string[]> {
 
 describe('omit', () => {
   test('reads past the values of every type, those that cannot be carried included', async () => {
-    // The row images of the first one left have more columns than its catalog; the others need a zone that is not there.
-    const cases = casesOn(sharedServers().source).filter(
-      ({ name, rule }) => rule === undefined && name !== 'hidden_unique_hash' && name !== 'dst_night',
-    );
+    // Of the first three the whole table is in the way; the last needs a zone that is not there.
+    const others = new Set(['hidden_unique_hash', 'hidden_number_hash', 'versioned', 'dst_night']);
+    const cases = casesOn(sharedServers().source).filter(({ name, rule }) => rule === undefined && !others.has(name));
     const literals = (one: (typeof cases)[number]) =>
       one.values.map((value) => (typeof value === 'string' ? value : value[0]));
     for (const one of cases) {

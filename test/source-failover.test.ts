@@ -38,8 +38,8 @@ describe.each(['mariadb', 'mysql'] as const)('after a failover inside a replicat
 
   beforeAll(async () => {
     const logsReceived = flavor === 'mariadb' ? ['--log-slave-updates'] : [];
-    first = await startSource({ flavor, args: ['--server-id=101', ...logsReceived] });
-    second = await startSource({ flavor, args: ['--server-id=102', ...logsReceived] });
+    first = await startSource({ flavor, args: ['--server-id=101', ...logsReceived], asProcess: true });
+    second = await startSource({ flavor, args: ['--server-id=102', ...logsReceived], asProcess: true });
     onSecond = await connect(second);
     const onFirst = await connect(first);
     for (let file = 0; file < 7; file++) await onFirst.query('flush binary logs');

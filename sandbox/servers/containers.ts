@@ -1,23 +1,45 @@
+import { randomUUID } from 'node:crypto';
+import type { ContainerRuntimeClient, GenericContainer } from 'testcontainers';
 import { NotHere } from './origins.ts';
 import type { SourceServer } from './source.ts';
 import type { TargetServer } from './target.ts';
 
 const password = 'sandbox';
 
+const logLimit = 2_000;
+
 /**
- * An engine that answers may still be unable to get an image, on a machine without a way to its registry. That is no reason to
- * give up while packages can be had.
+ * Starts a container. An engine that answers may still be unable to get an image, on a machine without a way to its registry:
+ * that is no reason to give up while packages can be had. A container that was made and does not get ready is a fault to mend,
+ * and its log is what tells.
  */
-async function orNotHere<T>(start: Promise<T>): Promise<T> {
-  return await start.catch((error: unknown) => {
-    throw new NotHere(`a container could not be started: ${error instanceof Error ? error.message : String(error)}`);
-  });
+async function startLogged<T>(container: GenericContainer, start: () => Promise<T>): Promise<T> {
+  const engine = await containerEngine();
+  const mark = ['tidegate.start', randomUUID()] as const;
+  let log = '';
+  container
+    .withLabels({ [mark[0]]: mark[1] })
+    .withLogConsumer((stream) => stream.on('data', (text: string) => (log += text)));
+  try {
+    return await start();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    // One that ended before its ports were bound was not listened to, nor removed.
+    const ended = await engine.container.fetchByLabel(...mark, { status: ['exited', 'dead'] });
+    if (ended !== undefined) {
+      log = '';
+      for await (const text of await engine.container.logs(ended)) log += String(text);
+      await engine.container.remove(ended, { removeVolumes: true });
+    }
+    if (ended === undefined && log === '') throw new NotHere(`a container could not be started: ${reason}`);
+    throw new Error(`the container did not become ready (${reason}):\n${log.slice(-logLimit)}`, { cause: error });
+  }
 }
 
-/** Whether a container engine answers; testcontainers knows all the places one may be. */
-async function engine() {
+/** The container engine that answers; testcontainers knows all the places one may be. */
+async function containerEngine(): Promise<ContainerRuntimeClient> {
   const { getContainerRuntimeClient } = await import('testcontainers');
-  await getContainerRuntimeClient().catch(() => {
+  return await getContainerRuntimeClient().catch(() => {
     throw new NotHere('no container engine answers');
   });
 }
@@ -27,7 +49,7 @@ export async function startContainerSource(
   version: string,
   args: readonly string[],
 ): Promise<SourceServer> {
-  await engine();
+  await containerEngine();
   if (flavor === 'mysql') throw new NotHere('only MariaDB is started in a container');
   const { MariaDbContainer } = await import('@testcontainers/mariadb');
   const container = new MariaDbContainer(`mariadb:${version}`)
@@ -43,7 +65,7 @@ export async function startContainerSource(
       ],
       ...['--character-set-server=utf8mb4', '--innodb-flush-log-at-trx-commit=2', '--max-allowed-packet=64M', ...args],
     ]);
-  const started = await orNotHere(container.start());
+  const started = await startLogged(container, async () => await container.start());
   return {
     flavor,
     version,
@@ -57,7 +79,7 @@ export async function startContainerSource(
 }
 
 export async function startContainerTarget(version: string, args: readonly string[]): Promise<TargetServer> {
-  await engine();
+  await containerEngine();
   const { PostgreSqlContainer } = await import('@testcontainers/postgresql');
   const container = new PostgreSqlContainer(`postgres:${version}`)
     .withUsername('postgres')
@@ -72,7 +94,7 @@ export async function startContainerTarget(version: string, args: readonly strin
       'full_page_writes=off',
       ...args,
     ]);
-  const started = await orNotHere(container.start());
+  const started = await startLogged(container, async () => await container.start());
   return {
     version,
     host: started.getHost(),

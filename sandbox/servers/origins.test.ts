@@ -29,6 +29,13 @@ test('TIDEGATE_SERVERS names the only origin to try', async () => {
   await expect(started).rejects.toThrow('tried:\n  fetched: none here');
 });
 
+test('an origin that cannot do what is asked for is neither tried nor insisted on', async () => {
+  for (const forced of ['', 'container']) {
+    vi.stubEnv('TIDEGATE_SERVERS', forced);
+    expect(await firstToWork('server', { machine: nowhere, fetched: works('f') })).toBe('f');
+  }
+});
+
 test('a word that is no origin is refused', async () => {
   vi.stubEnv('TIDEGATE_SERVERS', 'docker');
   const started = firstToWork('server', { machine: works('m'), container: works('c'), fetched: works('f') });

@@ -5,14 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, expect, inject, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { startSource } from './source.ts';
 import { startTarget } from './target.ts';
 
 const program = fileURLToPath(new URL('hold.ts', import.meta.url));
-const { source, target } = inject('servers');
-/** Only servers that are processes of this machine, and of a system that shows them as files, can be looked after like this. */
-const processes = process.platform === 'linux' && source.pid !== undefined && target.pid !== undefined;
+/** Where processes can be looked at as files. */
+const canLook = process.platform === 'linux';
 
 /** All that the servers of a test may leave behind is in here. */
 let folder: string;
@@ -53,7 +52,7 @@ async function runs(pid: number): Promise<boolean> {
   return state !== null && !/^\d+ \(.*\) Z/su.test(state);
 }
 
-test.skipIf(!processes)('servers that are stopped leave no process and no file', async () => {
+test.skipIf(!canLook)('servers that are stopped leave no process and no file', async () => {
   const held = await hold();
   held.holder.stdin?.end();
   expect(await once(held.holder, 'exit')).toEqual([0, null]);
@@ -61,7 +60,7 @@ test.skipIf(!processes)('servers that are stopped leave no process and no file',
   expect(await readdir(folder)).toEqual([]);
 });
 
-test.skipIf(!processes).for(['SIGKILL', 'SIGINT'] as const)(
+test.skipIf(!canLook).for(['SIGKILL', 'SIGINT'] as const)(
   'servers of a program that dies by %s leave no process and no file',
   async (signal) => {
     const held = await hold();
@@ -79,8 +78,8 @@ test.for(['machine', 'fetched'])('a version nobody has is refused with what was 
   await expect(startTarget({ version: '0.1' })).rejects.toThrow(tried);
 });
 
-test.skipIf(!processes)('a server that does not start shows its log and leaves no file', async () => {
+test.skipIf(!canLook)('a server that does not start shows its log and leaves no file', async () => {
   vi.stubEnv('TMPDIR', folder);
-  await expect(startSource({ args: ['--no-such-option'] })).rejects.toThrow('no-such-option');
+  await expect(startSource({ args: ['--no-such-option'], asProcess: true })).rejects.toThrow('no-such-option');
   expect(await readdir(folder)).toEqual([]);
 });
