@@ -262,7 +262,8 @@ export class BinlogDecoder {
           !statement.names.has(this.#tables.database.toLowerCase())
         )
           return;
-        for (const table of this.#tables.named(this.#tables.database, (name) => statement.names.has(name)))
+        // Whatever it names, a view, trigger or function may have led it to any table.
+        for (const table of this.#tables.named(this.#tables.database, () => true))
           if (isNewTo(table, this.#groupStart))
             this.#rowEvents.park(
               table,
