@@ -7,6 +7,7 @@ import { checkTables } from './check-tables.ts';
 const table = (name: string, primaryKey: readonly number[], columns: readonly string[] = ['id']): CatalogTable => ({
   engine: 'MyISAM',
   estimatedRows: 1,
+  obstacles: [],
   schema: {
     table: name,
     primaryKey,

@@ -42,12 +42,12 @@ export function planTables(
 ): { planned: PlannedTable[]; leftOut: LeftOutTable[] } {
   const planned: PlannedTable[] = [];
   const leftOut: LeftOutTable[] = [];
-  for (const { schema: described, engine, estimatedRows } of catalog) {
+  for (const { schema: described, engine, estimatedRows, obstacles } of catalog) {
     if (!isSelected(described.table)) continue;
     const schema = withRules(described, ruleOf);
     const codec = tableCodec(schema);
     const refused = 'refused' in codec ? codec.refused : [];
-    const reasons = inTheWay(schema);
+    const reasons = [...obstacles, ...inTheWay(schema)];
     if (!('refused' in codec))
       for (const index of codec.schema.primaryKey)
         if (codec.codecs[index]?.keyLiteral === undefined)

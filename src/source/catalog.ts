@@ -10,6 +10,8 @@ export interface CatalogTable {
   readonly engine: string;
   /** The engine's own guess of how many rows there are. */
   readonly estimatedRows: number;
+  /** Why its row images cannot be followed, as far as the catalog tells. */
+  readonly obstacles: readonly string[];
 }
 
 /**
@@ -19,18 +21,21 @@ export interface CatalogTable {
 export async function readCatalog(connection: SourceConnection, database: string): Promise<CatalogTable[]> {
   const of = `table_schema = ${quoteText(database)}`;
   const tables = await connection.query(
-    `select table_name as t, engine as e, table_rows as n from information_schema.tables where ${of} and table_type = 'BASE TABLE' order by table_name`,
+    `select table_name as t, engine as e, table_rows as n, table_type as kind, @@version as version
+       from information_schema.tables where ${of} and table_type in ('BASE TABLE', 'SYSTEM VERSIONED') order by table_name`,
   );
   const columns = await connection.query(
     `select table_name as t, column_name as name, data_type as type, column_type as full_type, is_nullable as nullable,
             character_set_name as charset, character_maximum_length as length, numeric_precision as digits,
-            numeric_scale as scale, datetime_precision as fraction
+            numeric_scale as scale, datetime_precision as fraction, extra as extra
        from information_schema.columns where ${of} order by table_name, ordinal_position`,
   );
-  const keys = await connection.query(
-    `select table_name as t, column_name as name from information_schema.statistics
-      where ${of} and index_name = 'PRIMARY' order by table_name, seq_in_index`,
+  const indexes = await connection.query(
+    `select table_name as t, column_name as name, index_name as index_name, index_type as kind from information_schema.statistics
+      where ${of} order by table_name, seq_in_index`,
   );
+  const keys = indexes.filter((row) => row['index_name'] === 'PRIMARY');
+  const indexesOf = Map.groupBy(indexes, (row) => row['t']);
   const cascadesOf = await readUnloggedCascades(connection, database, tables);
   const columnsOf = Map.groupBy(columns, (row) => row['t']);
   const keysOf = Map.groupBy(keys, (row) => row['t']);
@@ -45,8 +50,27 @@ export async function readCatalog(connection: SourceConnection, database: string
       schema: { table, columns: described, primaryKey, ...(cascades === undefined ? {} : { cascades }) },
       engine: row['e'] ?? '',
       estimatedRows: Number(row['n'] ?? 0),
+      obstacles: obstacles(row, columnsOf.get(table) ?? [], indexesOf.get(table) ?? []),
     };
   });
+}
+
+/** What of MariaDB's makes row images that are not the columns of the catalog. */
+function obstacles(table: TextRow, columns: readonly TextRow[], indexes: readonly TextRow[]): string[] {
+  const version = table['version'] ?? '';
+  if (!/mariadb/i.test(version)) return [];
+  const found: string[] = [];
+  if (table['kind'] === 'SYSTEM VERSIONED')
+    found.push('it is system-versioned: its row images carry history that is no row of the table');
+  if (table['e'] !== 'MEMORY' && indexes.some((index) => index['kind'] === 'HASH'))
+    found.push('it has a unique index on a whole blob or text, whose hidden column is in its row images');
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  if (
+    (major > 11 || (major === 11 && minor >= 8)) &&
+    columns.some(({ extra }) => /generated|persistent|virtual/i.test(extra ?? ''))
+  )
+    found.push('it has generated columns, which this server leaves out of its row images');
+  return found;
 }
 
 /** Per table, the foreign keys that change its rows below the binlog; only InnoDB has foreign keys. */

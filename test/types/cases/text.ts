@@ -202,6 +202,13 @@ const lists: readonly TypeCase[] = [
     values: ['0', '1', '4294967296', '9223372036854775808', '18446744073709551615', ['2', '{s1}']],
     random: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }).map(String),
   },
+  {
+    name: 'set_empty_member',
+    type: 'set with an empty member',
+    column: `set('','a')`,
+    values: ['0', '1', '2', '3'],
+    notCarried: () => 'its set has an empty member',
+  },
   { name: 'set_latin1', type: 'set', column: `set('a','é') character set latin1`, values: ['0', '1', '2', '3'] },
 ];
 
