@@ -28,6 +28,11 @@ function nonNegative(text: string): number {
   return Number(text);
 }
 
+const privileged = [
+  '--allow-privileged-source',
+  'in development: warn of source accounts that may do more than read, instead of refusing them',
+] as const;
+
 const program = new Command('tidegate')
   .description(packageJson.description)
   .version(packageJson.version)
@@ -40,25 +45,33 @@ program
     'test each connection, the grants, the server settings, and the tables; print every finding with its remedy',
   )
   .option('--json', 'print the findings as JSON')
+  .option(...privileged)
   .addHelpText(
     'after',
     '\nExit code: 0 ready, 1 not.\n\nExamples:\n  tidegate check\n  tidegate check --json | jq .findings',
   )
-  .action(async (options: { json?: true }) => {
-    process.exitCode = await check(loadConfig(process.env), { json: options.json === true });
+  .action(async (options: { json?: true; allowPrivilegedSource?: true }) => {
+    process.exitCode = await check(loadConfig(process.env), {
+      json: options.json === true,
+      allowPrivilegedSource: options.allowPrivilegedSource === true,
+    });
   });
 
 program
   .command('run')
   .description('snapshot what is missing, then stream; a second instance on the same target waits as standby')
   .option('--until-caught-up', 'end once the target has what the source had when the snapshot was complete')
+  .option(...privileged)
   .addHelpText(
     'after',
     '\nSIGTERM or SIGINT stops at the next commit; a second one at once.\nExit code: 0 stopped, 1 failed, 2 refused by the checks.\n\nExamples:\n  tidegate run\n  tidegate run --until-caught-up',
   )
-  .action(async (options: { untilCaughtUp?: true }) => {
+  .action(async (options: { untilCaughtUp?: true; allowPrivilegedSource?: true }) => {
     const config = loadConfig(process.env);
-    process.exitCode = await run(config, createLog(config.logLevel), { untilCaughtUp: options.untilCaughtUp === true });
+    process.exitCode = await run(config, createLog(config.logLevel), {
+      untilCaughtUp: options.untilCaughtUp === true,
+      allowPrivilegedSource: options.allowPrivilegedSource === true,
+    });
   });
 
 program
