@@ -1,14 +1,16 @@
 #!/usr/bin/env node
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { config as loadDotenv } from 'dotenv';
 import packageJson from '../package.json' with { type: 'json' };
 import { check } from './commands/check.ts';
+import { grants } from './commands/grants.ts';
 import { lag } from './commands/lag.ts';
 import { reset } from './commands/reset.ts';
 import { run } from './commands/run.ts';
 import { loadConfig } from './config/load-config.ts';
 import { describeError } from './errors/describe-error.ts';
 import { createLog } from './ops/log.ts';
+import { parseVersion } from './source/account-sql.ts';
 
 loadDotenv({ quiet: true });
 
@@ -26,6 +28,12 @@ const lagUnknown = 2;
 function nonNegative(text: string): number {
   if (!/^\d+(\.\d+)?$/.test(text)) throw new InvalidArgumentError('It must be a number of seconds.');
   return Number(text);
+}
+
+function notEmpty(text: string): string {
+  // To the servers an empty host is any host.
+  if (text === '') throw new InvalidArgumentError('It must be a host, an address, or a pattern of them.');
+  return text;
 }
 
 const privileged = [
@@ -56,6 +64,46 @@ program
       allowPrivilegedSource: options.allowPrivilegedSource === true,
     });
   });
+
+program
+  .command('grants')
+  .description('print the SQL that makes the source accounts and the target role, with … for the passwords')
+  .addOption(
+    new Option('--for <side>', 'print one side only, to pipe it into its server').choices(['source', 'target']),
+  )
+  .option(
+    '--from-host <pattern>',
+    "host part of the source accounts (default: this machine's address as seen there)",
+    notEmpty,
+  )
+  .addOption(
+    new Option('--flavor <name>', 'print for such a server instead of asking the source').choices(['mariadb', 'mysql']),
+  )
+  .option('--server-version <x.y>', 'its version, with --flavor')
+  .addHelpText(
+    'after',
+    '\nThe source is asked for its version only, for which no account is needed.\nExit code: 0 printed, 1 not.\n\nExamples:\n  tidegate grants\n  tidegate grants --for source --from-host 10.0.0.%\n  tidegate grants --flavor mysql --server-version 8.4',
+  )
+  .action(
+    async (options: {
+      for?: 'source' | 'target';
+      fromHost?: string;
+      flavor?: 'mariadb' | 'mysql';
+      serverVersion?: string;
+    }) => {
+      const { flavor, serverVersion } = options;
+      const server = flavor === undefined || serverVersion === undefined ? null : parseVersion(flavor, serverVersion);
+      if (server === null && (flavor ?? serverVersion) !== undefined)
+        program.error(
+          'error: --flavor and --server-version go together, as in --flavor mariadb --server-version 10.11',
+        );
+      process.exitCode = await grants(loadConfig(process.env), {
+        side: options.for ?? null,
+        server,
+        fromHost: options.fromHost ?? null,
+      });
+    },
+  );
 
 program
   .command('run')
