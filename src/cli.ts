@@ -10,7 +10,7 @@ import { run } from './commands/run.ts';
 import { loadConfig } from './config/load-config.ts';
 import { describeError } from './errors/describe-error.ts';
 import { createLog } from './ops/log.ts';
-import { parseVersion } from './source/account-sql.ts';
+import { parseVersion } from './source/server-version.ts';
 
 loadDotenv({ quiet: true });
 

@@ -1,7 +1,8 @@
 import type { Config, SourceConfig } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
-import { type ServerVersion, parseVersion, sourceAccountSql } from '../source/account-sql.ts';
+import { sourceAccountSql } from '../source/account-sql.ts';
 import { readGreeting } from '../source/server-greeting.ts';
+import { type ServerVersion, parseVersion } from '../source/server-version.ts';
 import { targetRoleSql } from '../target/role-sql.ts';
 
 export interface GrantsOptions {

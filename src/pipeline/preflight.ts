@@ -9,7 +9,8 @@ import {
   readerGrantsSubject,
 } from '../source/check-grants.ts';
 import { checkBinlogFilters, checkReceivedChanges, checkSettings } from '../source/check-settings.ts';
-import { SourceConnection, type SourceRole } from '../source/connection.ts';
+import { SourceConnection } from '../source/connection.ts';
+import type { SourceRole } from '../source/guarded-connection.ts';
 import { readBinlogStatus } from '../source/positions.ts';
 import { readEffectiveRights, readGrants } from '../source/read-grants.ts';
 import { readServerFlavor } from '../source/server-flavor.ts';

@@ -1,19 +1,7 @@
 import type { SourceConfig } from '../config/config.ts';
 import { databaseScope } from './check-grants.ts';
 import { quoteName } from './identifiers.ts';
-
-/** A server by what its GRANT depends on. */
-export interface ServerVersion {
-  readonly flavor: 'mariadb' | 'mysql';
-  readonly major: number;
-  readonly minor: number;
-}
-
-/** '10.11', '8.4.3', '10.11.19-MariaDB-log'. Null: it does not begin with two numbers. */
-export function parseVersion(flavor: ServerVersion['flavor'], text: string): ServerVersion | null {
-  const [, major, minor] = /^(\d+)\.(\d+)/.exec(text) ?? [];
-  return major === undefined || minor === undefined ? null : { flavor, major: Number(major), minor: Number(minor) };
-}
+import { type ServerVersion, isAtLeast } from './server-version.ts';
 
 /**
  * The statements that make both source accounts, as little as Tidegate needs, with … for the passwords. `fromHost` is the host
@@ -32,12 +20,4 @@ export function sourceAccountSql(source: SourceConfig, server: ServerVersion, fr
     `create user ${replicator} identified by '…'${ofUser};`,
     `grant replication slave, ${seesPositions} on *.* to ${replicator}${ofGrant};`,
   ];
-}
-
-/** Null: no version of that flavor. */
-type Since = Readonly<Record<ServerVersion['flavor'], readonly [number, number] | null>>;
-
-function isAtLeast({ flavor, major, minor }: ServerVersion, since: Since): boolean {
-  const from = since[flavor];
-  return from !== null && (major > from[0] || (major === from[0] && minor >= from[1]));
 }

@@ -1,6 +1,7 @@
 import { type Socket, connect } from 'node:net';
 import { fromMysql } from '../errors/mysql-errors.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
+import { flavorOf } from './server-version.ts';
 
 export interface Greeting {
   readonly flavor: 'mariadb' | 'mysql';
@@ -33,7 +34,7 @@ export async function readGreeting(host: string, port: number): Promise<Greeting
       );
     const version = packet.toString('latin1', 1, end).replace(replicationPrefix, '');
     return {
-      flavor: /mariadb/i.test(version) ? 'mariadb' : 'mysql',
+      flavor: flavorOf(version),
       version,
       localAddress: (socket.localAddress ?? '').replace(/^::ffff:/, ''),
     };
