@@ -25,7 +25,7 @@ async function nowhere(): Promise<Record<string, string>> {
 
 it('tells its version and, for each command, examples and exit codes', async () => {
   expect((await runCli(['--version'], {})).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
-  for (const command of ['check', 'run', 'lag', 'reset']) {
+  for (const command of ['check', 'grants', 'run', 'lag', 'reset']) {
     const { code, stdout } = await runCli([command, '--help'], {});
     expect(code).toBe(0);
     expect(stdout).toMatch(/Examples?:\n {2}tidegate /);

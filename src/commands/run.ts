@@ -5,7 +5,7 @@ import { TidegateError } from '../errors/tidegate-error.ts';
 import type { Log } from '../ops/log.ts';
 import { StatusWriter } from '../ops/status-writer.ts';
 import { Throughput } from '../ops/throughput.ts';
-import { runChecks } from '../pipeline/preflight.ts';
+import { type CheckOptions, runChecks } from '../pipeline/preflight.ts';
 import { replicate } from '../pipeline/replicator.ts';
 
 /** Exit codes of `run`: stopped cleanly; failed; refused by the guard. */
@@ -19,13 +19,17 @@ const deadLettersEveryMs = 5_000;
  * Snapshots what is missing, then streams until stopped. The first SIGTERM or SIGINT finishes the batch under way, the second
  * ends the process at once, which costs nothing but that batch.
  */
-export async function run(config: Config, log: Log, options: { untilCaughtUp: boolean }): Promise<number> {
+export async function run(
+  config: Config,
+  log: Log,
+  options: CheckOptions & { untilCaughtUp: boolean },
+): Promise<number> {
   const stop = stopOnSignal(log);
   log.info(
     { target: config.target.schema, source: config.source.database, host: hostname(), pid: process.pid },
     'starting',
   );
-  const findings = await runChecks(config);
+  const findings = await runChecks(config, options);
   for (const { level, message, ...facts } of findings) {
     if (level === 'error') log.error(facts, message);
     else if (level === 'warning') log.warn(facts, message);

@@ -21,7 +21,7 @@ export interface CatalogTable {
 export async function readCatalog(connection: SourceConnection, database: string): Promise<CatalogTable[]> {
   const of = `table_schema = ${quoteText(database)}`;
   const tables = await connection.query(
-    `select table_name as t, engine as e, table_rows as n, table_type as kind, @@version as version
+    `select table_name as t, engine as e, table_rows as n, table_type as kind, version() as version
        from information_schema.tables where ${of} and table_type in ('BASE TABLE', 'SYSTEM VERSIONED') order by table_name`,
   );
   const columns = await connection.query(
