@@ -195,12 +195,22 @@ deadLetters
     process.exitCode = await discard(loadConfig(process.env), tables, { yes: options.yes === true });
   });
 
-try {
-  await program.parseAsync();
-} catch (error) {
+function fail(error: unknown): void {
   const { message, hint, stack } = describeError(error);
   process.stderr.write(
     `tidegate: ${message}\n${hint === undefined ? '' : `${hint}\n`}${stack === undefined ? '' : `${stack}\n`}`,
   );
   process.exitCode = failureCode;
+}
+
+// Node would print the error with all that drivers hang on it: the statement, the server's message, the row.
+process.on('uncaughtException', (error) => {
+  fail(error);
+  process.exit();
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  fail(error);
 }

@@ -67,6 +67,22 @@ it('tests each connection by itself, and one that fails hides no other', async (
   expect(stdout + stderr).not.toContain('canary');
 });
 
+it('tells no more of an error that nobody caught than of any other', async () => {
+  const thrown = "Object.assign(new Error('cana' + 'ry'), { sql: 'cana' + 'ry', errno: 1064 })";
+  // In two halves, because a frame tells this very text. As soon as the program is there to be surprised by it.
+  const surprise = `const t = setInterval(() => { if (process.listenerCount('uncaughtException') > 0) { clearInterval(t); Promise.reject(${thrown}); } }, 1);`;
+  const env = { ...(await nowhere()), NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(surprise)}` };
+  for (const [command, expected] of [
+    ['check', 1],
+    ['lag', 2],
+  ] as const) {
+    const { code, stdout, stderr } = await runCli([command], env);
+    expect(code).toBe(expected);
+    expect(stderr).toMatch(/^tidegate: unexpected Error\nReport this with the log\.\n\s+at /);
+    expect(stdout + stderr).not.toContain('canary');
+  }
+});
+
 it('ends as usual when nobody reads its output any more', async () => {
   const child = spawn(process.execPath, ['src/cli.ts', 'check'], {
     cwd: new URL('..', import.meta.url),
