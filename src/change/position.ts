@@ -1,6 +1,6 @@
 /**
  * A place in the source's binlog, always the end of a whole transaction. `offset` counts bytes in `file` and may pass
- * 4 GiB. `gtid` is the server's own notation of everything up to here: a MySQL GTID set or a MariaDB GTID position; null
+ * 4 GiB. An empty `file` comes before all others: the place is known by GTID only, until this server has told it. `gtid` is the server's own notation of everything up to here: a MySQL GTID set or a MariaDB GTID position; null
  * where the server has none.
  */
 export interface Position {
@@ -24,5 +24,5 @@ function fileNumber(file: string): number {
 
 /** For logs and errors. */
 export function formatPosition(position: Position): string {
-  return `${position.file}:${position.offset}`;
+  return position.file === '' ? 'known by GTID only' : `${position.file}:${position.offset}`;
 }

@@ -52,11 +52,14 @@ export async function measureLag(config: Config): Promise<LagReport> {
   ]);
   const applied = target?.applied ?? null;
   if (target !== null && applied === null) problems.push('nothing was copied yet');
+  // Places are those of one server's files, and say nothing of another's.
+  const isOtherServer = source !== null && applied !== null && target?.sourceIdentity !== source.identity;
+  if (isOtherServer) problems.push('the source address leads to another server than the one applied from');
+  const gap = source === null || applied === null || isOtherServer ? null : { source, applied };
   return {
     state: target?.state ?? 'unknown',
-    secondsBehind:
-      source === null || applied === null ? null : secondsBehind(source, applied, target?.committedAt ?? null),
-    bytesBehind: source === null || applied === null ? null : bytesBetween(source.files, applied, source.head),
+    secondsBehind: gap === null ? null : secondsBehind(gap.source, gap.applied, target?.committedAt ?? null),
+    bytesBehind: gap === null ? null : bytesBetween(gap.source.files, gap.applied, gap.source.head),
     sourcePosition: source === null ? null : formatPosition(source.head),
     appliedPosition: applied === null ? null : formatPosition(applied),
     appliedGtid: applied?.gtid ?? null,
@@ -68,6 +71,7 @@ export async function measureLag(config: Config): Promise<LagReport> {
 }
 
 interface SourceView {
+  readonly identity: string;
   readonly head: Position;
   readonly files: readonly { readonly file: string; readonly size: number }[];
   /** The source's clock, in seconds since 1970: the commit times are by it, so skew between the machines does not matter. */
@@ -77,21 +81,31 @@ interface SourceView {
 async function readSource(config: Config): Promise<SourceView> {
   const connection = await SourceConnection.open(config.source, 'replicator');
   try {
-    const head = await readHead(connection, await readServerFlavor(connection));
+    const server = await readServerFlavor(connection);
+    const head = await readHead(connection, server);
     const [row] = await connection.query('select unix_timestamp() as clock');
-    return { head, files: await readBinlogFiles(connection), clock: Number(row?.['clock']) };
+    return { identity: server.identity, head, files: await readBinlogFiles(connection), clock: Number(row?.['clock']) };
   } finally {
     await connection.close();
   }
 }
+
+const noReplica = {
+  state: 'stopped',
+  applied: null,
+  sourceIdentity: null,
+  committedAt: null,
+  parked: [],
+  deadLetters: [],
+  conversions: [],
+};
 
 async function readTarget(config: Config) {
   const session = await TargetSession.open(config.target, 'tidegate lag');
   const replica = config.target.schema;
   try {
     return await session.guarded(async () => {
-      if (!(await hasControlTable(session.db, 'tidegate.dead_letters')))
-        return { state: 'stopped', applied: null, committedAt: null, parked: [], deadLetters: [], conversions: [] };
+      if (!(await hasControlTable(session.db, 'tidegate.dead_letters'))) return noReplica;
       const checkpoint = await readCheckpoint(session.db, replica);
       const status = await session.db
         .selectFrom('tidegate.status')
@@ -108,6 +122,7 @@ async function readTarget(config: Config) {
       return {
         state: status?.fresh === true ? status.state : 'stopped',
         applied: checkpoint?.position ?? null,
+        sourceIdentity: checkpoint?.sourceIdentity ?? null,
         committedAt: checkpoint?.committedAt ?? null,
         deadLetters: await groupDeadLetters(session.db, replica),
         conversions: await readConversions(session.db, replica),

@@ -16,11 +16,10 @@ import { readEffectiveRights, readGrants } from '../source/read-grants.ts';
 import { readServerFlavor } from '../source/server-flavor.ts';
 import { checkCarried } from '../target/check-carried.ts';
 import { checkTarget } from '../target/check-target.ts';
-import { readCheckpoint } from '../target/checkpoint.ts';
 import { TargetSession } from '../target/session.ts';
 import { type KnownTable, readTables } from '../target/table-states.ts';
 import { checkTables } from './check-tables.ts';
-import { assertContinues } from './continuation.ts';
+import { assertContinues, readProgress } from './continuation.ts';
 import { assertSameRules } from './rule-changes.ts';
 import { selectionOf } from './table-plan.ts';
 
@@ -178,9 +177,9 @@ async function checkReplicator(connection: SourceConnection, config: Config, jud
   // Only now, when nothing above explains it better: is our database logged, and can the source go on from where the target is?
   if (findings.every(({ level }) => level !== 'error')) {
     findings.push(...checkBinlogFilters(await readBinlogStatus(connection), database));
-    const checkpoint = await fromTarget(config, async ({ db }) => await readCheckpoint(db, config.target.schema));
-    if (checkpoint !== null)
-      await assertContinues(connection, server, checkpoint).catch((error: unknown) =>
+    const progress = await fromTarget(config, async ({ db }) => await readProgress(db, config.target.schema));
+    if (progress !== null)
+      await assertContinues(connection, server, progress).catch((error: unknown) =>
         findings.push(failure('position', error)),
       );
   }

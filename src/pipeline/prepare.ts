@@ -6,11 +6,11 @@ import { readCatalog } from '../source/catalog.ts';
 import type { SourceConnection } from '../source/connection.ts';
 import type { ServerFlavor } from '../source/server-flavor.ts';
 import { readSnapshotPosition } from '../source/positions.ts';
-import { type Checkpoint, assertEpoch, createCheckpoint, readCheckpoint } from '../target/checkpoint.ts';
+import { type Checkpoint, assertEpoch, createCheckpoint } from '../target/checkpoint.ts';
 import type { TargetSession } from '../target/session.ts';
 import { type KnownTable, addTable, parkTable, readTables } from '../target/table-states.ts';
 import { createSchema, createTable } from '../target/tables.ts';
-import { assertContinues } from './continuation.ts';
+import { assertContinues, readProgress } from './continuation.ts';
 import type { CopyTask } from './copy-table.ts';
 import { assertSameRules } from './rule-changes.ts';
 import { moveToOtherServer } from './server-move.ts';
@@ -98,11 +98,12 @@ async function resumedCheckpoint(
   replica: string,
   epoch: bigint,
 ): Promise<Checkpoint | null> {
-  const checkpoint = await readCheckpoint(target.db, replica);
-  if (checkpoint === null) return null;
-  await assertContinues(replicator, server, checkpoint);
+  const progress = await readProgress(target.db, replica);
+  if (progress === null) return null;
+  await assertContinues(replicator, server, progress);
+  const { checkpoint } = progress;
   if (checkpoint.sourceIdentity === server.identity) return checkpoint;
-  return await moveToOtherServer(target, replica, epoch, server, checkpoint, await readTables(target.db, replica));
+  return await moveToOtherServer(target, replica, epoch, server, checkpoint);
 }
 
 /** A schema that was carried once can be again, unless this version of Tidegate knows less than the one that stored it. */

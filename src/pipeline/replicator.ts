@@ -5,13 +5,13 @@ import { TidegateError } from '../errors/tidegate-error.ts';
 import { SourceConnection } from '../source/connection.ts';
 import { readHead } from '../source/positions.ts';
 import { type ServerFlavor, readServerFlavor } from '../source/server-flavor.ts';
-import { assertEpoch, readCheckpoint } from '../target/checkpoint.ts';
+import { assertEpoch } from '../target/checkpoint.ts';
 import { Lease } from '../target/lease.ts';
 import { migrateControlSchema } from '../target/migrate.ts';
 import { TargetSession } from '../target/session.ts';
-import { finishSnapshot, parkTable, readTables } from '../target/table-states.ts';
+import { finishSnapshot, parkTable } from '../target/table-states.ts';
 import { backoff, sleep } from '../errors/backoff.ts';
-import { assertContinues } from './continuation.ts';
+import { assertContinues, readProgress } from './continuation.ts';
 import type { CopyProgress } from './copy-table.ts';
 import { type Prepared, knownCodec, prepare, snapshotEnd } from './prepare.ts';
 import { copyTables } from './snapshot.ts';
@@ -165,8 +165,8 @@ async function explain(config: Config, lease: Lease, error: unknown): Promise<un
 async function assertCheckpointContinues(config: Config): Promise<void> {
   const { replicator, target } = await openBoth(config);
   try {
-    const checkpoint = await readCheckpoint(target.db, config.target.schema);
-    if (checkpoint !== null) await assertContinues(replicator, await readServerFlavor(replicator), checkpoint);
+    const progress = await readProgress(target.db, config.target.schema);
+    if (progress !== null) await assertContinues(replicator, await readServerFlavor(replicator), progress);
   } finally {
     await Promise.all([replicator.close(), target.close()]);
   }
@@ -264,11 +264,11 @@ async function stream(
 async function resume(config: Config, server: ServerFlavor) {
   const { replicator, target } = await openBoth(config);
   try {
-    const checkpoint = await readCheckpoint(target.db, config.target.schema);
-    if (checkpoint === null) throw new TidegateError('internal', 'there is no checkpoint to stream from');
+    const progress = await readProgress(target.db, config.target.schema);
+    if (progress === null) throw new TidegateError('internal', 'there is no checkpoint to stream from');
     return {
-      start: checkpoint.position,
-      tables: await readTables(target.db, config.target.schema),
+      start: progress.checkpoint.position,
+      tables: progress.tables,
       head: await readHead(replicator, server),
     };
   } finally {

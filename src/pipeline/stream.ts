@@ -9,6 +9,7 @@ import { BinlogStream } from '../source/binlog/binlog-stream.ts';
 import { mariadbGtids, mysqlGtids } from '../source/binlog/gtid-progress.ts';
 import { type StreamTable, StreamTables } from '../source/binlog/stream-tables.ts';
 import type { PositionFlavor } from '../source/positions.ts';
+import type { ServerFlavor } from '../source/server-flavor.ts';
 import { Applier } from '../target/applier.ts';
 import { TargetSession } from '../target/session.ts';
 import { BatchQueue } from './batch-queue.ts';
@@ -16,7 +17,7 @@ import { BatchQueue } from './batch-queue.ts';
 export interface StreamOptions {
   readonly start: Position;
   readonly tables: readonly StreamTable[];
-  readonly server: PositionFlavor & { readonly foldNames: boolean };
+  readonly server: ServerFlavor;
   readonly epoch: bigint;
   /** Return once the target has got here; null: go on for ever. */
   readonly until: Position | null;
@@ -44,7 +45,7 @@ export async function streamChanges(
     config.source,
     start,
     startsByGtid(server, start),
-    (checksums) => new BinlogDecoder(cursor, tables, queue, checksums),
+    (checksums) => new BinlogDecoder(cursor, tables, queue, server.serverId, checksums),
   );
   const queue = new BatchQueue(reader, cursor.gtids, start);
   const stop = () => queue.stop();

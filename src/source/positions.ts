@@ -89,53 +89,69 @@ export async function readBinlogFiles(replicator: SourceConnection): Promise<{ f
   return rows.map((row) => ({ file: row['Log_name'] ?? '', size: Number(row['File_size']) }));
 }
 
-/** The same by MariaDB's GTIDs, on a server whose files are not those of the position. */
-async function assertGtidReachable(replicator: SourceConnection, oldestFile: string, gtid: string): Promise<void> {
-  const [row] = await replicator.query(
-    `select @@global.gtid_binlog_pos as head, binlog_gtid_pos(${quoteText(oldestFile)}, 4) as oldest`,
-  );
-  const applied = sequences(gtid);
-  const head = sequences(row?.['head'] ?? '');
-  if ([...applied].some(([domain, sequence]) => (head.get(domain) ?? 0n) < sequence))
-    throw new TidegateError('source-changed', 'the target has transactions that this source does not have');
-  if ([...sequences(row?.['oldest'] ?? '')].some(([domain, sequence]) => (applied.get(domain) ?? 0n) < sequence))
-    throw new TidegateError('position-lost', 'the source has purged transactions that were not applied yet');
-}
-
-/** Sequence number by domain of a MariaDB GTID position: `domain-server-sequence`, separated by commas. */
-function sequences(gtid: string): Map<string, bigint> {
-  const found = new Map<string, bigint>();
-  for (const part of gtid.split(',')) {
-    const [domain, , sequence] = part.trim().split('-');
-    if (domain !== undefined && sequence !== undefined) found.set(domain, BigInt(sequence));
-  }
-  return found;
-}
-
 /**
  * Makes sure that the source can still send everything after `position`. Raises position-lost when it purged what is needed,
- * and source-changed when its binlog ends before the position: that is another server, or one that lost its log.
+ * and source-changed when it lacks what the position covers: that is another server, or one that lost its log.
  */
 export async function assertReachable(
   replicator: SourceConnection,
   server: PositionFlavor,
   position: Position,
   byGtid: boolean,
-  isOtherServer: boolean,
 ): Promise<void> {
-  if (server.flavor === 'mysql' && byGtid) {
-    const [row] = await replicator.query(
-      `select gtid_subset(@@global.gtid_purged, ${quoteText(position.gtid ?? '')}) as kept,
-              gtid_subset(${quoteText(position.gtid ?? '')}, @@global.gtid_executed) as known`,
+  if (!byGtid) await assertFileReachable(replicator, position);
+  else if (server.flavor === 'mysql') await assertMysqlGtidsReachable(replicator, position.gtid ?? '');
+  else await assertMariadbGtidsReachable(replicator, position.gtid ?? '');
+}
+
+async function assertMysqlGtidsReachable(replicator: SourceConnection, gtids: string): Promise<void> {
+  const [row] = await replicator.query(
+    `select gtid_subset(@@global.gtid_purged, ${quoteText(gtids)}) as kept,
+            gtid_subset(${quoteText(gtids)}, @@global.gtid_executed) as known`,
+  );
+  if (row?.['known'] !== '1') throw lacksApplied();
+  if (row['kept'] !== '1') throw purgedUnapplied();
+}
+
+/**
+ * A domain is one sequence, whichever server wrote to it, and a position is its last transaction in each. The binlog state tells
+ * the last one of each server in each domain; what came before the oldest file is gone
+ * (https://mariadb.com/kb/en/gtid/#gtid_binlog_state).
+ */
+async function assertMariadbGtidsReachable(replicator: SourceConnection, gtids: string): Promise<void> {
+  const [oldest] = await readBinlogFiles(replicator);
+  const [row] = await replicator.query(
+    `select @@global.gtid_binlog_state as state, binlog_gtid_pos(${quoteText(oldest?.file ?? '')}, 4) as gone`,
+  );
+  const applied = readMariadbGtids(gtids);
+  const state = readMariadbGtids(row?.['state'] ?? '');
+  const has = (one: MariadbGtid) =>
+    state.some(
+      ({ domain, server, sequence }) => domain === one.domain && server === one.server && sequence >= one.sequence,
     );
-    if (row?.['kept'] !== '1')
-      throw new TidegateError('position-lost', 'the source has purged transactions that were not applied yet');
-    if (row['known'] !== '1')
-      throw new TidegateError('source-changed', 'the target has transactions that this source never executed');
-    return;
-  }
+  if (!applied.every(has)) throw lacksApplied();
+  const isApplied = (one: MariadbGtid) =>
+    applied.some(({ domain, sequence }) => domain === one.domain && sequence >= one.sequence);
+  if (!readMariadbGtids(row?.['gone'] ?? '').every(isApplied)) throw purgedUnapplied();
+}
+
+interface MariadbGtid {
+  readonly domain: string;
+  readonly server: string;
+  readonly sequence: bigint;
+}
+
+/** `domain-server-sequence`, separated by commas. */
+function readMariadbGtids(text: string): MariadbGtid[] {
+  return [...text.matchAll(/(\d+)-(\d+)-(\d+)/g)].map(([, domain = '', server = '', sequence = '']) => ({
+    domain,
+    server,
+    sequence: BigInt(sequence),
+  }));
+}
+
+async function assertFileReachable(replicator: SourceConnection, position: Position): Promise<void> {
   const files = await readBinlogFiles(replicator);
-  if (isOtherServer) return await assertGtidReachable(replicator, files[0]?.file ?? '', position.gtid ?? '');
   const found = files.find(({ file }) => file === position.file);
   if (found === undefined)
     throw new TidegateError('position-lost', `the source no longer has binlog file ${position.file}`);
@@ -144,4 +160,12 @@ export async function assertReachable(
       'source-changed',
       `binlog file ${position.file} ends at ${found.size}, before the checkpoint's ${position.offset}`,
     );
+}
+
+function purgedUnapplied(): TidegateError {
+  return new TidegateError('position-lost', 'the source has purged transactions that were not applied yet');
+}
+
+function lacksApplied(): TidegateError {
+  return new TidegateError('source-changed', 'the target has transactions that this source does not have');
 }

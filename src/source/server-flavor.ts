@@ -8,6 +8,8 @@ export interface ServerFlavor extends PositionFlavor {
   readonly foldNames: boolean;
   /** Tells this server from another behind the same address. */
   readonly identity: string;
+  /** Its own server_id, unlike that of any other server of its replication group. */
+  readonly serverId: number;
 }
 
 export async function readServerFlavor(connection: SourceConnection): Promise<ServerFlavor> {
@@ -21,5 +23,6 @@ export async function readServerFlavor(connection: SourceConnection): Promise<Se
     gtids: flavor === 'mariadb' || variables.get('gtid_mode') === 'ON',
     foldNames: variables.get('lower_case_table_names') !== '0',
     identity: variables.get('server_uuid') ?? `${variables.get('hostname')}/${variables.get('server_id')}`,
+    serverId: Number(variables.get('server_id')),
   };
 }

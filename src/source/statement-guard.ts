@@ -61,7 +61,7 @@ const ofSelects: Vocabulary = {
     '@@GLOBAL.BINLOG_CHECKSUM',
     '@@GLOBAL.GTID_EXECUTED',
     '@@GLOBAL.GTID_PURGED',
-    '@@GLOBAL.GTID_BINLOG_POS',
+    '@@GLOBAL.GTID_BINLOG_STATE',
   ]),
   columns: null,
 };

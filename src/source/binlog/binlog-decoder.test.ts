@@ -36,7 +36,7 @@ beforeEach(() => {
   position = start.offset;
   const tables = new StreamTables('clinic', false, [{ codec, from: start }]);
   const cursor = new BinlogCursor(start, mysqlGtids(null));
-  decoder = new BinlogDecoder(cursor, tables, { batch, boundary: () => undefined, grown: () => undefined }, true);
+  decoder = new BinlogDecoder(cursor, tables, { batch, boundary: () => undefined, grown: () => undefined }, 1, true);
 });
 
 /** An event as a server with checksums sends it. */
@@ -129,6 +129,16 @@ describe('what cannot be read exactly', () => {
     expect(() => feed(rows(eventType.writeRows, [3], row(1, 1).subarray(0, 6)))).toThrow(
       expect.objectContaining({ kind: 'binlog-unreadable' }),
     );
+  });
+
+  it('is tried again: the address leads to another server than the one whose positions are known', () => {
+    const rotate = Buffer.concat([Buffer.of(4, 0, 0, 0, 0, 0, 0, 0), Buffer.from('b.000001')]);
+    const artificial = 0x20;
+    feed(event(eventType.rotate, rotate, artificial));
+    const other = event(eventType.rotate, rotate, artificial);
+    other.writeUInt32LE(2, 5);
+    other.writeUInt32LE(crc32(other.subarray(0, -4)), other.length - 4);
+    expect(() => feed(other)).toThrow(expect.objectContaining({ kind: 'source-unreachable' }));
   });
 
   it('is passed over where the writer says that it may be', () => {

@@ -17,21 +17,27 @@ type Group = 'none' | 'open' | 'xa';
  * Groups: a transaction is Gtid, Query BEGIN, row events, and then Xid (engines with transactions) or Query COMMIT (MyISAM).
  * MariaDB's Gtid event replaces BEGIN. A definition statement is a group of its own and commits implicitly.
  *
- * Raises TidegateError binlog-unreadable where going on would mean to guess.
+ * Raises TidegateError binlog-unreadable where going on would mean to guess, and source-unreachable where the address leads to
+ * another server than the one that was asked for its positions.
  */
 export class BinlogDecoder {
   readonly cursor: BinlogCursor;
   readonly #tables: StreamTables;
   readonly #filler: BatchFiller;
   readonly #rowEvents: RowEvents;
+  readonly #serverId: number;
   #checksums: boolean;
   #group: Group = 'none';
   #groupStart;
   #gtid: string | null = null;
 
-  /** `checksums`: whether events before the first format description carry one. */
-  constructor(cursor: BinlogCursor, tables: StreamTables, filler: BatchFiller, checksums: boolean) {
+  /**
+   * `serverId`: the server_id of the server whose binlog this is. `checksums`: whether events before the first format
+   * description carry one.
+   */
+  constructor(cursor: BinlogCursor, tables: StreamTables, filler: BatchFiller, serverId: number, checksums: boolean) {
     this.cursor = cursor;
+    this.#serverId = serverId;
     this.#tables = tables;
     this.#filler = filler;
     this.#rowEvents = new RowEvents(tables, filler);
@@ -72,6 +78,9 @@ export class BinlogDecoder {
   #dispatch(header: EventHeader, source: Buffer, body: number, end: number): void {
     switch (header.type) {
       case eventType.rotate:
+        // Made up by the server that sends the dump, so it bears that server's id.
+        if (header.artificial && header.serverId !== this.#serverId)
+          throw new TidegateError('source-unreachable', 'another server than a moment ago sends the binlog');
         this.cursor.enterFile(
           source.toString('utf8', body + 8, end),
           Number(source.readBigUInt64LE(body)),
