@@ -6,7 +6,7 @@ import { SourceConnection } from '../source/connection.ts';
 import { readHead } from '../source/positions.ts';
 import { type ServerFlavor, readServerFlavor } from '../source/server-flavor.ts';
 import { assertEpoch } from '../target/checkpoint.ts';
-import { Lease } from '../target/lease.ts';
+import { Lease, sessionName } from '../target/lease.ts';
 import { migrateControlSchema } from '../target/migrate.ts';
 import { TargetSession } from '../target/session.ts';
 import { finishSnapshot, parkTable } from '../target/table-states.ts';
@@ -180,7 +180,7 @@ async function snapshotMissing(
   hangUp: AbortSignal,
 ): Promise<ServerFlavor> {
   const replica = config.target.schema;
-  const { replicator, target } = await openBoth(config, hangUp);
+  const { replicator, target } = await openBoth(config, sessionName('lead', replica, lease.epoch), hangUp);
   let reader: SourceConnection | null = null;
   try {
     reader = await SourceConnection.open(config.source, 'reader');
@@ -277,10 +277,10 @@ async function resume(config: Config, server: ServerFlavor) {
 }
 
 /** A connection to either side; when the second cannot be made, the first is not left behind. */
-async function openBoth(config: Config, hangUp?: AbortSignal) {
+async function openBoth(config: Config, name = 'tidegate', hangUp?: AbortSignal) {
   const replicator = await SourceConnection.open(config.source, 'replicator');
   try {
-    return { replicator, target: await TargetSession.open(config.target, 'tidegate', hangUp) };
+    return { replicator, target: await TargetSession.open(config.target, name, hangUp) };
   } catch (error) {
     await replicator.close();
     throw error;

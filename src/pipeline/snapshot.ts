@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { SourceConnection } from '../source/connection.ts';
+import { sessionName } from '../target/lease.ts';
 import { TargetSession } from '../target/session.ts';
 import { type CopyProgress, type CopyTask, type CopyWorker, copyTable } from './copy-table.ts';
 
@@ -28,7 +29,7 @@ export async function copyTables(
   const stop = AbortSignal.any([signal, failed.signal]);
 
   const work = async () => {
-    const worker = await openWorker(config, hangUp);
+    const worker = await openWorker(config, epoch, hangUp);
     try {
       for (let task = queue.shift(); task !== undefined && !stop.aborted; task = queue.shift()) {
         const { table } = task.codec.schema;
@@ -64,10 +65,13 @@ function reasonToPark(error: unknown): string | null {
   return error.kind === 'target-refused' ? error.message : null;
 }
 
-async function openWorker(config: Config, hangUp: AbortSignal): Promise<CopyWorker> {
+async function openWorker(config: Config, epoch: bigint, hangUp: AbortSignal): Promise<CopyWorker> {
   const reader = await SourceConnection.open(config.source, 'reader');
   try {
-    return { reader, target: await TargetSession.open(config.target, 'tidegate snapshot', hangUp) };
+    return {
+      reader,
+      target: await TargetSession.open(config.target, sessionName('snapshot', config.target.schema, epoch), hangUp),
+    };
   } catch (error) {
     await reader.close();
     throw error;

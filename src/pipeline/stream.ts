@@ -11,6 +11,7 @@ import { type StreamTable, StreamTables } from '../source/binlog/stream-tables.t
 import type { PositionFlavor } from '../source/positions.ts';
 import type { ServerFlavor } from '../source/server-flavor.ts';
 import { Applier } from '../target/applier.ts';
+import { sessionName } from '../target/lease.ts';
 import { TargetSession } from '../target/session.ts';
 import { BatchQueue } from './batch-queue.ts';
 
@@ -38,7 +39,11 @@ export async function streamChanges(
   const { start, server } = options;
   if (options.until !== null && comparePositions(start, options.until) >= 0) return;
   const codecs = new Map<string, TableCodec>(options.tables.map(({ codec }) => [codec.schema.table, codec]));
-  const target = await TargetSession.open(config.target, 'tidegate stream', hangUp);
+  const target = await TargetSession.open(
+    config.target,
+    sessionName('stream', config.target.schema, options.epoch),
+    hangUp,
+  );
   const cursor = new BinlogCursor(start, server.flavor === 'mysql' ? mysqlGtids(start.gtid) : mariadbGtids(start.gtid));
   const tables = new StreamTables(config.source.database, server.foldNames, options.tables);
   const reader = new BinlogStream(
