@@ -264,6 +264,12 @@ export class BinlogDecoder {
             );
         return;
       }
+      case 'emptied': {
+        const table = this.#tables.find(statement.table.database, statement.table.table);
+        if (table !== undefined && isNewTo(table, this.#groupStart))
+          this.#rowEvents.park(table, 'it lost its rows in a restart of the source (engine MEMORY)', this.#groupStart);
+        return;
+      }
       case 'rows-unseen':
         // The statement may name our database itself, whatever its default one is.
         if (

@@ -24,6 +24,15 @@ describe('classifyStatement', () => {
     expect(classifyStatement(sql, 'clinic').kind).toBe(kind);
   });
 
+  it('tells what the server writes of a MEMORY table after a restart from a change in statement format', () => {
+    expect(classifyStatement('DELETE FROM `clinic`.`cache`', 'clinic')).toEqual({
+      kind: 'emptied',
+      table: { database: 'clinic', table: 'cache' },
+    });
+    for (const sql of ['DELETE FROM `clinic`.`cache` WHERE id = 1', 'DELETE FROM cache', 'delete from clinic.cache'])
+      expect(classifyStatement(sql, 'clinic').kind).toBe('rows-unseen');
+  });
+
   it('reads the table of a truncate, with its database when it names one', () => {
     expect(classifyStatement('truncate table `famaging`', 'clinic')).toEqual({
       kind: 'truncate',

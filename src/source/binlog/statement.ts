@@ -17,7 +17,9 @@ export type Statement =
       readonly database?: string;
     }
   /** Rows changed by a statement whose row images are not in the binlog; `names`: every identifier in it, lower case. */
-  | { readonly kind: 'rows-unseen'; readonly names: ReadonlySet<string> };
+  | { readonly kind: 'rows-unseen'; readonly names: ReadonlySet<string> }
+  /** A MEMORY table lost its rows in a restart: what the server writes when it is first used, whatever the format is. */
+  | { readonly kind: 'emptied'; readonly table: TableName };
 
 const nothing: Statement = { kind: 'nothing' };
 
@@ -52,9 +54,11 @@ export function classifyStatement(sql: string, database: string): Statement {
     case 'DROP':
     case 'RENAME':
       return definition(verb.toLowerCase(), reader);
+    case 'DELETE':
+      if (reader.isWholeTable()) return { kind: 'emptied', table: reader.tableName() };
+      return { kind: 'rows-unseen', names: reader.names() };
     case 'INSERT':
     case 'UPDATE':
-    case 'DELETE':
     case 'REPLACE':
     case 'LOAD':
     case 'WITH':
@@ -199,6 +203,12 @@ class TokenReader {
     if (!this.accept('IF')) return;
     this.accept('NOT');
     this.accept('EXISTS');
+  }
+
+  /** What is left is FROM, a table with its database, both quoted, and the end; the table is next then. */
+  isWholeTable(): boolean {
+    const kinds = this.#tokens.slice(this.#at).map(({ kind }) => kind);
+    return kinds.join(' ') === 'word name symbol name' && this.accept('FROM');
   }
 
   identifier(): string {
