@@ -77,6 +77,7 @@ export async function run(
           log.info(progress, 'copying');
         },
         copied: (table, rows) => log.info({ table, rows }, 'table copied'),
+        pace: (pace) => log.info({ pace }, paceMessages[pace]),
         applied: (batch) => {
           throughput.add(batch.transactions, batch.rows);
           for (const [table, rows] of batch.rejected) addDeadLetters(table, rows);
@@ -107,6 +108,12 @@ export async function run(
     stop.dispose();
   }
 }
+
+const paceMessages = {
+  free: 'snapshot at full speed: nobody else writes at the source',
+  considerate: 'snapshot slowed: somebody writes at the source',
+  waiting: 'snapshot waits: the source is busy',
+} as const;
 
 const stateMessages = {
   checking: 'checking',

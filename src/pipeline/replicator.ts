@@ -16,6 +16,7 @@ import type { CopyProgress } from './copy-table.ts';
 import { type Prepared, knownCodec, prepare, snapshotEnd } from './prepare.ts';
 import { copyTables } from './snapshot.ts';
 import { streamChanges } from './stream.ts';
+import type { Pace } from './throttle.ts';
 
 export type ReplicatorState = 'checking' | 'standby' | 'snapshotting' | 'catching-up' | 'streaming';
 
@@ -25,6 +26,7 @@ export interface ReplicatorListener {
   prepared(prepared: Prepared): void;
   progress(progress: CopyProgress): void;
   copied(table: string, rows: number): void;
+  pace(pace: Pace): void;
   applied(batch: ChangeBatch): void;
   parked(table: string, reason: string): void;
   /** A failure that will be tried again after `delayMs`. */
@@ -196,6 +198,7 @@ async function snapshotMissing(
       {
         progress: (progress) => listener.progress(progress),
         copied: (table, rows) => listener.copied(table, rows),
+        pace: (pace) => listener.pace(pace),
         parked: async (table, reason) => {
           await target.transaction(async (trx) => {
             await assertEpoch(trx, replica, lease.epoch);

@@ -3,11 +3,14 @@ import { TidegateError } from '../errors/tidegate-error.ts';
 import { SourceConnection } from '../source/connection.ts';
 import { sessionName } from '../target/lease.ts';
 import { TargetSession } from '../target/session.ts';
+import { type Pace, Throttle } from './throttle.ts';
 import { type CopyProgress, type CopyTask, type CopyWorker, copyTable } from './copy-table.ts';
 
 export interface SnapshotListener {
   progress(progress: CopyProgress): void;
   copied(table: string, rows: number): void;
+  /** The source is busier or less busy than before, and the snapshot makes room. */
+  pace(pace: Pace): void;
   /** The source refuses to read the table as it was known; it is left to the operator and the others go on. */
   parked(table: string, reason: string): Promise<void>;
 }
@@ -28,13 +31,22 @@ export async function copyTables(
   const failed = new AbortController();
   const stop = AbortSignal.any([signal, failed.signal]);
 
+  const throttle = new Throttle((pace) => listener.pace(pace));
   const work = async () => {
     const worker = await openWorker(config, epoch, hangUp);
     try {
       for (let task = queue.shift(); task !== undefined && !stop.aborted; task = queue.shift()) {
         const { table } = task.codec.schema;
         try {
-          const rows = await copyTable(config, epoch, worker, task, (progress) => listener.progress(progress), stop);
+          const rows = await copyTable(
+            config,
+            epoch,
+            worker,
+            throttle,
+            task,
+            (progress) => listener.progress(progress),
+            stop,
+          );
           listener.copied(table, rows);
         } catch (error) {
           const reason = reasonToPark(error);
