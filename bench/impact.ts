@@ -74,7 +74,7 @@ function tableOf(engine: Engine): string {
 async function writeWhile(replica: Replica, rows: number, until: () => Promise<void>): Promise<Latencies> {
   const sessions = await Promise.all(Array.from({ length: connections }, async () => await replica.sourceAdmin()));
   const latencies: Latencies = { InnoDB: [], MyISAM: [] };
-  let stopped = false;
+  const stop = new AbortController();
   const write = async (session: Connection, engine: Engine, dueAt: number, sequence: number) => {
     const key = 1 + ((sequence * 7_919) % rows);
     const table = tableOf(engine);
@@ -88,7 +88,7 @@ async function writeWhile(replica: Replica, rows: number, until: () => Promise<v
   };
   const startedAt = performance.now();
   const worker = async (session: Connection, index: number) => {
-    for (let sequence = index; !stopped; sequence += connections) {
+    for (let sequence = index; !stop.signal.aborted; sequence += connections) {
       const dueAt = startedAt + (sequence * 1000) / writesPerSecond;
       await sleep(Math.max(0, dueAt - performance.now()));
       await write(session, engines[sequence % 2] ?? 'InnoDB', dueAt, sequence);
@@ -98,7 +98,7 @@ async function writeWhile(replica: Replica, rows: number, until: () => Promise<v
   try {
     await until();
   } finally {
-    stopped = true;
+    stop.abort();
     await Promise.all(working);
     for (const session of sessions) session.destroy();
   }

@@ -65,14 +65,11 @@ describe('a snapshot makes room', () => {
     await replica.resetTarget();
     const admin = await replica.sourceAdmin();
     const run = new RunProcess({ ...replica.env, TABLES_INCLUDE: 'visits_MyISAM' }, ['--until-caught-up']);
-    let ended = false;
-    const ending = run.exited.then(() => (ended = true));
     try {
-      for (let id = 1; !ended; id++) {
+      for (let id = 1; run.running; id++) {
         await admin.query(`update visits_MyISAM set note = 'y' where id = ${id}`);
         await sleep(20);
       }
-      await ending;
       expect(run.find('snapshot at full speed: nobody else writes at the source')).toBeUndefined();
       await replica.resetTarget();
       const alone = new RunProcess({ ...replica.env, TABLES_INCLUDE: 'visits_MyISAM' }, ['--until-caught-up']);
