@@ -11,7 +11,7 @@ export interface PositionFlavor {
   readonly gtids: boolean;
 }
 
-/** A row may be logged this long before other sessions see it; measured at 108 ms, so this is ample. */
+/** A row may be logged this long before other sessions see it where no commit waits for a replica; measured at 108 ms. */
 const settleMs = 2_000;
 
 /** Where the binlog ends now. Needs REPLICATION CLIENT (MariaDB 10.5.2 and later: BINLOG MONITOR). */
@@ -19,8 +19,7 @@ export async function readHead(replicator: SourceConnection, { flavor, gtids }: 
   const row = await readBinlogStatus(replicator);
   const file = row['File'];
   const offset = row['Position'];
-  if (file === undefined || file === null)
-    throw new TidegateError('source-settings', 'the source writes no binlog (log_bin is off)');
+  if (file === undefined || file === null) throw noBinlog();
   const position = { file, offset: Number(offset), gtid: null };
   if (!gtids) return position;
   if (flavor === 'mysql') return { ...position, gtid: (row['Executed_Gtid_Set'] ?? '').replaceAll(/\s/g, '') };
@@ -43,12 +42,14 @@ export async function readBinlogStatus(replicator: SourceConnection): Promise<Te
 
 /**
  * A position from which a stream brings everything that a select begun after this returns does not show. The server logs a
- * row shortly before other sessions can see it, so "position, then select" would lose such rows for good:
+ * row before other sessions can see it, by seconds where commits wait for a semi-synchronous replica in between, so "position,
+ * then select" would lose such rows for good:
  *
- * - MariaDB with InnoDB tables only: the position of a consistent read view itself, which is exact, takes no lock, and needs
- *   no privilege beyond SELECT (https://mariadb.com/kb/en/enhancements-for-start-transaction-with-consistent-snapshot/).
+ * - MariaDB: the position of a consistent read view itself, which is exact for InnoDB, takes no lock, and needs no privilege
+ *   beyond SELECT (https://mariadb.com/kb/en/enhancements-for-start-transaction-with-consistent-snapshot/). Statements on other
+ *   engines are behind it, too, once they have waited; their rows can be seen when they unlock the table, right after.
  * - MySQL with GTIDs: the executed set is moved on only after the rows are visible, so it is safe at once.
- * - otherwise: a position that has been current for a while.
+ * - MySQL without: a position that has been current for a while.
  */
 export async function readSnapshotPosition(
   reader: SourceConnection,
@@ -57,16 +58,24 @@ export async function readSnapshotPosition(
   allInnodb: boolean,
   signal: AbortSignal,
 ): Promise<Position> {
-  if (server.flavor === 'mariadb' && allInnodb) return await readViewPosition(reader);
+  if (server.flavor === 'mariadb') {
+    const position = await readViewPosition(reader);
+    if (!allInnodb) await settle(signal);
+    return position;
+  }
   // File and offset first: they may be earlier than the set, never later.
   const head = await readHead(replicator, server);
-  if (server.flavor === 'mysql' && server.gtids) {
+  if (server.gtids) {
     const [row] = await replicator.query('select @@global.gtid_executed as gtid');
     return { ...head, gtid: (row?.['gtid'] ?? '').replaceAll(/\s/g, '') };
   }
+  await settle(signal);
+  return head;
+}
+
+async function settle(signal: AbortSignal): Promise<void> {
   await sleep(settleMs, signal);
   signal.throwIfAborted();
-  return head;
 }
 
 async function readViewPosition(reader: SourceConnection): Promise<Position> {
@@ -75,12 +84,17 @@ async function readViewPosition(reader: SourceConnection): Promise<Position> {
     const rows = await reader.query(`show status like 'binlog_snapshot_%'`);
     const status = new Map(rows.map((row) => [row['Variable_name']?.toLowerCase(), row['Value'] ?? ''] as const));
     const file = status.get('binlog_snapshot_file') ?? '';
+    if (file === '') throw noBinlog();
     const offset = Number(status.get('binlog_snapshot_position'));
     const [found] = await reader.query(`select binlog_gtid_pos(${quoteText(file)}, ${offset}) as gtid`);
     return { file, offset, gtid: found?.['gtid'] ?? null };
   } finally {
     await reader.query('commit');
   }
+}
+
+function noBinlog(): TidegateError {
+  return new TidegateError('source-settings', 'the source writes no binlog (log_bin is off)');
 }
 
 /** Binlog files the source still has, oldest first, with their bytes. */
