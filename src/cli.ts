@@ -6,6 +6,7 @@ import { check } from './commands/check.ts';
 import { discard, listDeadLetters, retry } from './commands/dead-letters.ts';
 import { grants } from './commands/grants.ts';
 import { lag } from './commands/lag.ts';
+import { setPaused } from './commands/pause.ts';
 import { reset } from './commands/reset.ts';
 import { run } from './commands/run.ts';
 import { loadConfig } from './config/load-config.ts';
@@ -144,6 +145,25 @@ program
       json: options.json === true,
       maxSeconds: options.maxSeconds ?? null,
     });
+  });
+
+program
+  .command('pause')
+  .description('leave the source alone, at once and also after a restart, until `resume`; nothing is lost meanwhile')
+  .addHelpText(
+    'after',
+    '\nThe service finishes the chunk or batch under way and reads nothing more. The source must keep its binlog until it goes on.\nExit code: 0 done, 1 not.\n\nExample:\n  tidegate pause',
+  )
+  .action(async () => {
+    process.exitCode = await setPaused(loadConfig(process.env), true);
+  });
+
+program
+  .command('resume')
+  .description('go on after `pause`')
+  .addHelpText('after', '\nExit code: 0 done, 1 not.\n\nExample:\n  tidegate resume')
+  .action(async () => {
+    process.exitCode = await setPaused(loadConfig(process.env), false);
   });
 
 program

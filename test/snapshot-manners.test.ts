@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RunProcess } from '../sandbox/run-process.ts';
+import { runCli } from './support/cli.ts';
 import { type Replica, createReplica } from './support/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';
 
@@ -78,6 +79,72 @@ describe('a snapshot makes room', () => {
     } finally {
       await run.kill();
       await admin.end();
+    }
+  });
+});
+
+describe('the operator decides when', () => {
+  test('pause stops snapshot and stream within a chunk, also over a restart, and resume goes on', async () => {
+    await replica.resetTarget();
+    const admin = await replica.sourceAdmin();
+    const env = { ...replica.env, TABLES_INCLUDE: 'visits_InnoDB' };
+    const copied = async () => {
+      const { rows: found } = await replica.targetAdmin.query<{ n: string }>(
+        `select count(*) as n from raw."visits_InnoDB"`,
+      );
+      return Number(found[0]?.n);
+    };
+    let run = new RunProcess(env);
+    try {
+      await run.logged('snapshot started');
+      for (let id = 1; !(await underWay('visits_InnoDB')); id++)
+        await admin.query(`update visits_InnoDB set note = 'z' where id = ${id}`);
+      expect(await runCli(['pause'], env)).toMatchObject({ code: 0 });
+      await run.logged('paused: `tidegate resume` lets it go on');
+      const atPause = await copied();
+      expect(atPause).toBeLessThan(rows);
+      expect(JSON.parse((await runCli(['lag', '--json'], env)).stdout)).toMatchObject({ state: 'paused' });
+      await run.stop();
+      run = new RunProcess(env);
+      await run.logged('paused: `tidegate resume` lets it go on');
+      await sleep(1_500);
+      expect(await copied()).toBe(atPause);
+      expect(await runCli(['resume'], env)).toMatchObject({ code: 0 });
+      await run.logged('streaming');
+      expect(await copied()).toBe(rows);
+
+      expect(await runCli(['pause'], env)).toMatchObject({ code: 0 });
+      await sleep(2_500);
+      await admin.query(`insert into visits_InnoDB values (${rows + 1}, 'while it rests', '2024-01-01')`);
+      await sleep(1_500);
+      expect(await copied()).toBe(rows);
+      expect(await runCli(['resume'], env)).toMatchObject({ code: 0 });
+      for (let tries = 0; tries < 100 && (await copied()) === rows; tries++) await sleep(100);
+      expect(await copied()).toBe(rows + 1);
+    } finally {
+      await run.kill();
+      await admin.end();
+    }
+  });
+
+  test('outside SNAPSHOT_WINDOW no row is read', async () => {
+    await replica.resetTarget();
+    const hour = new Date().getUTCHours();
+    const two = (number: number) => String(number % 24).padStart(2, '0');
+    const env = { ...replica.env, TABLES_INCLUDE: 'visits_InnoDB' };
+    const closed = new RunProcess({ ...env, SNAPSHOT_WINDOW: `${two(hour + 2)}:00-${two(hour + 3)}:00 UTC` });
+    try {
+      await closed.logged('snapshot waits for SNAPSHOT_WINDOW');
+      await sleep(1_000);
+      expect((await replica.targetAdmin.query('select from raw."visits_InnoDB"')).rowCount).toBe(0);
+      await closed.stop();
+      const open = new RunProcess({ ...env, SNAPSHOT_WINDOW: `${two(hour + 23)}:00-${two(hour + 2)}:00 UTC` }, [
+        '--until-caught-up',
+      ]);
+      await open.succeeded();
+      expect((await replica.targetAdmin.query('select from raw."visits_InnoDB"')).rowCount).toBe(rows + 1);
+    } finally {
+      await closed.kill();
     }
   });
 });

@@ -62,7 +62,7 @@ export async function run(
       { untilCaughtUp: options.untilCaughtUp },
       {
         state: (state) => {
-          if (status.state === 'snapshotting' && state !== 'snapshotting') log.info('snapshot finished');
+          if (status.state === 'snapshotting' && state === 'catching-up') log.info('snapshot finished');
           status.state = state === 'standby' ? null : state;
           log.info({ state }, stateMessages[state]);
         },
@@ -113,11 +113,13 @@ const paceMessages = {
   free: 'snapshot at full speed: nobody else writes at the source',
   considerate: 'snapshot slowed: somebody writes at the source',
   waiting: 'snapshot waits: the source is busy',
+  closed: 'snapshot waits for SNAPSHOT_WINDOW',
 } as const;
 
 const stateMessages = {
   checking: 'checking',
   standby: 'standby',
+  paused: 'paused: `tidegate resume` lets it go on',
   snapshotting: 'snapshot started',
   'catching-up': 'catching up',
   streaming: 'streaming',

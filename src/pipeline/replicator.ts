@@ -18,7 +18,7 @@ import { copyTables } from './snapshot.ts';
 import { streamChanges } from './stream.ts';
 import type { Pace } from './throttle.ts';
 
-export type ReplicatorState = 'checking' | 'standby' | 'snapshotting' | 'catching-up' | 'streaming';
+export type ReplicatorState = 'checking' | 'standby' | 'paused' | 'snapshotting' | 'catching-up' | 'streaming';
 
 /** What the replicator tells the world; names and counts only. */
 export interface ReplicatorListener {
@@ -70,7 +70,7 @@ export async function replicate(
       const lease = await waitForLease(config, watched, signal);
       if (lease === null) return;
       try {
-        await lead(config, options, lease, watched, signal);
+        await leadUnlessPaused(config, options, lease, watched, signal);
         return;
       } finally {
         await lease.release();
@@ -104,6 +104,38 @@ async function waitForLease(config: Config, listener: ReplicatorListener, signal
     await sleep(standbyPollMs, signal);
   }
   return null;
+}
+
+/** Leads, and rests in between for as long as the operator wants. */
+async function leadUnlessPaused(
+  config: Config,
+  options: RunOptions,
+  lease: Lease,
+  listener: ReplicatorListener,
+  signal: AbortSignal,
+): Promise<void> {
+  const { pause } = lease;
+  await lease.assertHeld();
+  for (;;) {
+    if (pause.isPaused) {
+      listener.state('paused');
+      await Promise.race([pause.resumed, aborted(signal), lease.lost]);
+    }
+    if (signal.aborted) return;
+    const rest = pause.signal;
+    try {
+      await lead(config, options, lease, listener, AbortSignal.any([signal, rest]));
+      if (!rest.aborted) return;
+    } catch (error) {
+      // What was broken off for the pause; what was broken anyway will be met again.
+      if (!rest.aborted) throw error;
+    }
+  }
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
 }
 
 /** The work of the one instance that holds the lease. */

@@ -31,7 +31,7 @@ export async function copyTables(
   const failed = new AbortController();
   const stop = AbortSignal.any([signal, failed.signal]);
 
-  const throttle = new Throttle((pace) => listener.pace(pace));
+  const throttle = new Throttle(config.snapshotWindow, (pace) => listener.pace(pace));
   const work = async () => {
     const worker = await openWorker(config, epoch, hangUp);
     try {

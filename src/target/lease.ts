@@ -3,11 +3,13 @@ import { hostname } from 'node:os';
 import { sql } from 'kysely';
 import type { TargetConfig } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
+import { PauseSwitch } from './pause-switch.ts';
 import { TargetSession } from './session.ts';
 
 /** A lease that is not renewed for this long may be taken. */
 const leaseSeconds = 15;
-const renewEveryMs = 3_000;
+/** Also how soon the service hears that it is to pause. */
+const renewEveryMs = 1_000;
 /** Nobody but another instance on its way to the lease holds these rows, and never for long. */
 const lockTimeoutMs = 5_000;
 
@@ -27,6 +29,8 @@ export function sessionName(what: (typeof workers)[number], replica: string, epo
  */
 export class Lease {
   readonly epoch: bigint;
+  /** Heard of at each renewal. */
+  readonly pause = new PauseSwitch();
   readonly #session: TargetSession;
   readonly #replica: string;
   readonly #lost = Promise.withResolvers<never>();
@@ -86,16 +90,22 @@ export class Lease {
 
   /** Renews the lease now. Raises lease-lost when it is somebody else's. */
   async assertHeld(): Promise<void> {
-    const { numUpdatedRows } = await this.#session.guarded(
+    const renewed = await this.#session.guarded(
       async () =>
         await this.#session.db
           .updateTable('tidegate.lease')
           .set({ expires_at: sql`now() + make_interval(secs => ${leaseSeconds})` })
           .where('replica', '=', this.#replica)
           .where('epoch', '=', this.epoch.toString())
+          .returning(
+            sql<boolean>`coalesce((select paused from tidegate.controls c where c.replica = lease.replica), false)`.as(
+              'paused',
+            ),
+          )
           .executeTakeFirst(),
     );
-    if (numUpdatedRows !== 1n) throw new TidegateError('lease-lost', 'another instance has taken over this target');
+    if (renewed === undefined) throw new TidegateError('lease-lost', 'another instance has taken over this target');
+    this.pause.set(renewed.paused);
   }
 
   async #renew(): Promise<void> {

@@ -11,6 +11,7 @@ const stateTables = [
   'tidegate.schema_versions',
   'tidegate.conversions',
   'tidegate.dead_letters',
+  'tidegate.controls',
   'tidegate.status',
 ] as const satisfies (keyof ControlSchema)[];
 
