@@ -1,7 +1,7 @@
-import { hostname, userInfo } from 'node:os';
 import { sql } from 'kysely';
 import type { Config } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
+import { recordEvent, who } from '../target/events.ts';
 import { hasControlTable } from '../target/migrate.ts';
 import { TargetSession } from '../target/session.ts';
 
@@ -18,7 +18,7 @@ export async function setPaused(config: Config, paused: boolean): Promise<number
           hint: 'Start `tidegate run` first; it makes the control schema.',
         },
       );
-    const by = `${userInfo().username}@${hostname()}`;
+    const by = who();
     await session.transaction(async (trx) => {
       await trx
         .insertInto('tidegate.controls')
@@ -27,10 +27,7 @@ export async function setPaused(config: Config, paused: boolean): Promise<number
           conflict.column('replica').doUpdateSet({ paused, changed_by: by, changed_at: sql`now()` }),
         )
         .execute();
-      await trx
-        .insertInto('tidegate.events')
-        .values({ replica, kind: paused ? 'paused' : 'resumed', detail: JSON.stringify({ by }) })
-        .execute();
+      await recordEvent(trx, replica, paused ? 'paused' : 'resumed');
     });
     process.stdout.write(
       paused

@@ -11,6 +11,7 @@ import { migrateControlSchema } from '../target/migrate.ts';
 import { TargetSession } from '../target/session.ts';
 import { finishSnapshot, parkTable } from '../target/table-states.ts';
 import { backoff, sleep } from '../errors/backoff.ts';
+import { recordStart, recordStop } from './audit.ts';
 import { assertContinues, readProgress } from './continuation.ts';
 import type { CopyProgress } from './copy-table.ts';
 import { type Prepared, knownCodec, prepare, snapshotEnd } from './prepare.ts';
@@ -52,6 +53,7 @@ export async function replicate(
   signal: AbortSignal,
 ): Promise<void> {
   let failures = 0;
+  let isRecorded = false;
   // Whatever became durable shows that the trouble is over: the next failure waits the shortest delay again.
   const watched: ReplicatorListener = {
     ...listener,
@@ -70,8 +72,16 @@ export async function replicate(
       const lease = await waitForLease(config, watched, signal);
       if (lease === null) return;
       try {
+        if (!isRecorded) await recordStart(config, lease.epoch);
+        isRecorded = true;
         await leadUnlessPaused(config, options, lease, watched, signal);
+        await recordStop(config, lease.epoch, signal.aborted ? 'told to' : 'caught up');
         return;
+      } catch (error) {
+        // What it is stopped by for good; the error itself is what matters, should this fail too.
+        if (isRecorded && error instanceof TidegateError && error.action !== 'retry')
+          await recordStop(config, lease.epoch, error.kind).catch(() => undefined);
+        throw error;
       } finally {
         await lease.release();
       }
