@@ -145,6 +145,7 @@ describe('one clear error for', () => {
     );
     try {
       const error = only(await refused({ TARGET_DB_SCHEMA: 'theirs' }));
+      expect(error.kind).toBe('target-foreign');
       expect(error.message).toContain('patient');
       expect(error.remedy).toContain('TARGET_DB_SCHEMA');
     } finally {

@@ -64,6 +64,10 @@ it('tests each connection by itself, and one that fails hides no other', async (
     ['source (replicator)', 'source-unreachable'],
     ['target', 'target-unreachable'],
   ]);
+  // Each finding names its subject once.
+  const readable = (await runCli(['check'], await nowhere())).stdout;
+  expect(readable).toContain('source (reader): connect failed');
+  expect(readable).not.toMatch(/(source \(\w+\)|target): \1/);
   expect(stdout + stderr).not.toContain('canary');
 });
 
@@ -81,6 +85,12 @@ it('tells no more of an error that nobody caught than of any other', async () =>
     expect(stderr).toMatch(/^tidegate: unexpected Error\nReport this with the log\.\n\s+at /);
     expect(stdout + stderr).not.toContain('canary');
   }
+});
+
+it('advises the template to whoever has set next to nothing', async () => {
+  expect((await runCli(['check'], {})).stderr).toContain('cp .env.template .env');
+  const { TARGET_DB_HOST: _, ...most } = await nowhere();
+  expect((await runCli(['check'], most)).stderr).not.toContain('.env.template');
 });
 
 it('ends as usual when nobody reads its output any more', async () => {

@@ -73,7 +73,8 @@ describe('omit', () => {
   test('reads past the values of every type, those that cannot be carried included', async () => {
     // The row images of the first one left have more columns than its catalog; the others need a zone that is not there.
     const cases = casesOn(sharedServers().source).filter(
-      ({ name, rule }) => rule === undefined && !name.startsWith('hidden_') && name !== 'dst_night',
+      ({ name, rule }) =>
+        rule === undefined && !name.startsWith('hidden_') && name !== 'versioned' && name !== 'dst_night',
     );
     const literals = (one: (typeof cases)[number]) =>
       one.values.map((value) => (typeof value === 'string' ? value : value[0]));

@@ -13,7 +13,7 @@ let next = 1;
 const restarted: RestartedServer[] = [];
 
 beforeAll(async () => {
-  [source, target] = await Promise.all([startSource(), startTarget()]);
+  [source, target] = await Promise.all([startSource({ asProcess: true }), startTarget({ asProcess: true })]);
   streaming = await Streaming.start(
     async (source) => {
       await source.query(`create table beat (id int not null primary key, label varchar(50)) engine=InnoDB`);

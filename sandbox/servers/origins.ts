@@ -6,16 +6,23 @@ const order: readonly Origin[] = ['machine', 'container', 'fetched'];
 /** Raised by an origin that simply has no such server, as opposed to one that has it and fails to start it. */
 export class NotHere extends Error {}
 
-/** Tries one origin after the other; TIDEGATE_SERVERS names the only one to try. */
-export async function firstToWork<T>(what: string, origins: Readonly<Record<Origin, () => Promise<T>>>): Promise<T> {
+/**
+ * Tries one origin after the other; TIDEGATE_SERVERS names the only one to try. An origin that is left out cannot do what is
+ * asked for, so naming it rules nothing out.
+ */
+export async function firstToWork<T>(
+  what: string,
+  origins: Readonly<Partial<Record<Origin, () => Promise<T>>>>,
+): Promise<T> {
   const forced = process.env['TIDEGATE_SERVERS'] ?? '';
   if (forced !== '' && !order.some((origin) => origin === forced))
     throw new Error(`TIDEGATE_SERVERS must be one of ${order.join(', ')}`);
   const tried: string[] = [];
   for (const origin of order) {
-    if (forced !== '' && forced !== origin) continue;
+    const start = origins[origin];
+    if (start === undefined || (forced !== '' && forced in origins && forced !== origin)) continue;
     try {
-      return await origins[origin]();
+      return await start();
     } catch (error) {
       tried.push(`  ${origin}: ${error instanceof Error ? error.message : String(error)}`);
       // A server that is there and does not start is a fault to mend, not a reason to look elsewhere.

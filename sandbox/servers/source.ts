@@ -25,6 +25,8 @@ export interface SourceOptions {
   readonly version?: string;
   /** More options for the server; they come after the defaults and win. */
   readonly args?: readonly string[];
+  /** It has to be a process of this machine, with a pid and files within reach: not a container, not a given one. */
+  readonly asProcess?: boolean;
 }
 
 /**
@@ -36,13 +38,14 @@ export async function startSource(options: SourceOptions = {}): Promise<SourceSe
   const version = options.version ?? (flavor === 'mariadb' ? '10.11' : '9.7');
   const args = options.args ?? [];
   const url = urlFrom('TIDEGATE_TEST_SOURCE_URL');
-  // A server given by URL is as it is: it cannot be another version or get options.
-  if (url !== null && options.version === undefined && options.flavor === undefined && args.length === 0)
+  // A server given by URL is as it is: it cannot be another version, get options or be stopped.
+  const isFree = options.version === undefined && options.flavor === undefined && args.length === 0;
+  if (url !== null && isFree && options.asProcess !== true)
     return { flavor, version: 'as given', ...url, origin: 'url', stop: async () => await Promise.resolve() };
   const start = flavor === 'mariadb' ? startMariadb : startMysql;
   return await firstToWork(`${flavor} ${version}`, {
     machine: async () => await start(version, args, 'machine'),
-    container: async () => await startContainerSource(flavor, version, args),
+    ...(options.asProcess === true ? {} : { container: async () => await startContainerSource(flavor, version, args) }),
     fetched: async () => await start(version, args, 'fetched'),
   });
 }

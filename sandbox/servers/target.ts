@@ -23,17 +23,21 @@ export interface TargetOptions {
   readonly version?: string;
   /** More options for the server, as `-c name=value` words; they win over the defaults. */
   readonly args?: readonly string[];
+  /** As with a source. */
+  readonly asProcess?: boolean;
 }
 
 /** As startSource, with TIDEGATE_TEST_TARGET_URL. */
 export async function startTarget(options: TargetOptions = {}): Promise<TargetServer> {
   const args = options.args ?? [];
   const url = urlFrom('TIDEGATE_TEST_TARGET_URL');
-  if (url !== null && options.version === undefined && args.length === 0)
+  if (url !== null && options.version === undefined && args.length === 0 && options.asProcess !== true)
     return { version: 'as given', ...url, origin: 'url', stop: async () => await Promise.resolve() };
   return await firstToWork(`postgres ${options.version ?? '(any)'}`, {
     machine: async () => await startPostgres(options.version ?? null, args, 'machine'),
-    container: async () => await startContainerTarget(options.version ?? '15', args),
+    ...(options.asProcess === true
+      ? {}
+      : { container: async () => await startContainerTarget(options.version ?? '15', args) }),
     fetched: async () => await startPostgres(options.version ?? '17', args, 'fetched'),
   });
 }

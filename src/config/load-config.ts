@@ -23,12 +23,14 @@ export function loadConfig(environment: NodeJS.ProcessEnv): Config {
       'SOURCE_DB_REPLICATION_USER is the same as SOURCE_DB_READONLY_USER: make two accounts, each with its own rights only',
     );
   const parsed = environmentSchema.safeParse(values);
+  let missing = 0;
   if (!parsed.success)
     for (const issue of parsed.error.issues) {
       const name = String(issue.path[0]);
       if (reported.has(name)) continue;
-      const missing = values[name] === undefined;
-      problems.push(`${name} ${missing ? `is not set: ${describe(name)}` : issue.message}`);
+      const isMissing = values[name] === undefined;
+      if (isMissing) missing++;
+      problems.push(`${name} ${isMissing ? `is not set: ${describe(name)}` : issue.message}`);
     }
   if (parsed.success) {
     const config = assemble(parsed.data, authorities, problems);
@@ -37,8 +39,14 @@ export function loadConfig(environment: NodeJS.ProcessEnv): Config {
   throw new TidegateError(
     'config',
     `${problems.length === 1 ? 'a setting is' : `${problems.length} settings are`} wrong:\n${problems.map((problem) => `  ${problem}`).join('\n')}`,
+    missing > requiredNames.length / 2 ? { hint: fromTemplate } : {},
   );
 }
+
+const fromTemplate = 'Begin with the template, which explains each: cp .env.template .env';
+const requiredNames = Object.entries(environmentSchema.shape)
+  .filter(([, schema]) => !schema.safeParse(undefined).success)
+  .map(([name]) => name);
 
 function describe(name: string): string {
   return environmentSchema.shape[name as keyof Environment]?.description ?? '';

@@ -23,6 +23,7 @@ export const errorKinds = {
   },
   'source-privilege': { action: 'operator', hint: 'Grant the missing privilege; `tidegate check` prints the line.' },
   'source-statement': { action: 'operator', hint: 'Report this: Tidegate sent a statement that the source refused.' },
+  'source-table': { action: 'operator', hint: 'The source cannot give the rows of this table; the others go on.' },
   'source-busy': { action: 'retry', hint: 'The source timed a statement out; it is tried again.' },
   'source-settings': {
     action: 'operator',

@@ -1,4 +1,5 @@
 import type { ErrorKind } from './kinds.ts';
+import { isNetworkError } from './network-errors.ts';
 import { TidegateError } from './tidegate-error.ts';
 import { certificateHint, isCertificateCode } from './tls-errors.ts';
 
@@ -26,6 +27,16 @@ const unreachable: Meaning = { kind: 'source-unreachable' };
 const busy: Meaning = { kind: 'source-busy' };
 const privilege: Meaning = { kind: 'source-privilege' };
 const statement: Meaning = { kind: 'source-statement' };
+const redefined: Meaning = { kind: 'source-table', hint: () => 'Its definition changed while it was read.' };
+const crashed: Meaning = {
+  kind: 'source-table',
+  hint: () =>
+    'It is damaged at the source, where an administrator can look with check table … and mend with repair table …;',
+};
+const damaged: Meaning = {
+  kind: 'source-table',
+  hint: () => 'It is damaged at the source: an administrator must restore it there.',
+};
 
 const wrongLogin: Meaning = {
   kind: 'source-login',
@@ -69,6 +80,17 @@ const tlsFailed: Meaning = { kind: 'source-tls', hint: () => certificateHint('SO
  * (https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html, https://mariadb.com/kb/en/mariadb-error-code-reference/).
  */
 const byErrno: Readonly<Record<number, Meaning>> = {
+  // MyISAM and Aria tell some failures by the engine's own numbers (include/my_base.h).
+  126: crashed, // index file
+  127: crashed, // record file
+  144: crashed, // and the last repair failed
+  145: crashed, // on usage
+  176: crashed, // a page's checksum
+  1016: damaged, // its file cannot be opened
+  1017: damaged, // its file is missing
+  1033: damaged, // the definition's file
+  1034: crashed, // index file
+  1035: crashed, // index file of an older version
   1040: unreachable, // too many connections
   1044: privilege, // no right on the database
   1045: wrongLogin,
@@ -77,7 +99,7 @@ const byErrno: Readonly<Record<number, Meaning>> = {
     hint: () => 'There is no such database: check SOURCE_DB_NAME, also its upper and lower case.',
   },
   1053: unreachable, // shutdown in progress
-  1054: statement,
+  1054: redefined, // no such column
   1064: statement,
   1077: unreachable, // normal shutdown
   1079: unreachable, // shutdown complete
@@ -89,13 +111,17 @@ const byErrno: Readonly<Record<number, Meaning>> = {
   },
   1142: privilege,
   1143: privilege,
-  1146: statement,
+  1146: redefined, // no such table
   1152: unreachable, // aborted connection
   1158: unreachable, // network read
   1159: unreachable, // network read timed out
   1160: unreachable, // network write
   1161: unreachable, // network write timed out
+  1168: redefined, // a table below a MERGE table
+  1176: redefined, // no such key
   1193: statement, // unknown variable
+  1194: crashed,
+  1195: crashed, // and the last repair failed
   1203: unreachable, // max_user_connections
   1205: busy, // lock wait
   1213: busy, // deadlock
@@ -111,9 +137,14 @@ const byErrno: Readonly<Record<number, Meaning>> = {
   1412: busy, // definition changed since the read view
   1524: authPlugin,
   1698: wrongLogin,
+  1712: damaged, // an index of InnoDB
+  1812: damaged, // no tablespace
+  1814: damaged, // tablespace discarded
   1820: expired,
   1862: expired,
+  1877: damaged, // InnoDB
   1927: unreachable, // MariaDB: connection killed
+  1932: damaged, // MariaDB: the engine does not have it
   1969: busy, // MariaDB: max_statement_time
   3024: busy, // MySQL: max_execution_time
   3118: expired, // MySQL: account locked
@@ -129,23 +160,6 @@ const byCode: Readonly<Record<string, Meaning>> = {
   HANDSHAKE_SSL_ERROR: tlsFailed,
 };
 
-const unreachableCodes = new Set([
-  'ECONNABORTED',
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EAI_AGAIN',
-  'EHOSTDOWN',
-  'EHOSTUNREACH',
-  'ENETDOWN',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EPIPE',
-  'ERR_STREAM_DESTROYED',
-  'ERR_STREAM_WRITE_AFTER_END',
-  'ETIMEDOUT',
-  'PROTOCOL_CONNECTION_LOST',
-]);
-
 /** What mysql2 or zongji raised, by its numbers alone: their texts may carry statements and values. */
 export function fromMysql(error: unknown, { what, role }: SourceErrorContext): TidegateError {
   if (error instanceof TidegateError) return error;
@@ -153,7 +167,8 @@ export function fromMysql(error: unknown, { what, role }: SourceErrorContext): T
   const number = typeof errno === 'number' && errno > 0 ? errno : null;
   const name = typeof code === 'string' && !isNamedForMysqlOnly(number) ? code : null;
   // mysql2 puts its TLS code also on a socket that broke during the handshake; Node marks those with the system call.
-  const meaning = name === 'HANDSHAKE_SSL_ERROR' && typeof syscall === 'string' ? unreachable : meaningOf(number, name);
+  const meaning =
+    name === 'HANDSHAKE_SSL_ERROR' && typeof syscall === 'string' ? unreachable : meaningOf(number, name, syscall);
   return new TidegateError(meaning.kind, `source (${role}): ${what} failed: ${inWords(name, number)}`, {
     cause: error,
     ...(meaning.hint === undefined ? {} : { hint: meaning.hint(role) }),
@@ -170,10 +185,10 @@ function inWords(name: string | null, errno: number | null): string {
   return name === null ? `errno ${errno}` : `${name} (errno ${errno})`;
 }
 
-function meaningOf(errno: number | null, code: string | null): Meaning {
+function meaningOf(errno: number | null, code: string | null, syscall: unknown): Meaning {
   const known = (errno === null ? undefined : byErrno[errno]) ?? (code === null ? undefined : byCode[code]);
   if (known !== undefined) return known;
-  if (code !== null && unreachableCodes.has(code)) return unreachable;
   if (code !== null && isCertificateCode(code)) return tlsFailed;
+  if (isNetworkError({ code, syscall })) return unreachable;
   return { kind: 'internal' };
 }

@@ -38,6 +38,9 @@ describe('fromPostgres', () => {
     [new Error('Connection terminated unexpectedly'), 'target-unreachable'],
     [Object.assign(new Error('self-signed'), { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' }), 'target-tls'],
     [Object.assign(new Error('name'), { code: 'ERR_TLS_CERT_ALTNAME_INVALID' }), 'target-tls'],
+    [Object.assign(new Error('open'), { code: 'EMFILE', syscall: 'connect' }), 'target-unreachable'],
+    [Object.assign(new Error('Cannot create a string'), { code: 'ERR_STRING_TOO_LONG' }), 'internal'],
+    [Object.assign(new RangeError('of range'), { code: 'ERR_OUT_OF_RANGE' }), 'internal'],
     [new TypeError('a bug of ours'), 'internal'],
     [undefined, 'internal'],
   ])('%s is %s', (error, kind) => {

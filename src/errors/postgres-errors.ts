@@ -1,4 +1,5 @@
 import type { ErrorKind } from './kinds.ts';
+import { isNetworkError } from './network-errors.ts';
 import { TidegateError } from './tidegate-error.ts';
 import { certificateHint, isCertificateCode } from './tls-errors.ts';
 
@@ -96,7 +97,9 @@ function meaningOf(state: string): Meaning {
 function meaningWithoutState(error: unknown, code: string): Meaning {
   if (isCertificateCode(code)) return { kind: 'target-tls', hint: certificateHint('TARGET') };
   // pg tells a lost connection by a plain Error without a code. A TypeError and its like are bugs, and trying again is no cure.
-  if (code === '' && !(error instanceof Error && Object.getPrototypeOf(error) === Error.prototype))
-    return { kind: 'internal' };
-  return unreachable;
+  const isLost =
+    code === ''
+      ? error instanceof Error && Object.getPrototypeOf(error) === Error.prototype
+      : isNetworkError(error as { code?: unknown; syscall?: unknown });
+  return isLost ? unreachable : { kind: 'internal' };
 }

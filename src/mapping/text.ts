@@ -65,8 +65,7 @@ export const enums: CodecFamily = (column, conversions) => {
 export const sets: CodecFamily = (column) => {
   if (column.type !== 'set') return undefined;
   const labels = memberList(column);
-  if (labels.includes(''))
-    return { refused: 'its set has an empty member, which the server prints as if it were not there' };
+  if (labels.includes('')) return { refused: 'of a set with an empty member, two values are printed alike' };
   const elements = labels.map((label) => Buffer.from(arrayElement(label), 'utf8'));
   const byLabel = new Map(labels.map((label, index) => [label, index] as const));
   const unknown = unknownBits(elements.length);

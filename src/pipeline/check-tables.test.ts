@@ -24,7 +24,10 @@ const table = (name: string, primaryKey: readonly number[], columns: readonly st
     })),
   },
 });
-const catalog = [table('patient', [0]), table('keyless', []), table('stamped', [0], ['id', '_loaded_at'])];
+const catalog = {
+  tables: [table('patient', [0]), table('keyless', []), table('stamped', [0], ['id', '_loaded_at'])],
+  others: new Map([['patient_names', 'view']]),
+};
 const check = (include: readonly string[], exclude: readonly string[], rules = '') =>
   checkTables(catalog, {
     source: { database: 'clinic' },
@@ -48,6 +51,14 @@ it('says nothing of tables that are excluded, and warns of a name that is no tab
     { level: 'warning', message: expect.stringContaining('patiens') },
     { level: 'ok' },
   ]);
+});
+
+it('says what a name means that is no table, unless it means tables, too', () => {
+  expect(check(['patient', 'patient_n*'], []).findings).toMatchObject([
+    { level: 'warning', message: expect.stringContaining('means patient_names, which is a view') },
+    { level: 'ok' },
+  ]);
+  expect(check(['patient*'], []).findings).toMatchObject([{ level: 'ok' }]);
 });
 
 it('is an error when nothing is left to carry', () => {

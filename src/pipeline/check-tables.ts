@@ -4,23 +4,25 @@ import type { Config } from '../config/config.ts';
 import { ruleFinder } from '../config/column-rules.ts';
 import { formatRule } from '../change/column-rule.ts';
 import { tableFilter } from '../config/table-filter.ts';
-import type { CatalogTable } from '../source/catalog.ts';
+import type { Catalog, CatalogTable } from '../source/catalog.ts';
 import { quoteName } from '../source/identifiers.ts';
 import { type LeftOutTable, planTables, selectionOf } from './table-plan.ts';
 
 /** Which tables will be carried, which will not and why, and patterns that mean none. */
 export function checkTables(
-  catalog: readonly CatalogTable[],
+  { tables: catalog, others }: Catalog,
   config: Config,
 ): { readonly findings: Finding[]; readonly tables: string[] } {
   const { planned, leftOut } = planTables(catalog, selectionOf(config));
   const keyless = new Set(
-    catalog.filter(({ schema }) => schema.primaryKey.length === 0).map(({ schema }) => schema.table),
+    catalog
+      .filter(({ schema, obstacles }) => schema.primaryKey.length === 0 && obstacles.length === 0)
+      .map(({ schema }) => schema.table),
   );
   const findings = leftOut.map((table) => leftOutFinding(table, keyless.has(table.table)));
   findings.push(
     ...planned.flatMap(({ codec }) => unloggedChanges(codec.schema)),
-    ...patternsOfNothing(catalog, config.tables),
+    ...patternsOfNothing(catalog, others, config.tables),
     ...rulesOfNothing(
       catalog,
       [...planned.map(({ codec }) => codec.schema), ...leftOut.filter(({ isMisruled }) => isMisruled)],
@@ -79,19 +81,22 @@ function unloggedChanges({ table, cascades = [] }: TableSchema): Finding[] {
   }));
 }
 
-/** Most likely misspelt. An exclusion may be meant for tables that only come and go. */
-function patternsOfNothing(catalog: readonly CatalogTable[], { include }: Config['tables']): Finding[] {
-  return include
-    .filter((glob) => {
-      const matches = tableFilter({ include: [glob], exclude: [] });
-      return !catalog.some(({ schema }) => matches(schema.table));
-    })
-    .map((glob) => ({
-      level: 'warning',
-      subject: 'tables',
-      message: `${glob} in TABLES_INCLUDE is no table that the reader can see`,
-      remedy: 'correct TABLES_INCLUDE',
-    }));
+/** Most likely misspelt, or not a table. An exclusion may be meant for tables that only come and go. */
+function patternsOfNothing(
+  catalog: readonly CatalogTable[],
+  others: Catalog['others'],
+  { include }: Config['tables'],
+): Finding[] {
+  return include.flatMap((glob) => {
+    const matches = tableFilter({ include: [glob], exclude: [] });
+    if (catalog.some(({ schema }) => matches(schema.table))) return [];
+    const [other] = [...others].filter(([name]) => matches(name));
+    const is =
+      other === undefined ? 'is no table that the reader can see' : `means ${other[0]}, which is a ${other[1]}`;
+    const remedy =
+      other === undefined ? 'correct TABLES_INCLUDE' : 'name the tables behind it instead: only tables are carried';
+    return [{ level: 'warning', subject: 'tables', message: `${glob} in TABLES_INCLUDE ${is}`, remedy }];
+  });
 }
 
 /** Entries that decide nothing: no column has such a name, or an earlier entry has them all. */

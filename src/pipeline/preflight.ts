@@ -100,7 +100,9 @@ async function withSource<T>(
 
 function failure(subject: string, error: unknown): Finding {
   const { kind, message, hint } = describeError(error);
-  return { level: 'error', subject, kind, message, ...(hint === undefined ? {} : { remedy: hint }) };
+  const repeated = `${subject}: `;
+  const said = message.startsWith(repeated) ? message.slice(repeated.length) : message;
+  return { level: 'error', subject, kind, message: said, ...(hint === undefined ? {} : { remedy: hint }) };
 }
 
 function tlsInWords(mode: string): string {

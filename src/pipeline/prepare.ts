@@ -44,13 +44,13 @@ export async function prepare(
   assertSameRules(known, selection);
   const isKnown = new Set(known.map(({ table }) => table));
   // The position comes before the catalog: a definition that changes in between is then ahead in the stream, and seen.
-  const probe = planTables(await readCatalog(reader, config.source.database), selection);
+  const probe = planTables((await readCatalog(reader, config.source.database)).tables, selection);
   const allInnodb = probe.planned.every(({ engine }) => engine.toLowerCase() === 'innodb');
   const isNews = checkpoint === null || probe.planned.some(({ codec }) => !isKnown.has(codec.schema.table));
   const position = isNews
     ? await readSnapshotPosition(reader, replicator, server, allInnodb, signal)
     : checkpoint.position;
-  const { planned, leftOut } = planTables(await readCatalog(reader, config.source.database), selection);
+  const { planned, leftOut } = planTables((await readCatalog(reader, config.source.database)).tables, selection);
 
   const added = planned.filter(({ codec }) => !isKnown.has(codec.schema.table));
   const present = new Set(planned.map(({ codec }) => codec.schema.table));
@@ -74,7 +74,7 @@ export async function prepare(
           replica,
           table,
           selection.isSelected(table)
-            ? 'the source no longer has it in a form that can be carried'
+            ? `the source no longer has it in a form that can be carried${whyLeftOut(leftOut, table)}`
             : 'TABLES_INCLUDE and TABLES_EXCLUDE no longer select it',
         );
   });
@@ -94,6 +94,11 @@ export async function prepare(
         copiedRows,
       })),
   };
+}
+
+function whyLeftOut(leftOut: readonly LeftOutTable[], name: string): string {
+  const reasons = leftOut.find(({ table }) => table === name)?.reasons ?? [];
+  return reasons.length === 0 ? '' : `: ${reasons.join('; ')}`;
 }
 
 /** Where to go on from, which the source can do; null at the beginning. */

@@ -72,8 +72,7 @@ export async function copyTables(
 /** Failures that are one table's own; null: not one of them. */
 function reasonToPark(error: unknown): string | null {
   if (!(error instanceof TidegateError)) return null;
-  // A column or table that is no longer there: the definition changed under the snapshot.
-  if (error.kind === 'source-statement') return 'its definition changed while it was copied';
+  if (error.kind === 'source-table') return `${error.message}. ${error.hint}`;
   return error.kind === 'target-refused' ? error.message : null;
 }
 

@@ -47,7 +47,8 @@ export function planTables(
     const schema = withRules(described, ruleOf);
     const codec = tableCodec(schema);
     const refused = 'refused' in codec ? codec.refused : [];
-    const reasons = [...obstacles, ...inTheWay(schema)];
+    // An obstacle may be why the rest is not known.
+    const reasons = obstacles.length > 0 ? [...obstacles] : inTheWay(schema);
     if (!('refused' in codec))
       for (const index of codec.schema.primaryKey)
         if (codec.codecs[index]?.keyLiteral === undefined)

@@ -1,7 +1,9 @@
 import type { Cascade, ColumnSchema, TableSchema } from '../change/table-schema.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
 import type { SourceConnection, TextRow } from './connection.ts';
 import { readCascades } from './foreign-keys.ts';
 import { quoteName, quoteText } from './identifiers.ts';
+import { readImageGaps } from './image-gaps.ts';
 
 /** A base table as the source's catalog describes it now. */
 export interface CatalogTable {
@@ -10,68 +12,66 @@ export interface CatalogTable {
   readonly engine: string;
   /** The engine's own guess of how many rows there are. */
   readonly estimatedRows: number;
-  /** Why its row images cannot be followed, as far as the catalog tells. */
+  /** Why its rows cannot be had exactly; empty: nothing is known to be in the way. */
   readonly obstacles: readonly string[];
 }
 
-/**
- * Reads every base table of a database from information_schema, which shows an account exactly what it may SELECT. Views and
- * sequences are left out.
- */
-export async function readCatalog(connection: SourceConnection, database: string): Promise<CatalogTable[]> {
+export interface Catalog {
+  readonly tables: readonly CatalogTable[];
+  /** What is called like a table and is none, with what it is: 'view', 'sequence'. */
+  readonly others: ReadonlyMap<string, string>;
+}
+
+/** Reads the tables of a database from information_schema, which shows an account exactly what it may SELECT. */
+export async function readCatalog(connection: SourceConnection, database: string): Promise<Catalog> {
   const of = `table_schema = ${quoteText(database)}`;
-  const tables = await connection.query(
-    `select table_name as t, engine as e, table_rows as n, table_type as kind, version() as version
-       from information_schema.tables where ${of} and table_type in ('BASE TABLE', 'SYSTEM VERSIONED') order by table_name`,
+  const all = await connection.query(
+    `select table_name as t, engine as e, table_rows as n, table_type as type from information_schema.tables where ${of} order by table_name`,
   );
+  const tables = all.filter(({ type }) => tableTypes.has(type ?? ''));
+  const others = all.filter(({ type }) => !tableTypes.has(type ?? ''));
   const columns = await connection.query(
     `select table_name as t, column_name as name, data_type as type, column_type as full_type, is_nullable as nullable,
             character_set_name as charset, character_maximum_length as length, numeric_precision as digits,
-            numeric_scale as scale, datetime_precision as fraction, extra as extra
+            numeric_scale as scale, datetime_precision as fraction
        from information_schema.columns where ${of} order by table_name, ordinal_position`,
   );
-  const indexes = await connection.query(
-    `select table_name as t, column_name as name, index_name as index_name, index_type as kind from information_schema.statistics
-      where ${of} order by table_name, seq_in_index`,
+  const keys = await connection.query(
+    `select table_name as t, column_name as name from information_schema.statistics
+      where ${of} and index_name = 'PRIMARY' order by table_name, seq_in_index`,
   );
-  const keys = indexes.filter((row) => row['index_name'] === 'PRIMARY');
-  const indexesOf = Map.groupBy(indexes, (row) => row['t']);
+  const gapsOf = await readImageGaps(
+    connection,
+    database,
+    tables.map(({ t, e, type }) => ({ table: t ?? '', engine: e ?? '', isVersioned: type === 'SYSTEM VERSIONED' })),
+  );
   const cascadesOf = await readUnloggedCascades(connection, database, tables);
   const columnsOf = Map.groupBy(columns, (row) => row['t']);
   const keysOf = Map.groupBy(keys, (row) => row['t']);
-  return tables.map((row) => {
+  const described = tables.map((row): CatalogTable => {
     const table = row['t'] ?? '';
-    const described = (columnsOf.get(table) ?? []).map(columnSchema);
+    const columns = (columnsOf.get(table) ?? []).map(columnSchema);
     const cascades = cascadesOf.get(table);
-    const primaryKey = (keysOf.get(table) ?? []).map(({ name }) =>
-      described.findIndex((column) => column.name === name),
-    );
+    const primaryKey = (keysOf.get(table) ?? []).map(({ name }) => columns.findIndex((column) => column.name === name));
     return {
-      schema: { table, columns: described, primaryKey, ...(cascades === undefined ? {} : { cascades }) },
+      schema: { table, columns, primaryKey, ...(cascades === undefined ? {} : { cascades }) },
       engine: row['e'] ?? '',
       estimatedRows: Number(row['n'] ?? 0),
-      obstacles: obstacles(row, columnsOf.get(table) ?? [], indexesOf.get(table) ?? []),
+      obstacles: isOpened(row) ? (gapsOf.get(table) ?? []) : [cannotOpen],
     };
   });
+  return { tables: described, others: new Map(others.map(({ t, type }) => [t ?? '', (type ?? '').toLowerCase()])) };
 }
 
-/** What of MariaDB's makes row images that are not the columns of the catalog. */
-function obstacles(table: TextRow, columns: readonly TextRow[], indexes: readonly TextRow[]): string[] {
-  const version = table['version'] ?? '';
-  if (!/mariadb/i.test(version)) return [];
-  const found: string[] = [];
-  if (table['kind'] === 'SYSTEM VERSIONED')
-    found.push('it is system-versioned: its row images carry history that is no row of the table');
-  if (table['e'] !== 'MEMORY' && indexes.some((index) => index['kind'] === 'HASH'))
-    found.push('it has a unique index on a whole blob or text, whose hidden column is in its row images');
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  if (
-    (major > 11 || (major === 11 && minor >= 8)) &&
-    columns.some(({ extra }) => /generated|persistent|virtual/i.test(extra ?? ''))
-  )
-    found.push('it has generated columns, which this server leaves out of its row images');
-  return found;
+const cannotOpen =
+  'the source cannot open it: it is damaged, and an administrator can look there with check table … and mend with repair table …';
+
+/** Of a table that it cannot open, a server without a dictionary of its own tells the name and the columns alone. */
+function isOpened({ e: engine }: TextRow): boolean {
+  return engine !== null && engine !== undefined;
 }
+
+const tableTypes = new Set(['BASE TABLE', 'SYSTEM VERSIONED']);
 
 /** Per table, the foreign keys that change its rows below the binlog; only InnoDB has foreign keys. */
 async function readUnloggedCascades(
@@ -85,11 +85,19 @@ async function readUnloggedCascades(
   if (native?.['Value'] === 'OFF') return found;
   for (const { t: table, e: engine } of tables) {
     if (table === null || table === undefined || engine?.toLowerCase() !== 'innodb') continue;
-    const [shown] = await connection.query(`show create table ${quoteName(database)}.${quoteName(table)}`);
-    const cascades = readCascades(shown?.['Create Table'] ?? '');
+    const cascades = readCascades(await readDefinition(connection, `${quoteName(database)}.${quoteName(table)}`));
     if (cascades.length > 0) found.set(table, cascades);
   }
   return found;
+}
+
+/** Empty when the table is gone since it was listed, or damaged: whoever reads its rows will hear of it. */
+async function readDefinition(connection: SourceConnection, table: string): Promise<string> {
+  const shown = await connection.query(`show create table ${table}`).catch((error: unknown): TextRow[] => {
+    if (error instanceof TidegateError && error.kind === 'source-table') return [];
+    throw error;
+  });
+  return shown[0]?.['Create Table'] ?? '';
 }
 
 function columnSchema(row: TextRow): ColumnSchema {

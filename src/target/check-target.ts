@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Finding } from '../change/finding.ts';
+import { type ErrorKind, errorKinds } from '../errors/kinds.ts';
 import { controlSchemaName } from './control-schema.ts';
 import { assertNotNewer, hasControlTable } from './migrate.ts';
 import { quoteIdentifier } from './tables.ts';
@@ -55,10 +56,13 @@ export async function checkTarget(
     await assertNotNewer(db);
     const foreign = await foreignTables(session, schemaName, tables);
     if (foreign.length > 0)
-      wrong(
-        `schema ${schemaName} holds tables of the same names that Tidegate did not make: ${foreign.slice(0, 10).join(', ')}${foreign.length > 10 ? ` and ${foreign.length - 10} more` : ''}`,
-        'set TARGET_DB_SCHEMA to a schema of its own, or move those tables away',
-      );
+      findings.push({
+        level: 'error',
+        subject,
+        kind: 'target-foreign' satisfies ErrorKind,
+        message: `schema ${schemaName} holds tables of the same names that Tidegate did not make: ${foreign.slice(0, 10).join(', ')}${foreign.length > 10 ? ` and ${foreign.length - 10} more` : ''}`,
+        remedy: errorKinds['target-foreign'].hint,
+      });
   }
   if (findings.length === 0)
     findings.push({ level: 'ok', subject, message: `PostgreSQL ${facts.printed}, schema ${schemaName}` });

@@ -55,6 +55,9 @@ describe('classifyStatement', () => {
     ['create table if not exists a like b', 'create', named('a')],
     ['/*!50000 alter table a drop column x */', 'alter', named('a')],
     ['drop index `PRIMARY` on a', 'drop', named('a')],
+    ['drop index if exists `primary` on a', 'drop', named('a')],
+    ['alter table a drop key if exists PRIMARY', 'alter', named('a')],
+    ['alter table a drop index `PRIMARY`, add key (b)', 'alter', named('a')],
   ])('%s changes what rows mean', (sql, verb, tables) => {
     expect(classifyStatement(sql, 'clinic')).toEqual({ kind: 'definition', verb, tables });
   });

@@ -151,8 +151,10 @@ function keepsRows(clause: TokenReader): boolean {
   )
     return true;
   if (first === 'ADD' || first === 'DROP') {
-    const [, second = '', third = ''] = clause.upperWords();
-    if (['INDEX', 'KEY'].includes(second)) return first === 'ADD' || third !== 'PRIMARY';
+    const words = clause.upperWords();
+    const [, second = ''] = words;
+    // Only the primary key can be called so.
+    if (['INDEX', 'KEY'].includes(second)) return first === 'ADD' || !words.includes('PRIMARY');
     return first === 'ADD' && ['UNIQUE', 'FULLTEXT', 'SPATIAL'].includes(second);
   }
   return false;

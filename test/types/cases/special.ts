@@ -5,7 +5,8 @@ const generates = (server: CaseServer) => mariadb()(server) || mysql('5.7')(serv
 const hides = (server: CaseServer) => mariadb('10.3')(server) || mysql('8.0')(server);
 
 /** MariaDB 11.8 leaves them out of its row images, full or not; nobody can know their values then. */
-const imageLacksGenerated = (server: CaseServer) => (mariadb('11.8')(server) ? 'it has generated columns' : undefined);
+const imageLacksGenerated = (server: CaseServer) =>
+  mariadb('11.8')(server) ? 'leaves it out of the images of updated rows' : undefined;
 
 const generated: readonly TypeCase[] = ['virtual', 'stored'].flatMap((kind) => {
   const of = (name: string, column: string, base: string, values: TypeCase['values']): TypeCase => ({
@@ -130,15 +131,6 @@ const addresses: readonly TypeCase[] = [
     random: fc.ipV6().map((value) => `'${value}'`),
     on: mariadb('10.5'),
   },
-  {
-    name: 'hidden_history',
-    type: 'system-versioned table',
-    column: 'int',
-    options: 'with system versioning',
-    values: ['1', 'null'],
-    notCarried: () => 'it is system-versioned',
-    on: mariadb('10.5'),
-  },
 ];
 
 /** Columns that the server keeps to itself and that a TABLE_MAP may or may not name. */
@@ -153,12 +145,30 @@ const hidden: readonly TypeCase[] = [
   },
   {
     name: 'hidden_unique_hash',
-    type: 'beside a unique index on a blob',
+    type: 'beside a unique index kept by hashes',
     column: 'blob',
     more: 'unique key whole (v, id)',
     values: [`'A'`, `''`, 'null'],
-    notCarried: () => 'it has a unique index on a whole blob',
+    notCarried: () => 'its unique index whole is kept by hashes',
     on: mariadb('10.5'),
+  },
+  {
+    name: 'hidden_number_hash',
+    type: 'beside a unique index kept by hashes',
+    column: 'int',
+    more: 'unique key whole (v, id) using hash',
+    values: ['1', '2', 'null'],
+    notCarried: () => 'its unique index whole is kept by hashes',
+    on: mariadb('10.5'),
+  },
+  {
+    name: 'versioned',
+    type: 'in a system-versioned table',
+    column: 'int',
+    options: 'with system versioning',
+    values: ['1', '2', 'null'],
+    notCarried: () => 'it is system-versioned',
+    on: mariadb('10.3'),
   },
 ];
 

@@ -207,7 +207,7 @@ const lists: readonly TypeCase[] = [
     type: 'set with an empty member',
     column: `set('','a')`,
     values: ['0', '1', '2', '3'],
-    notCarried: () => 'its set has an empty member',
+    notCarried: () => 'of a set with an empty member, two values are printed alike',
   },
   { name: 'set_latin1', type: 'set', column: `set('a','é') character set latin1`, values: ['0', '1', '2', '3'] },
 ];
