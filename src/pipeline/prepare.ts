@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts';
-import { type Position, comparePositions, formatPosition } from '../change/position.ts';
+import { type Position, formatPosition } from '../change/position.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { type TableCodec, tableCodec } from '../mapping/table-codec.ts';
 import { readCatalog } from '../source/catalog.ts';
@@ -126,12 +126,4 @@ export function knownCodec(schema: KnownTable['schema']): TableCodec {
       `table ${schema.table}: ${codec.refused.map(({ column, reason }) => `column ${column}: ${reason}`).join('; ')}`,
     );
   return codec;
-}
-
-/** The place from which on every streaming table is exact: the end of the last snapshot. Null: nothing was ever copied. */
-export function snapshotEnd(tables: readonly KnownTable[]): Position | null {
-  return tables.reduce<Position | null>((last, { until }) => {
-    if (until === null) return last;
-    return last === null || comparePositions(until, last) > 0 ? until : last;
-  }, null);
 }

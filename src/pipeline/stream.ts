@@ -8,7 +8,7 @@ import { BinlogDecoder } from '../source/binlog/binlog-decoder.ts';
 import { BinlogStream } from '../source/binlog/binlog-stream.ts';
 import { mariadbGtids, mysqlGtids } from '../source/binlog/gtid-progress.ts';
 import { type StreamTable, StreamTables } from '../source/binlog/stream-tables.ts';
-import type { PositionFlavor } from '../source/positions.ts';
+import { startsByGtid } from '../source/positions.ts';
 import type { ServerFlavor } from '../source/server-flavor.ts';
 import { Applier } from '../target/applier.ts';
 import { sessionName } from '../target/lease.ts';
@@ -78,9 +78,4 @@ export async function streamChanges(
     reader.close();
     await target.close();
   }
-}
-
-/** A server that numbers transactions finds the place by number, on whichever of its replicas; else by file and offset. */
-export function startsByGtid(server: PositionFlavor, start: Position): boolean {
-  return server.gtids && start.gtid !== null && start.gtid !== '';
 }

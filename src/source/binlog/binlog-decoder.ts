@@ -2,6 +2,7 @@ import { crc32 } from 'node:zlib';
 import { formatPosition } from '../../change/position.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { BinlogCursor } from './binlog-cursor.ts';
+import { readMariadbGtid, readMysqlGtid, readStatement } from './event-bodies.ts';
 import { type EventHeader, checksumLength, eventType, headerLength, readEventHeader } from './event-header.ts';
 import { type BatchFiller, RowEvents } from './row-events.ts';
 import { type Statement, classifyStatement } from './statement.ts';
@@ -95,14 +96,12 @@ export class BinlogDecoder {
       case eventType.gtid:
       case eventType.anonymousGtid:
       case eventType.gtidTagged:
-        this.#startGroup(header, header.type === eventType.gtid ? mysqlGtid(source, body) : null, 'none');
+        this.#startGroup(header, header.type === eventType.gtid ? readMysqlGtid(source, body) : null, 'none');
         if (header.type === eventType.gtidTagged) this.#unreadable('tagged GTIDs are not carried');
         return;
       case eventType.mariadbGtid: {
-        const flags = source[body + 12] as number;
-        const gtid = `${source.readUInt32LE(body + 8)}-${header.serverId}-${source.readBigUInt64LE(body)}`;
-        const alone = (flags & (mariadbStandalone | mariadbCompletedXa)) !== 0;
-        this.#startGroup(header, gtid, alone ? 'none' : flags & mariadbPreparedXa ? 'xa' : 'open');
+        const { gtid, isAlone, isPreparedXa } = readMariadbGtid(header, source, body);
+        this.#startGroup(header, gtid, isAlone ? 'none' : isPreparedXa ? 'xa' : 'open');
         return;
       }
       case eventType.query:
@@ -294,27 +293,4 @@ export class BinlogDecoder {
   #unreadable(what: string, cause?: unknown): never {
     throw new TidegateError('binlog-unreadable', `${what}; near ${formatPosition(this.cursor.place)}`, { cause });
   }
-}
-
-/** Flags of MariaDB's Gtid event (sql/log_event.h, Gtid_log_event). */
-const mariadbStandalone = 1;
-const mariadbPreparedXa = 64;
-const mariadbCompletedXa = 128;
-
-/** `uuid:number` of a MySQL Gtid event: flags, 16 bytes of uuid, 8 of number. */
-function mysqlGtid(source: Buffer, body: number): string {
-  const hex = source.toString('hex', body + 1, body + 17);
-  const uuid = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
-  return `${uuid}:${source.readBigUInt64LE(body + 17)}`;
-}
-
-/** The statement of a Query event and the database it ran in. It may hold values and passwords: it is never logged. */
-function readStatement(source: Buffer, body: number, end: number): { sql: string; database: string } {
-  const databaseLength = source[body + 8] as number;
-  const statusLength = source.readUInt16LE(body + 11);
-  const database = body + 13 + statusLength;
-  return {
-    database: source.toString('utf8', database, database + databaseLength),
-    sql: source.toString('utf8', database + databaseLength + 1, end),
-  };
 }
