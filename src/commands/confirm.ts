@@ -20,3 +20,9 @@ export async function confirm(environment: string, yes: boolean, schema: string)
     prompt.close();
   }
 }
+
+/** The first few, and how many more. */
+export function namesInWords(names: readonly string[]): string {
+  const shown = names.slice(0, 10).join(', ');
+  return names.length > 10 ? `${shown} and ${names.length - 10} more` : shown;
+}

@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts';
 import { replicaTables, resetReplica } from '../target/reset.ts';
 import { TargetSession } from '../target/session.ts';
-import { confirm } from './confirm.ts';
+import { confirm, namesInWords } from './confirm.ts';
 
 /** Drops what Tidegate made at the target, so that the next `run` copies everything anew. Returns the exit code. */
 export async function reset(config: Config, options: { yes: boolean }): Promise<number> {
@@ -14,7 +14,7 @@ export async function reset(config: Config, options: { yes: boolean }): Promise<
       return 0;
     }
     process.stderr.write(
-      `this drops ${tables.length} tables of schema ${schema} in ${config.target.database} and forgets the checkpoint; the source is not touched\n`,
+      `this drops ${tables.length} tables of schema ${schema} in ${config.target.database} (${namesInWords(tables)}) and forgets the checkpoint; the source is not touched\n`,
     );
     const confirmed = await confirm(config.environment, options.yes, schema);
     if (confirmed === null) {
