@@ -6,6 +6,7 @@ import { compile } from './compile.ts';
 import { type BenchContext, durableSource, durableTarget } from './context.ts';
 import { hugeTransaction } from './huge-transaction.ts';
 import { deadLetters } from './dead-letters.ts';
+import { impact } from './impact.ts';
 import { latency } from './latency.ts';
 import { type BenchResult, describeMachine, formatLines, writeReport } from './report.ts';
 import { snapshot } from './snapshot.ts';
@@ -16,6 +17,7 @@ const benches: Readonly<Record<string, (context: BenchContext) => Promise<BenchR
   latency,
   'huge-transaction': hugeTransaction,
   'dead-letters': deadLetters,
+  impact,
 };
 
 const { values, positionals } = parseArgs({

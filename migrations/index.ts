@@ -1,9 +1,13 @@
 import type { Migration } from 'kysely/migration';
 import { up as controlSchema } from './0001-control-schema.ts';
 import { up as deadLetters } from './0002-dead-letters.ts';
+import { up as controls } from './0003-controls.ts';
+import { up as appendOnlyEvents } from './0004-append-only-events.ts';
 
 /** Every migration by name, in order. A static list: what is not in here does not run, whatever files lie about. */
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-control-schema': { up: controlSchema },
   '0002-dead-letters': { up: deadLetters },
+  '0003-controls': { up: controls },
+  '0004-append-only-events': { up: appendOnlyEvents },
 };

@@ -1,15 +1,18 @@
 #!/usr/bin/env node
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { config as loadDotenv } from 'dotenv';
 import packageJson from '../package.json' with { type: 'json' };
 import { check } from './commands/check.ts';
 import { discard, listDeadLetters, retry } from './commands/dead-letters.ts';
+import { grants } from './commands/grants.ts';
 import { lag } from './commands/lag.ts';
+import { setPaused } from './commands/pause.ts';
 import { reset } from './commands/reset.ts';
 import { run } from './commands/run.ts';
 import { loadConfig } from './config/load-config.ts';
 import { describeError } from './errors/describe-error.ts';
 import { createLog } from './ops/log.ts';
+import { parseVersion } from './source/server-version.ts';
 
 loadDotenv({ quiet: true });
 
@@ -24,19 +27,6 @@ let failureCode = 1;
 /** For `lag` 1 is an answer, "beyond the limit", so all that keeps it from one is 2. */
 const lagUnknown = 2;
 
-function tell(error: unknown): void {
-  const { kind, message, hint, stack } = describeError(error);
-  process.stderr.write(
-    `tidegate: ${kind}: ${message}\n${hint === undefined ? '' : `${hint}\n`}${stack === undefined ? '' : `${stack}\n`}`,
-  );
-}
-
-// What nobody caught, rejections included, Node would print as it is; drivers put values into their messages.
-process.on('uncaughtException', (error) => {
-  tell(error);
-  process.exit(failureCode);
-});
-
 function nonNegative(text: string): number {
   if (!/^\d+(\.\d+)?$/.test(text)) throw new InvalidArgumentError('It must be a number of seconds.');
   return Number(text);
@@ -46,6 +36,17 @@ function positiveWhole(text: string): number {
   if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError('It must be a whole number from 1.');
   return Number(text);
 }
+
+function notEmpty(text: string): string {
+  // To the servers an empty host is any host.
+  if (text === '') throw new InvalidArgumentError('It must be a host, an address, or a pattern of them.');
+  return text;
+}
+
+const privileged = [
+  '--allow-privileged-source',
+  'in development: warn of source accounts that may do more than read, instead of refusing them',
+] as const;
 
 const program = new Command('tidegate')
   .description(packageJson.description)
@@ -59,25 +60,73 @@ program
     'test each connection, the grants, the server settings, and the tables; print every finding with its remedy',
   )
   .option('--json', 'print the findings as JSON')
+  .option(...privileged)
   .addHelpText(
     'after',
     '\nExit code: 0 ready, 1 not.\n\nExamples:\n  tidegate check\n  tidegate check --json | jq .findings',
   )
-  .action(async (options: { json?: true }) => {
-    process.exitCode = await check(loadConfig(process.env), { json: options.json === true });
+  .action(async (options: { json?: true; allowPrivilegedSource?: true }) => {
+    process.exitCode = await check(loadConfig(process.env), {
+      json: options.json === true,
+      allowPrivilegedSource: options.allowPrivilegedSource === true,
+    });
   });
+
+program
+  .command('grants')
+  .description('print the SQL that makes the source accounts and the target role, with … for the passwords')
+  .addOption(
+    new Option('--for <side>', 'print one side only, to pipe it into its server').choices(['source', 'target']),
+  )
+  .option(
+    '--from-host <pattern>',
+    "host part of the source accounts (default: this machine's address as seen there)",
+    notEmpty,
+  )
+  .addOption(
+    new Option('--flavor <name>', 'print for such a server instead of asking the source').choices(['mariadb', 'mysql']),
+  )
+  .option('--server-version <x.y>', 'its version, with --flavor')
+  .addHelpText(
+    'after',
+    '\nThe source is asked for its version only, for which no account is needed.\nExit code: 0 printed, 1 not.\n\nExamples:\n  tidegate grants\n  tidegate grants --for source --from-host 10.0.0.%\n  tidegate grants --flavor mysql --server-version 8.4',
+  )
+  .action(
+    async (options: {
+      for?: 'source' | 'target';
+      fromHost?: string;
+      flavor?: 'mariadb' | 'mysql';
+      serverVersion?: string;
+    }) => {
+      const { flavor, serverVersion } = options;
+      const server = flavor === undefined || serverVersion === undefined ? null : parseVersion(flavor, serverVersion);
+      if (server === null && (flavor ?? serverVersion) !== undefined)
+        program.error(
+          'error: --flavor and --server-version go together, as in --flavor mariadb --server-version 10.11',
+        );
+      process.exitCode = await grants(loadConfig(process.env), {
+        side: options.for ?? null,
+        server,
+        fromHost: options.fromHost ?? null,
+      });
+    },
+  );
 
 program
   .command('run')
   .description('snapshot what is missing, then stream; a second instance on the same target waits as standby')
   .option('--until-caught-up', 'end once the target has what the source had when the snapshot was complete')
+  .option(...privileged)
   .addHelpText(
     'after',
     '\nSIGTERM or SIGINT stops at the next commit; a second one at once.\nExit code: 0 stopped, 1 failed, 2 refused by the checks.\n\nExamples:\n  tidegate run\n  tidegate run --until-caught-up',
   )
-  .action(async (options: { untilCaughtUp?: true }) => {
+  .action(async (options: { untilCaughtUp?: true; allowPrivilegedSource?: true }) => {
     const config = loadConfig(process.env);
-    process.exitCode = await run(config, createLog(config.logLevel), { untilCaughtUp: options.untilCaughtUp === true });
+    process.exitCode = await run(config, createLog(config.logLevel), {
+      untilCaughtUp: options.untilCaughtUp === true,
+      allowPrivilegedSource: options.allowPrivilegedSource === true,
+    });
   });
 
 program
@@ -96,6 +145,25 @@ program
       json: options.json === true,
       maxSeconds: options.maxSeconds ?? null,
     });
+  });
+
+program
+  .command('pause')
+  .description('leave the source alone, at once and also after a restart, until `resume`; nothing is lost meanwhile')
+  .addHelpText(
+    'after',
+    '\nThe service finishes the chunk or batch under way and reads nothing more. The source must keep its binlog until it goes on.\nExit code: 0 done, 1 not.\n\nExample:\n  tidegate pause',
+  )
+  .action(async () => {
+    process.exitCode = await setPaused(loadConfig(process.env), true);
+  });
+
+program
+  .command('resume')
+  .description('go on after `pause`')
+  .addHelpText('after', '\nExit code: 0 done, 1 not.\n\nExample:\n  tidegate resume')
+  .action(async () => {
+    process.exitCode = await setPaused(loadConfig(process.env), false);
   });
 
 program
@@ -147,9 +215,22 @@ deadLetters
     process.exitCode = await discard(loadConfig(process.env), tables, { yes: options.yes === true });
   });
 
+function fail(error: unknown): void {
+  const { message, hint, stack } = describeError(error);
+  process.stderr.write(
+    `tidegate: ${message}\n${hint === undefined ? '' : `${hint}\n`}${stack === undefined ? '' : `${stack}\n`}`,
+  );
+  process.exitCode = failureCode;
+}
+
+// Node would print the error with all that drivers hang on it: the statement, the server's message, the row.
+process.on('uncaughtException', (error) => {
+  fail(error);
+  process.exit();
+});
+
 try {
   await program.parseAsync();
 } catch (error) {
-  tell(error);
-  process.exitCode = failureCode;
+  fail(error);
 }

@@ -93,3 +93,47 @@ test('run --until-caught-up ends with 0 once the target has what the source had'
   expect(again.find('caught up')).toBeDefined();
   await expectEqualCount();
 });
+
+test('a run that freezes in the midst of a transaction holds nobody up: a standby takes over, locks and all', async () => {
+  const second = streaming.another([], { SOURCE_SERVER_ID: String(Number(streaming.env['SOURCE_SERVER_ID']) + 1) });
+  others.push(second);
+  await second.logged('standby');
+  // Held up at the target until it is frozen, then left alone with its locks.
+  await streaming.target.query('begin');
+  await streaming.target.query('select from beat where id = 1 for update');
+  await streaming.source.query(`update beat set label = 'changed'`);
+  await streaming.until(
+    async () =>
+      (
+        await streaming.rows(
+          `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
+        )
+      ).length > 0,
+    'its write waits for a lock',
+  );
+  const frozen = streaming.run;
+  others.push(frozen);
+  frozen.signal('SIGSTOP');
+  await streaming.target.query('rollback');
+  await streaming.until(
+    async () =>
+      (
+        await streaming.rows(
+          `select from pg_stat_activity where state = 'idle in transaction' and datname = current_database()`,
+        )
+      ).length > 0,
+    'it is idle in its transaction',
+  );
+  const frozenAt = Date.now();
+  streaming.follow(second);
+  await second.logged('streaming');
+  await beat(5);
+  await streaming.settled();
+  expect(Date.now() - frozenAt).toBeLessThan(25_000);
+  await expectEqualCount();
+  frozen.signal('SIGCONT');
+  await sleep(1_000);
+  await beat(5);
+  await streaming.settled();
+  await expectEqualCount();
+});

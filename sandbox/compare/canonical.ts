@@ -16,8 +16,8 @@ export type Canonical = (value: Buffer) => string | null;
 
 const whole = new Set(['tinyint', 'smallint', 'mediumint', 'int', 'bigint', 'year']);
 const characters = ['char', 'varchar', 'tinytext', 'text', 'mediumtext', 'longtext', 'enum'];
-/** MariaDB's types for identifiers and addresses print one text for one value, PostgreSQL the same. */
-const textual = new Set([...characters, 'uuid', 'inet4', 'inet6']);
+/** MariaDB's uuid and inet4 print one text for one value, PostgreSQL the same. */
+const textual = new Set([...characters, 'uuid', 'inet4']);
 
 /**
  * How the server's own text of a value reads after the documented mapping. Written from the documentation of types alone: it
@@ -34,6 +34,7 @@ export function sourceCanonical(column: ComparedColumn): Canonical {
   if (textual.has(type)) {
     return (value) => value.toString('utf8').replaceAll('\0', '\uFFFD');
   }
+  if (type === 'inet6') return (value) => addressCanonical(value.toString('latin1'));
   if (type === 'set') {
     return (value) =>
       JSON.stringify(value.length === 0 ? [] : value.toString('utf8').replaceAll('\0', '\uFFFD').split(','));
@@ -77,6 +78,8 @@ export function targetCanonical(column: ComparedColumn): (value: string) => stri
       return dateCanonical;
     case 'interval':
       return clockCanonical;
+    case 'inet':
+      return addressCanonical;
     case 'bool':
       return (value) => (value === 'true' ? 't' : 'f');
     case 'bytea':
@@ -84,6 +87,11 @@ export function targetCanonical(column: ComparedColumn): (value: string) => stri
     default:
       return (value) => value;
   }
+}
+
+/** The servers shorten a single group of zeros differently; the shortest form of URLs is one for each address. */
+function addressCanonical(text: string): string {
+  return text.includes(':') ? new URL(`http://[${text}]`).hostname : text;
 }
 
 /** `-000.50` and `-0.5` are one value; numeric has no negative zero. */

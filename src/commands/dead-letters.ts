@@ -12,7 +12,7 @@ import {
 import { hasControlTable } from '../target/migrate.ts';
 import { TargetSession } from '../target/session.ts';
 import { readTables } from '../target/table-states.ts';
-import { confirmed } from './confirm.ts';
+import { confirm, namesInWords } from './confirm.ts';
 
 /** Prints how many rows are dead letters and why, then the letters, oldest first, `limit` of them. Returns the exit code. */
 export async function listDeadLetters(
@@ -90,13 +90,14 @@ export async function discard(config: Config, tables: readonly string[], options
     const names = [...new Set(groups.map(({ table }) => table))];
     const total = groups.reduce((sum, { rows }) => sum + rows, 0);
     process.stderr.write(
-      `this forgets ${total} dead letters of ${names.join(', ')} in schema ${replica} of ${database}; their rows stay missing or old at the target until the source changes them\n`,
+      `this forgets ${total} dead letters of ${namesInWords(names)} in schema ${replica} of ${database}; their rows stay missing or old at the target until the source changes them\n`,
     );
-    if (!(await confirmed(config.environment, options.yes, replica))) {
+    const confirmed = await confirm(config.environment, options.yes, replica);
+    if (confirmed === null) {
       process.stderr.write('not confirmed: nothing was changed\n');
       return 1;
     }
-    process.stdout.write(`${await discardDeadLetters(session, replica, names)} dead letters discarded\n`);
+    process.stdout.write(`${await discardDeadLetters(session, replica, names, confirmed)} dead letters discarded\n`);
     return 0;
   });
 }

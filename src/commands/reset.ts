@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts';
 import { replicaTables, resetReplica } from '../target/reset.ts';
 import { TargetSession } from '../target/session.ts';
-import { confirmed } from './confirm.ts';
+import { confirm, namesInWords } from './confirm.ts';
 
 /** Drops what Tidegate made at the target, so that the next `run` copies everything anew. Returns the exit code. */
 export async function reset(config: Config, options: { yes: boolean }): Promise<number> {
@@ -14,13 +14,14 @@ export async function reset(config: Config, options: { yes: boolean }): Promise<
       return 0;
     }
     process.stderr.write(
-      `this drops ${tables.length} tables of schema ${schema} in ${config.target.database} and forgets the checkpoint; the source is not touched\n`,
+      `this drops ${tables.length} tables of schema ${schema} in ${config.target.database} (${namesInWords(tables)}) and forgets the checkpoint; the source is not touched\n`,
     );
-    if (!(await confirmed(config.environment, options.yes, schema))) {
+    const confirmed = await confirm(config.environment, options.yes, schema);
+    if (confirmed === null) {
       process.stderr.write('not confirmed: nothing was changed\n');
       return 1;
     }
-    await resetReplica(session, schema, tables);
+    await resetReplica(session, schema, tables, confirmed);
     process.stdout.write(`dropped ${tables.length} tables; the next run copies everything anew\n`);
     return 0;
   } finally {

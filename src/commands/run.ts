@@ -5,7 +5,7 @@ import { TidegateError } from '../errors/tidegate-error.ts';
 import type { Log } from '../ops/log.ts';
 import { StatusWriter } from '../ops/status-writer.ts';
 import { Throughput } from '../ops/throughput.ts';
-import { runChecks } from '../pipeline/preflight.ts';
+import { type CheckOptions, runChecks } from '../pipeline/preflight.ts';
 import { replicate } from '../pipeline/replicator.ts';
 
 /** Exit codes of `run`: stopped cleanly; failed; refused by the guard. */
@@ -19,13 +19,17 @@ const deadLettersEveryMs = 5_000;
  * Snapshots what is missing, then streams until stopped. The first SIGTERM or SIGINT finishes the batch under way, the second
  * ends the process at once, which costs nothing but that batch.
  */
-export async function run(config: Config, log: Log, options: { untilCaughtUp: boolean }): Promise<number> {
+export async function run(
+  config: Config,
+  log: Log,
+  options: CheckOptions & { untilCaughtUp: boolean },
+): Promise<number> {
   const stop = stopOnSignal(log);
   log.info(
     { target: config.target.schema, source: config.source.database, host: hostname(), pid: process.pid },
     'starting',
   );
-  const findings = await runChecks(config);
+  const findings = await runChecks(config, options);
   for (const { level, message, ...facts } of findings) {
     if (level === 'error') log.error(facts, message);
     else if (level === 'warning') log.warn(facts, message);
@@ -58,7 +62,7 @@ export async function run(config: Config, log: Log, options: { untilCaughtUp: bo
       { untilCaughtUp: options.untilCaughtUp },
       {
         state: (state) => {
-          if (status.state === 'snapshotting' && state !== 'snapshotting') log.info('snapshot finished');
+          if (status.state === 'snapshotting' && state === 'catching-up') log.info('snapshot finished');
           status.state = state === 'standby' ? null : state;
           log.info({ state }, stateMessages[state]);
         },
@@ -73,6 +77,7 @@ export async function run(config: Config, log: Log, options: { untilCaughtUp: bo
           log.info(progress, 'copying');
         },
         copied: (table, rows) => log.info({ table, rows }, 'table copied'),
+        pace: (pace) => log.info({ pace }, paceMessages[pace]),
         applied: (batch) => {
           throughput.add(batch.transactions, batch.rows);
           for (const [table, rows] of batch.rejected) addDeadLetters(table, rows);
@@ -104,9 +109,17 @@ export async function run(config: Config, log: Log, options: { untilCaughtUp: bo
   }
 }
 
+const paceMessages = {
+  free: 'snapshot at full speed: nobody else writes at the source',
+  considerate: 'snapshot slowed: somebody writes at the source',
+  waiting: 'snapshot waits: the source is busy',
+  closed: 'snapshot waits for SNAPSHOT_WINDOW',
+} as const;
+
 const stateMessages = {
   checking: 'checking',
   standby: 'standby',
+  paused: 'paused: `tidegate resume` lets it go on',
   snapshotting: 'snapshot started',
   'catching-up': 'catching up',
   streaming: 'streaming',

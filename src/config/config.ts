@@ -1,3 +1,4 @@
+import type { SnapshotWindow } from './snapshot-window.ts';
 import type { RulePattern } from './column-rules.ts';
 
 /** What Tidegate was told, after validation. Secrets stay in here: nothing prints a Config. */
@@ -15,6 +16,8 @@ export interface Config {
   readonly columnRules: readonly RulePattern[];
   /** Snapshot work at the same time: connections to the source, each reading one table. */
   readonly snapshotConnections: number;
+  /** When a snapshot may read; null: always. */
+  readonly snapshotWindow: SnapshotWindow | null;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseWindow } from './snapshot-window.ts';
 import { parseColumnRules } from './column-rules.ts';
 
 /** Digits only: Number() would also take 0x1F, 1e3 and blanks. */
@@ -85,6 +86,18 @@ export const environmentSchema = z.object({
     'tables, the same way, of which a row that cannot be carried stops everything; elsewhere it becomes a dead letter',
   ),
   COLUMN_RULES: columnRules.describe('what to make of columns: table.column=rule, separated by commas'),
+  SNAPSHOT_WINDOW: z
+    .string()
+    .transform((text, context) => {
+      const window = parseWindow(text);
+      if (window !== null) return window;
+      context.addIssue(
+        'must be two times of day, as in 21:00-06:00, and may name a time zone, as in 21:00-06:00 America/Chicago',
+      );
+      return z.NEVER;
+    })
+    .optional()
+    .describe('hours in which a snapshot may read, as in 21:00-06:00; a time zone may follow; not set: always'),
   SNAPSHOT_CONNECTIONS: whole(1, 16).default(2).describe('tables read at the same time during a snapshot'),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], 'must be trace, debug, info, warn, error or fatal')

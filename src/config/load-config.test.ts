@@ -35,7 +35,9 @@ describe('.env.template', () => {
       const shown = everything[name] ?? '';
       const isDefault =
         !(name in minimal) && !name.endsWith('_TLS') && !name.endsWith('_CA') && name !== 'TABLES_EXCLUDE';
-      if (isDefault) expect([name, field.parse(shown)]).toEqual([name, field.parse(undefined)]);
+      // An empty setting is one that is not set.
+      const given = shown === '' ? undefined : shown;
+      if (isDefault) expect([name, field.parse(given)]).toEqual([name, field.parse(undefined)]);
     }
   });
 });

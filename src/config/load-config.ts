@@ -126,6 +126,7 @@ function assemble(env: Environment, authorities: Authorities, problems: string[]
     tables: { include: env.TABLES_INCLUDE, exclude: env.TABLES_EXCLUDE, halt: env.TABLES_HALT },
     columnRules: env.COLUMN_RULES,
     snapshotConnections: env.SNAPSHOT_CONNECTIONS,
+    snapshotWindow: env.SNAPSHOT_WINDOW ?? null,
     logLevel: env.LOG_LEVEL,
   };
 }

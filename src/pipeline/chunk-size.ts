@@ -1,5 +1,8 @@
-/** How long a chunk's select may take, by whether writers must wait for it. */
-const targetMs = { blocking: 50, snapshotRead: 250 } as const;
+/** Milliseconds a chunk's select may take: on engines where writers must wait for it, and on those that read from a snapshot. */
+const targetMs = {
+  free: { blocking: 50, snapshotRead: 250 },
+  considerate: { blocking: 8, snapshotRead: 40 },
+} as const;
 /** How many bytes of COPY text a chunk aims at. */
 const targetBytes = 8 * 1024 * 1024;
 /** Bytes at which reading a chunk stops, whatever was asked for. */
@@ -9,22 +12,32 @@ const maxRows = 100_000;
 
 /**
  * How many rows the next chunk asks for. A chunk aims at a time, not at a number of rows: on MyISAM, where a select holds
- * writers up, a short one; on engines that read from a snapshot, a longer one. Wide rows are bounded by bytes.
+ * writers up, a short one; on engines that read from a snapshot, a longer one; shorter where somebody writes. Wide rows are
+ * bounded by bytes.
  */
 export class ChunkSize {
-  rows = firstRows;
-  readonly #targetMs: number;
+  readonly #engine: 'blocking' | 'snapshotRead';
+  #rowsPerMs: number | null = null;
+  #bytesPerRow = 1;
+  /** Grow no more than fourfold at once: the first chunks of a cold table say little about the rest. */
+  #most = firstRows;
 
   constructor(engine: string) {
-    this.#targetMs = engine.toLowerCase() === 'innodb' ? targetMs.snapshotRead : targetMs.blocking;
+    this.#engine = engine.toLowerCase() === 'innodb' ? 'snapshotRead' : 'blocking';
   }
 
-  /** Learns from a chunk: what it asked for and got, how long the source took, and how large it was. */
+  rows(isFree: boolean): number {
+    const aim = targetMs[isFree ? 'free' : 'considerate'][this.#engine];
+    const byTime = this.#rowsPerMs === null ? firstRows : this.#rowsPerMs * aim;
+    const byBytes = targetBytes / this.#bytesPerRow;
+    return Math.max(1, Math.floor(Math.min(byTime, byBytes, this.#most, maxRows)));
+  }
+
+  /** Learns from a chunk: how many rows it had, how long the source took, and how large it was. */
   observe(rows: number, elapsedMs: number, bytes: number): void {
     if (rows === 0) return;
-    const byTime = rows * (this.#targetMs / Math.max(elapsedMs, 0.5));
-    const byBytes = rows * (targetBytes / Math.max(bytes, 1));
-    // Grow no more than fourfold at once: the first chunks of a cold table say little about the rest.
-    this.rows = Math.max(1, Math.floor(Math.min(byTime, byBytes, this.rows * 4, maxRows)));
+    this.#rowsPerMs = rows / Math.max(elapsedMs, 0.5);
+    this.#bytesPerRow = Math.max(1, bytes / rows);
+    this.#most = rows * 4;
   }
 }

@@ -1,12 +1,11 @@
 import { type Position, comparePositions } from '../change/position.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import type { SourceConnection } from '../source/connection.ts';
-import { assertReachable } from '../source/positions.ts';
+import { assertReachable, startsByGtid } from '../source/positions.ts';
 import type { ServerFlavor } from '../source/server-flavor.ts';
 import { type Checkpoint, readCheckpoint } from '../target/checkpoint.ts';
 import type { Target } from '../target/session.ts';
 import { type KnownTable, readTables } from '../target/table-states.ts';
-import { startsByGtid } from './stream.ts';
 
 /** How far the target is, and how far each table is with its snapshot; places are all of one server. */
 export interface Progress {

@@ -18,6 +18,7 @@ import type { TargetSession } from '../target/session.ts';
 import { addPrimaryKey, columnList, quoteTable } from '../target/tables.ts';
 import { writeAround } from '../target/write-around.ts';
 import { ChunkSize, maxChunkBytes } from './chunk-size.ts';
+import type { Throttle } from './throttle.ts';
 
 /** A table whose snapshot is under way. */
 export interface CopyTask {
@@ -52,6 +53,7 @@ export async function copyTable(
   config: Config,
   epoch: bigint,
   worker: CopyWorker,
+  throttle: Throttle,
   task: CopyTask,
   onProgress: (progress: CopyProgress) => void,
   signal: AbortSignal,
@@ -68,14 +70,17 @@ export async function copyTable(
   const read = async (): Promise<ReadChunk> => {
     const lines = buffers[turn++ % 2] as LineBuffer;
     lines.length = 0;
-    const asked = size.rows;
-    const started = performance.now();
-    const chunk = await readChunk(
-      worker.reader,
-      chunkQuery(config.source.database, codec, after, asked),
-      codec,
-      lines,
-      maxChunkBytes,
+    const { chunk, asked } = await throttle.chunk(
+      () => worker.reader,
+      async () => {
+        const asked = size.rows(throttle.pace === 'free');
+        const started = performance.now();
+        const query = chunkQuery(config.source.database, codec, after, asked);
+        const chunk = await readChunk(worker.reader, query, codec, lines, maxChunkBytes);
+        size.observe(chunk.rows, performance.now() - started, lines.length);
+        return { chunk, asked };
+      },
+      signal,
     );
     const keyColumn = convertedKeyColumn(codec);
     if (keyColumn !== null)
@@ -84,7 +89,6 @@ export async function copyTable(
         `table ${table}: a value of key column ${keyColumn} cannot be held by PostgreSQL as it is, so that two rows could become one`,
         { table },
       );
-    size.observe(chunk.rows, performance.now() - started, lines.length);
     if (chunk.cut) worker.reader = await SourceConnection.open(config.source, 'reader');
     return { ...chunk, lines, isLast: chunk.rows < asked && !chunk.cut, conversions: takeConversions(codec) };
   };

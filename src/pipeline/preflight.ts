@@ -2,11 +2,17 @@ import type { Config } from '../config/config.ts';
 import type { Finding } from '../change/finding.ts';
 import { describeError } from '../errors/describe-error.ts';
 import { readCatalog } from '../source/catalog.ts';
-import { checkReaderGrants, checkReplicatorGrants, readerGrantsSubject } from '../source/check-grants.ts';
+import {
+  checkReaderGrants,
+  checkReplicatorGrants,
+  privilegedSource,
+  readerGrantsSubject,
+} from '../source/check-grants.ts';
 import { checkBinlogFilters, checkReceivedChanges, checkSettings } from '../source/check-settings.ts';
-import { SourceConnection, type SourceRole } from '../source/connection.ts';
+import { SourceConnection } from '../source/connection.ts';
+import type { SourceRole } from '../source/guarded-connection.ts';
 import { readBinlogStatus } from '../source/positions.ts';
-import { readGrants } from '../source/read-grants.ts';
+import { readEffectiveRights, readGrants } from '../source/read-grants.ts';
 import { readServerFlavor } from '../source/server-flavor.ts';
 import { checkCarried } from '../target/check-carried.ts';
 import { checkTarget } from '../target/check-target.ts';
@@ -17,20 +23,51 @@ import { assertContinues, readProgress } from './continuation.ts';
 import { assertSameRules } from './rule-changes.ts';
 import { selectionOf } from './table-plan.ts';
 
+export interface CheckOptions {
+  /** Source accounts that may do more than they should are a warning. For development; refused in production. */
+  readonly allowPrivilegedSource: boolean;
+}
+
 /**
  * Everything that can be known before work starts, connection by connection: each is tested by itself, what one does not
  * allow does not hide what another would say, and nothing is changed anywhere.
  */
-export async function runChecks(config: Config): Promise<Finding[]> {
-  const reader = await withSource(config, 'reader', async (connection) => await checkReader(connection, config));
+export async function runChecks(config: Config, options: CheckOptions): Promise<Finding[]> {
+  const asked = options.allowPrivilegedSource;
+  const judge = judgeGrants(asked && config.environment === 'development');
+  const reader = await withSource(config, 'reader', async (connection) => await checkReader(connection, config, judge));
   const replicator = await withSource(
     config,
     'replicator',
-    async (connection) => await checkReplicator(connection, config),
+    async (connection) => await checkReplicator(connection, config, judge),
   );
   const planned = reader.value ?? [];
   const target = await checkTargetSide(config, planned);
-  return [...(await explainShutOut(config, reader.findings)), ...replicator.findings, ...target];
+  return [
+    ...(asked && config.environment === 'production' ? [notInProduction] : []),
+    ...(await explainShutOut(config, reader.findings, judge)),
+    ...replicator.findings,
+    ...target,
+  ];
+}
+
+const notInProduction: Finding = {
+  level: 'error',
+  subject: 'options',
+  message: '--allow-privileged-source is for development, and ENVIRONMENT is production',
+  remedy: 'leave --allow-privileged-source out, and give the source accounts the rights that `tidegate grants` prints',
+};
+
+/** What becomes of the findings about an account's rights. */
+type Judge = (findings: Finding[]) => Finding[];
+
+function judgeGrants(allowPrivileged: boolean): Judge {
+  return (findings) =>
+    findings.map((finding) =>
+      allowPrivileged && finding.kind === privilegedSource && finding.level === 'error'
+        ? { ...finding, level: 'warning', message: `${finding.message}; allowed by --allow-privileged-source` }
+        : finding,
+    );
 }
 
 interface Checked<T> {
@@ -73,15 +110,15 @@ function tlsInWords(mode: string): string {
 }
 
 /** Whoever has no right on a database cannot enter it; from outside, the grants still tell which one is missing. */
-async function explainShutOut(config: Config, findings: readonly Finding[]): Promise<readonly Finding[]> {
+async function explainShutOut(config: Config, findings: readonly Finding[], judge: Judge): Promise<readonly Finding[]> {
   const at = findings.findIndex(({ kind }) => kind === 'source-privilege');
   if (at === -1) return findings;
   const outside = { ...config, source: { ...config.source, database: '' } };
   const seen = await withSource(outside, 'reader', async (connection) => ({
-    findings: await readerGrants(connection, config.source.database),
+    findings: judge(await readerGrants(connection, config.source.database)),
   }));
   const [missing, ...others] = seen.findings.filter(({ subject }) => subject === readerGrantsSubject);
-  if (missing?.level !== 'error') return findings;
+  if (missing?.level !== 'error' || missing.kind === privilegedSource) return findings;
   const { subject, kind, message } = findings[at] as Finding;
   return [
     ...findings.slice(0, at),
@@ -93,13 +130,17 @@ async function explainShutOut(config: Config, findings: readonly Finding[]): Pro
 
 async function readerGrants(connection: SourceConnection, database: string): Promise<Finding[]> {
   const { flavor } = await readServerFlavor(connection);
-  return checkReaderGrants(await readGrants(connection, flavor), database);
+  return checkReaderGrants(
+    await readGrants(connection, flavor),
+    database,
+    await readEffectiveRights(connection, database),
+  );
 }
 
 /** Its value: the names of the tables that will be carried. */
-async function checkReader(connection: SourceConnection, config: Config): Promise<Checked<string[]>> {
+async function checkReader(connection: SourceConnection, config: Config, judge: Judge): Promise<Checked<string[]>> {
   const { database } = config.source;
-  const grants = await readerGrants(connection, database);
+  const grants = judge(await readerGrants(connection, database));
   const { findings, tables } = checkTables(await readCatalog(connection, database), config);
   const known = await fromTarget(config, async ({ db }) => await readTables(db, config.target.schema));
   return { findings: [...grants, ...findings, ...changedRules(config, known ?? [])], value: tables };
@@ -114,7 +155,8 @@ function changedRules(config: Config, known: readonly KnownTable[]): Finding[] {
   }
 }
 
-async function checkReplicator(connection: SourceConnection, config: Config): Promise<Checked<never>> {
+async function checkReplicator(connection: SourceConnection, config: Config, judge: Judge): Promise<Checked<never>> {
+  const { database } = config.source;
   const named = async (statement: string) =>
     new Map(
       (await connection.query(statement)).map((row) => [row['Variable_name']?.toLowerCase() ?? '', row['Value'] ?? '']),
@@ -123,13 +165,20 @@ async function checkReplicator(connection: SourceConnection, config: Config): Pr
   const status = await named(`show global status where variable_name in ('Slave_running', 'Slaves_running')`);
   const server = await readServerFlavor(connection);
   const findings = [
-    ...checkReplicatorGrants(await readGrants(connection, server.flavor), server.flavor, config.source.database),
+    ...judge(
+      checkReplicatorGrants(
+        await readGrants(connection, server.flavor),
+        server.flavor,
+        database,
+        await readEffectiveRights(connection, database),
+      ),
+    ),
     ...checkSettings(variables, server.flavor, config.source.serverId),
     ...checkReceivedChanges(variables, status),
   ];
   // Only now, when nothing above explains it better: is our database logged, and can the source go on from where the target is?
   if (findings.every(({ level }) => level !== 'error')) {
-    findings.push(...checkBinlogFilters(await readBinlogStatus(connection), config.source.database));
+    findings.push(...checkBinlogFilters(await readBinlogStatus(connection), database));
     const progress = await fromTarget(config, async ({ db }) => await readProgress(db, config.target.schema));
     if (progress !== null)
       await assertContinues(connection, server, progress).catch((error: unknown) =>

@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts';
-import { type Position, comparePositions } from '../change/position.ts';
+import { type Position, formatPosition } from '../change/position.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { type TableCodec, tableCodec } from '../mapping/table-codec.ts';
 import { readCatalog } from '../source/catalog.ts';
@@ -7,6 +7,7 @@ import type { SourceConnection } from '../source/connection.ts';
 import type { ServerFlavor } from '../source/server-flavor.ts';
 import { readSnapshotPosition } from '../source/positions.ts';
 import { type Checkpoint, assertEpoch, createCheckpoint } from '../target/checkpoint.ts';
+import { recordEvent } from '../target/events.ts';
 import type { TargetSession } from '../target/session.ts';
 import { type KnownTable, addTable, parkTable, readTables } from '../target/table-states.ts';
 import { createSchema, createTable } from '../target/tables.ts';
@@ -61,6 +62,11 @@ export async function prepare(
       await createTable(trx, replica, codec);
       await addTable(trx, replica, codec.source, position);
     }
+    if (added.length > 0)
+      await recordEvent(trx, replica, 'tables-added', {
+        tables: added.map(({ codec }) => codec.schema.table),
+        at: formatPosition(position),
+      });
     for (const { table, state } of known)
       if (state !== 'parked' && !present.has(table))
         await parkTable(
@@ -120,12 +126,4 @@ export function knownCodec(schema: KnownTable['schema']): TableCodec {
       `table ${schema.table}: ${codec.refused.map(({ column, reason }) => `column ${column}: ${reason}`).join('; ')}`,
     );
   return codec;
-}
-
-/** The place from which on every streaming table is exact: the end of the last snapshot. Null: nothing was ever copied. */
-export function snapshotEnd(tables: readonly KnownTable[]): Position | null {
-  return tables.reduce<Position | null>((last, { until }) => {
-    if (until === null) return last;
-    return last === null || comparePositions(until, last) > 0 ? until : last;
-  }, null);
 }

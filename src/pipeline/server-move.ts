@@ -1,6 +1,7 @@
 import type { Position } from '../change/position.ts';
 import type { ServerFlavor } from '../source/server-flavor.ts';
 import { type Checkpoint, assertEpoch, moveToServer } from '../target/checkpoint.ts';
+import { recordEvent } from '../target/events.ts';
 import type { TargetSession } from '../target/session.ts';
 import { forgetPlaces } from '../target/table-states.ts';
 
@@ -23,6 +24,7 @@ export async function moveToOtherServer(
     await assertEpoch(trx, replica, epoch);
     await forgetPlaces(trx, replica, nowhere);
     await moveToServer(trx, replica, position, server.identity);
+    await recordEvent(trx, replica, 'server-changed', { from: checkpoint.sourceIdentity, to: server.identity });
   });
   return { ...checkpoint, position, sourceIdentity: server.identity };
 }

@@ -1,12 +1,16 @@
 import type { Config } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { SourceConnection } from '../source/connection.ts';
+import { sessionName } from '../target/lease.ts';
 import { TargetSession } from '../target/session.ts';
+import { type Pace, Throttle } from './throttle.ts';
 import { type CopyProgress, type CopyTask, type CopyWorker, copyTable } from './copy-table.ts';
 
 export interface SnapshotListener {
   progress(progress: CopyProgress): void;
   copied(table: string, rows: number): void;
+  /** The source is busier or less busy than before, and the snapshot makes room. */
+  pace(pace: Pace): void;
   /** The source refuses to read the table as it was known; it is left to the operator and the others go on. */
   parked(table: string, reason: string): Promise<void>;
 }
@@ -27,13 +31,22 @@ export async function copyTables(
   const failed = new AbortController();
   const stop = AbortSignal.any([signal, failed.signal]);
 
+  const throttle = new Throttle(config.snapshotWindow, (pace) => listener.pace(pace));
   const work = async () => {
-    const worker = await openWorker(config, hangUp);
+    const worker = await openWorker(config, epoch, hangUp);
     try {
       for (let task = queue.shift(); task !== undefined && !stop.aborted; task = queue.shift()) {
         const { table } = task.codec.schema;
         try {
-          const rows = await copyTable(config, epoch, worker, task, (progress) => listener.progress(progress), stop);
+          const rows = await copyTable(
+            config,
+            epoch,
+            worker,
+            throttle,
+            task,
+            (progress) => listener.progress(progress),
+            stop,
+          );
           listener.copied(table, rows);
         } catch (error) {
           const reason = reasonToPark(error);
@@ -63,10 +76,13 @@ function reasonToPark(error: unknown): string | null {
   return error.kind === 'target-refused' ? error.message : null;
 }
 
-async function openWorker(config: Config, hangUp: AbortSignal): Promise<CopyWorker> {
+async function openWorker(config: Config, epoch: bigint, hangUp: AbortSignal): Promise<CopyWorker> {
   const reader = await SourceConnection.open(config.source, 'reader');
   try {
-    return { reader, target: await TargetSession.open(config.target, 'tidegate snapshot', hangUp) };
+    return {
+      reader,
+      target: await TargetSession.open(config.target, sessionName('snapshot', config.target.schema, epoch), hangUp),
+    };
   } catch (error) {
     await reader.close();
     throw error;

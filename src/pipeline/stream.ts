@@ -8,17 +8,16 @@ import { BinlogDecoder } from '../source/binlog/binlog-decoder.ts';
 import { BinlogStream } from '../source/binlog/binlog-stream.ts';
 import { mariadbGtids, mysqlGtids } from '../source/binlog/gtid-progress.ts';
 import { type StreamTable, StreamTables } from '../source/binlog/stream-tables.ts';
-import type { PositionFlavor } from '../source/positions.ts';
+import { startsByGtid } from '../source/positions.ts';
 import type { ServerFlavor } from '../source/server-flavor.ts';
 import { Applier } from '../target/applier.ts';
+import { sessionName } from '../target/lease.ts';
 import { TargetSession } from '../target/session.ts';
 import { BatchQueue } from './batch-queue.ts';
 
 export interface StreamOptions {
   readonly start: Position;
   readonly tables: readonly StreamTable[];
-  /** Names of tables that were copied and are not to be changed any more. */
-  readonly parked: readonly string[];
   readonly server: ServerFlavor;
   readonly epoch: bigint;
   /** Return once the target has got here; null: go on for ever. */
@@ -40,9 +39,13 @@ export async function streamChanges(
   const { start, server } = options;
   if (options.until !== null && comparePositions(start, options.until) >= 0) return;
   const codecs = new Map<string, TableCodec>(options.tables.map(({ codec }) => [codec.schema.table, codec]));
-  const target = await TargetSession.open(config.target, 'tidegate stream', hangUp);
+  const target = await TargetSession.open(
+    config.target,
+    sessionName('stream', config.target.schema, options.epoch),
+    hangUp,
+  );
   const cursor = new BinlogCursor(start, server.flavor === 'mysql' ? mysqlGtids(start.gtid) : mariadbGtids(start.gtid));
-  const tables = new StreamTables(config.source.database, server.foldNames, options.tables, options.parked);
+  const tables = new StreamTables(config.source.database, server.foldNames, options.tables);
   const reader = new BinlogStream(
     config.source,
     start,
@@ -75,9 +78,4 @@ export async function streamChanges(
     reader.close();
     await target.close();
   }
-}
-
-/** A server that numbers transactions finds the place by number, on whichever of its replicas; else by file and offset. */
-export function startsByGtid(server: PositionFlavor, start: Position): boolean {
-  return server.gtids && start.gtid !== null && start.gtid !== '';
 }

@@ -16,8 +16,8 @@ const printed = {
 };
 
 const on = (database: string | null): Grant => ({ privileges: [], scope: '', database, grantee: '' });
-const reader = (...lines: string[]) => checkReaderGrants(parseGrants(lines), 'clinic_a');
-const replicator = (...lines: string[]) => checkReplicatorGrants(parseGrants(lines), 'mariadb', 'clinic_a');
+const reader = (...lines: string[]) => checkReaderGrants(parseGrants(lines), 'clinic_a', ['select']);
+const replicator = (...lines: string[]) => checkReplicatorGrants(parseGrants(lines), 'mariadb', 'clinic_a', []);
 
 describe('parseGrants', () => {
   it.each(Object.entries(printed))('reads %s and keeps no password', (_, lines) => {
@@ -42,8 +42,14 @@ describe('parseGrants', () => {
       '`looker`',
       'PUBLIC',
     ]);
-    expect(roles).toEqual(['`looker`', '`o``clock`']);
-    expect(parseGrants(['GRANT `a`@`%`,`b`@`10.%` TO `u`@`%`']).roles).toEqual(['`a`@`%`', '`b`@`10.%`']);
+    expect(roles.map(({ role, holder }) => [role, holder])).toEqual([
+      ['`looker`', '`rolly`@`%`'],
+      ['`o``clock`', '`rolly`@`%`'],
+    ]);
+    expect(parseGrants(['GRANT `a`@`%`,`b`@`10.%` TO `u`@`%` WITH ADMIN OPTION']).roles).toEqual([
+      { role: '`a`@`%`', holder: '`u`@`%`', admin: true },
+      { role: '`b`@`10.%`', holder: '`u`@`%`', admin: true },
+    ]);
   });
 
   it('reads column lists, grant options, routines and proxies', () => {
@@ -59,8 +65,35 @@ describe('parseGrants', () => {
       ['PROXY', 'GRANT OPTION'],
       ['BACKUP_ADMIN', 'CLONE_ADMIN'],
     ]);
-    expect(grants[1]?.database).toBe('clinic_a');
+    expect(grants[1]).toMatchObject({ database: 'clinic_a', scope: 'PROCEDURE `clinic_a`.`p`' });
+    expect(grants[2]?.database).toBeNull();
     expect(grants[3]?.database).toBeNull();
+  });
+
+  it('is not misled by names that look like grammar', () => {
+    const { grants } = parseGrants([
+      'GRANT SELECT (`a ON b`, `c) TO d`), UPDATE (`e`) ON `x TO y`.`t ON u` TO `v TO w`@`%`',
+      'GRANT SELECT (a ON b), UPDATE (e) ON `clinic_a`.`t` TO `u`@`%`',
+    ]);
+    expect(grants).toEqual([
+      {
+        privileges: ['SELECT (`a ON b`, `c) TO d`)', 'UPDATE (`e`)'],
+        scope: '`x TO y`.`t ON u`',
+        database: 'x TO y',
+        grantee: '`v TO w`@`%`',
+      },
+      {
+        privileges: ['SELECT (a ON b)', 'UPDATE (e)'],
+        scope: '`clinic_a`.`t`',
+        database: 'clinic_a',
+        grantee: '`u`@`%`',
+      },
+    ]);
+  });
+
+  it('counts the grants it cannot read, and other lines not', () => {
+    const lines = ['GRANT EVERYTHING', 'SET DEFAULT ROLE `r` FOR `u`@`%`', 'REVOKE INSERT ON `a`.* FROM `u`@`%`'];
+    expect(parseGrants(lines)).toMatchObject({ grants: [], roles: [], unread: 1 });
   });
 });
 
@@ -98,12 +131,41 @@ describe('checkReaderGrants', () => {
     );
   });
 
-  it('warns of reading everything, and of writing elsewhere', () => {
-    expect(reader('GRANT SELECT, PROCESS ON *.* TO `rd`@`%`')).toMatchObject([{ level: 'warning' }]);
-    const lines = ['GRANT SELECT ON `clinic\\_a`.* TO `rd`@`%`', 'GRANT SELECT, INSERT ON `test`.* TO PUBLIC'];
-    expect(reader(...lines)).toMatchObject([
+  it('warns of reading elsewhere, and of what everybody may do in test databases', () => {
+    expect(reader('GRANT SELECT, SHOW DATABASES ON *.* TO `rd`@`%`')).toMatchObject([{ level: 'warning' }]);
+    const select = 'GRANT SELECT ON `clinic\\_a`.* TO `rd`@`%`';
+    expect(reader(select, 'GRANT SELECT, INSERT ON `test`.* TO PUBLIC')).toMatchObject([
       { level: 'warning', remedy: 'revoke select, insert on `test`.* from PUBLIC;' },
     ]);
+    expect(reader(select, 'GRANT INSERT ON `test\\_%`.* TO PUBLIC')).toMatchObject([{ level: 'warning' }]);
+    expect(reader(select, 'GRANT SELECT ON `other`.* TO PUBLIC')).toEqual([]);
+  });
+
+  it('refuses writing elsewhere on the same server, and in a test database that is the replicated one', () => {
+    const select = 'GRANT SELECT ON `clinic\\_a`.* TO `rd`@`%`';
+    expect(reader(select, 'GRANT INSERT ON `other`.* TO `rd`@`%`')).toMatchObject([{ level: 'error' }]);
+    expect(reader(select, 'GRANT INSERT ON `test`.* TO `rd`@`%`')).toMatchObject([{ level: 'error' }]);
+    expect(reader(select, 'GRANT INSERT ON `other`.* TO PUBLIC')).toMatchObject([{ level: 'error' }]);
+    const lines = ['GRANT SELECT ON `test\\_clinic`.* TO `rd`@`%`', 'GRANT INSERT ON `test\\_%`.* TO PUBLIC'];
+    expect(checkReaderGrants(parseGrants(lines), 'test_clinic', ['select'])).toMatchObject([{ level: 'error' }]);
+  });
+
+  it('refuses acting as another, handing a role on, and what it does not know', () => {
+    const select = 'GRANT SELECT ON `clinic\\_a`.* TO `rd`@`%`';
+    expect(reader(select, 'GRANT PROXY ON `root`@`localhost` TO `rd`@`%`')).toMatchObject([
+      { level: 'error', remedy: 'revoke proxy on `root`@`localhost` from `rd`@`%`;' },
+    ]);
+    expect(reader(select, 'GRANT `looker` TO `rd`@`%` WITH ADMIN OPTION')).toMatchObject([
+      { level: 'error', remedy: 'revoke `looker` from `rd`@`%`;' },
+    ]);
+    expect(reader(select, 'GRANT NEW_ADMIN ON *.* TO `rd`@`%`')).toMatchObject([{ level: 'error' }]);
+    expect(reader(select, 'GRANT EVERYTHING')).toMatchObject([{ level: 'error' }]);
+  });
+
+  it('believes the server where it says that more is allowed than the grants tell', () => {
+    const grants = parseGrants(['GRANT SELECT ON `test`.* TO `rd`@`%`']);
+    const [finding] = checkReaderGrants(grants, 'test', ['insert', 'select', 'update']);
+    expect(finding).toMatchObject({ level: 'error', message: expect.stringContaining('INSERT, UPDATE') as string });
   });
 
   it('sees through roles', () => {
@@ -116,6 +178,13 @@ describe('checkReaderGrants', () => {
     expect(finding).toMatchObject({ level: 'error', remedy: 'revoke `looker` from `rd`@`%`;' });
     expect(finding?.message).toContain('through role `looker`');
     expect(rest).toEqual([]);
+    // The account was given the outer one.
+    const nested = [
+      'GRANT `outer` TO `rd`@`%`',
+      'GRANT `looker` TO `outer`',
+      ...lines.filter((line) => !/`looker` TO/.test(line)),
+    ];
+    expect(reader(...nested)[0]?.remedy).toBe('revoke `outer` from `rd`@`%`;');
   });
 
   it('is not content with some columns or with another database', () => {
@@ -124,6 +193,8 @@ describe('checkReaderGrants', () => {
       'grant select on `clinic_a`.`t` to `rd`@`%`;',
     ]);
     expect(reader('GRANT SELECT ON `other`.* TO `rd`@`%`')).toMatchObject([{ level: 'error' }, { level: 'warning' }]);
+    const whole = 'GRANT SELECT ON `clinic\\_a`.* TO `rd`@`%`';
+    expect(reader(whole, 'GRANT SELECT (`a`) ON `clinic_a`.`t` TO `rd`@`%`')).toEqual([]);
   });
 });
 
@@ -140,11 +211,14 @@ describe('checkReplicatorGrants', () => {
     ]);
   });
 
-  it('warns of SELECT and refuses rights to change data or the server', () => {
+  it('refuses everything else, reading included', () => {
     const needed = 'GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO `rp`@`%`';
-    expect(replicator(needed, 'GRANT SELECT ON `clinic_a`.* TO `rp`@`%`')).toMatchObject([{ level: 'warning' }]);
+    expect(replicator(needed, 'GRANT SELECT ON `clinic_a`.* TO `rp`@`%`')).toMatchObject([{ level: 'error' }]);
+    expect(replicator(needed, 'GRANT SELECT ON `clinic_a`.* TO PUBLIC')).toMatchObject([{ level: 'error' }]);
+    expect(replicator(needed, 'GRANT SELECT ON `other`.* TO PUBLIC')).toEqual([]);
     expect(replicator(needed, 'GRANT DELETE ON `clinic_a`.* TO `rp`@`%`')).toMatchObject([{ level: 'error' }]);
-    expect(replicator(needed, 'GRANT DELETE ON `other`.* TO `rp`@`%`')).toMatchObject([{ level: 'warning' }]);
+    expect(replicator(needed, 'GRANT DELETE ON `other`.* TO `rp`@`%`')).toMatchObject([{ level: 'error' }]);
+    expect(replicator(needed, 'GRANT DELETE ON `test`.* TO PUBLIC')).toMatchObject([{ level: 'warning' }]);
     expect(replicator('GRANT SUPER, REPLICATION SLAVE, BINLOG MONITOR ON *.* TO `rp`@`%`')).toMatchObject([
       { level: 'error', remedy: 'revoke super on *.* from `rp`@`%`;' },
     ]);

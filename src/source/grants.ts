@@ -2,7 +2,7 @@
 export interface Grant {
   /** Upper case: 'SELECT', 'REPLICATION SLAVE', 'GRANT OPTION' … Some columns only: 'SELECT (a, b)'. */
   readonly privileges: readonly string[];
-  /** As the server wrote it, for a REVOKE: '*.*', '`clinic`.*'. */
+  /** As the server wrote it, for a REVOKE: '*.*', '`clinic`.*', 'PROCEDURE `clinic`.`p`'. */
   readonly scope: string;
   /** Pattern of database names; null: all of them. */
   readonly database: string | null;
@@ -10,62 +10,91 @@ export interface Grant {
   readonly grantee: string;
 }
 
+/** Somebody may act in a role. */
+export interface RoleGrant {
+  /** As the server quotes it. */
+  readonly role: string;
+  /** The account, another role, or PUBLIC. */
+  readonly holder: string;
+  /** Whether the holder may give it to others. */
+  readonly admin: boolean;
+}
+
 export interface Grants {
   /** The account, as the server quotes it. */
   readonly account: string;
   readonly grants: readonly Grant[];
-  /** Roles it was granted, as the server quotes them. What they hold is in `grants` only if the lines said so. */
-  readonly roles: readonly string[];
+  /** What the roles hold is in `grants` only if the lines said so. */
+  readonly roles: readonly RoleGrant[];
+  /** Lines that grant something and fit no known form. */
+  readonly unread: number;
 }
 
-const name = String.raw`(?:\`(?:[^\`]|\`\`)*\`|'(?:[^']|'')*'|"(?:[^"]|"")*"|[^\s,@]+)`;
+const quoted = '`(?:[^`]|``)*`|\'(?:[^\']|\'\')*\'|"(?:[^"]|"")*"';
+const name = String.raw`(?:${quoted}|[^\s,@]+)`;
 const grantee = `${name}(?:@${name})?`;
+/** Names in it are quoted, except by MySQL 5.6. */
+const columnList = String.raw`\((?:${quoted}|[^\`)])*\)`;
 const privilegeLine = new RegExp(
-  `^GRANT (.+?) ON (?:TABLE |FUNCTION |PROCEDURE |PACKAGE BODY |PACKAGE )?(\\S.*?) TO (${grantee})(.*)$`,
+  `^GRANT ((?:[^(\`]|${columnList})+?) ON ((?:${quoted}|[^\`'"])+?) TO (${grantee})(.*)$`,
   's',
 );
-const roleLine = new RegExp(`^GRANT (${grantee}(?:, ?${grantee})*) TO (${grantee})`, 's');
+const roleLine = new RegExp(`^GRANT (${grantee}(?:, ?${grantee})*) TO (${grantee})(.*)$`, 's');
 
 /** Reads what SHOW GRANTS prints on MySQL 5.6 to 9.7 and MariaDB 10.5 to 11.8. Passwords in it are dropped. */
 export function parseGrants(lines: readonly string[]): Grants {
   const grants: Grant[] = [];
-  const roles: string[] = [];
+  const roles: RoleGrant[] = [];
   let account = '';
+  let unread = 0;
+  // The account's own lines come first; a MySQL role has a host part, too.
+  const seen = (holder: string) => {
+    if (account === '' && holder.includes('@')) account = holder;
+  };
   for (const line of lines) {
     const privileges = privilegeLine.exec(line);
+    const granted = privileges === null ? roleLine.exec(line) : null;
     if (privileges !== null) {
       const [, names = '', scope = '', holder = '', rest = ''] = privileges;
-      // The account's own lines come first; a MySQL role has a host part, too.
-      if (account === '' && holder.includes('@')) account = holder;
+      seen(holder);
       const grantOption = / WITH .*GRANT OPTION/.test(rest) ? ['GRANT OPTION'] : [];
       grants.push({
         privileges: [...splitPrivileges(names), ...grantOption],
         scope,
-        database: databasePattern(scope),
-        grantee: holder,
+        // Of a PROXY grant the scope is an account, and acting as another is bound to no database.
+        database: names === 'PROXY' ? null : databasePattern(scope),
+        grantee: sameName(holder, account) ? account : holder,
       });
-      continue;
-    }
-    const [, granted, holder = ''] = roleLine.exec(line) ?? [];
-    if (granted === undefined) continue;
-    if (account === '' && holder.includes('@')) account = holder;
-    roles.push(...(granted.match(new RegExp(grantee, 'gs')) ?? []));
+    } else if (granted !== null) {
+      const [, names = '', holder = '', rest = ''] = granted;
+      seen(holder);
+      const admin = rest.includes(' WITH ADMIN OPTION');
+      for (const role of names.match(new RegExp(grantee, 'gs')) ?? []) roles.push({ role, holder, admin });
+    } else if (line.startsWith('GRANT ')) unread++;
   }
-  return { account, grants, roles };
+  return { account, grants, roles, unread };
+}
+
+/** MariaDB 10.5 quotes the account of a PROXY grant in another way than everywhere else. */
+function sameName(a: string, b: string): boolean {
+  const bare = (text: string) => text.replaceAll(/['"`]/g, '');
+  return bare(a) === bare(b);
 }
 
 /** At the commas outside the column lists. */
 function splitPrivileges(names: string): string[] {
-  return (names.match(/[^\s,(][^,(]*(?:\([^)]*\))?/g) ?? []).map((privilege) => {
-    const [title = '', columns] = privilege.split('(', 2);
-    return title.trim().toUpperCase() + (columns === undefined ? '' : ` (${columns}`);
+  const each = new RegExp(String.raw`[^\s,(][^,(]*(?:${columnList})?`, 'gs');
+  return (names.match(each) ?? []).map((privilege) => {
+    const [title = '', ...columns] = privilege.split('(');
+    return title.trim().toUpperCase() + (columns.length === 0 ? '' : ` (${columns.join('(')}`);
   });
 }
 
 function databasePattern(scope: string): string | null {
-  const quoted = /^`((?:[^`]|``)*)`\./.exec(scope)?.[1] ?? /^"((?:[^"]|"")*)"\./.exec(scope)?.[1];
-  if (quoted !== undefined) return quoted.replaceAll('``', '`').replaceAll('""', '"');
-  const bare = scope.split('.')[0] ?? '';
+  const object = scope.replace(/^(TABLE|FUNCTION|PROCEDURE|PACKAGE BODY|PACKAGE) /, '');
+  const name = /^`((?:[^`]|``)*)`\./.exec(object)?.[1] ?? /^"((?:[^"]|"")*)"\./.exec(object)?.[1];
+  if (name !== undefined) return name.replaceAll('``', '`').replaceAll('""', '"');
+  const bare = object.split('.')[0] ?? '';
   return bare === '*' ? null : bare;
 }
 

@@ -14,6 +14,11 @@ export interface PositionFlavor {
 /** A row may be logged this long before other sessions see it where no commit waits for a replica; measured at 108 ms. */
 const settleMs = 2_000;
 
+/** A server that numbers transactions finds the place by number, on whichever of its replicas; else by file and offset. */
+export function startsByGtid(server: PositionFlavor, start: Position): boolean {
+  return server.gtids && start.gtid !== null && start.gtid !== '';
+}
+
 /** Where the binlog ends now. Needs REPLICATION CLIENT (MariaDB 10.5.2 and later: BINLOG MONITOR). */
 export async function readHead(replicator: SourceConnection, { flavor, gtids }: PositionFlavor): Promise<Position> {
   const row = await readBinlogStatus(replicator);

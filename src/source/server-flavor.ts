@@ -1,5 +1,6 @@
 import type { SourceConnection } from './connection.ts';
 import type { PositionFlavor } from './positions.ts';
+import { flavorOf } from './server-version.ts';
 
 /** What reading this server's binlog depends on. */
 export interface ServerFlavor extends PositionFlavor {
@@ -16,7 +17,7 @@ export async function readServerFlavor(connection: SourceConnection): Promise<Se
     `show global variables where variable_name in ('version', 'gtid_mode', 'lower_case_table_names', 'server_uuid', 'server_id', 'hostname')`,
   );
   const variables = new Map(rows.map((row) => [row['Variable_name']?.toLowerCase(), row['Value'] ?? '']));
-  const flavor = /mariadb/i.test(variables.get('version') ?? '') ? 'mariadb' : 'mysql';
+  const flavor = flavorOf(variables.get('version') ?? '');
   return {
     flavor,
     gtids: flavor === 'mariadb' || variables.get('gtid_mode') === 'ON',

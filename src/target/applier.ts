@@ -37,7 +37,9 @@ export class Applier {
   readonly #writers = new Map<string, TableWriter>();
   /** Staging tables made or taken back; each has a number of its own. */
   #stagings = 0;
+  /** Read anew when a transaction is taken back in which some came or went. */
   #deadLetters: DeadLetters;
+  #deadLettersTouched = false;
   #open: ControlledTransaction<ControlSchema> | null = null;
   /** Where the last batch ended. */
   #at: Position;
@@ -84,6 +86,7 @@ export class Applier {
       try {
         const unwritten = await this.#writer(table).write(trx, changes, around);
         const rejected = this.#judged(changes, unwritten);
+        this.#deadLettersTouched = true;
         await this.#deadLetters.keep(trx, changes, rejected, this.#at);
         if (rejected.size > 0) this.#rejected.set(table, rejected.size + (this.#rejected.get(table) ?? 0));
         await recordConversions(trx, schema, table, changes.conversions.values());
@@ -115,6 +118,7 @@ export class Applier {
       await trx.commit().execute();
     });
     this.#open = null;
+    this.#deadLettersTouched = false;
     if (batch.end !== null) this.#at = batch.end.position;
     // Whoever hears that this batch is durable hears of its parts as well.
     for (const [table, reason] of this.#parked) batch.parked.set(table, reason);
@@ -128,7 +132,7 @@ export class Applier {
     const { schema } = this.#options;
     await this.#session.guarded(async () => {
       await this.#open?.rollback().execute();
-      this.#deadLetters = await DeadLetters.load(this.#session.db, schema);
+      if (this.#deadLettersTouched) this.#deadLetters = await DeadLetters.load(this.#session.db, schema);
     });
     this.#open = null;
     this.#parked = new Map();

@@ -22,6 +22,7 @@ export interface ControlSchema {
   'tidegate.schema_versions': SchemaVersionsTable;
   'tidegate.conversions': ConversionsTable;
   'tidegate.dead_letters': DeadLettersTable;
+  'tidegate.controls': ControlsTable;
   'tidegate.status': StatusTable;
   'tidegate.events': EventsTable;
 }
@@ -109,6 +110,15 @@ export interface DeadLettersTable {
   /** The row, whole: what `format` says. */
   row: Buffer;
   format: RejectedFormat;
+}
+
+/** What the operator tells the running service. */
+export interface ControlsTable {
+  replica: string;
+  paused: boolean;
+  /** User and host, for people. */
+  changed_by: string;
+  changed_at: ColumnType<Date, Date | string | undefined, Date | string>;
 }
 
 /** What the running service says of itself, a few times a minute. */

@@ -3,6 +3,7 @@ import type { RejectedRow } from '../change/rejected-row.ts';
 import { TableChanges } from '../change/table-changes.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import type { TableCodec } from '../mapping/table-codec.ts';
+import { type Confirmation, recordEvent } from './events.ts';
 import type { Target, TargetSession } from './session.ts';
 import { TableWriter } from './table-writer.ts';
 
@@ -118,7 +119,7 @@ export async function retryDeadLetters(session: TargetSession, replica: string, 
     if (page.last === undefined) break;
     last = page.last;
   }
-  await recordEvent(session, replica, 'dead-letters-retried', { table, written });
+  await session.guarded(async () => await recordEvent(session.db, replica, 'dead-letters-retried', { table, written }));
   return written;
 }
 
@@ -127,6 +128,7 @@ export async function discardDeadLetters(
   session: TargetSession,
   replica: string,
   tables: readonly string[],
+  confirmed: Confirmation,
 ): Promise<number> {
   if (tables.length === 0) throw new TidegateError('internal', 'no tables to discard of');
   const { numDeletedRows } = await session.transaction(
@@ -138,16 +140,8 @@ export async function discardDeadLetters(
         .executeTakeFirst(),
   );
   const rows = Number(numDeletedRows);
-  await recordEvent(session, replica, 'dead-letters-discarded', { tables, rows });
-  return rows;
-}
-
-async function recordEvent(session: TargetSession, replica: string, kind: string, detail: object): Promise<void> {
-  await session.transaction(
-    async (trx) =>
-      await trx
-        .insertInto('tidegate.events')
-        .values({ replica, kind, detail: JSON.stringify(detail) })
-        .execute(),
+  await session.guarded(
+    async () => await recordEvent(session.db, replica, 'dead-letters-discarded', { tables, rows, confirmed }),
   );
+  return rows;
 }

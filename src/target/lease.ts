@@ -1,12 +1,26 @@
+import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { sql } from 'kysely';
 import type { TargetConfig } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
+import { PauseSwitch } from './pause-switch.ts';
 import { TargetSession } from './session.ts';
 
 /** A lease that is not renewed for this long may be taken. */
 const leaseSeconds = 15;
-const renewEveryMs = 3_000;
+/** Also how soon the service hears that it is to pause. */
+const renewEveryMs = 1_000;
+/** Nobody but another instance on its way to the lease holds these rows, and never for long. */
+const lockTimeoutMs = 5_000;
+
+/** Sessions that write under a lease. */
+const workers = ['stream', 'snapshot', 'lead'] as const;
+
+/** Names a session after the lease it works under, so that whoever takes the lease next can end it. */
+export function sessionName(what: (typeof workers)[number], replica: string, epoch: bigint | string): string {
+  // The name of a replica may be longer than PostgreSQL's names of sessions, or cut to another's.
+  return `tidegate ${what} #${epoch} ${createHash('sha256').update(replica).digest('hex').slice(0, 12)}`;
+}
 
 /**
  * Who may write the target. The lease is a row with an epoch; it is free when its holder's PostgreSQL backend is gone (the
@@ -15,6 +29,8 @@ const renewEveryMs = 3_000;
  */
 export class Lease {
   readonly epoch: bigint;
+  /** Heard of at each renewal. */
+  readonly pause = new PauseSwitch();
   readonly #session: TargetSession;
   readonly #replica: string;
   readonly #lost = Promise.withResolvers<never>();
@@ -32,6 +48,10 @@ export class Lease {
   static async tryAcquire(target: TargetConfig): Promise<Lease | null> {
     const session = await TargetSession.open(target, 'tidegate lease');
     try {
+      await session.guarded(async () => {
+        await sql`set lock_timeout = ${sql.raw(String(lockTimeoutMs))}`.execute(session.db);
+        await endSessionsOfHolder(session, target.schema);
+      });
       const epoch = await session.transaction(async (trx) => {
         // An epoch that a crash took back could be given out twice.
         await sql`set local synchronous_commit = on`.execute(trx);
@@ -70,16 +90,22 @@ export class Lease {
 
   /** Renews the lease now. Raises lease-lost when it is somebody else's. */
   async assertHeld(): Promise<void> {
-    const { numUpdatedRows } = await this.#session.guarded(
+    const renewed = await this.#session.guarded(
       async () =>
         await this.#session.db
           .updateTable('tidegate.lease')
           .set({ expires_at: sql`now() + make_interval(secs => ${leaseSeconds})` })
           .where('replica', '=', this.#replica)
           .where('epoch', '=', this.epoch.toString())
+          .returning(
+            sql<boolean>`coalesce((select paused from tidegate.controls c where c.replica = lease.replica), false)`.as(
+              'paused',
+            ),
+          )
           .executeTakeFirst(),
     );
-    if (numUpdatedRows !== 1n) throw new TidegateError('lease-lost', 'another instance has taken over this target');
+    if (renewed === undefined) throw new TidegateError('lease-lost', 'another instance has taken over this target');
+    this.pause.set(renewed.paused);
   }
 
   async #renew(): Promise<void> {
@@ -105,4 +131,22 @@ export class Lease {
       .catch(() => undefined);
     await this.#session.close();
   }
+}
+
+/**
+ * When the lease is free, ends what its last holder left open: a process that froze in the midst of a transaction keeps the
+ * locks of its rows for as long as its connections live.
+ */
+async function endSessionsOfHolder({ db }: TargetSession, replica: string): Promise<void> {
+  const { rows } = await sql<{ epoch: string }>`
+    select epoch from tidegate.lease l where replica = ${replica}
+       and (expires_at < now()
+            or not exists (select from pg_stat_activity a where a.pid = l.backend_pid and a.backend_start = l.backend_start))`.execute(
+    db,
+  );
+  const [last] = rows;
+  if (last === undefined) return;
+  await sql`select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and usename = current_user
+      and application_name in (${sql.join(workers.map((what) => sessionName(what, replica, last.epoch)))})`.execute(db);
 }

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import type { ControlSchema } from './control-schema.ts';
+import { type Confirmation, recordEvent } from './events.ts';
 import { hasControlTable } from './migrate.ts';
 import type { TargetSession } from './session.ts';
 
@@ -11,6 +12,7 @@ const stateTables = [
   'tidegate.schema_versions',
   'tidegate.conversions',
   'tidegate.dead_letters',
+  'tidegate.controls',
   'tidegate.status',
 ] as const satisfies (keyof ControlSchema)[];
 
@@ -32,7 +34,12 @@ export async function replicaTables(session: TargetSession, replica: string): Pr
  * Drops those tables and all state of the replica, in one transaction. A table that a view depends on is not dropped, and
  * then nothing is: PostgreSQL's refusal is the answer. Raises refused while a service holds the lease.
  */
-export async function resetReplica(session: TargetSession, replica: string, tables: readonly string[]): Promise<void> {
+export async function resetReplica(
+  session: TargetSession,
+  replica: string,
+  tables: readonly string[],
+  confirmed: Confirmation,
+): Promise<void> {
   await session.transaction(async (trx) => {
     const held = await sql<{ holder: string }>`
       select holder from tidegate.lease l where replica = ${replica} and expires_at > now()
@@ -45,9 +52,6 @@ export async function resetReplica(session: TargetSession, replica: string, tabl
       });
     for (const table of tables) await sql`drop table if exists ${sql.id(replica, table)}`.execute(trx);
     for (const table of stateTables) await trx.deleteFrom(table).where('replica', '=', replica).execute();
-    await trx
-      .insertInto('tidegate.events')
-      .values({ replica, kind: 'reset', detail: JSON.stringify({ tables: tables.length }) })
-      .execute();
+    await recordEvent(trx, replica, 'reset', { tables: tables.length, confirmed });
   });
 }

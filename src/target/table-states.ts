@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
-import type { Position } from '../change/position.ts';
+import { type Position, formatPosition } from '../change/position.ts';
 import type { TableSchema } from '../change/table-schema.ts';
 import type { TableState } from './control-schema.ts';
+import { recordEvent } from './events.ts';
 import type { Target } from './session.ts';
 
 /** What the control schema knows of a table. */
@@ -74,6 +75,7 @@ export async function finishSnapshot(trx: Target, replica: string, until: Positi
     .where('replica', '=', replica)
     .where('state', '=', 'snapshotting')
     .execute();
+  await recordEvent(trx, replica, 'snapshot-finished', { until: formatPosition(until) });
 }
 
 export async function parkTable(trx: Target, replica: string, table: string, reason: string): Promise<void> {
@@ -83,6 +85,7 @@ export async function parkTable(trx: Target, replica: string, table: string, rea
     .where('replica', '=', replica)
     .where('table_name', '=', table)
     .execute();
+  await recordEvent(trx, replica, 'table-parked', { table, reason });
 }
 
 /** Whatever the stream brings from now on is news to every table. */

@@ -5,6 +5,7 @@ import type { TableSchema } from '../change/table-schema.ts';
 import { lineStarts, rejectedLine } from './rejected-lines.ts';
 import type { Target } from './session.ts';
 
+const firstRun = 2_048;
 const leastRun = 8;
 /** `COPY` says in its context which line it was at. */
 const copyContext = /^COPY /;
@@ -12,8 +13,8 @@ const copyContext = /^COPY /;
 /**
  * Writes COPY lines of which PostgreSQL may refuse some, and returns those. Rows are written in runs, each inside a savepoint. A
  * run that is refused is taken back and tried again without the row that COPY names, or, where nothing is named, cut in half.
- * What was set aside is then tried alone: every row is judged by its own attempt, and a wrong guess costs an attempt and nothing
- * else. (The name is a number in a text of the server's language, so it can only be a guess.)
+ * A row is rejected only if it is refused alone, or if its run is refused with it and not without it. So a wrong guess costs an
+ * attempt and nothing else; and the name is a number in a text of the server's language, so it can only be a guess.
  *
  * `write` runs the statements `before` first.
  */
@@ -39,33 +40,50 @@ export async function writeAround(
       return { error };
     }
   };
-  const judge = async (row: number): Promise<void> => {
-    const line = lines.subarray(starts[row], starts[row + 1]);
-    const refusal = await attempt(line, 1);
-    if (refusal !== undefined) rejected.push(rejectedLine(line, schema, reasonOf(refusal)));
-  };
+  const lineOf = (row: number) => lines.subarray(starts[row], starts[row + 1]);
+  const reject = (row: number, refusal: Refusal) => rejected.push(rejectedLine(lineOf(row), schema, reasonOf(refusal)));
 
-  let run = count;
+  let run = firstRun;
   for (let at = 0; at < count;) {
     let end = Math.min(at + run, count);
     let suspects: number[] = [];
+    let found = 0;
+    /** The last attempt failed with this row and all that is left now. */
+    let last: { readonly row: number; readonly refusal: Refusal } | null = null;
     while (end - at > 1 && end - at > suspects.length) {
       const refusal = await attempt(without(lines, starts, at, end, suspects), end - at - suspects.length);
-      if (refusal === undefined) break;
+      if (refusal === undefined) {
+        // With this row the run was refused, and without it it was not.
+        if (last !== null) {
+          const { row } = last;
+          reject(row, last.refusal);
+          suspects = suspects.filter((other) => other !== row);
+          found++;
+        }
+        break;
+      }
       const suspect = named(refusal, schema.table, at, end, suspects);
       if (suspect !== null) {
         // What lies far behind the first one would be tried again and again with it.
-        if (suspects.length === 0) end = Math.min(end, at + Math.max(leastRun, 4 * (suspect - at)));
+        const near = suspects.length === 0 ? Math.min(end, at + Math.max(leastRun, 4 * (suspect - at))) : end;
+        last = near === end ? { row: suspect, refusal } : null;
+        end = near;
         suspects = [...suspects, suspect].toSorted((a, b) => a - b);
       } else {
         end = at + Math.ceil((end - at) / 2);
         suspects = suspects.filter((row) => row < end);
+        last = null;
       }
     }
     if (end - at === 1) suspects = [at];
-    for (const row of suspects) await judge(row);
+    for (const row of suspects) {
+      const refusal = await attempt(lineOf(row), 1);
+      if (refusal === undefined) continue;
+      reject(row, refusal);
+      found++;
+    }
     // About as many as hold one that is refused, if they go on as they came.
-    run = suspects.length === 0 ? (end - at) * 4 : Math.max(leastRun, Math.ceil(((end - at) * 2) / suspects.length));
+    run = found === 0 ? (end - at) * 4 : Math.max(leastRun, Math.ceil(((end - at) * 1.3) / found));
     at = end;
   }
   if (before !== savepoint.first) await sql.raw(`${before}${savepoint.end}`).execute(trx);

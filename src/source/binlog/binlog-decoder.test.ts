@@ -34,7 +34,7 @@ let position: number;
 beforeEach(() => {
   batch = new ChangeBatch();
   position = start.offset;
-  const tables = new StreamTables('clinic', false, [{ codec, from: start }], ['parked']);
+  const tables = new StreamTables('clinic', false, [{ codec, from: start }]);
   const cursor = new BinlogCursor(start, mysqlGtids(null));
   decoder = new BinlogDecoder(cursor, tables, { batch, boundary: () => undefined, grown: () => undefined }, 1, true);
 });
@@ -92,27 +92,6 @@ describe('a transaction', () => {
     const changes = batch.changes(codec.schema);
     expect(changes.upsertLines().toString()).toBe('5\t11\n');
     expect(changes.deletedKeys().toSorted()).toEqual(['1', '2']);
-  });
-});
-
-describe('a statement in place of its rows', () => {
-  it.each([
-    ['the table itself', 'update beat set n = 1'],
-    ['a view on it, or a table with triggers', 'update beat_view set n = 1'],
-    ['several tables', 'update other.t join beat_view set n = 1'],
-    ['a procedure', 'call p()'],
-  ])('parks what it may have changed: %s', (_, sql) => {
-    feed(query(sql));
-    expect([...batch.parked.keys()]).toEqual(['beat']);
-  });
-
-  it.each([
-    ['to another database', "replace into checks.sums select 'beat', count(*) from clinic.beat"],
-    ['to a table that is parked already', 'update parked set n = 1'],
-    ['nothing but what the server says of a MEMORY table', 'DELETE FROM `clinic`.`scratch`'],
-  ])('parks nothing where it writes %s', (_, sql) => {
-    feed(query(sql));
-    expect(batch.parked.size).toBe(0);
   });
 });
 

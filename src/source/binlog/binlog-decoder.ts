@@ -2,10 +2,11 @@ import { crc32 } from 'node:zlib';
 import { formatPosition } from '../../change/position.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { BinlogCursor } from './binlog-cursor.ts';
+import { readMariadbGtid, readMysqlGtid, readStatement } from './event-bodies.ts';
 import { type EventHeader, checksumLength, eventType, headerLength, readEventHeader } from './event-header.ts';
 import { type BatchFiller, RowEvents } from './row-events.ts';
-import { type Statement, type TableName, classifyStatement } from './statement.ts';
-import { type StreamTable, type StreamTables, isNewTo } from './stream-tables.ts';
+import { type Statement, classifyStatement } from './statement.ts';
+import { type StreamTables, isNewTo } from './stream-tables.ts';
 
 /** `open`: inside a transaction. `xa`: inside one that is prepared here and decided later. */
 type Group = 'none' | 'open' | 'xa';
@@ -95,14 +96,12 @@ export class BinlogDecoder {
       case eventType.gtid:
       case eventType.anonymousGtid:
       case eventType.gtidTagged:
-        this.#startGroup(header, header.type === eventType.gtid ? mysqlGtid(source, body) : null, 'none');
+        this.#startGroup(header, header.type === eventType.gtid ? readMysqlGtid(source, body) : null, 'none');
         if (header.type === eventType.gtidTagged) this.#unreadable('tagged GTIDs are not carried');
         return;
       case eventType.mariadbGtid: {
-        const flags = source[body + 12] as number;
-        const gtid = `${source.readUInt32LE(body + 8)}-${header.serverId}-${source.readBigUInt64LE(body)}`;
-        const alone = (flags & (mariadbStandalone | mariadbCompletedXa)) !== 0;
-        this.#startGroup(header, gtid, alone ? 'none' : flags & mariadbPreparedXa ? 'xa' : 'open');
+        const { gtid, isAlone, isPreparedXa } = readMariadbGtid(header, source, body);
+        this.#startGroup(header, gtid, isAlone ? 'none' : isPreparedXa ? 'xa' : 'open');
         return;
       }
       case eventType.query:
@@ -256,74 +255,42 @@ export class BinlogDecoder {
               )
             : this.#tables.named(statement.database, () => true);
         for (const table of tables)
-          this.#parkNew(table, `${statement.verb} table at the source is not carried over yet`);
+          if (isNewTo(table, this.#groupStart))
+            this.#rowEvents.park(
+              table,
+              `${statement.verb} table at the source is not carried over yet`,
+              this.#groupStart,
+            );
+        return;
+      }
+      case 'emptied': {
+        const table = this.#tables.find(statement.table.database, statement.table.table);
+        if (table !== undefined && isNewTo(table, this.#groupStart))
+          this.#rowEvents.park(table, 'it lost its rows in a restart of the source (engine MEMORY)', this.#groupStart);
         return;
       }
       case 'rows-unseen':
-        this.#parkUnseen(statement, database);
+        // The statement may name our database itself, whatever its default one is.
+        if (
+          database.toLowerCase() !== this.#tables.database.toLowerCase() &&
+          !statement.names.has(this.#tables.database.toLowerCase())
+        )
+          return;
+        // Whatever it names, a view, trigger or function may have led it to any table.
+        for (const table of this.#tables.named(this.#tables.database, () => true))
+          if (isNewTo(table, this.#groupStart))
+            this.#rowEvents.park(
+              table,
+              'a statement was logged instead of its rows (binlog_format is not ROW)',
+              this.#groupStart,
+            );
         return;
       default:
         return;
     }
   }
 
-  /**
-   * A statement changed rows that are not in the binlog. Where it writes to a table that was copied, that is what it changed,
-   * with what follows it by foreign keys; what else it writes to may be a view on any table, or have triggers.
-   */
-  #parkUnseen({ target, names, isWhole }: Extract<Statement, { kind: 'rows-unseen' }>, database: string): void {
-    const { database: ours } = this.#tables;
-    const reason = 'a statement was logged instead of its rows (binlog_format is not ROW)';
-    if (target !== null && !this.#tables.isDatabase(target.database)) {
-      this.#parkFollowers(target, reason);
-    } else if (target !== null && this.#tables.isKnown(target.table)) {
-      const name = target.table.toLowerCase();
-      for (const table of this.#tables.named(ours, (one) => one === name)) this.#parkNew(table, reason);
-      this.#parkFollowers(target, reason);
-    } else if (isWhole !== true && (this.#tables.isDatabase(database) || names.has(ours.toLowerCase()))) {
-      for (const table of this.#tables.named(ours, () => true))
-        this.#parkNew(table, `${reason}, and may have changed this table through a view, a trigger or a procedure`);
-    }
-  }
-
-  #parkFollowers({ database, table }: TableName, reason: string): void {
-    for (const { table: follower } of this.#tables.dependents(database, table)) {
-      if (!this.#parkNew(follower, reason)) continue;
-      this.#parkFollowers({ database: this.#tables.database, table: follower.codec.schema.table }, reason);
-    }
-  }
-
-  /** False: it is parked already, or its snapshot has this. */
-  #parkNew(table: StreamTable, reason: string): boolean {
-    if (!this.#tables.has(table) || !isNewTo(table, this.#groupStart)) return false;
-    this.#rowEvents.park(table, reason, this.#groupStart);
-    return true;
-  }
-
   #unreadable(what: string, cause?: unknown): never {
     throw new TidegateError('binlog-unreadable', `${what}; near ${formatPosition(this.cursor.place)}`, { cause });
   }
-}
-
-/** Flags of MariaDB's Gtid event (sql/log_event.h, Gtid_log_event). */
-const mariadbStandalone = 1;
-const mariadbPreparedXa = 64;
-const mariadbCompletedXa = 128;
-
-/** `uuid:number` of a MySQL Gtid event: flags, 16 bytes of uuid, 8 of number. */
-function mysqlGtid(source: Buffer, body: number): string {
-  const hex = source.toString('hex', body + 1, body + 17);
-  const uuid = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
-  return `${uuid}:${source.readBigUInt64LE(body + 17)}`;
-}
-
-/** The statement of a Query event and the database it ran in. It may hold values and passwords: it is never logged. */
-function readStatement(source: Buffer, body: number, end: number): { sql: string; database: string } {
-  const databaseLength = source[body + 8] as number;
-  const statusLength = source.readUInt16LE(body + 11);
-  const database = body + 13 + statusLength;
-  return {
-    database: source.toString('utf8', database, database + databaseLength),
-    sql: source.toString('utf8', database + databaseLength + 1, end),
-  };
 }

@@ -1,9 +1,10 @@
 import ZongJi from '@vlasky/zongji';
+import type { Connection } from 'mysql2';
 import type { SourceConfig } from '../../config/config.ts';
 import type { Position } from '../../change/position.ts';
 import { fromMysql } from '../../errors/mysql-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
-import { sourceConnectionOptions } from '../connection.ts';
+import { SourceConnection } from '../connection.ts';
 
 /** Takes events as they come: `source` from `at` to `end` is one event. */
 export interface EventSink {
@@ -32,20 +33,18 @@ type DumpCommandClass = new (callback: unknown) => DumpCommand;
 interface ZongJiParts {
   BinlogClass: DumpCommandClass;
   useChecksum: boolean;
-  connection: { query(sql: string): void; pause(): void; resume(): void };
-  ctrlConnection: {
-    removeAllListeners(event: string): void;
-    on(event: string, listener: () => void): void;
-    end(): void;
-  };
+  connection: Connection | null;
+  ctrlConnection: Connection | null;
 }
 
 /**
- * A binlog dump from `start` on, as the replication user. zongji makes the connection and asks for the dump, by GTID where
- * the position has one that this server numbers by; from its `ready` event on every event goes to `sink` as bytes.
+ * A binlog dump from `start` on, as the replication user. zongji negotiates it on a connection of ours and asks for it, by GTID
+ * where the position has one that this server numbers by; from its `ready` event on every event goes to `sink` as bytes.
  */
 export class BinlogStream {
-  readonly #zongji: ZongJi;
+  readonly #zongji = new ZongJi({});
+  /** Null until there is one, and again after the end. */
+  #connection: SourceConnection | null = null;
   readonly #failed = Promise.withResolvers<never>();
   #lastEventAt = Date.now();
   #paused = false;
@@ -56,27 +55,36 @@ export class BinlogStream {
   constructor(source: SourceConfig, start: Position, byGtid: boolean, sinkFor: (checksums: boolean) => EventSink) {
     // The promise may fail before anybody waits for it.
     this.#failed.promise.catch(() => undefined);
-    this.#zongji = new ZongJi(sourceConnectionOptions(source, 'replicator'));
-    const parts = this.#zongji as unknown as ZongJiParts;
-    this.#zongji.on('error', (error: unknown) =>
-      this.#fail(fromMysql(error, { what: 'binlog dump', role: 'replicator' })),
-    );
-    this.#zongji.on('ready', () => {
+    this.#begin(source, start, byGtid, sinkFor).catch((error: unknown) => this.#fail(error));
+    this.#watch = setInterval(() => this.#checkSilence(), 1_000);
+  }
+
+  async #begin(
+    source: SourceConfig,
+    start: Position,
+    byGtid: boolean,
+    sinkFor: (checksums: boolean) => EventSink,
+  ): Promise<void> {
+    const connection = await SourceConnection.open(source, 'replicator');
+    if (this.#closed) return connection.destroy();
+    this.#connection = connection;
+    const zongji = this.#zongji;
+    const parts = zongji as unknown as ZongJiParts;
+    // It would make two of its own, one of them to look columns up, which we never ask for, and to kill the other.
+    parts.connection = connection.raw;
+    parts.ctrlConnection = connection.raw;
+    const failed = (error: unknown) => this.#fail(fromMysql(error, { what: 'binlog dump', role: 'replicator' }));
+    connection.raw.on('error', failed);
+    zongji.on('error', failed);
+    zongji.on('ready', () => {
       const nanoseconds = heartbeatSeconds * 1_000_000_000;
-      parts.connection.query(
-        `set @master_heartbeat_period = ${nanoseconds}, @source_heartbeat_period = ${nanoseconds}`,
-      );
-      // zongji needs its second connection only to look columns up, which we never ask for.
-      parts.ctrlConnection.removeAllListeners('error');
-      parts.ctrlConnection.on('error', () => undefined);
-      parts.ctrlConnection.end();
+      connection.raw.query(`set @master_heartbeat_period = ${nanoseconds}, @source_heartbeat_period = ${nanoseconds}`);
       parts.BinlogClass = this.#tap(parts.BinlogClass, sinkFor(parts.useChecksum));
     });
-    this.#zongji.start({
+    zongji.start({
       serverId: source.serverId,
       ...(byGtid && start.gtid !== null ? { gtidSet: start.gtid } : { filename: start.file, position: start.offset }),
     });
-    this.#watch = setInterval(() => this.#checkSilence(), 1_000);
   }
 
   /** A dump command that gives each event to the sink and only errors and the end of the dump to zongji. */
@@ -119,20 +127,22 @@ export class BinlogStream {
   pause(): void {
     if (this.#paused || this.#closed) return;
     this.#paused = true;
-    (this.#zongji as unknown as ZongJiParts).connection.pause();
+    this.#connection?.raw.pause();
   }
 
   resume(): void {
     if (!this.#paused || this.#closed) return;
     this.#paused = false;
     this.#lastEventAt = Date.now();
-    (this.#zongji as unknown as ZongJiParts).connection.resume();
+    this.#connection?.raw.resume();
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#watch);
+    if (this.#connection === null) return;
+    this.#connection = null;
     this.#zongji.stop();
   }
 

@@ -16,17 +16,10 @@ export type Statement =
       readonly tables: readonly TableName[];
       readonly database?: string;
     }
-  /**
-   * Rows changed by a statement whose row images are not in the binlog. `target`: what it writes to, a table or a view; null
-   * where that cannot be told. `names`: every identifier in it, lower case. `isWhole`: it is delete from `database`.`table` and
-   * nothing more, as servers up to MySQL 8.0.21 write when a MEMORY table is first used after a restart, whatever the format is.
-   */
-  | {
-      readonly kind: 'rows-unseen';
-      readonly target: TableName | null;
-      readonly names: ReadonlySet<string>;
-      readonly isWhole?: boolean;
-    };
+  /** Rows changed by a statement whose row images are not in the binlog; `names`: every identifier in it, lower case. */
+  | { readonly kind: 'rows-unseen'; readonly names: ReadonlySet<string> }
+  /** A MEMORY table lost its rows in a restart: what the server writes when it is first used, whatever the format is. */
+  | { readonly kind: 'emptied'; readonly table: TableName };
 
 const nothing: Statement = { kind: 'nothing' };
 
@@ -61,52 +54,23 @@ export function classifyStatement(sql: string, database: string): Statement {
     case 'DROP':
     case 'RENAME':
       return definition(verb.toLowerCase(), reader);
+    case 'DELETE':
+      if (reader.isWholeTable()) return { kind: 'emptied', table: reader.tableName() };
+      return { kind: 'rows-unseen', names: reader.names() };
     case 'INSERT':
-    case 'REPLACE':
-      return { kind: 'rows-unseen', names: reader.names(), target: insertTarget(reader) };
     case 'UPDATE':
-      return { kind: 'rows-unseen', names: reader.names(), target: updateTarget(reader) };
-    case 'DELETE': {
-      const isWhole = reader.isQuotedTable('FROM');
-      return { kind: 'rows-unseen', names: reader.names(), target: deleteTarget(reader), isWhole };
-    }
+    case 'REPLACE':
     case 'LOAD':
     case 'WITH':
     case 'SELECT':
     case 'CALL':
     case 'DO':
     case 'IMPORT':
-      return { kind: 'rows-unseen', names: reader.names(), target: null };
+      return { kind: 'rows-unseen', names: reader.names() };
     default:
       // SAVEPOINT, ANALYZE, OPTIMIZE, REPAIR, FLUSH, GRANT, SET …: no row and no column changes.
       return nothing;
   }
-}
-
-/** Words that may stand between the verb of a change of rows and what it writes to. */
-const rowModifiers = new Set(['LOW_PRIORITY', 'DELAYED', 'HIGH_PRIORITY', 'QUICK', 'IGNORE']);
-
-function insertTarget(reader: TokenReader): TableName {
-  reader.skipAll(rowModifiers);
-  reader.accept('INTO');
-  return reader.tableName();
-}
-
-/** Null for the form that changes several tables. */
-function updateTarget(reader: TokenReader): TableName | null {
-  reader.skipAll(rowModifiers);
-  const table = reader.tableName();
-  reader.accept('AS');
-  if (reader.peek() !== 'SET') reader.identifier();
-  return reader.accept('SET') ? table : null;
-}
-
-/** Null for the forms that delete from several tables. */
-function deleteTarget(reader: TokenReader): TableName | null {
-  reader.skipAll(rowModifiers);
-  if (!reader.accept('FROM')) return null;
-  const table = reader.tableName();
-  return [',', '.', 'USING'].includes(reader.peek()) ? null : table;
 }
 
 /** Words that may stand between the verb and the kind of object. */
@@ -124,7 +88,7 @@ const modifiers = new Set([
 ]);
 
 function definition(verb: string, reader: TokenReader): Statement {
-  reader.skipAll(modifiers);
+  while (modifiers.has(reader.peek())) reader.word();
   const object = reader.word();
   switch (object) {
     case 'TEMPORARY':
@@ -232,10 +196,6 @@ class TokenReader {
     return this.#tokens.some((token) => token.raw.toUpperCase() === text);
   }
 
-  skipAll(words: ReadonlySet<string>): void {
-    while (words.has(this.peek())) this.#at++;
-  }
-
   skipTo(text: string): void {
     while (this.#at < this.#tokens.length && this.peek() !== text) this.#at++;
     this.#at++;
@@ -247,10 +207,10 @@ class TokenReader {
     this.accept('EXISTS');
   }
 
-  /** What follows is `word`, a table with its database, both quoted, and the end. */
-  isQuotedTable(word: string): boolean {
+  /** What is left is FROM, a table with its database, both quoted, and the end; the table is next then. */
+  isWholeTable(): boolean {
     const kinds = this.#tokens.slice(this.#at).map(({ kind }) => kind);
-    return this.peek() === word && kinds.join(' ') === 'word name symbol name';
+    return kinds.join(' ') === 'word name symbol name' && this.accept('FROM');
   }
 
   identifier(): string {

@@ -24,18 +24,12 @@ export class StreamTables {
   readonly database: string;
   readonly #fold: boolean;
   readonly #tables = new Map<string, StreamTable>();
-  /** In lower case: tables that are or were carried. */
-  readonly #known: ReadonlySet<string>;
   /** By parent, as `database.table` in lower case: tables that its changes may change below the binlog. */
   readonly #children = new Map<string, Dependent[]>();
 
-  /** `parked`: tables that the stream was done with before. */
-  constructor(database: string, foldNames: boolean, tables: readonly StreamTable[], parked: readonly string[] = []) {
+  constructor(database: string, foldNames: boolean, tables: readonly StreamTable[]) {
     this.#fold = foldNames;
     this.database = this.#key(database);
-    this.#known = new Set(
-      [...parked, ...tables.map(({ codec }) => codec.schema.table)].map((name) => name.toLowerCase()),
-    );
     for (const table of tables) {
       this.#tables.set(this.#key(table.codec.schema.table), table);
       for (const cascade of table.codec.schema.cascades ?? []) {
@@ -57,18 +51,8 @@ export class StreamTables {
    * Tables a statement may mean, names compared without case: one too many is parked sooner than one too few.
    */
   named(database: string, names: (table: string) => boolean): StreamTable[] {
-    if (!this.isDatabase(database)) return [];
+    if (database.toLowerCase() !== this.database.toLowerCase()) return [];
     return [...this.#tables.values()].filter((table) => names(table.codec.schema.table.toLowerCase()));
-  }
-
-  /** Whether this names our database, compared as `named` does. */
-  isDatabase(name: string): boolean {
-    return name.toLowerCase() === this.database.toLowerCase();
-  }
-
-  /** Whether this is a table for certain and not a view: it was copied. */
-  isKnown(table: string): boolean {
-    return this.#known.has(table.toLowerCase());
   }
 
   /** Tables whose rows follow this one's, replicated or not, without being logged; those already removed included. */

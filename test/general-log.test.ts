@@ -1,0 +1,180 @@
+import { readFile } from 'node:fs/promises';
+import type { Connection, RowDataPacket } from 'mysql2/promise';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type SourceServer, startSource } from '../sandbox/servers/source.ts';
+import { assertAllowedStatement } from '../src/source/statement-guard.ts';
+import { documentedShapes, shapeOf } from './general-log/statement-shape.ts';
+import { Streaming } from './stream/streaming.ts';
+import { runCli } from './support/cli.ts';
+import { sharedServers } from './support/shared-servers.ts';
+
+const logging = ['--general-log=1', '--log-output=TABLE'];
+
+interface Logged {
+  readonly role: 'reader' | 'replicator';
+  /** 'Connect', 'Query', 'Quit', 'Binlog Dump' … */
+  readonly command: string;
+  readonly text: string;
+}
+
+/** Lets Tidegate do all it does at a source whose general log is on, and returns what was logged of its two users. */
+async function everythingLogged(source: SourceServer, engine: 'InnoDB' | 'MyISAM'): Promise<Logged[]> {
+  const streaming = await Streaming.start(
+    async (admin) => {
+      await admin.query(`create table parent (id int not null primary key) engine=InnoDB`);
+      await admin.query(
+        `create table child (a varchar(20), b binary(2), id int, f float, parent int, primary key (a, b, id),
+           foreign key (parent) references parent (id) on delete cascade) engine=InnoDB`,
+      );
+      await admin.query(
+        `create table \`patient's\` (id bigint not null primary key, Name varchar(50)) engine=${engine}`,
+      );
+      await admin.query(`insert into parent values (1)`);
+      const rows = Array.from({ length: 1500 }, (_, id) => `('it''s ${id}', 'x', ${id}, 1.5, 1)`);
+      await admin.query(`insert into child values ${rows.join(', ')}`);
+      await admin.query(`insert into \`patient's\` values (1, 'canary')`);
+    },
+    { source, target: sharedServers().target },
+  );
+  const [reader = '', replicator = ''] = [
+    streaming.env['SOURCE_DB_READONLY_USER'],
+    streaming.env['SOURCE_DB_REPLICATION_USER'],
+  ];
+  try {
+    const admin = streaming.source;
+    await giveRole(admin, source.flavor, [reader, replicator]);
+    expect((await runCli(['check'], streaming.env)).code).toBe(0);
+    expect((await runCli(['lag'], streaming.env)).code).toBe(0);
+    await admin.query(`update child set f = 2.5 where id < 10`);
+    await streaming.settled();
+    // Reconnects, then finds the end again and goes on.
+    await killSessions(admin, [reader, replicator]);
+    await admin.query(`insert into \`patient's\` values (2, 'canary')`);
+    await streaming.settled();
+    await streaming.run.stop();
+    // A new table beside those that stream, and a start from a checkpoint.
+    await admin.query(`create table later (id int not null primary key) engine=${engine}`);
+    await streaming.another(['--until-caught-up']).succeeded();
+    const [rows] = await admin.query<RowDataPacket[]>(
+      `select user_host, command_type, convert(argument using utf8mb4) as text from mysql.general_log`,
+    );
+    return rows.flatMap((row): Logged[] => {
+      const user = [reader, replicator].find((name) => String(row['user_host']).includes(`[${name}]`));
+      if (user === undefined) return [];
+      return [{ role: user === reader ? 'reader' : 'replicator', command: row['command_type'], text: row['text'] }];
+    });
+  } finally {
+    await streaming.end();
+  }
+}
+
+/** A role that may nothing, which is active when they log in; check looks into it all the same. */
+async function giveRole(admin: Connection, flavor: 'mariadb' | 'mysql', users: readonly string[]): Promise<void> {
+  try {
+    await admin.query('create role looker');
+  } catch (error) {
+    // 1064: a server without roles
+    if ((error as { errno?: number }).errno === 1064) return;
+    throw error;
+  }
+  for (const user of users) {
+    await admin.query(`grant looker to ${user}@'%'`);
+    await admin.query(
+      flavor === 'mariadb' ? `set default role looker for ${user}@'%'` : `set default role looker to ${user}@'%'`,
+    );
+  }
+}
+
+async function killSessions(admin: Connection, users: readonly string[]): Promise<void> {
+  const [sessions] = await admin.query<RowDataPacket[]>(
+    'select id from information_schema.processlist where user in (?)',
+    [users],
+  );
+  expect(sessions.length).toBeGreaterThan(0);
+  for (const { id } of sessions) await admin.query(`kill ${Number(id)}`).catch(() => undefined);
+}
+
+/** Returns the shapes seen, by role. */
+async function expectOnlyListed(logged: readonly Logged[]): Promise<Map<string, Set<string>>> {
+  const documented = documentedShapes(await readFile(new URL('../docs/safety.md', import.meta.url), 'utf8'));
+  const seen = new Map([
+    ['reader', new Set<string>()],
+    ['replicator', new Set<string>()],
+  ]);
+  const unlisted = new Set<string>();
+  for (const { role, command, text } of logged) {
+    if (command === 'Query') {
+      expect(() => assertAllowedStatement(text)).not.toThrow();
+      const shape = shapeOf(text);
+      seen.get(role)?.add(shape);
+      if (![...documented.both, ...documented[role]].includes(shape)) unlisted.add(`${role}: ${shape}`);
+    } else if (
+      !['Connect', 'Quit', ...(role === 'replicator' ? ['Binlog Dump', 'Binlog Dump GTID'] : [])].includes(command)
+    )
+      unlisted.add(`${role}: ${command}`);
+  }
+  expect([...unlisted]).toEqual([]);
+  return seen;
+}
+
+describe('all that the source logs of both users while check, run, lag and a reconnect do their work', () => {
+  let source: SourceServer;
+
+  beforeAll(async () => {
+    source = await startSource({ flavor: 'mariadb', version: '10.11', args: logging });
+  });
+
+  afterAll(async () => {
+    await source?.stop();
+  });
+
+  test('is on the list of docs/safety.md', async () => {
+    const logged = await everythingLogged(source, 'InnoDB');
+    const seen = await expectOnlyListed(logged);
+    // It was all there: chunks, the read view, roles, the negotiation of the dump and the dump.
+    expect(seen.get('reader')?.size).toBeGreaterThan(15);
+    expect(seen.get('replicator')?.size).toBeGreaterThan(12);
+    expect(logged.filter(({ command }) => command === 'Binlog Dump').length).toBeGreaterThan(1);
+    expect(
+      [...(seen.get('reader') ?? [])].filter((shape) => shape.includes('force index (primary) where')),
+    ).toHaveLength(1);
+  });
+});
+
+const servers = [
+  { flavor: 'mariadb', version: '10.5', engine: 'InnoDB' },
+  { flavor: 'mariadb', version: '11.8', engine: 'MyISAM' },
+  { flavor: 'mysql', version: '5.6', engine: 'MyISAM' },
+  { flavor: 'mysql', version: '9.7', engine: 'InnoDB' },
+] as const;
+
+function describeMatrix(): void {
+  const seen = { reader: new Set<string>(), replicator: new Set<string>() };
+
+  test.for(servers)('$flavor $version', async ({ engine, ...server }) => {
+    const source = await startSource({ ...server, args: logging });
+    try {
+      const shapes = await expectOnlyListed(await everythingLogged(source, engine));
+      for (const role of ['reader', 'replicator'] as const)
+        for (const shape of shapes.get(role) ?? []) seen[role].add(shape);
+    } finally {
+      await source.stop();
+    }
+  });
+
+  test('the list has nothing that is never sent', async () => {
+    const documented = documentedShapes(await readFile(new URL('../docs/safety.md', import.meta.url), 'utf8'));
+    for (const role of ['reader', 'replicator'] as const) {
+      process.stdout.write(
+        `${role}:\n${[...seen[role]]
+          .toSorted()
+          .map((shape) => `  ${shape};\n`)
+          .join('')}`,
+      );
+      expect([...documented.both, ...documented[role]].toSorted()).toEqual([...seen[role]].toSorted());
+    }
+  });
+}
+
+// Every server there is: `npm run test:matrix`.
+if (process.env['TIDEGATE_MATRIX'] === '1') describe('the matrix of servers', { timeout: 300_000 }, describeMatrix);

@@ -1,0 +1,34 @@
+/**
+ * A statement without what is different each time: names in backquotes, texts, numbers and lists of them are …, and so is the
+ * condition of a chunk, which grows with its key.
+ */
+export function shapeOf(sql: string): string {
+  return (
+    sql
+      .replaceAll(/\s+/g, ' ')
+      .replaceAll(/_utf8mb4 x'[0-9a-f]*'|x'[0-9a-f]*'|'(?:[^'\\]|''|\\\\)*'/g, "'…'")
+      .replaceAll(/`(?:[^`]|``)*`/g, '`…`')
+      .replaceAll(/(?<![\w…])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?/gi, '…')
+      // Columns that are read as another expression.
+      .replaceAll('`…` * …', '`…`')
+      .replaceAll(/(`…`(?:@`…`)?)(?:, ?\1)+/g, '$1')
+      .replaceAll(/('…')(?:, ?\1)+/g, '$1')
+      .replace(/(force index \(primary\) where) .* (order by)/, '$1 … $2')
+      .toLowerCase()
+  );
+}
+
+/** The shapes that docs/safety.md lists, by the role that sends them. */
+export function documentedShapes(markdown: string): Readonly<Record<'both' | 'reader' | 'replicator', string[]>> {
+  const of = (role: string) => {
+    const block = new RegExp(`^### ${role}\\b[^]*?\`\`\`sql\\n([^]*?)\`\`\``, 'm').exec(markdown)?.[1] ?? '';
+    return block.split(/;\n/).flatMap((shape) => {
+      const statement = shape
+        .replaceAll(/^--.*\n/gm, '')
+        .replaceAll(/\s+/g, ' ')
+        .trim();
+      return statement === '' ? [] : [statement];
+    });
+  };
+  return { both: of('Both'), reader: of('Reader'), replicator: of('Replicator') };
+}

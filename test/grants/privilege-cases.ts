@@ -1,0 +1,85 @@
+import type { Connection, RowDataPacket } from 'mysql2/promise';
+
+/** One privilege on one scope, as a GRANT takes it. */
+export interface PrivilegeCase {
+  /** Upper case, as SHOW GRANTS prints it. */
+  readonly privilege: string;
+  readonly level: 'everything' | 'the database' | 'a pattern' | 'a table' | 'a column' | 'a routine' | 'an account';
+  readonly grant: (grantee: string) => string;
+}
+
+/** MariaDB prints one privilege under its newer name. */
+const printed: Readonly<Record<string, string>> = { 'REPLICATION CLIENT': 'BINLOG MONITOR' };
+
+/** What the server says about a GRANT that makes no sense: wrong usage, no such privilege there, syntax, not its own to give. */
+const senseless = new Set([1064, 1144, 1221, 1698, 3619, 3942]);
+
+/** Every privilege of a server, as it lists them itself, on every scope that it can be granted on. */
+export async function privilegeCases(admin: Connection, database: string): Promise<PrivilegeCase[]> {
+  const [rows] = await admin.query<RowDataPacket[]>('show privileges');
+  const names = rows.map((row) => String(row['Privilege']).toUpperCase()).filter((name) => name !== 'USAGE');
+  const exact = `\`${database.replaceAll('_', String.raw`\_`)}\``;
+  const [, version = ''] = /^(.*)$/.exec(await versionOf(admin)) ?? [];
+  const possible = ['ALL PRIVILEGES', ...names].flatMap((name): PrivilegeCase[] => {
+    const privilege = version.includes('MariaDB') ? (printed[name] ?? name) : name;
+    if (name === 'PROXY')
+      return [{ privilege, level: 'an account', grant: (to) => `grant proxy on root@localhost to ${to}` }];
+    const on = (level: PrivilegeCase['level'], scope: string, columns = ''): PrivilegeCase => ({
+      privilege,
+      level,
+      grant: (to) => `grant ${name.toLowerCase()}${columns} on ${scope} to ${to}`,
+    });
+    return [
+      on('everything', '*.*'),
+      on('the database', `${exact}.*`),
+      on('a pattern', `\`${database.slice(0, 4)}%\`.*`),
+      on('a table', `\`${database}\`.patient`),
+      on('a column', `\`${database}\`.patient`, ' (LName)'),
+      on('a routine', `procedure \`${database}\`.chore`),
+    ];
+  });
+  return await onlySensible(admin, possible);
+}
+
+/** Those that the server takes, for an account that nobody uses. */
+async function onlySensible(admin: Connection, cases: readonly PrivilegeCase[]): Promise<PrivilegeCase[]> {
+  const sensible: PrivilegeCase[] = [];
+  await admin.query(`create user nobody@'127.0.0.9'`);
+  for (const one of cases) {
+    try {
+      await admin.query(one.grant(`nobody@'127.0.0.9'`));
+      sensible.push(one);
+    } catch (error) {
+      if (!senseless.has(Number((error as { errno?: number }).errno))) throw error;
+    }
+  }
+  await admin.query(`drop user nobody@'127.0.0.9'`);
+  return sensible;
+}
+
+async function versionOf(admin: Connection): Promise<string> {
+  const [[row]] = await admin.query<RowDataPacket[]>('select version() as v');
+  return String(row?.['v']);
+}
+
+/** The words on which the grants are judged; written down here once more, apart from the program. */
+const reads = new Set([
+  ...['SELECT', 'SHOW VIEW', 'SHOW DATABASES', 'SHOW CREATE ROUTINE', 'SHOW_ROUTINE'],
+  ...['REPLICATION CLIENT', 'BINLOG MONITOR', 'SLAVE MONITOR'],
+]);
+
+/** What the check must say about an account that holds this privilege beside what it needs. */
+export function promised(
+  role: 'reader' | 'replicator',
+  { privilege, level }: PrivilegeCase,
+  through: 'itself' | 'a role' | 'PUBLIC',
+): 'error' | 'warning' | null {
+  const isOfBinlog = /^(REPLICATION (SLAVE|CLIENT)|BINLOG MONITOR|SLAVE MONITOR)$/.test(privilege);
+  if (role === 'replicator') {
+    if (isOfBinlog) return null;
+    return through === 'PUBLIC' && reads.has(privilege) && privilege !== 'SELECT' ? null : 'error';
+  }
+  if (!reads.has(privilege)) return 'error';
+  if (through === 'PUBLIC') return null;
+  return /^(SELECT|SHOW VIEW)$/.test(privilege) && level !== 'everything' ? null : 'warning';
+}

@@ -1,0 +1,103 @@
+import { isUtf8 } from 'node:buffer';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sql } from 'kysely';
+import { sharedServers } from './support/shared-servers.ts';
+import { checkLines } from '../src/target/rejected-lines.ts';
+import { TargetSession } from '../src/target/session.ts';
+import { writeAround } from '../src/target/write-around.ts';
+
+const column = {
+  type: 'text',
+  fullType: 'text',
+  nullable: true,
+  charset: null,
+  length: null,
+  precision: null,
+  scale: null,
+  fraction: 0,
+};
+/** A name with digits, so that a line number is not mistaken. */
+const schema = {
+  table: 'rows_12_34',
+  columns: [
+    { ...column, name: 'id' },
+    { ...column, name: 'note' },
+  ],
+  primaryKey: [0],
+};
+
+describe('writeAround', () => {
+  let session: TargetSession;
+
+  beforeAll(async () => {
+    const { host, port, user, password } = sharedServers().target;
+    session = await TargetSession.open({
+      host,
+      port,
+      database: 'postgres',
+      schema: 'public',
+      user: { user, password },
+      tls: { mode: 'disable', ca: undefined },
+    });
+    await sql
+      .raw(`create temporary table rows_12_34 (id int primary key, note text check (note <> 'bad'))`)
+      .execute(session.db);
+  });
+
+  afterAll(async () => {
+    await session?.close();
+  });
+
+  it.each(['copy', 'statement'] as const)('rejects exactly the refused rows, wherever they are, by %s', async (way) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.boolean(), { minLength: 1, maxLength: 300 }), async (bad) => {
+        const lines = Buffer.from(bad.map((isBad, id) => `${id}\t${isBad ? 'bad' : 'good'}\n`).join(''));
+        const trx = await session.begin();
+        const rejected = await writeAround(trx, lines, schema, async (part, _, before) => {
+          if (way === 'copy') await session.copy('rows_12_34', 'id, note', part, before);
+          else {
+            // Tells no line, so that runs are halved.
+            await sql.raw(before).execute(trx);
+            const values = part
+              .toString()
+              .trimEnd()
+              .split('\n')
+              .map((line) => line.split('\t'));
+            await sql`insert into rows_12_34 select * from unnest(${values.map(([id]) => Number(id))}::int[], ${values.map(([, note]) => note)}::text[])`.execute(
+              trx,
+            );
+          }
+        });
+        const { rows } = await sql<{ id: number }>`select id from rows_12_34 order by id`.execute(trx);
+        await trx.rollback().execute();
+        expect(rows.map(({ id }) => id)).toEqual(bad.flatMap((isBad, id) => (isBad ? [] : [id])));
+        expect(rejected.map(({ key }) => Number(key)).toSorted((a, b) => a - b)).toEqual(
+          bad.flatMap((isBad, id) => (isBad ? [id] : [])),
+        );
+        expect(rejected.every(({ sqlState }) => sqlState === '23514')).toBe(true);
+      }),
+      { numRuns: 25 },
+    );
+  });
+});
+
+it('checkLines takes out the lines that are not UTF-8 and no other, and names the column', () => {
+  const field = fc
+    .uint8Array({ maxLength: 6 })
+    .map((bytes) => Buffer.from(bytes.filter((byte) => byte !== 9 && byte !== 10)));
+  fc.assert(
+    fc.property(fc.array(fc.tuple(field, field), { maxLength: 30 }), (rows) => {
+      const all = rows.map(([id, note]) => Buffer.concat([id, Buffer.from('\t'), note, Buffer.from('\n')]));
+      const { lines, rejected } = checkLines(Buffer.concat(all), schema);
+      expect(lines).toEqual(Buffer.concat(all.filter((line) => isUtf8(line))));
+      const bad = rows.filter(([id, note]) => !isUtf8(id) || !isUtf8(note));
+      expect(rejected.map(({ row, column: name }) => [row.toString('hex'), name])).toEqual(
+        bad.map(([id, note]) => [
+          Buffer.concat([id, Buffer.from('\t'), note, Buffer.from('\n')]).toString('hex'),
+          isUtf8(id) ? 'note' : 'id',
+        ]),
+      );
+    }),
+  );
+});
