@@ -26,7 +26,7 @@ export interface FuzzOptions {
   readonly tables: number;
   /** Rows of each table before the snapshot. */
   readonly rows: number;
-  /** How long random writers go on, from before the snapshot begins. */
+  /** How long random writers go on, from the beginning of the snapshot. */
   readonly seconds: number;
   readonly writers: number;
 }
@@ -46,8 +46,9 @@ export async function fuzzRound(source: SourceServer, target: TargetServer, opti
     const tables = await readSourceTables(admin, replica.database);
     for (const table of tables) await insertRandomRows(admin, table, options.rows, random);
     const first = new RunProcess(replica.env);
-    const deadline = Date.now() + options.seconds * 1000;
     try {
+      await first.logged('snapshot started');
+      const deadline = Date.now() + options.seconds * 1000;
       await Promise.all([
         first.logged('streaming'),
         ...Array.from(
