@@ -74,6 +74,33 @@ describe('a table that can no longer be followed exactly is parked, and only tha
   });
 });
 
+test('what a server logs as text, though its format is row, parks nothing', async () => {
+  const session = await streaming.newSourceSession();
+  const user = `grantee_${streaming.database}@localhost`;
+  try {
+    for (const sql of [
+      'create table steady_copy as select * from steady',
+      'create table steady_memory (id int not null primary key) engine=MEMORY',
+      'truncate steady_memory',
+      'create sequence steady_numbers',
+      'select setval(steady_numbers, 10)',
+      'create table steady_past (id int not null primary key) with system versioning',
+      'delete history from steady_past',
+      `create user ${user}`,
+      `grant select on steady to ${user}`,
+      `drop user ${user}`,
+      `update performance_schema.setup_consumers set enabled = 'YES'`,
+      `replace into mysql.time_zone_name values ('tide', 1)`,
+      `delete from mysql.time_zone_name where name = 'tide'`,
+    ])
+      await session.query(sql);
+  } finally {
+    await session.end();
+  }
+  await streaming.settled();
+  expect((await streaming.tableState('steady')).state).toBe('streaming');
+});
+
 describe('a change that was logged as its text parks every table, since nobody can tell where it led', () => {
   test.each([
     ['a table', 'InnoDB', 'stated'],
