@@ -82,7 +82,7 @@ async function readSource(config: Config): Promise<SourceView> {
   const connection = await SourceConnection.open(config.source, 'replicator');
   try {
     const server = await readServerFlavor(connection);
-    const head = await readHead(connection, server);
+    const head = await readHead(connection);
     const [row] = await connection.query('select unix_timestamp() as clock');
     return { identity: server.identity, head, files: await readBinlogFiles(connection), clock: Number(row?.['clock']) };
   } finally {

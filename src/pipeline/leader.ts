@@ -118,7 +118,7 @@ async function snapshotMissing(
       signal,
       hangUp,
     );
-    const end = await readHead(replicator, server);
+    const end = await readHead(replicator);
     await target.transaction(async (trx) => {
       await assertEpoch(trx, replica, lease.epoch);
       await finishSnapshot(trx, replica, end);
@@ -138,7 +138,7 @@ async function stream(
   signal: AbortSignal,
   hangUp: AbortSignal,
 ): Promise<void> {
-  const { start, tables, head } = await resume(config, server);
+  const { start, tables, head } = await resume(config);
   const streaming = tables.filter(({ state }) => state === 'streaming');
   const exactFrom = snapshotEnd(streaming);
   let state: ReplicatorState = 'catching-up';
@@ -172,7 +172,7 @@ async function stream(
 }
 
 /** Where to go on from, with which tables, and where the source's binlog ends now. */
-async function resume(config: Config, server: ServerFlavor) {
+async function resume(config: Config) {
   const { replicator, target } = await openBoth(config);
   try {
     const progress = await readProgress(target.db, config.target.schema);
@@ -180,7 +180,7 @@ async function resume(config: Config, server: ServerFlavor) {
     return {
       start: progress.checkpoint.position,
       tables: progress.tables,
-      head: await readHead(replicator, server),
+      head: await readHead(replicator),
     };
   } finally {
     await Promise.all([replicator.close(), target.close()]);

@@ -19,17 +19,15 @@ export function startsByGtid(server: PositionFlavor, start: Position): boolean {
   return server.gtids && start.gtid !== null && start.gtid !== '';
 }
 
-/** Where the binlog ends now. Needs REPLICATION CLIENT (MariaDB 10.5.2 and later: BINLOG MONITOR). */
-export async function readHead(replicator: SourceConnection, { flavor, gtids }: PositionFlavor): Promise<Position> {
+/**
+ * Where the binlog ends now, by file and offset alone: MariaDB would have to read the whole file to tell the GTID of a place. Needs
+ * REPLICATION CLIENT (MariaDB 10.5.2 and later: BINLOG MONITOR).
+ */
+export async function readHead(replicator: SourceConnection): Promise<Position> {
   const row = await readBinlogStatus(replicator);
   const file = row['File'];
-  const offset = row['Position'];
   if (file === undefined || file === null) throw noBinlog();
-  const position = { file, offset: Number(offset), gtid: null };
-  if (!gtids) return position;
-  if (flavor === 'mysql') return { ...position, gtid: (row['Executed_Gtid_Set'] ?? '').replaceAll(/\s/g, '') };
-  const [found] = await replicator.query(`select binlog_gtid_pos(${quoteText(file)}, ${position.offset}) as gtid`);
-  return { ...position, gtid: found?.['gtid'] ?? null };
+  return { file, offset: Number(row['Position']), gtid: null };
 }
 
 /**
@@ -69,7 +67,7 @@ export async function readSnapshotPosition(
     return position;
   }
   // File and offset first: they may be earlier than the set, never later.
-  const head = await readHead(replicator, server);
+  const head = await readHead(replicator);
   if (server.gtids) {
     const [row] = await replicator.query('select @@global.gtid_executed as gtid');
     return { ...head, gtid: (row?.['gtid'] ?? '').replaceAll(/\s/g, '') };
