@@ -112,7 +112,9 @@ function keyValue(column: SourceColumn, random: SeededRandom, next: number): str
     int: 2 ** 31,
     bigint: 2 ** 53,
   };
-  if (next > (capacity[column.type] ?? 0) || random.chance(0.02)) return freeKeyValue(column, random);
+  const most = capacity[column.type];
+  // Zero or less, a date would be the zero date.
+  if (most === undefined || next > most || random.chance(0.02)) return freeKeyValue(column, random);
   return String(next > 0 || !/unsigned/iu.test(column.fullType) ? next : 1 - next);
 }
 
