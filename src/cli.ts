@@ -2,13 +2,16 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { config as loadDotenv } from 'dotenv';
 import packageJson from '../package.json' with { type: 'json' };
+import { backfill } from './commands/backfill.ts';
 import { check } from './commands/check.ts';
 import { discard, listDeadLetters, retry } from './commands/dead-letters.ts';
 import { grants } from './commands/grants.ts';
+import { cancel, listJobs } from './commands/jobs.ts';
 import { lag } from './commands/lag.ts';
 import { setPaused } from './commands/pause.ts';
 import { reset } from './commands/reset.ts';
 import { run } from './commands/run.ts';
+import { verify } from './commands/verify.ts';
 import { loadConfig } from './config/load-config.ts';
 import { describeError } from './errors/describe-error.ts';
 import { createLog } from './ops/log.ts';
@@ -35,6 +38,11 @@ function nonNegative(text: string): number {
 function positiveWhole(text: string): number {
   if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError('It must be a whole number from 1.');
   return Number(text);
+}
+
+function notEmptyText(text: string): string {
+  if (text.trim() === '') throw new InvalidArgumentError('It must be a condition.');
+  return text;
 }
 
 function notEmpty(text: string): string {
@@ -127,6 +135,77 @@ program
       untilCaughtUp: options.untilCaughtUp === true,
       allowPrivilegedSource: options.allowPrivilegedSource === true,
     });
+  });
+
+const yesToDeleting = [
+  '--yes',
+  'in production: let it delete however many rows the source does not have, without asking',
+] as const;
+
+program
+  .command('backfill [table...]')
+  .description(
+    'read tables again while they stream, and mend what differs at the target; also takes parked tables back',
+  )
+  .option('--all', 'every table')
+  .option('--where <condition>', 'only rows that meet it, such as "AptDateTime >= \'2026-01-01\'"', notEmptyText)
+  .option('--detach', 'do not wait for the end; `jobs` shows how far it is')
+  .option('--json', 'print JSON')
+  .option(...yesToDeleting)
+  .addHelpText(
+    'after',
+    '\nA running service does it; where there is none, this command does it and streams meanwhile. Ctrl-C cancels it.\nExit code: 0 done, 1 not.\n\nExamples:\n  tidegate backfill appointment\n  tidegate backfill --all\n  tidegate backfill appointment --where "AptDateTime >= \'2026-01-01\'"',
+  )
+  .action(async (tables: string[], options: { all?: true; where?: string; detach?: true; json?: true; yes?: true }) => {
+    process.exitCode = await backfill(loadConfig(process.env), tables, {
+      all: options.all === true,
+      where: options.where ?? null,
+      yes: options.yes === true,
+      detach: options.detach === true,
+      json: options.json === true,
+    });
+  });
+
+program
+  .command('verify [table...]')
+  .description(
+    'compare every row of the source and the target by value, while they stream; all tables if none is named',
+  )
+  .option('--repair', 'mend what differs')
+  .option('--json', 'print JSON')
+  .option(...yesToDeleting)
+  .addHelpText(
+    'after',
+    '\nA row that differs is looked at again once the stream has passed it, so what is only on its way is no difference.\nExit code: 0 equal, or mended; 1 not.\n\nExamples:\n  tidegate verify\n  tidegate verify appointment patient --json\n  tidegate verify --repair',
+  )
+  .action(async (tables: string[], options: { repair?: true; json?: true; yes?: true }) => {
+    process.exitCode = await verify(loadConfig(process.env), tables, {
+      repair: options.repair === true,
+      json: options.json === true,
+      yes: options.yes === true,
+    });
+  });
+
+const jobs = program
+  .command('jobs')
+  .description('backfills and verifications: those under way and the last that ended');
+
+jobs
+  .command('list', { isDefault: true })
+  .description('each with its state, what it found, and who asked for it')
+  .option('--json', 'print JSON')
+  .option('--limit <n>', 'print so many', positiveWhole, 20)
+  .addHelpText('after', '\nExample:\n  tidegate jobs')
+  .action(async (options: { json?: true; limit: number }) => {
+    process.exitCode = await listJobs(loadConfig(process.env), { json: options.json === true, limit: options.limit });
+  });
+
+jobs
+  .command('cancel <id...>')
+  .description('end them; what they mended stays mended')
+  .addHelpText('after', '\nExit code: 0 done, 1 not.\n\nExample:\n  tidegate jobs cancel 17')
+  .action(async (ids: string[]) => {
+    process.exitCode = await cancel(loadConfig(process.env), ids);
   });
 
 program

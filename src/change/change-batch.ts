@@ -37,6 +37,11 @@ export class ChangeBatch {
     return changes;
   }
 
+  /** There is nothing to write, not even a position. */
+  get isEmpty(): boolean {
+    return this.isPositionOnly && this.end === null && !this.open;
+  }
+
   /** Nothing but the position to write. */
   get isPositionOnly(): boolean {
     return this.tables.size === 0 && this.parked.size === 0;

@@ -59,7 +59,7 @@ export async function run(
   try {
     await replicate(
       config,
-      { untilCaughtUp: options.untilCaughtUp },
+      { until: options.untilCaughtUp ? 'caught-up' : 'stopped' },
       {
         state: (state) => {
           if (status.state === 'snapshotting' && state === 'catching-up') log.info('snapshot finished');
@@ -87,6 +87,11 @@ export async function run(
             { table, reason, remedy: 'the other tables go on; this one needs to be copied anew' },
             'table parked',
           ),
+        job: ({ id, table, kind, state, reason, counts }) =>
+          log[state === 'failed' ? 'error' : 'info'](
+            { job: id, table, kind, ...(reason === null ? {} : { reason }), ...(state === 'done' ? counts : {}) },
+            jobMessages[state],
+          ),
         retrying: (error, delayMs) => {
           status.state = 'retrying';
           log.warn({ err: error, delayMs }, 'retrying');
@@ -108,6 +113,14 @@ export async function run(
     stop.dispose();
   }
 }
+
+const jobMessages = {
+  waiting: 'job waits',
+  running: 'job started',
+  done: 'job finished',
+  failed: 'job failed',
+  cancelled: 'job cancelled',
+} as const;
 
 const paceMessages = {
   free: 'snapshot at full speed: nobody else writes at the source',

@@ -1,5 +1,12 @@
 /** The steps between which a crash must lose and double nothing. */
-export type Failpoint = 'batch-applied' | 'checkpoint-written' | 'committed' | 'chunk-copied' | 'chunk-committed';
+export type Failpoint =
+  | 'batch-applied'
+  | 'checkpoint-written'
+  | 'committed'
+  | 'chunk-copied'
+  | 'chunk-committed'
+  | 'chunk-merged'
+  | 'job-advanced';
 
 const [wanted, count = '1'] = (process.env['TIDEGATE_FAILPOINT'] ?? '').split(':');
 let passes = 0;

@@ -77,6 +77,10 @@ export const errorKinds = {
   },
   'lease-lost': { action: 'retry', hint: 'Another instance took over; this one goes back to standby.' },
   refused: { action: 'operator', hint: 'Mend the findings above, then run again.' },
+  unconfirmed: {
+    action: 'operator',
+    hint: 'Look whether the source is the right one and whole. If it is, give the command again with --yes.',
+  },
   internal: { action: 'operator', hint: 'Report this with the log.' },
 } as const satisfies Record<string, KindFacts>;
 

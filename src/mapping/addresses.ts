@@ -1,6 +1,6 @@
 import type { LineBuffer } from '../change/line-buffer.ts';
 import { binlogType } from './binlog-types.ts';
-import { type CodecFamily, lengthPrefixed, plainText, quotedLiteral } from './codec.ts';
+import { type CodecFamily, lengthPrefixed, plainText, quotedLiteral, quotedOf } from './codec.ts';
 import { InvalidValue } from './invalid-value.ts';
 
 interface FixedType {
@@ -35,6 +35,7 @@ export const addresses: CodecFamily = (column) => {
     fromText: plainText,
     fromImage: (code, metadata) => (code === binlogType.string && metadata === width ? reader : null),
     keyLiteral: quotedLiteral,
+    literalOf: quotedOf,
   };
 };
 

@@ -1,6 +1,7 @@
 import { binlogType } from './binlog-types.ts';
 import { type CodecFamily, type TextReader, fixedWidth, lengthPrefixed } from './codec.ts';
 import { compressedReader } from './compressed.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
 import { InvalidValue } from './invalid-value.ts';
 
 const blobs = new Set(['tinyblob', 'blob', 'mediumblob', 'longblob']);
@@ -20,6 +21,19 @@ const spatial = new Set([
 const hexReader: TextReader = (source, start, end, out) => out.hex(source, start, end);
 const hexLiteral = (source: Buffer, start: number, end: number) => `x'${source.toString('hex', start, end)}'`;
 
+/** Bytes as PostgreSQL prints them: `\\x` and hex digits. */
+function bytesOf(printed: string): string {
+  if (!/^\\x[0-9a-f]*$/.test(printed)) throw new TidegateError('internal', 'a key is not the bytes it should be');
+  return `x'${printed.slice(2)}'`;
+}
+
+/** A boolean or a bit string as PostgreSQL prints it. */
+function bitsOf(printed: string): string {
+  if (printed === 't' || printed === 'f') return printed === 't' ? '1' : '0';
+  if (!/^[01]+$/.test(printed)) throw new TidegateError('internal', 'a key is not the bits it should be');
+  return BigInt(`0b${printed}`).toString();
+}
+
 /** varbinary, the blob types and vector, byte for byte; spatial values as the server stores them: 4-byte SRID, then WKB. */
 export const blobsAndGeometry: CodecFamily = (column) => {
   const { type } = column;
@@ -37,7 +51,7 @@ export const blobsAndGeometry: CodecFamily = (column) => {
       const expected = geometry ? binlogType.geometry : type === 'vector' ? binlogType.vector : binlogType.blob;
       return code === expected ? lengthPrefixed(metadata, hexReader) : null;
     },
-    ...(geometry ? {} : { keyLiteral: hexLiteral }),
+    ...(geometry ? {} : { keyLiteral: hexLiteral, literalOf: bytesOf, sortsAlike: true }),
   };
 };
 
@@ -58,6 +72,8 @@ export const fixedBinary: CodecFamily = (column) => {
           })
         : null,
     keyLiteral: hexLiteral,
+    literalOf: bytesOf,
+    sortsAlike: true,
   };
 };
 
@@ -87,5 +103,7 @@ export const bits: CodecFamily = (column) => {
     fromImage: (code, metadata) =>
       code === binlogType.bit && (metadata >> 8) * 8 + (metadata & 0xff) === size ? reader : null,
     keyLiteral: (source, start, end) => `0x${source.toString('hex', start, end)}`,
+    literalOf: bitsOf,
+    sortsAlike: true,
   };
 };

@@ -1,6 +1,7 @@
 import type { Conversion } from '../change/conversion.ts';
 import type { ColumnSchema } from '../change/table-schema.ts';
 import type { LineBuffer } from '../change/line-buffer.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
 
 /**
  * How one column crosses: the PostgreSQL type it becomes, and two readers that write the same COPY text, one from the
@@ -19,6 +20,10 @@ export interface Codec {
   readonly fromImage: (type: number, metadata: number) => ImageReader | null;
   /** Writes a value as a literal the source compares like the column itself; undefined: the column cannot bound a chunk. */
   readonly keyLiteral?: (source: Buffer, start: number, end: number) => string;
+  /** The same literal, made from what PostgreSQL prints; undefined: rows cannot be asked for by it. */
+  readonly literalOf?: (printed: string) => string;
+  /** PostgreSQL sorts the values as the source does, so that a range of keys there is the same range here. */
+  readonly sortsAlike?: true;
 }
 
 export type TextReader = (source: Buffer, start: number, end: number, out: LineBuffer) => void;
@@ -101,6 +106,21 @@ export const plainText: TextReader = (source, start, end, out) => out.plain(sour
 /** A number as SQL literal: the server's own digits. */
 export function numberLiteral(source: Buffer, start: number, end: number): string {
   return source.toString('latin1', start, end);
+}
+
+/** A number as PostgreSQL prints it, as SQL literal. Raises internal for what is none. */
+export function numberOf(printed: string): string {
+  if (!/^-?\d+(\.\d+)?(e[-+]\d+)?$/.test(printed))
+    throw new TidegateError('internal', 'a key is not the number it should be');
+  return printed;
+}
+
+/** A date, time or address as PostgreSQL prints it, as SQL literal; times are in UTC on both sides. */
+export function quotedOf(printed: string): string {
+  const plain = printed.replace(/\+00$/, '');
+  if (!/^[-0-9A-Fa-f:. ]+$/.test(plain))
+    throw new TidegateError('internal', 'a key is not the time or address it should be');
+  return `'${plain}'`;
 }
 
 /** A quoted literal of server-printed ASCII without quotes: dates and times. */

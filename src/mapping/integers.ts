@@ -1,7 +1,7 @@
 import { isUnsigned } from '../change/table-schema.ts';
 import type { LineBuffer } from '../change/line-buffer.ts';
 import { binlogType } from './binlog-types.ts';
-import { type Codec, type CodecFamily, fixedWidth, numberLiteral, plainText } from './codec.ts';
+import { type Codec, type CodecFamily, fixedWidth, numberLiteral, numberOf, plainText } from './codec.ts';
 
 interface IntegerType {
   readonly code: number;
@@ -29,6 +29,8 @@ export const integers: CodecFamily = (column) => {
     fromText: plainText,
     fromImage: (code) => (code === type.code ? reader : null),
     keyLiteral: numberLiteral,
+    literalOf: numberOf,
+    sortsAlike: true,
   };
 };
 
@@ -45,6 +47,8 @@ export const year: CodecFamily = (column): Codec | undefined => {
     fromText: plainText,
     fromImage: (code) => (code === binlogType.year ? reader : null),
     keyLiteral: numberLiteral,
+    literalOf: numberOf,
+    ...(century === 100 ? {} : { sortsAlike: true }),
   };
 };
 

@@ -1,6 +1,6 @@
 import type { LineBuffer } from '../change/line-buffer.ts';
 import { binlogType } from './binlog-types.ts';
-import { type CodecFamily, type TextReader, fixedWidth, numberLiteral, plainText } from './codec.ts';
+import { type CodecFamily, type TextReader, fixedWidth, numberLiteral, numberOf, plainText } from './codec.ts';
 import { InvalidValue } from './invalid-value.ts';
 
 /** Bytes that hold 0 to 9 decimal digits (MySQL's decimal.c, `dig2bytes`). */
@@ -20,6 +20,8 @@ export const decimals: CodecFamily = (column) => {
     fromImage: (code, metadata) =>
       code === binlogType.newdecimal && (metadata & 0xff) === precision && metadata >> 8 === scale ? reader : null,
     keyLiteral: numberLiteral,
+    literalOf: numberOf,
+    sortsAlike: true,
   };
 };
 
@@ -41,6 +43,8 @@ export const floats: CodecFamily = (column) => {
     fromText: finiteText,
     fromImage: (code) => (code === (single ? binlogType.float : binlogType.double) ? reader : null),
     keyLiteral: numberLiteral,
+    literalOf: numberOf,
+    sortsAlike: true,
   };
 };
 

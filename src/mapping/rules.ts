@@ -59,8 +59,11 @@ type Rewrite = (out: LineBuffer, start: number) => void;
 
 /** Rules act on the text that snapshot and stream both write, so both do the same. */
 function rewritten(codec: Codec, pgType: string, rewrite: Rewrite): Codec {
+  const { sortsAlike, ...rest } = codec;
   return {
-    ...codec,
+    ...rest,
+    // As text, numbers and times sort in another way.
+    ...(sortsAlike === undefined || pgType === 'text' ? {} : { sortsAlike }),
     pgType,
     fromText: (source, start, end, out) => {
       const from = out.length;

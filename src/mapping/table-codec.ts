@@ -58,6 +58,18 @@ function carried(source: TableSchema): TableSchema {
   return { ...source, columns, primaryKey };
 }
 
+/** The key's columns alone, in the order of the key. */
+export function keyCodec({ source, schema, codecs, conversions }: TableCodec): TableCodec {
+  const { primaryKey } = schema;
+  const columns = primaryKey.map((index) => schema.columns[index] as (typeof schema.columns)[number]);
+  return {
+    source,
+    schema: { ...schema, columns, primaryKey: primaryKey.map((_, position) => position) },
+    codecs: primaryKey.map((index) => codecs[index] as Codec),
+    conversions: primaryKey.map((index) => conversions[index] as Conversions),
+  };
+}
+
 /** What the readers converted since the last call. */
 export function takeConversions({ schema, conversions }: TableCodec): readonly Conversion[] {
   let counted: Conversion[] = none;

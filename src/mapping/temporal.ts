@@ -8,6 +8,7 @@ import {
   fixedWidth,
   plainText,
   quotedLiteral,
+  quotedOf,
 } from './codec.ts';
 import { oldDatetimeReader, oldTimeReader, oldTimestampReader } from './old-temporal.ts';
 import { highestHour, isDate, writeClock, writeDate, writeFraction, writeInstant } from './temporal-text.ts';
@@ -30,6 +31,8 @@ export const dates: DateFamily = (column, conversions) => {
     fromText: dateText(conversions),
     fromImage: (code) => (code === binlogType.date || code === binlogType.newdate ? reader : null),
     keyLiteral: quotedLiteral,
+    literalOf: quotedOf,
+    sortsAlike: true,
   };
 };
 
@@ -45,6 +48,8 @@ export const datetimes: DateFamily = (column, conversions) => {
       return code === binlogType.datetime ? oldDatetimeReader(fraction, conversions) : null;
     },
     keyLiteral: quotedLiteral,
+    literalOf: quotedOf,
+    sortsAlike: true,
   };
 };
 
@@ -65,6 +70,8 @@ export const timestamps: DateFamily = (column, conversions) => {
       return code === binlogType.timestamp ? oldTimestampReader(fraction, conversions) : null;
     },
     keyLiteral: quotedLiteral,
+    literalOf: quotedOf,
+    sortsAlike: true,
   };
 };
 
@@ -80,6 +87,8 @@ export const times: CodecFamily = (column) => {
       return code === binlogType.time ? oldTimeReader(fraction) : null;
     },
     keyLiteral: quotedLiteral,
+    literalOf: quotedOf,
+    sortsAlike: true,
   };
 };
 

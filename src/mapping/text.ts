@@ -30,6 +30,7 @@ export const text: CodecFamily = (column, conversions) => {
       return code === binlogType.varcharCompressed ? compressedReader(code, metadata, read) : null;
     },
     keyLiteral: (source, start, end) => `_utf8mb4 x'${source.toString('hex', start, end)}'`,
+    literalOf: (printed) => `_utf8mb4 x'${Buffer.from(printed, 'utf8').toString('hex')}'`,
   };
 };
 
@@ -57,6 +58,7 @@ export const enums: CodecFamily = (column, conversions) => {
       : {
           keyLiteral: (source: Buffer, start: number, end: number) =>
             String(indexes.get(source.toString('latin1', start, end)) ?? 0),
+          literalOf: (printed: string) => String(indexes.get(Buffer.from(printed, 'utf8').toString('latin1')) ?? 0),
         }),
   };
 };

@@ -30,6 +30,8 @@ export class BatchQueue implements BatchFiller {
   #lastEnd: Position;
   /** The batch handed out last was a part, and PostgreSQL waits with an open transaction for the rest. */
   #partHanded = false;
+  /** Somebody waits for the target to get here. */
+  #wanted: Position | null = null;
 
   /** `start`: where the target is now. */
   constructor(reader: Pausable, gtids: GtidProgress, start: Position) {
@@ -57,6 +59,10 @@ export class BatchQueue implements BatchFiller {
   async take(): Promise<ChangeBatch | null> {
     if (this.#failure !== null) throw this.#failure.error;
     if (this.#stopped) return null;
+    if (this.#isThere()) {
+      this.#wanted = null;
+      return new ChangeBatch();
+    }
     return await new Promise<ChangeBatch | null>((resolve, reject) => {
       // A position alone does not hurry, but it must not wait for the next change either.
       const tick = setInterval(() => this.#offer(), idleCheckpointMs / 4);
@@ -73,6 +79,29 @@ export class BatchQueue implements BatchFiller {
       if (this.batch.size >= batchBytes) this.#hand();
       else this.#offer();
     });
+  }
+
+  /**
+   * Somebody waits for the target to get to a place: a batch that brings it there is handed over at once, even if it holds
+   * nothing else. When the target is there already, whoever takes gets an empty batch, to see that.
+   */
+  want(position: Position): void {
+    if (this.#wanted === null || comparePositions(position, this.#wanted) < 0) this.#wanted = position;
+    if (this.#isThere()) this.wake();
+    else this.#offer();
+  }
+
+  #isThere(): boolean {
+    return !this.#partHanded && this.#wanted !== null && comparePositions(this.#lastEnd, this.#wanted) >= 0;
+  }
+
+  /** Whoever waits in `take` gets an empty batch, unless a transaction is open at the target. */
+  wake(): void {
+    const taker = this.#taker;
+    if (taker === null || this.#partHanded) return;
+    this.#taker = null;
+    this.#wanted = null;
+    taker.give(new ChangeBatch());
   }
 
   /** No more batches: whoever waits gets null. */
@@ -95,8 +124,9 @@ export class BatchQueue implements BatchFiller {
     if (this.#taker === null || batch.open || batch.end === null) return;
     if (batch.isPositionOnly && !this.#partHanded) {
       const now = Date.now();
-      if (now - this.#lastHandedAt < idleCheckpointMs || comparePositions(batch.end.position, this.#lastEnd) === 0)
-        return;
+      const isWanted = this.#wanted !== null && comparePositions(batch.end.position, this.#wanted) >= 0;
+      if (!isWanted && now - this.#lastHandedAt < idleCheckpointMs) return;
+      if (comparePositions(batch.end.position, this.#lastEnd) === 0) return;
       this.#lastHandedAt = now;
     }
     this.#hand();
@@ -117,6 +147,7 @@ export class BatchQueue implements BatchFiller {
     if (batch.end !== null) {
       batch.end = { ...batch.end, position: { ...batch.end.position, gtid: this.#gtids.text } };
       this.#lastEnd = batch.end.position;
+      if (this.#isThere()) this.#wanted = null;
     }
     this.batch = new ChangeBatch();
     this.batch.open = batch.open;

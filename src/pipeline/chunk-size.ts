@@ -17,12 +17,14 @@ const maxRows = 100_000;
  */
 export class ChunkSize {
   readonly #engine: 'blocking' | 'snapshotRead';
+  readonly #maxRows: number;
   #rowsPerMs: number | null = null;
   #bytesPerRow = 1;
   /** Grow no more than fourfold at once: the first chunks of a cold table say little about the rest. */
   #most = firstRows;
 
-  constructor(engine: string) {
+  constructor(engine: string, mostRows = maxRows) {
+    this.#maxRows = mostRows;
     this.#engine = engine.toLowerCase() === 'innodb' ? 'snapshotRead' : 'blocking';
   }
 
@@ -30,7 +32,7 @@ export class ChunkSize {
     const aim = targetMs[isFree ? 'free' : 'considerate'][this.#engine];
     const byTime = this.#rowsPerMs === null ? firstRows : this.#rowsPerMs * aim;
     const byBytes = targetBytes / this.#bytesPerRow;
-    return Math.max(1, Math.floor(Math.min(byTime, byBytes, this.#most, maxRows)));
+    return Math.max(1, Math.floor(Math.min(byTime, byBytes, this.#most, this.#maxRows)));
   }
 
   /** Learns from a chunk: how many rows it had, how long the source took, and how large it was. */

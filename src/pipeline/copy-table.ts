@@ -1,15 +1,9 @@
 import { sql } from 'kysely';
-import type { Conversion } from '../change/conversion.ts';
 import type { Config } from '../config/config.ts';
 import { matchesAny } from '../config/table-filter.ts';
-import { LineBuffer } from '../change/line-buffer.ts';
 import { failpoint } from '../errors/failpoint.ts';
 import { isRowRefusal } from '../errors/postgres-errors.ts';
-import { TidegateError } from '../errors/tidegate-error.ts';
-import { type TableCodec, convertedKeyColumn, takeConversions } from '../mapping/table-codec.ts';
-import { chunkQuery } from '../source/chunk-query.ts';
-import { type Chunk, readChunk } from '../source/chunk-reader.ts';
-import { SourceConnection } from '../source/connection.ts';
+import type { TableCodec } from '../mapping/table-codec.ts';
 import { assertEpoch } from '../target/checkpoint.ts';
 import { recordConversions } from '../target/conversions.ts';
 import { assertNotTooMany, badRow, writeDeadLetters } from '../target/dead-letters.ts';
@@ -17,7 +11,7 @@ import { checkLines } from '../target/rejected-lines.ts';
 import type { TargetSession } from '../target/session.ts';
 import { addPrimaryKey, columnList, quoteTable } from '../target/tables.ts';
 import { writeAround } from '../target/write-around.ts';
-import { ChunkSize, maxChunkBytes } from './chunk-size.ts';
+import { type Reader, type TableChunk, TableReader } from './table-reader.ts';
 import type { Throttle } from './throttle.ts';
 
 /** A table whose snapshot is under way. */
@@ -39,8 +33,7 @@ export interface CopyProgress {
 }
 
 /** One worker's connections: a reader that may have to be replaced, and its own PostgreSQL session. */
-export interface CopyWorker {
-  reader: SourceConnection;
+export interface CopyWorker extends Reader {
   readonly target: TargetSession;
 }
 
@@ -60,39 +53,12 @@ export async function copyTable(
 ): Promise<number> {
   const { codec } = task;
   const { table } = codec.schema;
-  const size = new ChunkSize(task.engine);
-  const buffers = [new LineBuffer(), new LineBuffer()] as const;
+  const source = new TableReader(config, worker, throttle, task);
   let after = task.copiedKey;
   let rows = task.copiedRows;
   let allRejected = 0;
-  let turn = 0;
 
-  const read = async (): Promise<ReadChunk> => {
-    const lines = buffers[turn++ % 2] as LineBuffer;
-    lines.length = 0;
-    const { chunk, asked } = await throttle.chunk(
-      () => worker.reader,
-      async () => {
-        const asked = size.rows(throttle.pace === 'free');
-        const started = performance.now();
-        const query = chunkQuery(config.source.database, codec, after, asked);
-        const chunk = await readChunk(worker.reader, query, codec, lines, maxChunkBytes);
-        size.observe(chunk.rows, performance.now() - started, lines.length);
-        return { chunk, asked };
-      },
-      signal,
-    );
-    const keyColumn = convertedKeyColumn(codec);
-    if (keyColumn !== null)
-      throw new TidegateError(
-        'target-refused',
-        `table ${table}: a value of key column ${keyColumn} cannot be held by PostgreSQL as it is, so that two rows could become one`,
-        { table },
-      );
-    if (chunk.cut) worker.reader = await SourceConnection.open(config.source, 'reader');
-    return { ...chunk, lines, isLast: chunk.rows < asked && !chunk.cut, conversions: takeConversions(codec) };
-  };
-
+  const read = async () => await source.next(after, null, signal);
   let next = read();
   for (;;) {
     const chunk = await next;
@@ -118,19 +84,13 @@ export async function copyTable(
   return rows;
 }
 
-interface ReadChunk extends Chunk {
-  readonly lines: LineBuffer;
-  readonly isLast: boolean;
-  readonly conversions: readonly Conversion[];
-}
-
 /** Writes a chunk in one transaction; when PostgreSQL refuses a row, once more around such rows. Returns how many there were. */
 async function writeChunk(
   config: Config,
   epoch: bigint,
   target: TargetSession,
   codec: TableCodec,
-  chunk: ReadChunk,
+  chunk: TableChunk,
   copiedRows: number,
 ): Promise<number> {
   const replica = config.target.schema;

@@ -5,14 +5,17 @@ import { SourceConnection } from '../source/connection.ts';
 import { readHead } from '../source/positions.ts';
 import { type ServerFlavor, readServerFlavor } from '../source/server-flavor.ts';
 import { assertEpoch } from '../target/checkpoint.ts';
+import type { Job } from '../target/jobs.ts';
 import { type Lease, sessionName } from '../target/lease.ts';
 import { TargetSession } from '../target/session.ts';
 import { type KnownTable, finishSnapshot, parkTable } from '../target/table-states.ts';
 import { assertContinues, readProgress } from './continuation.ts';
 import type { ReplicatorListener, ReplicatorState, RunOptions } from './listener.ts';
-import { knownCodec, prepare } from './prepare.ts';
+import { runJobs } from './job-runner.ts';
+import { knownCodec, prepare, readsAll } from './prepare.ts';
 import { copyTables } from './snapshot.ts';
 import { streamChanges } from './stream.ts';
+import type { PlannedTable } from './table-plan.ts';
 
 /** The work of the one instance that holds the lease: snapshot what is missing, then stream. */
 export async function lead(
@@ -29,8 +32,11 @@ export async function lead(
   const ended = AbortSignal.any([signal, lost.signal]);
   try {
     listener.state('checking');
-    const server = await snapshotMissing(config, lease, listener, ended, lost.signal);
-    if (!ended.aborted) await stream(config, options, lease, server, listener, ended, lost.signal);
+    for (let outcome = 'again'; outcome === 'again' && !ended.aborted;) {
+      const begun = await snapshotMissing(config, lease, listener, ended, lost.signal);
+      if (ended.aborted) break;
+      outcome = await stream(config, options, lease, begun, listener, ended, lost.signal);
+    }
   } catch (error) {
     lost.signal.throwIfAborted();
     if (await parkedFor(error, config, lease, listener))
@@ -82,13 +88,19 @@ async function assertCheckpointContinues(config: Config): Promise<void> {
   }
 }
 
+/** What the stream stands on. */
+interface Begun {
+  readonly server: ServerFlavor;
+  readonly planned: ReadonlyMap<string, PlannedTable>;
+}
+
 async function snapshotMissing(
   config: Config,
   lease: Lease,
   listener: ReplicatorListener,
   signal: AbortSignal,
   hangUp: AbortSignal,
-): Promise<ServerFlavor> {
+): Promise<Begun> {
   const replica = config.target.schema;
   const { replicator, target } = await openBoth(config, sessionName('lead', replica, lease.epoch), hangUp);
   let reader: SourceConnection | null = null;
@@ -97,7 +109,8 @@ async function snapshotMissing(
     const server = await readServerFlavor(replicator);
     const prepared = await prepare(config, lease.epoch, { reader, replicator, server }, target, signal);
     listener.prepared(prepared);
-    if (prepared.copying.length === 0) return server;
+    const planned = new Map(prepared.planned.map((table) => [table.codec.schema.table, table]));
+    if (prepared.copying.length === 0) return { server, planned };
     listener.state('snapshotting');
     await copyTables(
       config,
@@ -123,7 +136,7 @@ async function snapshotMissing(
       await assertEpoch(trx, replica, lease.epoch);
       await finishSnapshot(trx, replica, end);
     });
-    return server;
+    return { server, planned };
   } finally {
     await Promise.all([reader?.close(), replicator.close(), target.close()]);
   }
@@ -133,13 +146,13 @@ async function stream(
   config: Config,
   options: RunOptions,
   lease: Lease,
-  server: ServerFlavor,
+  { server, planned }: Begun,
   listener: ReplicatorListener,
   signal: AbortSignal,
   hangUp: AbortSignal,
-): Promise<void> {
+): Promise<'done' | 'again'> {
   const { start, tables, head } = await resume(config);
-  const streaming = tables.filter(({ state }) => state === 'streaming');
+  const streaming = tables.filter(({ state }) => state === 'streaming' || state === 'backfilling');
   const exactFrom = snapshotEnd(streaming);
   let state: ReplicatorState = 'catching-up';
   listener.state(state);
@@ -152,14 +165,26 @@ async function stream(
     listener.state(state);
   };
   passed(start);
-  await streamChanges(
+  return await streamChanges(
     config,
     {
       start,
       server,
       epoch: lease.epoch,
       tables: streaming.map(({ schema, from }) => ({ codec: knownCodec(schema), from })),
-      until: options.untilCaughtUp ? head : null,
+      until: options.until === 'stopped' ? null : head,
+      beside: async (live, over) =>
+        await runJobs({
+          config,
+          epoch: lease.epoch,
+          server,
+          live,
+          planned,
+          isDone: doneWith(options.until),
+          listener,
+          signal: over,
+          hangUp,
+        }),
       onApplied: (batch) => {
         for (const [table, reason] of batch.parked) listener.parked(table, reason);
         listener.applied(batch);
@@ -169,6 +194,13 @@ async function stream(
     signal,
     hangUp,
   );
+}
+
+/** Whether, with these jobs open, there is nothing left that `until` asks for. */
+function doneWith(until: RunOptions['until']): (open: readonly Job[]) => boolean {
+  if (until === 'stopped') return () => false;
+  if (until === 'caught-up') return (open) => !open.some(readsAll);
+  return (open) => !open.some(({ id }) => until.ended.includes(id));
 }
 
 /** Where to go on from, with which tables, and where the source's binlog ends now. */

@@ -1,4 +1,5 @@
 import type { ChangeBatch } from '../change/change-batch.ts';
+import type { Job } from '../target/jobs.ts';
 import type { CopyProgress } from './copy-table.ts';
 import type { Prepared } from './prepare.ts';
 import type { Pace } from './throttle.ts';
@@ -14,11 +15,16 @@ export interface ReplicatorListener {
   pace(pace: Pace): void;
   applied(batch: ChangeBatch): void;
   parked(table: string, reason: string): void;
+  /** A job began or ended. */
+  job(job: Job): void;
   /** A failure that will be tried again after `delayMs`. */
   retrying(error: unknown, delayMs: number): void;
 }
 
 export interface RunOptions {
-  /** Return once the target has what the source had when its snapshot was complete. */
-  readonly untilCaughtUp: boolean;
+  /**
+   * Return once the target has what the source had when its snapshot was complete, and every table is whole; or once these jobs
+   * are ended. Else go on for ever.
+   */
+  readonly until: 'stopped' | 'caught-up' | { readonly ended: readonly string[] };
 }

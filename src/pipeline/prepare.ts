@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts';
 import { type Position, formatPosition } from '../change/position.ts';
+import { sqlStateOf } from '../errors/postgres-errors.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { type TableCodec, tableCodec } from '../mapping/table-codec.ts';
 import { readCatalog } from '../source/catalog.ts';
@@ -8,25 +9,29 @@ import type { ServerFlavor } from '../source/server-flavor.ts';
 import { readSnapshotPosition } from '../source/positions.ts';
 import { type Checkpoint, assertEpoch, createCheckpoint } from '../target/checkpoint.ts';
 import { recordEvent } from '../target/events.ts';
+import { type Job, endJob, endJobsOf, openJobs, requestJobs } from '../target/jobs.ts';
 import type { TargetSession } from '../target/session.ts';
-import { type KnownTable, addTable, parkTable, readTables } from '../target/table-states.ts';
-import { createSchema, createTable } from '../target/tables.ts';
+import { type KnownTable, addTable, parkTable, readTables, takeTableBack } from '../target/table-states.ts';
+import { addPrimaryKey, createSchema, createTable, reshapeTable } from '../target/tables.ts';
 import { assertContinues, readProgress } from './continuation.ts';
 import type { CopyTask } from './copy-table.ts';
 import { assertSameRules } from './rule-changes.ts';
 import { moveToOtherServer } from './server-move.ts';
-import { type LeftOutTable, planTables, selectionOf } from './table-plan.ts';
+import { type LeftOutTable, type PlannedTable, planTables, selectionOf } from './table-plan.ts';
 
 export interface Prepared {
   readonly checkpoint: Position;
   /** Tables with rows still to copy. */
   readonly copying: readonly CopyTask[];
   readonly leftOut: readonly LeftOutTable[];
+  /** Every table that is carried, as the source's catalog has it now. */
+  readonly planned: readonly PlannedTable[];
 }
 
 /**
- * Brings the target's list of tables in line with the source's: takes new ones in at a position of their own, parks those
- * that are gone or no longer selected. Changes nothing when the source cannot continue from the checkpoint, or when the
+ * Brings the target's list of tables in line with the source's: takes new ones in at a position of their own, and back those that
+ * were parked and are to be read again; parks those that are gone or no longer selected. The tables of the beginning are copied
+ * before the stream starts; those that come later must not keep it waiting, and are read beside it. Changes nothing when the source cannot continue from the checkpoint, or when the
  * rules of a table are others than it was begun with.
  */
 export async function prepare(
@@ -43,10 +48,17 @@ export async function prepare(
   const selection = selectionOf(config);
   assertSameRules(known, selection);
   const isKnown = new Set(known.map(({ table }) => table));
+  const jobs = await openJobs(target.db, replica);
+  const wanted = new Set(jobs.filter(readsAll).map(({ table }) => table));
+  const isBack = new Set(
+    known.filter(({ table, state }) => state === 'parked' && wanted.has(table)).map(({ table }) => table),
+  );
   // The position comes before the catalog: a definition that changes in between is then ahead in the stream, and seen.
   const probe = planTables((await readCatalog(reader, config.source.database)).tables, selection);
   const allInnodb = probe.planned.every(({ engine }) => engine.toLowerCase() === 'innodb');
-  const isNews = checkpoint === null || probe.planned.some(({ codec }) => !isKnown.has(codec.schema.table));
+  const isNews =
+    checkpoint === null ||
+    probe.planned.some(({ codec: { schema } }) => !isKnown.has(schema.table) || isBack.has(schema.table));
   const position = isNews
     ? await readSnapshotPosition(reader, replicator, server, allInnodb, signal)
     : checkpoint.position;
@@ -60,8 +72,16 @@ export async function prepare(
     await createSchema(trx, replica);
     for (const { codec } of added) {
       await createTable(trx, replica, codec);
-      await addTable(trx, replica, codec.source, position);
+      if (checkpoint !== null) await addPrimaryKey(trx, replica, codec);
+      await addTable(trx, replica, codec.source, position, checkpoint === null ? 'snapshotting' : 'backfilling');
     }
+    if (checkpoint !== null)
+      await requestJobs(trx, replica, unread(known, added, wanted), {
+        kind: 'backfill',
+        repair: true,
+        condition: null,
+        confirmed: false,
+      });
     if (added.length > 0)
       await recordEvent(trx, replica, 'tables-added', {
         tables: added.map(({ codec }) => codec.schema.table),
@@ -79,11 +99,23 @@ export async function prepare(
         );
   });
 
+  for (const { codec } of planned.filter(({ codec }) => isBack.has(codec.schema.table)))
+    await takeBack(target, replica, epoch, codec, position);
+  for (const { id, table } of jobs)
+    if (!present.has(table))
+      await endJob(
+        target.db,
+        id,
+        'failed',
+        `the source has no such table that can be carried${whyLeftOut(leftOut, table)}`,
+      );
+
   const engines = new Map(planned.map((table) => [table.codec.schema.table, table]));
   const current = await readTables(target.db, replica);
   return {
     checkpoint: checkpoint?.position ?? position,
     leftOut,
+    planned,
     copying: current
       .filter(({ state }) => state === 'snapshotting')
       .map(({ table, schema, copiedKey, copiedRows }) => ({
@@ -94,6 +126,47 @@ export async function prepare(
         copiedRows,
       })),
   };
+}
+
+/** The whole table, to mend it. */
+export function readsAll({ kind, condition }: Job): boolean {
+  return kind === 'backfill' && condition === null;
+}
+
+/** Tables that are streamed and still to be read, which nobody has asked for. */
+function unread(known: readonly KnownTable[], added: readonly PlannedTable[], wanted: ReadonlySet<string>): string[] {
+  return [
+    ...known.filter(({ state }) => state === 'backfilling').map(({ table }) => table),
+    ...added.map(({ codec }) => codec.schema.table),
+  ].filter((table) => !wanted.has(table));
+}
+
+/** What something at the target depends on is left as it is. */
+const dependedOn = new Set(['2BP01', '0A000']);
+
+async function takeBack(
+  target: TargetSession,
+  replica: string,
+  epoch: bigint,
+  codec: TableCodec,
+  position: Position,
+): Promise<void> {
+  const { table } = codec.schema;
+  try {
+    await target.transaction(async (trx) => {
+      await assertEpoch(trx, replica, epoch);
+      await reshapeTable(trx, replica, codec);
+      await takeTableBack(trx, replica, codec.source, position);
+    });
+  } catch (error) {
+    if (!dependedOn.has(sqlStateOf(error) ?? '')) throw error;
+    await endJobsOf(
+      target.db,
+      replica,
+      table,
+      'the source has other columns than before, and a view or another object at the target depends on one that must go or change: drop that, backfill again, and make it anew',
+    );
+  }
 }
 
 function whyLeftOut(leftOut: readonly LeftOutTable[], name: string): string {

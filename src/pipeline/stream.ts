@@ -13,31 +13,34 @@ import type { ServerFlavor } from '../source/server-flavor.ts';
 import { Applier } from '../target/applier.ts';
 import { sessionName } from '../target/lease.ts';
 import { TargetSession } from '../target/session.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
 import { BatchQueue } from './batch-queue.ts';
+import { LiveStream, type Merge } from './live-stream.ts';
 
 export interface StreamOptions {
   readonly start: Position;
   readonly tables: readonly StreamTable[];
   readonly server: ServerFlavor;
   readonly epoch: bigint;
-  /** Return once the target has got here; null: go on for ever. */
+  /** Return once the target has got here and `beside` is done; null: go on for ever. */
   readonly until: Position | null;
+  /** Work that goes on beside the stream; resolves when there is none left, with `again` when the stream must begin anew for it. */
+  readonly beside: (live: LiveStream, signal: AbortSignal) => Promise<'done' | 'again'>;
   /** A batch is durable. */
   readonly onApplied: (batch: ChangeBatch) => void;
 }
 
 /**
  * Tails the binlog from `start` and applies it, until `signal` aborts (then the batch under way is still finished), `until` is
- * reached, or something fails; `hangUp` breaks the target connection off. Nothing survives a failure but the checkpoint, which is all that is needed to begin again.
+ * reached, `beside` wants it to begin again, or something fails; `hangUp` breaks the target connection off. Nothing survives a failure but the checkpoint, which is all that is needed to begin again.
  */
 export async function streamChanges(
   config: Config,
   options: StreamOptions,
   signal: AbortSignal,
   hangUp: AbortSignal,
-): Promise<void> {
-  const { start, server } = options;
-  if (options.until !== null && comparePositions(start, options.until) >= 0) return;
+): Promise<'done' | 'again'> {
+  const { start, server, until } = options;
   const codecs = new Map<string, TableCodec>(options.tables.map(({ codec }) => [codec.schema.table, codec]));
   const target = await TargetSession.open(
     config.target,
@@ -56,6 +59,16 @@ export async function streamChanges(
   const stop = () => queue.stop();
   signal.addEventListener('abort', stop, { once: true });
   reader.failed.catch((error: Error) => queue.fail(error));
+  const live = new LiveStream(start, (position) => queue.want(position));
+  const over = new AbortController();
+  const beside: { state: 'busy' | 'done' | 'again' } = { state: 'busy' };
+  const work = options.beside(live, AbortSignal.any([signal, over.signal])).then(
+    (outcome) => {
+      beside.state = outcome;
+      queue.wake();
+    },
+    (error: Error) => queue.fail(error),
+  );
   try {
     const applier = await Applier.start(target, {
       schema: config.target.schema,
@@ -64,18 +77,27 @@ export async function streamChanges(
       start,
       isHalting: matchesAny(config.tables.halt),
     });
+    const merge: Merge = async (changes) => await applier.merge(changes);
     while (!signal.aborted) {
+      if (beside.state === 'again') return 'again';
+      if (beside.state === 'done' && until !== null && comparePositions(live.position, until) >= 0) return 'done';
       const batch = await queue.take();
-      if (batch === null) return;
-      await applier.apply(batch);
-      if (batch.open) continue;
-      options.onApplied(batch);
-      if (options.until !== null && batch.end !== null && comparePositions(batch.end.position, options.until) >= 0)
-        return;
+      if (batch === null) break;
+      if (!batch.isEmpty) {
+        await applier.apply(batch);
+        live.applied(batch);
+        if (batch.open) continue;
+        options.onApplied(batch);
+      }
+      await live.rest(merge);
     }
+    return 'done';
   } finally {
     signal.removeEventListener('abort', stop);
     reader.close();
+    live.end(new TidegateError('internal', 'the stream ended'));
+    over.abort();
+    await work;
     await target.close();
   }
 }

@@ -1,29 +1,65 @@
 import type { TableCodec } from '../mapping/table-codec.ts';
 import { quoteName } from './identifiers.ts';
 
+/** Keys as SQL literals, one per key column. The range begins behind `after` and ends with `upTo`; null: unbounded. */
+export interface KeyRange {
+  readonly after: readonly string[] | null;
+  readonly upTo: readonly string[] | null;
+}
+
 /**
- * The select of the next chunk: up to `limit` rows in key order behind the key `after` (SQL literals, one per key column;
- * null: from the beginning).
+ * The select of the next chunk: up to `limit` rows in key order behind the key `after`.
  *
  * A row comparison `(a, b) > (x, y)` would say it in fewer words, but the optimizers read no index range from it; `a >= x and
  * (a > x or (a = x and b > y))` they do.
  */
 export function chunkQuery(
   database: string,
-  { schema, codecs }: TableCodec,
+  codec: TableCodec,
   after: readonly string[] | null,
   limit: number,
 ): string {
-  const columns = schema.columns.map(({ name }, index) => codecs[index]?.select?.(quoteName(name)) ?? quoteName(name));
-  const key = schema.primaryKey.map((index) => quoteName(schema.columns[index]?.name ?? ''));
-  const where = after === null ? '' : ` where ${beyond(key, after)}`;
-  const table = `${quoteName(database)}.${quoteName(schema.table)}`;
-  return `select ${columns.join(', ')} from ${table} force index (primary)${where} order by ${key.join(', ')} limit ${limit}`;
+  const where = after === null ? '' : ` where ${bounded(keyNames(codec), after, '>')}`;
+  return `${selectFrom(database, codec)}${where} order by ${keyNames(codec).join(', ')} limit ${limit}`;
 }
 
-function beyond(key: readonly string[], after: readonly string[]): string {
+/** The select of those rows of a range that meet a condition, which assertPlainCondition has let through. */
+export function filterQuery(database: string, codec: TableCodec, { after, upTo }: KeyRange, condition: string): string {
+  const key = keyNames(codec);
+  const bounds = [
+    ...(after === null ? [] : [`(${bounded(key, after, '>')})`]),
+    ...(upTo === null ? [] : [`(${bounded(key, upTo, '<')} or ${equal(key, upTo)})`]),
+  ];
+  return `${selectFrom(database, codec)} where ${[...bounds, `(${condition})`].join(' and ')} order by ${key.join(', ')}`;
+}
+
+/** The select of the rows with these keys, where they exist. */
+export function lookupQuery(database: string, codec: TableCodec, keys: readonly (readonly string[])[]): string {
+  const names = keyNames(codec);
+  const [name] = names;
+  const wanted =
+    names.length === 1
+      ? `${name} in (${keys.map(([literal]) => literal).join(', ')})`
+      : keys.map((literals) => `(${equal(names, literals)})`).join(' or ');
+  return `${selectFrom(database, codec)} where ${wanted} order by ${names.join(', ')}`;
+}
+
+function selectFrom(database: string, { schema, codecs }: TableCodec): string {
+  const columns = schema.columns.map(({ name }, index) => codecs[index]?.select?.(quoteName(name)) ?? quoteName(name));
+  return `select ${columns.join(', ')} from ${quoteName(database)}.${quoteName(schema.table)} force index (primary)`;
+}
+
+function keyNames({ schema }: TableCodec): string[] {
+  return schema.primaryKey.map((index) => quoteName(schema.columns[index]?.name ?? ''));
+}
+
+function equal(key: readonly string[], literals: readonly string[]): string {
+  return key.map((column, index) => `${column} = ${literals[index]}`).join(' and ');
+}
+
+function bounded(key: readonly string[], bound: readonly string[], than: '>' | '<'): string {
   const [column = '', ...restColumns] = key;
-  const [value = '', ...restValues] = after;
-  if (restColumns.length === 0) return `${column} > ${value}`;
-  return `${column} >= ${value} and (${column} > ${value} or (${column} = ${value} and ${beyond(restColumns, restValues)}))`;
+  const [value = '', ...restValues] = bound;
+  if (restColumns.length === 0) return `${column} ${than} ${value}`;
+  return `${column} ${than}= ${value} and (${column} ${than} ${value} or (${column} = ${value} and ${bounded(restColumns, restValues, than)}))`;
 }

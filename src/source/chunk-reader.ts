@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { fromCopyText } from '../change/copy-text.ts';
 import { LineBuffer } from '../change/line-buffer.ts';
 import type { RejectedRow } from '../change/rejected-row.ts';
 import { fromMysql } from '../errors/mysql-errors.ts';
@@ -15,6 +16,10 @@ export interface Chunk {
   readonly rejected: readonly RejectedRow[];
   /** Key of the last row as SQL literals, for the next chunk; null when there is no row. */
   readonly lastKey: string[] | null;
+  /** The same as text that PostgreSQL takes. */
+  readonly lastKeyText: string[] | null;
+  /** With a condition: how many rows of the range were looked at. Absent: as many as were read. */
+  readonly scanned?: number;
   /** Reading stopped at the byte limit before the server was done, and the connection was given up for it. */
   readonly cut: boolean;
 }
@@ -39,6 +44,7 @@ export async function readChunk(
         rows: command.rows,
         rejected: command.rejected,
         lastKey: command.lastKey(),
+        lastKeyText: command.lastKeyText(),
         cut: command.cut,
       });
       if (command.cut) {
@@ -266,6 +272,16 @@ class RowPackets extends EventEmitter {
       at = next + value;
       this.#ends[i] = at;
     }
+  }
+
+  lastKeyText(): string[] | null {
+    const row = this.#lastRow;
+    if (row === null) return null;
+    return this.#key.map((column) => {
+      const scratch = new LineBuffer(256);
+      this.#codecs[column]?.fromText(row, this.#starts[column] as number, this.#ends[column] as number, scratch);
+      return fromCopyText(scratch.bytes.toString('utf8', 0, scratch.length)) ?? '';
+    });
   }
 
   lastKey(): string[] | null {

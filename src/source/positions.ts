@@ -12,7 +12,7 @@ export interface PositionFlavor {
 }
 
 /** A row may be logged this long before other sessions see it where no commit waits for a replica; measured at 108 ms. */
-const settleMs = 2_000;
+export const settleMs = 2_000;
 
 /** A server that numbers transactions finds the place by number, on whichever of its replicas; else by file and offset. */
 export function startsByGtid(server: PositionFlavor, start: Position): boolean {
@@ -81,14 +81,19 @@ async function settle(signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
 }
 
-async function readViewPosition(reader: SourceConnection): Promise<Position> {
+/** Opens a consistent read view on MariaDB and returns where it stands in the binlog, by file and offset. */
+export async function openViewAt(reader: SourceConnection): Promise<Position> {
   await reader.query('start transaction with consistent snapshot');
+  const rows = await reader.query(`show status like 'binlog_snapshot_%'`);
+  const status = new Map(rows.map((row) => [row['Variable_name']?.toLowerCase(), row['Value'] ?? ''] as const));
+  const file = status.get('binlog_snapshot_file') ?? '';
+  if (file === '') throw noBinlog();
+  return { file, offset: Number(status.get('binlog_snapshot_position')), gtid: null };
+}
+
+async function readViewPosition(reader: SourceConnection): Promise<Position> {
   try {
-    const rows = await reader.query(`show status like 'binlog_snapshot_%'`);
-    const status = new Map(rows.map((row) => [row['Variable_name']?.toLowerCase(), row['Value'] ?? ''] as const));
-    const file = status.get('binlog_snapshot_file') ?? '';
-    if (file === '') throw noBinlog();
-    const offset = Number(status.get('binlog_snapshot_position'));
+    const { file, offset } = await openViewAt(reader);
     const [found] = await reader.query(`select binlog_gtid_pos(${quoteText(file)}, ${offset}) as gtid`);
     return { file, offset, gtid: found?.['gtid'] ?? null };
   } finally {

@@ -1,5 +1,5 @@
 import { type ControlledTransaction, sql } from 'kysely';
-import type { ChangeBatch } from '../change/change-batch.ts';
+import { ChangeBatch } from '../change/change-batch.ts';
 import type { Position } from '../change/position.ts';
 import type { RejectedRow } from '../change/rejected-row.ts';
 import type { TableChanges } from '../change/table-changes.ts';
@@ -7,7 +7,7 @@ import { failpoint } from '../errors/failpoint.ts';
 import { fromPostgres, isRowRefusal } from '../errors/postgres-errors.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import type { TableCodec } from '../mapping/table-codec.ts';
-import { moveCheckpoint } from './checkpoint.ts';
+import { assertEpoch, moveCheckpoint } from './checkpoint.ts';
 import type { ControlSchema } from './control-schema.ts';
 import { recordConversions } from './conversions.ts';
 import { DeadLetters, badRow } from './dead-letters.ts';
@@ -76,6 +76,14 @@ export class Applier {
     }
   }
 
+  /** Writes changes that are none of the stream's, between two of its batches. The checkpoint stays where it is. */
+  async merge(changes: TableChanges): Promise<void> {
+    if (this.#open !== null) throw new TidegateError('internal', 'a transaction of the stream is open');
+    const batch = new ChangeBatch();
+    batch.tables.set(changes.schema.table, changes);
+    await this.apply(batch);
+  }
+
   async #write(batch: ChangeBatch, around: boolean): Promise<void> {
     const { schema } = this.#options;
     this.#open ??= await this.#session.begin();
@@ -113,7 +121,8 @@ export class Applier {
     await this.#session.guarded(async () => {
       for (const [table, reason] of this.#parked) await parkTable(trx, schema, table, reason);
       failpoint('batch-applied');
-      if (batch.end !== null) await moveCheckpoint(trx, schema, epoch, batch.end);
+      if (batch.end === null) await assertEpoch(trx, schema, epoch);
+      else await moveCheckpoint(trx, schema, epoch, batch.end);
       failpoint('checkpoint-written');
       await trx.commit().execute();
     });

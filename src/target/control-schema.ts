@@ -23,6 +23,7 @@ export interface ControlSchema {
   'tidegate.conversions': ConversionsTable;
   'tidegate.dead_letters': DeadLettersTable;
   'tidegate.controls': ControlsTable;
+  'tidegate.jobs': JobsTable;
   'tidegate.status': StatusTable;
   'tidegate.events': EventsTable;
 }
@@ -54,7 +55,10 @@ export interface LeaseTable {
   expires_at: Instant;
 }
 
-export type TableState = 'pending' | 'snapshotting' | 'streaming' | 'parked';
+/**
+ * `snapshotting`: copied before the stream begins. `backfilling`: streamed already, and what was there before is still being read.
+ */
+export type TableState = 'pending' | 'snapshotting' | 'backfilling' | 'streaming' | 'parked';
 
 export interface TablesTable {
   replica: string;
@@ -119,6 +123,61 @@ export interface ControlsTable {
   /** User and host, for people. */
   changed_by: string;
   changed_at: ColumnType<Date, Date | string | undefined, Date | string>;
+}
+
+export type JobKind = 'backfill' | 'verify';
+export type JobState = 'waiting' | 'running' | 'done' | 'failed' | 'cancelled';
+
+/** A table, or a part of it, that is read again while it streams. */
+export interface JobsTable {
+  id: ColumnType<string, never, never>;
+  replica: string;
+  table_name: string;
+  kind: JobKind;
+  /** Rows that differ are written. Always so of a backfill. */
+  repair: boolean;
+  /** A plain condition on the table's columns; null: all rows. It may hold values, so it stays in here. */
+  condition: string | null;
+  /** Somebody agreed to however many rows are deleted by it. */
+  confirmed: boolean;
+  state: JobState;
+  /** Why it failed or was cancelled. */
+  reason: string | null;
+  /** It failed because it deletes more rows than may be without a confirmation. */
+  unconfirmed: ColumnType<boolean, never, boolean>;
+  /** Where to go on; see JobProgress. */
+  progress: ColumnType<JobProgress | null, string | null, string | null>;
+  estimated_rows: ColumnType<string, number, number>;
+  rows: ColumnType<string, never, number>;
+  missing: ColumnType<string, never, number>;
+  extra: ColumnType<string, never, number>;
+  different: ColumnType<string, never, number>;
+  changing: ColumnType<string, never, number>;
+  rejected: ColumnType<string, never, number>;
+  repaired: ColumnType<string, never, number>;
+  examples: ColumnType<JobExample[], never, string>;
+  requested_by: string;
+  requested_at: ColumnType<Date, never, never>;
+  started_at: Instant | null;
+  finished_at: Instant | null;
+  updated_at: ColumnType<Date, never, Date | string>;
+}
+
+/** The last row that a job is done with. */
+export interface JobProgress {
+  /** Its key as SQL literals for the source; null when what the source has was all read. */
+  readonly after: readonly string[] | null;
+  /** Its key, each value as text that PostgreSQL takes. */
+  readonly afterKey: readonly string[] | null;
+  /** `source`: reading what the source has; `target`: looking for what only the target has. */
+  readonly side: 'source' | 'target';
+}
+
+/** A row that differs. */
+export interface JobExample {
+  readonly what: 'missing' | 'extra' | 'different';
+  /** Null where the key holds text, which may be anything. */
+  readonly key: string | null;
 }
 
 /** What the running service says of itself, a few times a minute. */

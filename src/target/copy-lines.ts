@@ -1,3 +1,5 @@
+import { fromCopyText } from '../change/copy-text.ts';
+
 /**
  * Takes COPY text lines apart again: one array of values per column, NULL as null. For the few rows of a small batch, where
  * one statement with parameters is quicker than a COPY and a merge.
@@ -23,13 +25,5 @@ export function keysToColumns(keys: readonly string[], columnCount: number): (st
 
 function splitLine(line: string, columns: (string | null)[][]): void {
   const fields = line.split('\t');
-  for (let i = 0; i < columns.length; i++) (columns[i] as (string | null)[]).push(unescape(fields[i] ?? ''));
-}
-
-const escapes: Readonly<Record<string, string>> = { t: '\t', n: '\n', r: '\r', '\\': '\\' };
-
-function unescape(field: string): string | null {
-  if (!field.includes('\\')) return field;
-  if (field === String.raw`\N`) return null;
-  return field.replace(/\\(.)/g, (_, char: string) => escapes[char] ?? char);
+  for (let i = 0; i < columns.length; i++) (columns[i] as (string | null)[]).push(fromCopyText(fields[i] ?? ''));
 }

@@ -8,6 +8,8 @@ export type EventKind =
   | 'stopped'
   | 'tables-added'
   | 'table-parked'
+  | 'table-taken-back'
+  | 'job-ended'
   | 'snapshot-finished'
   | 'server-changed'
   | 'paused'

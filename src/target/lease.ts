@@ -4,7 +4,7 @@ import { sql } from 'kysely';
 import type { TargetConfig } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { PauseSwitch } from './pause-switch.ts';
-import { TargetSession } from './session.ts';
+import { type Target, TargetSession } from './session.ts';
 
 /** A lease that is not renewed for this long may be taken. */
 const leaseSeconds = 15;
@@ -14,7 +14,7 @@ const renewEveryMs = 1_000;
 const lockTimeoutMs = 5_000;
 
 /** Sessions that write under a lease. */
-const workers = ['stream', 'snapshot', 'lead'] as const;
+const workers = ['stream', 'snapshot', 'lead', 'jobs'] as const;
 
 /** Names a session after the lease it works under, so that whoever takes the lease next can end it. */
 export function sessionName(what: (typeof workers)[number], replica: string, epoch: bigint | string): string {
@@ -131,6 +131,16 @@ export class Lease {
       .catch(() => undefined);
     await this.#session.close();
   }
+}
+
+/** Who holds the lease now, as host and process; null: nobody does. */
+export async function readLeaseHolder(db: Target, replica: string): Promise<string | null> {
+  const { rows } = await sql<{ holder: string }>`
+    select holder from tidegate.lease l where replica = ${replica} and expires_at >= now()
+       and exists (select from pg_stat_activity a where a.pid = l.backend_pid and a.backend_start = l.backend_start)`.execute(
+    db,
+  );
+  return rows[0]?.holder ?? null;
 }
 
 /**

@@ -38,10 +38,15 @@ export function rejectedLine(
   schema: TableSchema,
   why: Pick<RejectedRow, 'reason' | 'column' | 'sqlState'>,
 ): RejectedRow {
-  const values = fields(line);
-  const key = schema.primaryKey.map((index) => (values[index] as Buffer).toString('latin1')).join('\t');
+  const key = lineKey(line, schema);
   // A copy: the batch's buffer is used again.
   return { key, ...why, row: Buffer.from(line), format: 'copy' };
+}
+
+/** The key of a COPY line as in TableChanges: its bytes seen as latin1, columns joined by tabs. */
+export function lineKey(line: Buffer, { primaryKey }: TableSchema): string {
+  const values = fields(line);
+  return primaryKey.map((index) => (values[index] as Buffer).toString('latin1')).join('\t');
 }
 
 /** Where each line begins, and at last where the last one ends. */

@@ -3,6 +3,7 @@ import { type Position, formatPosition } from '../change/position.ts';
 import type { TableSchema } from '../change/table-schema.ts';
 import type { TableState } from './control-schema.ts';
 import { recordEvent } from './events.ts';
+import { endJobsOf } from './jobs.ts';
 import type { Target } from './session.ts';
 
 /** What the control schema knows of a table. */
@@ -44,15 +45,24 @@ export async function readTables(db: Target, replica: string): Promise<KnownTabl
   }));
 }
 
-/** Takes a table in, to be copied: its columns as of `from`, where its snapshot stands. */
-export async function addTable(trx: Target, replica: string, schema: TableSchema, from: Position): Promise<void> {
+/**
+ * Takes a table in: its columns as of `from`. It is copied first, or streamed from there while what it had before is read beside
+ * the stream.
+ */
+export async function addTable(
+  trx: Target,
+  replica: string,
+  schema: TableSchema,
+  from: Position,
+  state: 'snapshotting' | 'backfilling',
+): Promise<void> {
   const place = { from_file: from.file, from_offset: from.offset };
   await trx
     .insertInto('tidegate.tables')
     .values({
       replica,
       table_name: schema.table,
-      state: 'snapshotting',
+      state,
       reason: null,
       ...place,
       until_file: null,
@@ -64,6 +74,32 @@ export async function addTable(trx: Target, replica: string, schema: TableSchema
   await trx
     .insertInto('tidegate.schema_versions')
     .values({ replica, table_name: schema.table, version: 1, ...place, definition: JSON.stringify(schema) })
+    .execute();
+}
+
+/** Streams a parked table again from `from` on, with the columns it has there, while its rows are read beside the stream. */
+export async function takeTableBack(trx: Target, replica: string, schema: TableSchema, from: Position): Promise<void> {
+  const place = { from_file: from.file, from_offset: from.offset };
+  await trx
+    .updateTable('tidegate.tables')
+    .set({ state: 'backfilling', reason: null, ...place, until_file: null, until_offset: null, updated_at: sql`now()` })
+    .where('replica', '=', replica)
+    .where('table_name', '=', schema.table)
+    .execute();
+  await sql`insert into tidegate.schema_versions (replica, table_name, version, from_file, from_offset, definition)
+    select ${replica}, ${schema.table}, coalesce(max(version), 0) + 1, ${from.file}, ${from.offset}, ${JSON.stringify(schema)}::jsonb
+      from tidegate.schema_versions where replica = ${replica} and table_name = ${schema.table}`.execute(trx);
+  await recordEvent(trx, replica, 'table-taken-back', { table: schema.table, at: formatPosition(from) });
+}
+
+/** All that a table had before it was streamed has been read. */
+export async function finishBackfill(trx: Target, replica: string, table: string): Promise<void> {
+  await trx
+    .updateTable('tidegate.tables')
+    .set({ state: 'streaming', updated_at: sql`now()` })
+    .where('replica', '=', replica)
+    .where('table_name', '=', table)
+    .where('state', '=', 'backfilling')
     .execute();
 }
 
@@ -85,6 +121,7 @@ export async function parkTable(trx: Target, replica: string, table: string, rea
     .where('replica', '=', replica)
     .where('table_name', '=', table)
     .execute();
+  await endJobsOf(trx, replica, table, `the table was parked: ${reason}`);
   await recordEvent(trx, replica, 'table-parked', { table, reason });
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection, RowDataPacket } from 'mysql2/promise';
 import { Client } from 'pg';
+import { compareDatabases, isEqual } from '../../sandbox/compare.ts';
 import { RunProcess, type RunLine } from '../../sandbox/run-process.ts';
 import type { SourceServer } from '../../sandbox/servers/source.ts';
 import type { TargetServer } from '../../sandbox/servers/target.ts';
@@ -10,19 +11,26 @@ import { sharedServers } from '../support/shared-servers.ts';
 /** Rows of this table say how far the target has come; see `settled`. */
 const markTable = 'tide_mark';
 
+interface Servers {
+  readonly source: SourceServer;
+  readonly target: TargetServer;
+}
+
 /**
  * A replica with `run` streaming, an administrator's session at either end, and ways to wait for what a test expects. Nothing
  * here reads Tidegate's insides except its control schema, which is documented.
  */
 export class Streaming {
   readonly #replica: Replica;
+  readonly #servers: Servers;
   #source: Connection;
   #target: Client;
   #run: RunProcess;
   #mark = 0;
 
-  private constructor(replica: Replica, source: Connection, target: Client, run: RunProcess) {
+  private constructor(replica: Replica, servers: Servers, source: Connection, target: Client, run: RunProcess) {
     this.#replica = replica;
+    this.#servers = servers;
     this.#source = source;
     this.#target = target;
     this.#run = run;
@@ -31,7 +39,7 @@ export class Streaming {
   /** Makes a database, lets `prepare` fill it, and waits until the replica streams. Servers: the test run's own by default. */
   static async start(
     prepare: (source: Connection) => Promise<void>,
-    servers: { readonly source: SourceServer; readonly target: TargetServer } = sharedServers(),
+    servers: Servers = sharedServers(),
     settings: Readonly<Record<string, string>> = {},
   ): Promise<Streaming> {
     const replica = await createReplica(servers.source, servers.target);
@@ -39,7 +47,7 @@ export class Streaming {
     await source.query(`create table ${markTable} (id int not null primary key) engine=InnoDB`);
     await prepare(source);
     const run = new RunProcess({ ...replica.env, ...settings });
-    const streaming = new Streaming(replica, source, await connectTarget(replica), run);
+    const streaming = new Streaming(replica, servers, source, await connectTarget(replica), run);
     try {
       await run.logged('streaming');
     } catch (error) {
@@ -105,6 +113,23 @@ export class Streaming {
       types: { getTypeParser: () => (value: string) => value },
     });
     return rows;
+  }
+
+  /** How the tables differ, row by row; the source must be at rest and the target settled. */
+  async differences(): Promise<string[]> {
+    const { host, port, user, password } = this.#servers.source;
+    const compared = await compareDatabases({
+      source: { host, port, user, password },
+      database: this.#replica.database,
+      target: this.#replica.targetAdminOptions,
+      schema: this.#replica.schema,
+    });
+    return compared
+      .filter((table) => !isEqual(table))
+      .map(
+        ({ table, missing, extra, different, examples }) =>
+          `${table}: ${missing} missing, ${extra} extra, ${different} different: ${examples.join('; ')}`,
+      );
   }
 
   async tableState(table: string): Promise<{ state: string | undefined; reason: string | undefined }> {

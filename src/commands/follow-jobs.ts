@@ -1,0 +1,173 @@
+import { MultiBar, Presets, type SingleBar } from 'cli-progress';
+import type { Config } from '../config/config.ts';
+import { sleep } from '../errors/backoff.ts';
+import { describeError } from '../errors/describe-error.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
+import { runChecks } from '../pipeline/preflight.ts';
+import { replicate } from '../pipeline/replicator.ts';
+import { type Job, cancelJobs, readJobs } from '../target/jobs.ts';
+import { readLeaseHolder } from '../target/lease.ts';
+import type { TargetSession } from '../target/session.ts';
+
+const pollMs = 300;
+const lineEveryMs = 10_000;
+
+/**
+ * Waits until jobs are ended and shows how far they are, on stderr. A running service does them; where there is none, this
+ * process takes the lease, streams, does them, and gives the lease back. SIGINT or SIGTERM cancels them.
+ */
+export async function followJobs(config: Config, session: TargetSession, ids: readonly string[]): Promise<Job[]> {
+  const replica = config.target.schema;
+  const cancelled = cancelOnSignal(session, replica, ids);
+  const progress = process.stderr.isTTY ? new Bars() : new Lines();
+  const alone = new AbortController();
+  let working: Promise<unknown> | null = null;
+  const failures: unknown[] = [];
+  try {
+    for (;;) {
+      const jobs = await session.guarded(async () => await readJobs(session.db, replica, ids));
+      progress.show(jobs);
+      if (jobs.every(isEnded)) return jobs;
+      if (failures.length > 0) throw failures[0];
+      if (
+        working === null &&
+        (await session.guarded(async () => await readLeaseHolder(session.db, replica))) === null
+      ) {
+        working = workAlone(config, ids, alone.signal)
+          .catch((error: unknown) => failures.push(error))
+          .finally(() => {
+            working = null;
+          });
+      }
+      await sleep(pollMs, cancelled.signal);
+    }
+  } finally {
+    progress.close();
+    cancelled.dispose();
+    alone.abort();
+    await working;
+  }
+}
+
+export function isEnded({ state }: Job): boolean {
+  return state !== 'waiting' && state !== 'running';
+}
+
+/** Raises refused where the checks find what `run` would not start with. */
+async function workAlone(config: Config, ids: readonly string[], signal: AbortSignal): Promise<void> {
+  const findings = await runChecks(config, { allowPrivilegedSource: false });
+  const errors = findings.filter(({ level }) => level === 'error');
+  if (errors.length > 0)
+    throw new TidegateError(
+      'refused',
+      errors
+        .map(({ subject, message, remedy }) => `${subject}: ${message}${remedy === undefined ? '' : `; ${remedy}`}`)
+        .join('\n'),
+    );
+  const say = (text: string) => process.stderr.write(`${text}\n`);
+  await replicate(
+    config,
+    { until: { ended: ids } },
+    {
+      state: () => undefined,
+      prepared: () => undefined,
+      progress: ({ table, rows }) => say(`copying ${table} first: ${rows} rows`),
+      copied: () => undefined,
+      pace: (pace) => {
+        if (pace === 'waiting' || pace === 'closed')
+          say(pace === 'closed' ? 'waits for SNAPSHOT_WINDOW' : 'waits: the source is busy');
+      },
+      applied: () => undefined,
+      parked: (table, reason) => say(`table ${table} was parked: ${reason}`),
+      job: () => undefined,
+      retrying: (error, delayMs) => say(`${describeError(error).message}; tried again in ${delayMs} ms`),
+    },
+    signal,
+  );
+}
+
+function cancelOnSignal(session: TargetSession, replica: string, ids: readonly string[]) {
+  const controller = new AbortController();
+  const onSignal = () => {
+    if (controller.signal.aborted) process.exit(1);
+    controller.abort();
+    process.stderr.write('cancelling; what was mended stays mended\n');
+    cancelJobs(session.db, replica, ids).catch((error: unknown) =>
+      process.stderr.write(`${describeError(error).message}\n`),
+    );
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  return {
+    signal: controller.signal,
+    dispose: () => {
+      process.off('SIGINT', onSignal);
+      process.off('SIGTERM', onSignal);
+    },
+  };
+}
+
+interface Measure {
+  readonly rate: number;
+  readonly secondsLeft: number | null;
+}
+
+/** Rows a second since the job began, and how long it takes from here if the source's guess of its rows is right. */
+function measure({ counts, estimatedRows, startedAt }: Job): Measure {
+  const seconds = startedAt === null ? 0 : (Date.now() - startedAt.getTime()) / 1000;
+  const rate = seconds < 0.5 ? 0 : counts.rows / seconds;
+  const left = Math.max(0, estimatedRows - counts.rows);
+  return { rate: Math.round(rate), secondsLeft: rate === 0 ? null : Math.round(left / rate) };
+}
+
+class Bars {
+  readonly #all = new MultiBar(
+    {
+      format: '{table} {bar} {percentage} % · {value} rows · {rate} rows/s · {left}',
+      stream: process.stderr,
+      hideCursor: true,
+    },
+    Presets.shades_classic,
+  );
+  readonly #bars = new Map<string, SingleBar>();
+
+  show(jobs: readonly Job[]): void {
+    const width = Math.max(...jobs.map(({ table }) => table.length));
+    for (const job of jobs) {
+      if (job.state === 'waiting') continue;
+      const total = Math.max(1, job.estimatedRows, job.counts.rows);
+      const bar = this.#bars.get(job.id) ?? this.#all.create(total, 0, { table: job.table, rate: 0, left: '' });
+      this.#bars.set(job.id, bar);
+      const { rate, secondsLeft } = measure(job);
+      bar.setTotal(isEnded(job) ? Math.max(1, job.counts.rows) : total);
+      bar.update(job.counts.rows, {
+        table: job.table.padEnd(width),
+        rate,
+        left: isEnded(job) ? job.state : secondsLeft === null ? '' : `${secondsLeft} s left`,
+      });
+    }
+  }
+
+  close(): void {
+    this.#all.stop();
+  }
+}
+
+class Lines {
+  #last = Date.now();
+
+  show(jobs: readonly Job[]): void {
+    if (Date.now() - this.#last < lineEveryMs) return;
+    this.#last = Date.now();
+    for (const job of jobs.filter(({ state }) => state === 'running')) {
+      const { rate, secondsLeft } = measure(job);
+      process.stderr.write(
+        `${job.table}: ${job.counts.rows} of about ${job.estimatedRows} rows, ${rate} rows/s${secondsLeft === null ? '' : `, ${secondsLeft} s left`}\n`,
+      );
+    }
+  }
+
+  close(): void {
+    // A line is done when it is written.
+  }
+}

@@ -1,0 +1,54 @@
+import type { Config } from '../config/config.ts';
+import { type Job, cancelJobs, latestJobs } from '../target/jobs.ts';
+import { hasControlTable } from '../target/migrate.ts';
+import { TargetSession } from '../target/session.ts';
+
+/** Prints the last jobs, the newest at the end. Returns the exit code. */
+export async function listJobs(config: Config, options: { json: boolean; limit: number }): Promise<number> {
+  return await withJobs(config, async (session) => {
+    const jobs = await latestJobs(session.db, config.target.schema, options.limit);
+    if (options.json) process.stdout.write(`${JSON.stringify({ jobs: jobs.map(printableJob) })}\n`);
+    else if (jobs.length === 0) process.stdout.write('no jobs\n');
+    else for (const job of jobs) process.stdout.write(`${inWords(job)}\n`);
+  });
+}
+
+/** Cancels jobs; what they mended stays mended. Returns the exit code. */
+export async function cancel(config: Config, ids: readonly string[]): Promise<number> {
+  return await withJobs(config, async (session) => {
+    process.stdout.write(`${await cancelJobs(session.db, config.target.schema, ids)} jobs cancelled\n`);
+  });
+}
+
+/** What is told of a job: all but its condition, which may hold values. */
+export function printableJob(job: Job) {
+  const { condition, progress: _, ...told } = job;
+  return { ...told, part: condition !== null, seconds: secondsOf(job) };
+}
+
+/** How long it took, or has taken so far. */
+export function secondsOf({ startedAt, finishedAt }: Job): number {
+  if (startedAt === null) return 0;
+  return Math.round(((finishedAt ?? new Date()).getTime() - startedAt.getTime()) / 100) / 10;
+}
+
+function inWords(job: Job): string {
+  const { id, table, kind, repair, condition, state, reason, counts, requestedBy, requestedAt } = job;
+  const what = `${kind}${repair && kind === 'verify' ? ' --repair' : ''}${condition === null ? '' : ' of a part'}`;
+  const differences = counts.missing + counts.extra + counts.different;
+  const found = `${counts.rows} rows, ${differences} differed, ${counts.repaired} mended, ${secondsOf(job)} s`;
+  return `${id}  ${table}  ${what}  ${state}${reason === null ? '' : `: ${reason}`}  ${found}  by ${requestedBy} at ${requestedAt.toISOString()}`;
+}
+
+async function withJobs(config: Config, work: (session: TargetSession) => Promise<void>): Promise<number> {
+  const session = await TargetSession.open(config.target, 'tidegate jobs');
+  try {
+    await session.guarded(async () => {
+      if (await hasControlTable(session.db, 'tidegate.jobs')) await work(session);
+      else process.stdout.write('no jobs\n');
+    });
+    return 0;
+  } finally {
+    await session.close();
+  }
+}

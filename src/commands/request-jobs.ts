@@ -1,0 +1,119 @@
+import type { Config } from '../config/config.ts';
+import { tableFilter } from '../config/table-filter.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
+import { readCondition } from '../pipeline/condition.ts';
+import { knownCodec } from '../pipeline/prepare.ts';
+import { planTables, selectionOf } from '../pipeline/table-plan.ts';
+import { readCatalog } from '../source/catalog.ts';
+import { SourceConnection } from '../source/connection.ts';
+import { readCheckpoint } from '../target/checkpoint.ts';
+import type { JobKind } from '../target/control-schema.ts';
+import { type Job, readJobs, requestJobs } from '../target/jobs.ts';
+import { hasControlTable, migrateControlSchema } from '../target/migrate.ts';
+import { TargetSession } from '../target/session.ts';
+import { type KnownTable, readTables } from '../target/table-states.ts';
+import { confirm, namesInWords } from './confirm.ts';
+import { followJobs } from './follow-jobs.ts';
+
+export interface JobOptions {
+  readonly kind: JobKind;
+  readonly repair: boolean;
+  readonly condition: string | null;
+  readonly yes: boolean;
+  /** Do not wait for the end. */
+  readonly detach: boolean;
+}
+
+/**
+ * Asks for jobs on these tables (none: on all) and waits for them. Where one stops because it would delete a large share of a
+ * table, asks at the terminal whether it may. Raises refused for what cannot be asked for.
+ */
+export async function requestAndFollow(config: Config, tables: readonly string[], options: JobOptions): Promise<Job[]> {
+  const session = await TargetSession.open(config.target, `tidegate ${options.kind}`);
+  try {
+    const names = await tablesMeant(config, session, tables, options);
+    const { kind, repair, condition } = options;
+    const request = async (of: readonly string[], confirmed: boolean) =>
+      await session.transaction(
+        async (trx) => await requestJobs(trx, config.target.schema, of, { kind, repair, condition, confirmed }),
+      );
+    const ids = await request(names, options.yes);
+    if (options.detach) return await readJobs(session.db, config.target.schema, ids);
+    const jobs = await followJobs(config, session, ids);
+    const unconfirmed = jobs.filter((job) => job.unconfirmed);
+    if (unconfirmed.length === 0 || !process.stdin.isTTY) return jobs;
+    for (const { reason } of unconfirmed) process.stderr.write(`${reason}\n`);
+    process.stderr.write(
+      `this deletes rows of ${namesInWords(unconfirmed.map(({ table }) => table))} in schema ${config.target.schema} of ${config.target.database}\n`,
+    );
+    if ((await confirm(config.environment, false, config.target.schema)) === null) return jobs;
+    const again = await followJobs(
+      config,
+      session,
+      await request(
+        unconfirmed.map(({ table }) => table),
+        true,
+      ),
+    );
+    return [...jobs.filter((job) => !job.unconfirmed), ...again];
+  } finally {
+    await session.close();
+  }
+}
+
+async function tablesMeant(
+  config: Config,
+  session: TargetSession,
+  tables: readonly string[],
+  { kind, condition }: JobOptions,
+): Promise<readonly string[]> {
+  const { schema: replica } = config.target;
+  const nothing = () =>
+    new TidegateError('refused', `nothing was copied into schema ${replica} yet`, {
+      hint: 'Start `tidegate run` first; it copies every table and goes on from there.',
+    });
+  if (!(await session.guarded(async () => await hasControlTable(session.db, 'tidegate.checkpoint')))) throw nothing();
+  await migrateControlSchema(session);
+  return await session.guarded(async () => {
+    if ((await readCheckpoint(session.db, replica)) === null) throw nothing();
+    const known = new Map((await readTables(session.db, replica)).map((table) => [table.table, table]));
+    const unknown = tables.filter((name) => !known.has(name));
+    const news = unknown.length > 0 && kind === 'backfill' ? await readNewTables(config) : new Map<string, string>();
+    const refused = unknown.filter((name) => news.get(name) !== carried);
+    if (refused.length > 0)
+      throw new TidegateError(
+        'refused',
+        `there is no replicated table ${refused.map((name) => `${name}${news.has(name) ? ` (${news.get(name)})` : ''}`).join(', ')}`,
+        {
+          hint: 'Names are as at the source, upper and lower case included; a new table must be selected by TABLES_INCLUDE first.',
+        },
+      );
+    const isSelected = tableFilter(config.tables);
+    const names = tables.length > 0 ? [...new Set(tables)] : [...known.keys()].filter((name) => isSelected(name));
+    if (condition !== null) for (const name of names) checkCondition(name, known.get(name), condition);
+    return names;
+  });
+}
+
+const carried = 'carried';
+
+/** Selected tables of the source, each with why it cannot be carried, or with `carried`. */
+async function readNewTables(config: Config): Promise<ReadonlyMap<string, string>> {
+  const reader = await SourceConnection.open(config.source, 'reader');
+  try {
+    const { tables } = await readCatalog(reader, config.source.database);
+    const { planned, leftOut } = planTables(tables, selectionOf(config));
+    return new Map([
+      ...planned.map(({ codec }) => [codec.schema.table, carried] as const),
+      ...leftOut.map(({ table, reasons }) => [table, reasons.join('; ')] as const),
+    ]);
+  } finally {
+    await reader.close();
+  }
+}
+
+function checkCondition(name: string, table: KnownTable | undefined, condition: string): void {
+  if (table === undefined || table.state === 'parked')
+    throw new TidegateError('refused', `table ${name} must be backfilled as a whole first, without --where`);
+  readCondition(condition, knownCodec(table.schema).schema);
+}

@@ -1,0 +1,46 @@
+import type { Config } from '../config/config.ts';
+import type { Job } from '../target/jobs.ts';
+import { printableJob, secondsOf } from './jobs.ts';
+import { requestAndFollow } from './request-jobs.ts';
+
+/** Compares tables by value while they stream. Returns the exit code: 0 only if all are equal, or are now. */
+export async function verify(
+  config: Config,
+  tables: readonly string[],
+  options: { repair: boolean; yes: boolean; json: boolean },
+): Promise<number> {
+  const jobs = await requestAndFollow(config, tables, {
+    kind: 'verify',
+    repair: options.repair,
+    condition: null,
+    yes: options.yes,
+    detach: false,
+  });
+  if (options.json) process.stdout.write(`${JSON.stringify({ tables: jobs.map(printableJob) })}\n`);
+  else for (const job of jobs) process.stdout.write(`${inWords(job)}\n`);
+  return jobs.every(isEqual) ? 0 : 1;
+}
+
+/** Every row of the table is at the target as it is at the source, or was made so. */
+function isEqual({ state, repair, counts }: Job): boolean {
+  const differences = counts.missing + counts.extra + counts.different;
+  return (
+    state === 'done' && counts.rejected === 0 && (differences === 0 || (repair && counts.repaired === differences))
+  );
+}
+
+function inWords(job: Job): string {
+  const { table, state, reason, repair, counts, examples } = job;
+  if (state !== 'done') return `${table}: ${state}: ${reason}`;
+  const { rows, missing, extra, different, changing, rejected } = counts;
+  const found = [
+    ...(missing > 0 ? [`${missing} missing`] : []),
+    ...(extra > 0 ? [`${extra} too many`] : []),
+    ...(different > 0 ? [`${different} different`] : []),
+    ...(rejected > 0 ? [`${rejected} that cannot be carried`] : []),
+  ];
+  const verdict = found.length === 0 ? 'equal' : `${found.join(', ')}${repair ? '; mended' : ''}`;
+  const busy = changing > 0 ? `; ${changing} changed too often to be compared` : '';
+  const named = examples.map(({ what, key }) => `\n  ${what} ${key ?? '(key not shown)'}`).join('');
+  return `${table}: ${verdict} (${rows} rows in ${secondsOf(job)} s${busy})${named}`;
+}
