@@ -8,6 +8,11 @@ const targetBytes = 8 * 1024 * 1024;
 /** Bytes at which reading a chunk stops, whatever was asked for. */
 export const maxChunkBytes = 4 * targetBytes;
 const firstRows = 500;
+/**
+ * Fewer rows are not asked for: what so few take is the time to get a turn, behind a writer's lock or on a busy processor, and a chunk
+ * that shrank with it would never grow again.
+ */
+const leastRows = { free: 500, considerate: 100 } as const;
 const maxRows = 100_000;
 
 /**
@@ -29,10 +34,11 @@ export class ChunkSize {
   }
 
   rows(isFree: boolean): number {
-    const aim = targetMs[isFree ? 'free' : 'considerate'][this.#engine];
+    const pace = isFree ? 'free' : 'considerate';
+    const aim = targetMs[pace][this.#engine];
     const byTime = this.#rowsPerMs === null ? firstRows : this.#rowsPerMs * aim;
     const byBytes = targetBytes / this.#bytesPerRow;
-    return Math.max(1, Math.floor(Math.min(byTime, byBytes, this.#most, this.#maxRows)));
+    return Math.max(1, Math.floor(Math.min(Math.max(byTime, leastRows[pace]), byBytes, this.#most, this.#maxRows)));
   }
 
   /** Learns from a chunk: how many rows it had, how long the source took, and how large it was. */
@@ -40,6 +46,6 @@ export class ChunkSize {
     if (rows === 0) return;
     this.#rowsPerMs = rows / Math.max(elapsedMs, 0.5);
     this.#bytesPerRow = Math.max(1, bytes / rows);
-    this.#most = rows * 4;
+    this.#most = Math.max(rows * 4, firstRows);
   }
 }
