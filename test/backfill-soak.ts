@@ -1,0 +1,76 @@
+import { parseArgs } from 'node:util';
+import { startSource } from '../sandbox/servers/source.ts';
+import { startTarget } from '../sandbox/servers/target.ts';
+import { backfillWhileItDrifts } from './backfill/drift-run.ts';
+
+/**
+ * Backfills in a loop under load, with kills, on servers whose commits are slow to be seen:
+ * `node test/backfill-soak.ts [--seconds 200] [--seed N] [--only mariadb-innodb|mariadb-myisam|mysql-innodb|mysql-no-gtid]`.
+ */
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '200' },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    only: { type: 'string' },
+  },
+});
+
+/** Durable, and with a pause between the binlog and the engine's commit, which is when a row is logged and cannot be seen. */
+const durable = ['--sync-binlog=1', '--innodb-flush-log-at-trx-commit=1'];
+const setups = {
+  'mariadb-innodb': {
+    server: {
+      flavor: 'mariadb',
+      args: [...durable, '--binlog-commit-wait-count=4', '--binlog-commit-wait-usec=20000'],
+    },
+    engine: 'InnoDB',
+  },
+  'mariadb-myisam': { server: { flavor: 'mariadb', args: durable }, engine: 'MyISAM' },
+  'mysql-innodb': {
+    server: {
+      flavor: 'mysql',
+      args: [
+        ...durable,
+        '--gtid-mode=ON',
+        '--enforce-gtid-consistency=ON',
+        '--binlog-order-commits=OFF',
+        '--binlog-group-commit-sync-delay=20000',
+      ],
+    },
+    engine: 'InnoDB',
+  },
+  'mysql-no-gtid': {
+    server: { flavor: 'mysql', args: [...durable, '--binlog-group-commit-sync-delay=20000'] },
+    engine: 'InnoDB',
+  },
+} as const;
+
+let wrong = 0;
+for (const [name, { server, engine }] of Object.entries(setups)) {
+  if (values.only !== undefined && values.only !== name) continue;
+  const source = await startSource(server);
+  const target = await startTarget();
+  try {
+    const result = await backfillWhileItDrifts({
+      source,
+      target,
+      engine,
+      seconds: Number(values.seconds),
+      rows: 60_000,
+      seed: Number(values.seed),
+      killEverySeconds: 12,
+      damage: true,
+      say: (text) => say(`${name}: ${text}`),
+    });
+    for (const text of [...result.wentBack.slice(0, 10), ...result.unequal]) say(`${name}: WRONG ${text}`);
+    wrong += result.wentBack.length + result.unequal.length;
+  } finally {
+    await Promise.all([source.stop(), target.stop()]);
+  }
+}
+say(wrong === 0 ? `all equal, nothing went back; seed ${values.seed}` : `${wrong} things wrong; seed ${values.seed}`);
+process.exitCode = wrong === 0 ? 0 : 1;
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
