@@ -15,8 +15,8 @@ const { values } = parseArgs({
   },
 });
 
-/** Durable, and with a pause between the binlog and the engine's commit, which is when a row is logged and cannot be seen. */
-const durable = ['--sync-binlog=1', '--innodb-flush-log-at-trx-commit=1'];
+/** With a pause between the binlog and the engine's commit, in which a row is logged, sent to replicas, and cannot be seen. */
+const durable = ['--innodb-flush-log-at-trx-commit=1', '--sync-binlog=0'];
 const setups = {
   'mariadb-innodb': {
     server: {

@@ -98,12 +98,14 @@ export async function backfillWhileItDrifts(options: DriftOptions): Promise<Drif
     }
     stop.abort();
     await all;
-    if (!run.running) run = new RunProcess(replica.env);
-    for (let ended = await endedOf(replica, requested); ended === null; ended = await endedOf(replica, requested))
-      await sleep(100);
-    requested = await request(replica);
-    for (let ended = await endedOf(replica, requested); ended === null; ended = await endedOf(replica, requested))
-      await sleep(100);
+    for (let round = 0; round < 2; round++) {
+      while ((await endedOf(replica, requested)) === null) {
+        // It may have one of its deaths before it still.
+        if (!run.running) run = new RunProcess(replica.env);
+        await sleep(100);
+      }
+      if (round === 0) requested = await request(replica);
+    }
     await run.stop();
     await new RunProcess(replica.env, ['--until-caught-up']).succeeded();
     const compared = await compareDatabases({
