@@ -75,6 +75,42 @@ export async function latency(context: BenchContext): Promise<BenchResult> {
   }
 }
 
+/**
+ * How long each commit takes to be seen, in milliseconds, while `work` goes on: a transaction every 20 ms in table `beat`, whose
+ * rows are numbered on from `behind`.
+ */
+export async function beatThroughout(
+  replica: Replica,
+  admin: Connection,
+  work: () => Promise<void>,
+  behind: number,
+): Promise<number[]> {
+  const late: number[] = [];
+  const client = new Client(replica.targetAdminOptions);
+  await client.connect();
+  let isOver = false;
+  const working = work().finally(() => (isOver = true));
+  working.catch(() => undefined);
+  try {
+    for (let id = behind + 1; !isOver; id++) {
+      await admin.query('insert into beat (id, note) values (?, ?)', [id, `beat number ${id}`]);
+      const acknowledged = performance.now();
+      for (;;) {
+        const { rowCount } = await client.query(`select from "${replica.schema}".beat where id = $1`, [id]);
+        if (rowCount === 1) break;
+        if (performance.now() - acknowledged > 60_000) throw new Error('a row did not arrive within a minute');
+        await sleep(1);
+      }
+      late.push(performance.now() - acknowledged);
+      await sleep(20);
+    }
+    await working;
+    return late;
+  } finally {
+    await client.end();
+  }
+}
+
 /** One row ahead of the measured ones, so that table and connections are warm on both sides. */
 async function beatUntilVisible(replica: Replica, admin: Connection): Promise<void> {
   await admin.query(`insert into beat (id, note) values (0, 'first')`);

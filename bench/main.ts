@@ -10,6 +10,7 @@ import { impact } from './impact.ts';
 import { latency } from './latency.ts';
 import { type BenchResult, describeMachine, formatLines, writeReport } from './report.ts';
 import { snapshot } from './snapshot.ts';
+import { verify } from './verify.ts';
 
 const benches: Readonly<Record<string, (context: BenchContext) => Promise<BenchResult>>> = {
   snapshot,
@@ -18,6 +19,7 @@ const benches: Readonly<Record<string, (context: BenchContext) => Promise<BenchR
   'huge-transaction': hugeTransaction,
   'dead-letters': deadLetters,
   impact,
+  verify,
 };
 
 const { values, positionals } = parseArgs({

@@ -4,7 +4,7 @@ import type { Config } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { failpoint } from '../errors/failpoint.ts';
 import type { TableCodec } from '../mapping/table-codec.ts';
-import { keysToColumns } from '../target/copy-lines.ts';
+import { keyTextOf } from '../target/copy-lines.ts';
 import type { JobExample, JobProgress } from '../target/control-schema.ts';
 import { type Job, type JobCounts, advanceJob } from '../target/jobs.ts';
 import { lineKey, lineStarts } from '../target/rejected-lines.ts';
@@ -296,11 +296,6 @@ export class RunningJob {
 
 /** Somebody cancelled the job; there is nothing to report. */
 export class JobCancelled extends Error {}
-
-/** A key as in TableChanges: COPY bytes seen as latin1, joined by tabs. */
-function keyTextOf(key: string, columns: number): string[] {
-  return keysToColumns([key], columns).map(([value]) => value ?? '');
-}
 
 function copyTextOf(key: KeyText): string {
   const text = key.map(toCopyText).join('\t');

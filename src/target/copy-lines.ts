@@ -27,3 +27,8 @@ function splitLine(line: string, columns: (string | null)[][]): void {
   const fields = line.split('\t');
   for (let i = 0; i < columns.length; i++) (columns[i] as (string | null)[]).push(fromCopyText(fields[i] ?? ''));
 }
+
+/** The values of a key as the batch holds it. A key has no NULL. */
+export function keyTextOf(key: string, columnCount: number): string[] {
+  return keysToColumns([key], columnCount).map(([value]) => value ?? '');
+}

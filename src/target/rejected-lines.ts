@@ -56,7 +56,7 @@ export function lineStarts(lines: Buffer): number[] {
   return starts;
 }
 
-function* eachLine(lines: Buffer): Generator<Buffer> {
+export function* eachLine(lines: Buffer): Generator<Buffer> {
   for (let at = 0; at < lines.length;) {
     const end = lines.indexOf(newline, at) + 1;
     yield lines.subarray(at, end);

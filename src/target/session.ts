@@ -1,11 +1,13 @@
 import type { Socket } from 'node:net';
 import { type ControlledTransaction, Kysely, PostgresDialect } from 'kysely';
 import type pg from 'pg';
+import type { LineBuffer } from '../change/line-buffer.ts';
 import type { TargetConfig } from '../config/config.ts';
 import { fromPostgres } from '../errors/postgres-errors.ts';
 import { openTarget } from './connection.ts';
 import type { ControlSchema } from './control-schema.ts';
 import { CopyIn } from './copy-in.ts';
+import { CopyOut } from './copy-out.ts';
 
 export type Target = Kysely<ControlSchema>;
 
@@ -60,6 +62,17 @@ export class TargetSession {
         await new Promise<void>((resolve, reject) => {
           const text = `${before}copy ${table} (${columns}) from stdin`;
           this.#client.query(new CopyIn(text, lines, (error) => (error === null ? resolve() : reject(error))));
+        }),
+    );
+  }
+
+  /** What a query gives, as COPY text, at the end of `out`. The query must take no parameters. */
+  async copyOut(query: string, out: LineBuffer): Promise<void> {
+    await this.guarded(
+      async () =>
+        await new Promise<void>((resolve, reject) => {
+          const text = `copy (${query}) to stdout`;
+          this.#client.query(new CopyOut(text, out, (error) => (error === null ? resolve() : reject(error))));
         }),
     );
   }
