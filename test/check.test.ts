@@ -63,7 +63,9 @@ describe('a source and a target as they should be', () => {
   it('are ready; a table without a key is named with what to do', async () => {
     const { code, stdout } = await runCli(['check'], replica.env);
     expect(stdout).toContain('1 tables will be carried, 1 left out');
-    expect(stdout).toMatch(/warning +table keyless: left out: it has no primary key/);
+    expect(stdout).toMatch(
+      /warning +table keyless: left out: it has no primary key, and no unique index of whole not-null columns/,
+    );
     expect(stdout).toContain('TABLES_EXCLUDE');
     expect(code).toBe(0);
   });

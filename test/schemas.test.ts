@@ -89,7 +89,7 @@ describe.each([
     await expectEqual();
   });
 
-  test('a table without a primary key is left out', async () => {
+  test('a table without a key is left out', async () => {
     const { rows } = await replica.targetAdmin.query(
       `select 1 from information_schema.tables where table_schema = $1 and table_name = 'audit_line'`,
       [replica.schema],

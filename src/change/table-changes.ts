@@ -9,7 +9,7 @@ export type RowKind = 'insert' | 'update';
 const deleted = -1;
 
 /**
- * The net effect of a run of changes on one table: per primary key, the last one wins. A row is a line of COPY text in
+ * The net effect of a run of changes on one table: per key, the last one wins. A row is a line of COPY text in
  * `lines`; a key is the COPY text of its columns, joined by tabs, so it is unique under the type mapping and byte-exact
  * where the source's collation is not.
  *

@@ -8,8 +8,10 @@ export interface TableSchema {
   /** Name as the source's catalog spells it. */
   readonly table: string;
   readonly columns: readonly ColumnSchema[];
-  /** Indexes into `columns`, in key order. Empty: the table has no primary key. */
+  /** Indexes into `columns`, in key order. Empty: the table has no key. */
   readonly primaryKey: readonly number[];
+  /** The unique index of not-null columns that is its key for want of a primary key; absent: PRIMARY. */
+  readonly keyIndex?: string;
   /** Foreign keys whose changes to this table the source does not log; absent: none. */
   readonly cascades?: readonly Cascade[];
 }

@@ -10,7 +10,7 @@ import { ZoneOffsets } from './zone-offsets.ts';
 const integers = ['tinyint', 'smallint', 'mediumint', 'int', 'bigint'] as const;
 
 /**
- * The types of column that a rule fits, and those that it fits in a primary key too: there each value must stay itself, and its
+ * The types of column that a rule fits, and those that it fits in a key too: there each value must stay itself, and its
  * text must bound a chunk, which that of an impossible date does not. `omit` fits every type, but no key.
  */
 const fits: Readonly<

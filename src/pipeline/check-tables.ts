@@ -66,7 +66,7 @@ function leftOutFinding({ table, reasons, isMisruled, omittable }: LeftOutTable,
 /** What lets a table be carried. */
 function wayIn(table: string, omittable: readonly string[], isKeyless: boolean): string {
   if (isKeyless)
-    return `ask whoever owns the source's schema for a key, as in: alter table ${quoteName(table)} add column id bigint not null auto_increment primary key;`;
+    return `ask whoever owns the source's schema for a primary key or a unique index of not-null columns, as in: alter table ${quoteName(table)} add column id bigint not null auto_increment primary key;`;
   if (omittable.length === 0) return 'ask whoever owns the source for a change there';
   return `to carry the rest of it, set COLUMN_RULES=${omittable.map((column) => `${asGlob(table)}.${asGlob(column)}=omit`).join(',')};`;
 }

@@ -76,7 +76,10 @@ function withRules(schema: TableSchema, ruleOf: Selection['ruleOf']): TableSchem
 /** Why a table cannot be carried, whatever the types of its columns are. */
 function inTheWay(schema: TableSchema): string[] {
   const reasons: string[] = [];
-  if (schema.primaryKey.length === 0) reasons.push('it has no primary key, so its rows cannot be told apart');
+  if (schema.primaryKey.length === 0)
+    reasons.push(
+      'it has no primary key, and no unique index of whole not-null columns instead, so its rows cannot be told apart',
+    );
   const columns = schema.columns.filter((column) => !isOmitted(column)).map(({ name }) => name);
   for (const name of [schema.table, ...columns].filter((name) => Buffer.byteLength(name) > maxNameBytes))
     reasons.push(`the name ${name} is longer than PostgreSQL's ${maxNameBytes} bytes`);

@@ -4,6 +4,7 @@ import type { SourceConnection, TextRow } from './connection.ts';
 import { readCascades } from './foreign-keys.ts';
 import { quoteName, quoteText } from './identifiers.ts';
 import { readImageGaps } from './image-gaps.ts';
+import { readTableKeys } from './table-keys.ts';
 
 /** A base table as the source's catalog describes it now. */
 export interface CatalogTable {
@@ -36,25 +37,23 @@ export async function readCatalog(connection: SourceConnection, database: string
             numeric_scale as scale, datetime_precision as fraction
        from information_schema.columns where ${of} order by table_name, ordinal_position`,
   );
-  const keys = await connection.query(
-    `select table_name as t, column_name as name from information_schema.statistics
-      where ${of} and index_name = 'PRIMARY' order by table_name, seq_in_index`,
+  const columnsOf = new Map(
+    [...Map.groupBy(columns, ({ t }) => t ?? '')].map(([table, rows]) => [table, rows.map(columnSchema)]),
   );
+  const keyOf = await readTableKeys(connection, database, columnsOf);
   const gapsOf = await readImageGaps(
     connection,
     database,
     tables.map(({ t, e, type }) => ({ table: t ?? '', engine: e ?? '', isVersioned: type === 'SYSTEM VERSIONED' })),
   );
   const cascadesOf = await readUnloggedCascades(connection, database, tables);
-  const columnsOf = Map.groupBy(columns, (row) => row['t']);
-  const keysOf = Map.groupBy(keys, (row) => row['t']);
   const described = tables.map((row): CatalogTable => {
     const table = row['t'] ?? '';
-    const columns = (columnsOf.get(table) ?? []).map(columnSchema);
+    const columns = columnsOf.get(table) ?? [];
     const cascades = cascadesOf.get(table);
-    const primaryKey = (keysOf.get(table) ?? []).map(({ name }) => columns.findIndex((column) => column.name === name));
+    const key = keyOf.get(table) ?? { primaryKey: [] };
     return {
-      schema: { table, columns, primaryKey, ...(cascades === undefined ? {} : { cascades }) },
+      schema: { table, columns, ...key, ...(cascades === undefined ? {} : { cascades }) },
       engine: row['e'] ?? '',
       estimatedRows: Number(row['n'] ?? 0),
       obstacles: isOpened(row) ? (gapsOf.get(table) ?? []) : [cannotOpen],

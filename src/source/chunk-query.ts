@@ -46,7 +46,8 @@ export function lookupQuery(database: string, codec: TableCodec, keys: readonly 
 
 function selectFrom(database: string, { schema, codecs }: TableCodec): string {
   const columns = schema.columns.map(({ name }, index) => codecs[index]?.select?.(quoteName(name)) ?? quoteName(name));
-  return `select ${columns.join(', ')} from ${quoteName(database)}.${quoteName(schema.table)} force index (primary)`;
+  const index = schema.keyIndex === undefined ? 'primary' : quoteName(schema.keyIndex);
+  return `select ${columns.join(', ')} from ${quoteName(database)}.${quoteName(schema.table)} force index (${index})`;
 }
 
 function keyNames({ schema }: TableCodec): string[] {

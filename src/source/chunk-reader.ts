@@ -146,7 +146,7 @@ class RowPackets extends EventEmitter {
       if (error instanceof InvalidValue) {
         const table = this.#table;
         this.onResult(
-          new TidegateError('target-refused', `table ${table}: a primary key cannot be read: ${error.reason}`, {
+          new TidegateError('target-refused', `table ${table}: a key cannot be read: ${error.reason}`, {
             table,
           }),
         );

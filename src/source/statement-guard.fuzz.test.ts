@@ -18,6 +18,7 @@ function isAllowed(sql: string): boolean {
 const allowed = [
   "select|table_name|as|t|,|engine|as|e|from|information_schema.tables|where|table_schema|=|'clinic'|and|table_type|=|'BASE TABLE'|order|by|table_name",
   'select|`PatNum`|,|`f`|*|1e0|from|`clinic`|.|`patient`|force|index|(|primary|)|where|`PatNum`|>|12|order|by|`PatNum`|limit|500',
+  "select|`a`|from|`d`|.|`t`|force|index|(|`k`|)|where|`a`|>|x'27'|order|by|`a`|limit|500",
   "select|`a`|from|`d`|.|`t`|where|`a`|>=|x'27'|and|(|`a`|>|x'27'|or|(|`a`|=|x'27'|and|`b`|>|_utf8mb4 x''|)|)|order|by|`a`|,|`b`|limit|1",
   "select|gtid_subset|(|@@global.gtid_purged|,|'a:1-5'|)|as|kept",
   "show|global|variables|where|variable_name|in|(|'version'|,|'gtid_mode'|)",
@@ -157,6 +158,7 @@ const tricky = fc
     fc.constantFrom(
       'show global variables like ?',
       'select `a` from `d`.`t` where `b` = ? and `c` > ?',
+      'select `a` from `d`.`t` force index (?) where `b` > ?',
       "show global variables where variable_name in (?, 'b', ?)",
       'show create table ?.?',
       'set role ?@?',

@@ -81,8 +81,9 @@ describe('assertAllowedStatement', () => {
         name,
         name,
         fc.array(fc.tuple(name, key), { minLength: 1, maxLength: 32 }),
+        fc.option(name, { nil: undefined }),
         fc.boolean(),
-        (database, table, keys, first) => {
+        (database, table, keys, keyIndex, first) => {
           const columns = keys.map(([column, [type = '']]) => ({
             ...{ name: column, type, fullType: type, nullable: false, charset: 'utf8mb4' },
             ...{ length: 4, precision: 8, scale: 2, fraction: 0 },
@@ -91,6 +92,7 @@ describe('assertAllowedStatement', () => {
             table,
             columns: [...columns, { ...columns[0]!, type: 'float' }],
             primaryKey: keys.map((_, index) => index),
+            ...(keyIndex === undefined ? {} : { keyIndex }),
           };
           const codec = tableCodec(schema);
           if ('refused' in codec) throw new Error(codec.refused.map(({ reason }) => reason).join());
@@ -176,7 +178,16 @@ describe('assertAllowedStatement', () => {
     ['select 1 from mysql.user', 'a table of the server itself'],
     ['select 1 from `MySQL`.user', 'a table of the server itself'],
     ['select 1 from information_schema.processlist', 'a table of the server itself'],
-    ['select a from t force index (other)', 'an index other'],
+    ['select a from t force index (other)', 'something else than one index'],
+    ['select a from t force index (`k`, `l`)', 'something else than one index'],
+    ['select a from t force index (`k`.`l`)', 'something else than one index'],
+    ["select a from t force index ('k')", 'something else than one index'],
+    ['select a from t force index ()', 'something else than one index'],
+    ['select a from t force index (`k`', 'something else than one index'],
+    ['select a from t force key (`k`)', 'something else than one index'],
+    ['select a from t force index for order by (`k`)', 'something else than one index'],
+    ['select a from t force index (`k`) force index (`l`)', 'behind the end'],
+    ['select a from t use index (`k`)', 'behind the end'],
     [`select ${'('.repeat(200)}1${')'.repeat(200)}`, 'that deep'],
     [`select ${' '.repeat(1_100_000)}1`, 'longer'],
     ['', 'a kind of statement'],

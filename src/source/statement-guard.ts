@@ -130,8 +130,7 @@ function walkSelect(walker: TokenWalker): void {
     if (database !== null && systemDatabases.has(database))
       if (database !== 'information_schema' || !catalogTables.has(table))
         throw walker.broken('a table of the server itself that is not on the list');
-    if (walker.accept('FORCE'))
-      for (const text of ['INDEX', '(', 'PRIMARY', ')']) walker.expect(text, 'an index other than the primary key');
+    if (walker.accept('FORCE')) walkIndex(walker);
     if (walker.accept('WHERE')) walkExpression(walker, ofSelects);
     if (walker.accept('ORDER')) {
       walker.expect('BY', 'ORDER without BY');
@@ -140,6 +139,15 @@ function walkSelect(walker: TokenWalker): void {
     if (walker.accept('LIMIT')) walker.take('literal', 'LIMIT without a number');
   }
   if (!walker.isAtEnd) throw walker.broken(noEnd);
+}
+
+/** `index (primary)`, or one index by its name in backquotes. */
+function walkIndex(walker: TokenWalker): void {
+  const rule = 'FORCE with something else than one index: primary, or a name in backquotes';
+  walker.expect('INDEX', rule);
+  walker.expect('(', rule);
+  if (!walker.accept('PRIMARY')) walker.take('name', rule);
+  walker.expect(')', rule);
 }
 
 function walkSet(walker: TokenWalker): void {

@@ -13,7 +13,7 @@ export function shapeOf(sql: string): string {
       .replaceAll('`…` * …', '`…`')
       .replaceAll(/(`…`(?:@`…`)?)(?:, ?\1)+/g, '$1')
       .replaceAll(/('…')(?:, ?\1)+/g, '$1')
-      .replace(/(force index \(primary\) where) .* (order by)/, '$1 … $2')
+      .replace(/(force index \((?:primary|`…`)\) where) .* (order by)/, '$1 … $2')
       .toLowerCase()
   );
 }

@@ -254,13 +254,15 @@ export class BinlogDecoder {
                 this.#tables.named(database, (name) => name === table.toLowerCase()),
               )
             : this.#tables.named(statement.database, () => true);
+        const { indexes, verb } = statement;
+        const isMeant = ({ codec: { schema } }: (typeof tables)[number]) =>
+          indexes === undefined || indexes.includes((schema.keyIndex ?? 'primary').toLowerCase());
+        const reason =
+          indexes === undefined
+            ? `${verb} table at the source is not carried over yet`
+            : 'the index that is its key was dropped or replaced at the source';
         for (const table of tables)
-          if (isNewTo(table, this.#groupStart))
-            this.#rowEvents.park(
-              table,
-              `${statement.verb} table at the source is not carried over yet`,
-              this.#groupStart,
-            );
+          if (isMeant(table) && isNewTo(table, this.#groupStart)) this.#rowEvents.park(table, reason, this.#groupStart);
         return;
       }
       case 'emptied': {

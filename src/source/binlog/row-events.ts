@@ -128,7 +128,7 @@ export class RowEvents {
     const keyColumn = convertedKeyColumn(table.codec);
     changes.converted(takeConversions(table.codec));
     batch.size += changes.size - sizeBefore;
-    if (unsound !== null) this.park(table, `a primary key cannot be read: ${unsound}`, group.start);
+    if (unsound !== null) this.park(table, `a key cannot be read: ${unsound}`, group.start);
     else if (keyColumn !== null)
       this.park(
         table,
@@ -242,7 +242,7 @@ export class RowEvents {
   }
 }
 
-/** Whether a foreign key follows exactly the primary key of a replicated parent, so that only a change of it matters. */
+/** Whether a foreign key follows exactly the key of a replicated parent, so that only a change of it matters. */
 function refersToKey({ cascade }: Dependent, parent: StreamTable | null): boolean {
   if (parent === null) return false;
   const { columns, primaryKey } = parent.codec.schema;

@@ -54,12 +54,26 @@ describe('classifyStatement', () => {
     ['create or replace table a (i int)', 'create', named('a')],
     ['create table if not exists a like b', 'create', named('a')],
     ['/*!50000 alter table a drop column x */', 'alter', named('a')],
-    ['drop index `PRIMARY` on a', 'drop', named('a')],
-    ['drop index if exists `primary` on a', 'drop', named('a')],
-    ['alter table a drop key if exists PRIMARY', 'alter', named('a')],
-    ['alter table a drop index `PRIMARY`, add key (b)', 'alter', named('a')],
+    ['alter table a drop index i, drop column b', 'alter', named('a')],
+    ['alter table a drop constraint i', 'alter', named('a')],
+    ['alter table a drop `key`', 'alter', named('a')],
+    ['alter table a alter index i invisible', 'alter', named('a')],
+    ['alter table a rename index i to j', 'alter', named('a')],
+    ['alter table a drop index i, add primary key (b)', 'alter', named('a')],
   ])('%s changes what rows mean', (sql, verb, tables) => {
     expect(classifyStatement(sql, 'clinic')).toEqual({ kind: 'definition', verb, tables });
+  });
+
+  it.each([
+    ['drop index `PRIMARY` on a', 'drop', ['primary']],
+    ['drop index if exists `primary` on a', 'drop', ['primary']],
+    ['DROP INDEX Uk ON a ALGORITHM = INPLACE', 'drop', ['uk']],
+    ['create or replace unique index if not exists uk on a (b)', 'create', ['uk']],
+    ['alter table a drop key if exists PRIMARY', 'alter', ['primary']],
+    ['alter table a drop index `PRIMARY`, add key (b)', 'alter', ['primary']],
+    ['alter table a add unique key (a), add fulltext (b), drop index idx_c, drop key `D`', 'alter', ['idx_c', 'd']],
+  ])('%s changes what rows mean where such an index is the key', (sql, verb, indexes) => {
+    expect(classifyStatement(sql, 'clinic')).toEqual({ kind: 'definition', verb, tables: named('a'), indexes });
   });
 
   it('takes every name of a rename for a table', () => {
@@ -90,12 +104,12 @@ describe('classifyStatement', () => {
 
   it.each([
     'alter table patient add index idx_a (a, b)',
-    'alter table patient add unique key (a), add fulltext (b), drop index idx_c',
+    'alter table patient add unique key (a), add fulltext (b)',
     'alter table patient disable keys',
     'alter table patient engine = InnoDB',
     'alter table patient force',
     'create unique index i on patient (a)',
-    'drop index i on patient',
+    'create unique index if not exists i on patient (a)',
   ])('%s leaves every row as it was', (sql) => {
     expect(classifyStatement(sql, 'clinic')).toEqual({ kind: 'nothing' });
   });

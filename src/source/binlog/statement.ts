@@ -9,12 +9,16 @@ export interface TableName {
 export type Statement =
   | { readonly kind: 'begin' | 'commit' | 'rollback' | 'rollback-to-savepoint' | 'xa-start' | 'nothing' }
   | { readonly kind: 'truncate'; readonly table: TableName }
-  /** A change of definition that rows written later may depend on. */
+  /**
+   * A change of definition that rows written later may depend on; with `indexes`, lower case: only where one of these tells the
+   * rows apart.
+   */
   | {
       readonly kind: 'definition';
       readonly verb: string;
       readonly tables: readonly TableName[];
       readonly database?: string;
+      readonly indexes?: readonly string[];
     }
   /** Rows changed by a statement whose row images are not in the binlog; `names`: every identifier in it, lower case. */
   | { readonly kind: 'rows-unseen'; readonly names: ReadonlySet<string> }
@@ -88,7 +92,8 @@ const modifiers = new Set([
 ]);
 
 function definition(verb: string, reader: TokenReader): Statement {
-  while (modifiers.has(reader.peek())) reader.word();
+  let replaces = false;
+  while (modifiers.has(reader.peek())) if (reader.word() === 'REPLACE') replaces = true;
   const object = reader.word();
   switch (object) {
     case 'TEMPORARY':
@@ -98,9 +103,10 @@ function definition(verb: string, reader: TokenReader): Statement {
     case 'TABLES':
       return tableDefinition(verb, reader);
     case 'INDEX': {
-      const primary = reader.hasName('PRIMARY');
+      if (verb === 'create' && !replaces) return nothing;
+      const indexes = [reader.indexName()];
       reader.skipTo('ON');
-      return primary ? { kind: 'definition', verb, tables: [reader.tableName()] } : nothing;
+      return { kind: 'definition', verb, tables: [reader.tableName()], indexes };
     }
     case 'DATABASE':
     case 'SCHEMA':
@@ -116,7 +122,10 @@ function tableDefinition(verb: string, reader: TokenReader): Statement {
   const tables = [reader.tableName()];
   if (verb === 'alter') {
     const clauses = reader.clauses();
-    if (clauses.length > 0 && clauses.every(keepsRows)) return nothing;
+    if (clauses.length > 0 && clauses.every(keepsRows)) {
+      const indexes = clauses.flatMap(droppedIndex);
+      return indexes.length === 0 ? nothing : { kind: 'definition', verb, tables, indexes };
+    }
     // `rename to other` gives a second table a new meaning.
     for (const clause of clauses) {
       if (clause.accept('EXCHANGE')) {
@@ -143,7 +152,7 @@ function tableDefinition(verb: string, reader: TokenReader): Statement {
   return { kind: 'definition', verb, tables };
 }
 
-/** An ALTER TABLE clause after which every row reads as before: secondary indexes, statistics, the engine, a rebuild. */
+/** An ALTER TABLE clause after which every row reads as before: indexes by name, statistics, the engine, a rebuild. */
 function keepsRows(clause: TokenReader): boolean {
   const first = clause.peek();
   if (
@@ -151,13 +160,18 @@ function keepsRows(clause: TokenReader): boolean {
   )
     return true;
   if (first === 'ADD' || first === 'DROP') {
-    const words = clause.upperWords();
-    const [, second = ''] = words;
-    // Only the primary key can be called so.
-    if (['INDEX', 'KEY'].includes(second)) return first === 'ADD' || !words.includes('PRIMARY');
+    const second = clause.peek(1);
+    if (['INDEX', 'KEY'].includes(second)) return true;
     return first === 'ADD' && ['UNIQUE', 'FULLTEXT', 'SPATIAL'].includes(second);
   }
   return false;
+}
+
+/** The index that an ALTER TABLE clause drops by its name; the primary key has one, too. */
+function droppedIndex(clause: TokenReader): string[] {
+  if (!clause.accept('DROP')) return [];
+  clause.word();
+  return [clause.indexName()];
 }
 
 /** Walks a statement's tokens. */
@@ -171,8 +185,9 @@ class TokenReader {
     this.#database = database;
   }
 
-  peek(): string {
-    const token = this.#tokens[this.#at];
+  /** The next word or symbol, or one `ahead` of it; empty for what is neither. */
+  peek(ahead = 0): string {
+    const token = this.#tokens[this.#at + ahead];
     return token?.kind === 'word' || token?.kind === 'symbol' ? token.text : '';
   }
 
@@ -190,10 +205,6 @@ class TokenReader {
 
   has(text: string): boolean {
     return this.#tokens.some((token) => token.kind === 'word' && token.text === text);
-  }
-
-  hasName(text: string): boolean {
-    return this.#tokens.some((token) => token.raw.toUpperCase() === text);
   }
 
   skipTo(text: string): void {
@@ -218,6 +229,11 @@ class TokenReader {
     return token === undefined || (token.kind !== 'word' && token.kind !== 'name') ? '' : token.raw;
   }
 
+  indexName(): string {
+    this.skipIfExists();
+    return this.identifier().toLowerCase();
+  }
+
   tableName(): TableName {
     const first = this.identifier();
     if (!this.accept('.')) return { database: this.#database, table: first };
@@ -227,10 +243,6 @@ class TokenReader {
   names(): Set<string> {
     const named = this.#tokens.filter((token) => token.kind === 'word' || token.kind === 'name');
     return new Set(named.map((token) => token.raw.toLowerCase()));
-  }
-
-  upperWords(): string[] {
-    return this.#tokens.map((token) => token.raw.toUpperCase());
   }
 
   /** The rest, split at commas outside parentheses. */
