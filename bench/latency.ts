@@ -88,11 +88,11 @@ export async function beatThroughout(
   const late: number[] = [];
   const client = new Client(replica.targetAdminOptions);
   await client.connect();
-  let isOver = false;
-  const working = work().finally(() => (isOver = true));
+  const over = new AbortController();
+  const working = work().finally(() => over.abort());
   working.catch(() => undefined);
   try {
-    for (let id = behind + 1; !isOver; id++) {
+    for (let id = behind + 1; !over.signal.aborted; id++) {
       await admin.query('insert into beat (id, note) values (?, ?)', [id, `beat number ${id}`]);
       const acknowledged = performance.now();
       for (;;) {

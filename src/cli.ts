@@ -10,6 +10,7 @@ import { cancel, listJobs } from './commands/jobs.ts';
 import { lag } from './commands/lag.ts';
 import { setPaused } from './commands/pause.ts';
 import { reset } from './commands/reset.ts';
+import { resync } from './commands/resync.ts';
 import { run } from './commands/run.ts';
 import { verify } from './commands/verify.ts';
 import { loadConfig } from './config/load-config.ts';
@@ -183,6 +184,24 @@ program
       repair: options.repair === true,
       json: options.json === true,
       yes: options.yes === true,
+    });
+  });
+
+program
+  .command('resync')
+  .description(
+    'after the source was restored, replaced or has lost its binlog: make the target equal to it as it is now, in place',
+  )
+  .option('--yes', 'do not ask for the typed confirmation that production demands')
+  .option('--detach', 'leave the reading to the next `run`')
+  .addHelpText(
+    'after',
+    '\nNothing is dropped, and the target stays readable; views keep working. No service may be running.\nExit code: 0 done, 1 not.\n\nExample:\n  tidegate resync',
+  )
+  .action(async (options: { yes?: true; detach?: true }) => {
+    process.exitCode = await resync(loadConfig(process.env), {
+      yes: options.yes === true,
+      detach: options.detach === true,
     });
   });
 

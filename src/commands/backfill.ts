@@ -25,8 +25,15 @@ export async function backfill(
     detach: options.detach,
   });
   if (options.json) process.stdout.write(`${JSON.stringify({ jobs: jobs.map(printableJob) })}\n`);
-  else for (const job of jobs) process.stdout.write(`${inWords(job)}\n`);
+  else if (options.detach) for (const job of jobs) process.stdout.write(`${inWords(job)}\n`);
+  else return printBackfills(jobs);
   return options.detach || jobs.every(({ state }) => state === 'done') ? 0 : 1;
+}
+
+/** Prints what became of each, and returns the exit code. */
+export function printBackfills(jobs: readonly Job[]): number {
+  for (const job of jobs) process.stdout.write(`${inWords(job)}\n`);
+  return jobs.every(({ state }) => state === 'done') ? 0 : 1;
 }
 
 function inWords({ id, table, state, reason, counts }: Job): string {

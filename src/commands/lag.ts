@@ -22,6 +22,19 @@ function inWords(report: LagReport): string {
   const converted = report.conversions
     .map(({ table, column, kind, count }) => `\nconverted: ${table}.${column}: ${count} values (${kind})`)
     .join('');
+  const jobs = report.jobs
+    .map(
+      ({ table, kind, state, rows, estimatedRows }) =>
+        `\n${kind} ${table}: ${state}, ${rows} of about ${estimatedRows} rows`,
+    )
+    .join('');
+  const unequal = report.verifications
+    .filter((verification) => !verification.isEqual)
+    .map(
+      ({ table, at }) =>
+        `\nnot equal: ${table}, verified at ${at?.toISOString()}: tidegate verify --repair ${table} mends it`,
+    )
+    .join('');
   const problems = report.problems.map((problem) => `\n${problem}`).join('');
-  return `${report.state}: ${seconds}${bytes}${parked}${dead}${converted}${problems}`;
+  return `${report.state}: ${seconds}${bytes}${parked}${dead}${converted}${jobs}${unequal}${problems}`;
 }

@@ -5,6 +5,7 @@ import { TidegateError } from '../errors/tidegate-error.ts';
 import type { Log } from '../ops/log.ts';
 import { StatusWriter } from '../ops/status-writer.ts';
 import { Throughput } from '../ops/throughput.ts';
+import { isEqual } from '../target/jobs.ts';
 import { type CheckOptions, runChecks } from '../pipeline/preflight.ts';
 import { replicate } from '../pipeline/replicator.ts';
 
@@ -87,11 +88,15 @@ export async function run(
             { table, reason, remedy: 'the other tables go on; this one needs to be copied anew' },
             'table parked',
           ),
-        job: ({ id, table, kind, state, reason, counts }) =>
-          log[state === 'failed' ? 'error' : 'info'](
-            { job: id, table, kind, ...(reason === null ? {} : { reason }), ...(state === 'done' ? counts : {}) },
-            jobMessages[state],
-          ),
+        job: (job) => {
+          const { id, table, kind, state, reason, counts } = job;
+          const facts = { job: id, table, kind, ...(reason === null ? {} : { reason }) };
+          if (state === 'failed') log.error(facts, 'job failed');
+          else if (state === 'running') log.info(facts, 'job started');
+          else if (kind === 'verify' && !isEqual(job))
+            log.warn({ ...facts, ...counts, remedy: `tidegate verify --repair ${table} mends it` }, 'table not equal');
+          else log.info({ ...facts, ...counts }, 'job finished');
+        },
         retrying: (error, delayMs) => {
           status.state = 'retrying';
           log.warn({ err: error, delayMs }, 'retrying');
@@ -113,14 +118,6 @@ export async function run(
     stop.dispose();
   }
 }
-
-const jobMessages = {
-  waiting: 'job waits',
-  running: 'job started',
-  done: 'job finished',
-  failed: 'job failed',
-  cancelled: 'job cancelled',
-} as const;
 
 const paceMessages = {
   free: 'snapshot at full speed: nobody else writes at the source',

@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts';
-import type { Job } from '../target/jobs.ts';
+import { type Job, isEqual } from '../target/jobs.ts';
 import { printableJob, secondsOf } from './jobs.ts';
 import { requestAndFollow } from './request-jobs.ts';
 
@@ -19,14 +19,6 @@ export async function verify(
   if (options.json) process.stdout.write(`${JSON.stringify({ tables: jobs.map(printableJob) })}\n`);
   else for (const job of jobs) process.stdout.write(`${inWords(job)}\n`);
   return jobs.every(isEqual) ? 0 : 1;
-}
-
-/** Every row of the table is at the target as it is at the source, or was made so. */
-function isEqual({ state, repair, counts }: Job): boolean {
-  const differences = counts.missing + counts.extra + counts.different;
-  return (
-    state === 'done' && counts.rejected === 0 && (differences === 0 || (repair && counts.repaired === differences))
-  );
 }
 
 function inWords(job: Job): string {

@@ -18,6 +18,8 @@ export interface Config {
   readonly snapshotConnections: number;
   /** When a snapshot may read; null: always. */
   readonly snapshotWindow: SnapshotWindow | null;
+  /** How often the service compares each table with the source by itself; null: never. */
+  readonly verifyEveryHours: number | null;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
 }
 

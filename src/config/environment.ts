@@ -97,8 +97,16 @@ export const environmentSchema = z.object({
       return z.NEVER;
     })
     .optional()
-    .describe('hours in which a snapshot may read, as in 21:00-06:00; a time zone may follow; not set: always'),
+    .describe(
+      'hours in which snapshots, backfills and verifications may read, as in 21:00-06:00; a time zone may follow; not set: always',
+    ),
   SNAPSHOT_CONNECTIONS: whole(1, 16).default(2).describe('tables read at the same time during a snapshot'),
+  VERIFY_EVERY: z
+    .string()
+    .regex(/^[1-9]\d{0,3}[hd]$/, 'must be a number of hours or days, as in 24h or 7d')
+    .transform((text) => Number(text.slice(0, -1)) * (text.endsWith('d') ? 24 : 1))
+    .optional()
+    .describe('compare every table with the source that often, as in 24h or 7d, spread over that time; not set: never'),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], 'must be trace, debug, info, warn, error or fatal')
     .default('info')

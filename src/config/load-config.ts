@@ -127,6 +127,7 @@ function assemble(env: Environment, authorities: Authorities, problems: string[]
     columnRules: env.COLUMN_RULES,
     snapshotConnections: env.SNAPSHOT_CONNECTIONS,
     snapshotWindow: env.SNAPSHOT_WINDOW ?? null,
+    verifyEveryHours: env.VERIFY_EVERY ?? null,
     logLevel: env.LOG_LEVEL,
   };
 }

@@ -31,11 +31,11 @@ export const errorKinds = {
   },
   'source-changed': {
     action: 'operator',
-    hint: 'The server behind the source address is not the one that was copied. Point Tidegate back at it, or reset the target.',
+    hint: 'The server behind the source address is not the one that was copied. Point Tidegate back at it; or, if this one is right, as after a restore, run `tidegate resync`: it makes the target equal to it, in place.',
   },
   'position-lost': {
     action: 'operator',
-    hint: 'The source has purged the binlog the checkpoint needs. Run `tidegate reset`, then `tidegate run` for a new snapshot, and raise the retention.',
+    hint: 'The source has purged the binlog the checkpoint needs. Run `tidegate resync`, which reads every table again, in place, and raise the retention.',
   },
   'binlog-unreadable': {
     action: 'operator',

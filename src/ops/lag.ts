@@ -8,8 +8,9 @@ import { readServerFlavor } from '../source/server-flavor.ts';
 import { readCheckpoint } from '../target/checkpoint.ts';
 import { type ConvertedColumn, readConversions } from '../target/conversions.ts';
 import { type DeadLetterGroup, groupDeadLetters } from '../target/dead-letter-actions.ts';
+import { isEqual, lastVerifications, openJobs } from '../target/jobs.ts';
 import { hasControlTable } from '../target/migrate.ts';
-import { TargetSession } from '../target/session.ts';
+import { type Target, TargetSession } from '../target/session.ts';
 
 /** What `lag --json` prints. Fields are only ever added. */
 export interface LagReport {
@@ -28,8 +29,37 @@ export interface LagReport {
   readonly deadLetters: readonly DeadLetterGroup[];
   /** Values that had to change to fit, by column, since the replica was made. */
   readonly conversions: readonly ConvertedColumn[];
+  /** Backfills and verifications that wait or run. */
+  readonly jobs: readonly RunningJob[];
+  /** The last verification of each table that came to its end. */
+  readonly verifications: readonly Verification[];
   /** Why something is not known. */
   readonly problems: readonly string[];
+}
+
+export interface RunningJob {
+  readonly id: string;
+  readonly table: string;
+  readonly kind: 'backfill' | 'verify';
+  readonly state: string;
+  /** Rows read so far, and about how many there are. */
+  readonly rows: number;
+  readonly estimatedRows: number;
+}
+
+export interface Verification {
+  readonly table: string;
+  /** When it ended. */
+  readonly at: Date | null;
+  readonly isEqual: boolean;
+  readonly rows: number;
+  readonly missing: number;
+  readonly extra: number;
+  readonly different: number;
+  /** Rows that cannot be carried. */
+  readonly rejected: number;
+  /** Differences that were mended. */
+  readonly repaired: number;
 }
 
 /** A status row older than this was not written by a living service. */
@@ -66,6 +96,8 @@ export async function measureLag(config: Config): Promise<LagReport> {
     parkedTables: target?.parked ?? [],
     deadLetters: target?.deadLetters ?? [],
     conversions: target?.conversions ?? [],
+    jobs: target?.jobs ?? [],
+    verifications: target?.verifications ?? [],
     problems,
   };
 }
@@ -98,6 +130,8 @@ const noReplica = {
   parked: [],
   deadLetters: [],
   conversions: [],
+  jobs: [],
+  verifications: [],
 };
 
 async function readTarget(config: Config) {
@@ -126,6 +160,7 @@ async function readTarget(config: Config) {
         committedAt: checkpoint?.committedAt ?? null,
         deadLetters: await groupDeadLetters(session.db, replica),
         conversions: await readConversions(session.db, replica),
+        ...(await readWork(session.db, replica)),
         parked: parked.map(({ table_name, reason }) => ({ table: table_name, reason: reason ?? '' })),
       };
     });
@@ -148,4 +183,21 @@ function bytesBetween(files: SourceView['files'], from: Position, to: Position):
   if (first < 0 || last < 0) return null;
   const whole = files.slice(first, last).reduce((sum, { size }) => sum + size, 0);
   return whole - from.offset + to.offset;
+}
+
+async function readWork(db: Target, replica: string): Promise<{ jobs: RunningJob[]; verifications: Verification[] }> {
+  if (!(await hasControlTable(db, 'tidegate.jobs'))) return { jobs: [], verifications: [] };
+  return {
+    jobs: (await openJobs(db, replica)).map(({ id, table, kind, state, estimatedRows, counts }) => ({
+      ...{ id, table, kind, state, estimatedRows },
+      rows: counts.rows,
+    })),
+    verifications: (await lastVerifications(db, replica)).map((job) => {
+      const { rows, missing, extra, different, rejected, repaired } = job.counts;
+      return {
+        ...{ table: job.table, at: job.finishedAt, isEqual: isEqual(job) },
+        ...{ rows, missing, extra, different, rejected, repaired },
+      };
+    }),
+  };
 }

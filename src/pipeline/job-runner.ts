@@ -6,7 +6,7 @@ import { SourceConnection } from '../source/connection.ts';
 import type { ServerFlavor } from '../source/server-flavor.ts';
 import { assertEpoch } from '../target/checkpoint.ts';
 import { recordEvent } from '../target/events.ts';
-import { type Job, beginJob, endJob, openJobs } from '../target/jobs.ts';
+import { type Job, beginJob, endJob, openJobs, requestDueVerification } from '../target/jobs.ts';
 import { sessionName } from '../target/lease.ts';
 import { TargetSession } from '../target/session.ts';
 import { finishBackfill, parkTable, readTables } from '../target/table-states.ts';
@@ -21,6 +21,8 @@ import { Throttle } from './throttle.ts';
 
 /** How soon a request is heard. */
 const pollMs = 500;
+/** How often the schedule is looked at. */
+const scheduleMs = 5_000;
 
 export interface JobRunnerOptions {
   readonly config: Config;
@@ -53,6 +55,7 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
   const active = new Map<string, Promise<unknown>>();
   /** The stream carries a table that is parked by now. */
   let isOutdated = false;
+  let lookedAt = Number.NEGATIVE_INFINITY;
   try {
     for (; ; await sleep(pollMs, stop)) {
       if (signal.aborted) return 'done';
@@ -65,6 +68,14 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
         ]),
       );
       if (isOutdated) return 'again';
+      if (config.verifyEveryHours !== null && performance.now() - lookedAt > scheduleMs) {
+        lookedAt = performance.now();
+        const streaming = [...tables.values()].filter(({ state }) => state === 'streaming').map(({ table }) => table);
+        const hours = config.verifyEveryHours;
+        await session.guarded(
+          async () => await requestDueVerification(session.db, config.target.schema, streaming, hours),
+        );
+      }
       for (const job of jobs) {
         const table = tables.get(job.table);
         const isTaken = table?.state === 'streaming' || table?.state === 'backfilling';

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { CommitPoint } from '../change/change-batch.ts';
-import type { Position } from '../change/position.ts';
+import { type Position, formatPosition } from '../change/position.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import type { Target } from './session.ts';
 
@@ -80,6 +80,24 @@ export async function moveToServer(
     .set({ file: position.file, offset: position.offset, source_identity: sourceIdentity })
     .where('replica', '=', replica)
     .execute();
+}
+
+/** Another beginning: what was applied up to now says nothing about it. Returns the place of before, for people. */
+export async function restartCheckpoint(
+  trx: Target,
+  replica: string,
+  position: Position,
+  sourceIdentity: string,
+): Promise<string> {
+  const before = await readCheckpoint(trx, replica);
+  if (before === null) throw new TidegateError('refused', `nothing was copied into schema ${replica} yet`);
+  const { file, offset, gtid } = position;
+  await trx
+    .updateTable('tidegate.checkpoint')
+    .set({ file, offset, gtid, committed_at: null, applied_at: sql`now()`, source_identity: sourceIdentity })
+    .where('replica', '=', replica)
+    .execute();
+  return formatPosition(before.position);
 }
 
 /** The same fence for transactions that move no position, such as a chunk's. */

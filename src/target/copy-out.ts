@@ -1,5 +1,5 @@
 import type { Connection, Submittable } from 'pg';
-import { LineBuffer } from '../change/line-buffer.ts';
+import type { LineBuffer } from '../change/line-buffer.ts';
 
 const copyData = 0x64;
 const headerBytes = 5;

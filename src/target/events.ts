@@ -10,6 +10,7 @@ export type EventKind =
   | 'table-parked'
   | 'table-taken-back'
   | 'job-ended'
+  | 'resynced'
   | 'snapshot-finished'
   | 'server-changed'
   | 'paused'

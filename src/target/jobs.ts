@@ -44,16 +44,6 @@ export interface JobCounts {
   readonly repaired: number;
 }
 
-export const noCounts: JobCounts = {
-  rows: 0,
-  missing: 0,
-  extra: 0,
-  different: 0,
-  changing: 0,
-  rejected: 0,
-  repaired: 0,
-};
-
 export interface JobRequest {
   readonly kind: JobKind;
   readonly repair: boolean;
@@ -100,6 +90,45 @@ export async function latestJobs(db: Target, replica: string, limit: number): Pr
   return jobs.toSorted((a, b) => Number(BigInt(a.id) - BigInt(b.id)));
 }
 
+/** By whom the service's own requests are. */
+const schedule = 'schedule';
+
+/**
+ * Asks for the verification that is due by schedule, if one is: of the table that was verified longest ago, when that is `hours`
+ * ago, one table after the other, so that all of them are spread over that time. Ended verifications that later ones of the table
+ * follow are forgotten after a month.
+ */
+export async function requestDueVerification(
+  db: Target,
+  replica: string,
+  tables: readonly string[],
+  hours: number,
+): Promise<void> {
+  if (tables.length === 0) return;
+  await sql`
+    with last as (
+      select t.name, max(j.requested_at) as at, bool_or(j.state in ('waiting', 'running')) as open
+        from unnest(${tables}::text[]) t(name)
+        left join tidegate.jobs j
+          on j.replica = ${replica} and j.table_name = t.name and j.kind = 'verify' and j.condition is null
+       group by t.name),
+    due as (
+      select name from last
+       where (at is null or at < now() - make_interval(hours => ${hours}))
+         and not exists (select from last where open)
+         and coalesce((select max(requested_at) from tidegate.jobs where replica = ${replica} and requested_by = ${schedule}), '-infinity')
+             < now() - make_interval(hours => ${hours}) / ${tables.length}
+       order by at nulls first, name limit 1)
+    insert into tidegate.jobs (replica, table_name, kind, repair, confirmed, state, requested_by)
+    select ${replica}, name, 'verify', false, false, 'waiting', ${schedule} from due`.execute(db);
+  await sql`
+    delete from tidegate.jobs j
+     where replica = ${replica} and requested_by = ${schedule} and finished_at < now() - interval '1 month'
+       and exists (select from tidegate.jobs later
+                    where later.replica = j.replica and later.table_name = j.table_name and later.kind = j.kind
+                      and later.state = 'done' and later.id > j.id)`.execute(db);
+}
+
 /** The last verification of all rows of each table that came to its end. */
 export async function lastVerifications(db: Target, replica: string): Promise<Job[]> {
   return await select(db, replica, (query) =>
@@ -110,6 +139,14 @@ export async function lastVerifications(db: Target, replica: string): Promise<Jo
       .where('condition', 'is', null)
       .orderBy('table_name')
       .orderBy('id', 'desc'),
+  );
+}
+
+/** A verification after which every row of the table was at the target as it was at the source, or was made so. */
+export function isEqual({ state, repair, counts }: Job): boolean {
+  const differences = counts.missing + counts.extra + counts.different;
+  return (
+    state === 'done' && counts.rejected === 0 && (differences === 0 || (repair && counts.repaired === differences))
   );
 }
 

@@ -125,6 +125,15 @@ export async function parkTable(trx: Target, replica: string, table: string, rea
   await recordEvent(trx, replica, 'table-parked', { table, reason });
 }
 
+/** Every table waits to be taken back and read again. */
+export async function holdForResync(trx: Target, replica: string, reason: string): Promise<void> {
+  await trx
+    .updateTable('tidegate.tables')
+    .set({ state: 'parked', reason, copied_key: null, copied_rows: 0, updated_at: sql`now()` })
+    .where('replica', '=', replica)
+    .execute();
+}
+
 /** Whatever the stream brings from now on is news to every table. */
 export async function forgetPlaces(
   trx: Target,

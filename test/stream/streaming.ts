@@ -84,6 +84,11 @@ export class Streaming {
     return await this.#replica.sourceAdmin();
   }
 
+  /** Another administrator's session in the target database. */
+  async newTargetSession(): Promise<Client> {
+    return await connectTarget(this.#replica);
+  }
+
   /** Waits until everything committed at the source before the call is at the target. */
   async settled(timeoutMs = 60_000): Promise<void> {
     const mark = ++this.#mark;

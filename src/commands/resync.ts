@@ -1,0 +1,41 @@
+import type { Config } from '../config/config.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
+import { resync as beginAnew } from '../pipeline/resync.ts';
+import { hasControlTable } from '../target/migrate.ts';
+import { TargetSession } from '../target/session.ts';
+import { readTables } from '../target/table-states.ts';
+import { printBackfills } from './backfill.ts';
+import { confirm, namesInWords } from './confirm.ts';
+import { followJobs } from './follow-jobs.ts';
+
+/**
+ * After the source was restored, replaced, or has lost its binlog: makes the target equal to the source as it is now, in place.
+ * Returns the exit code.
+ */
+export async function resync(config: Config, options: { yes: boolean; detach: boolean }): Promise<number> {
+  const { schema, database } = config.target;
+  const session = await TargetSession.open(config.target, 'tidegate resync');
+  try {
+    if (!(await session.guarded(async () => await hasControlTable(session.db, 'tidegate.checkpoint'))))
+      throw new TidegateError('refused', `nothing was copied into schema ${schema} yet`, {
+        hint: 'Start `tidegate run`; it copies every table and goes on from there.',
+      });
+    const tables = (await session.guarded(async () => await readTables(session.db, schema))).map(({ table }) => table);
+    process.stderr.write(
+      `this makes ${tables.length} tables of schema ${schema} in ${database} (${namesInWords(tables)}) equal to ${config.source.database} on ${config.source.host} as it is now: rows that it does not have are deleted\n`,
+    );
+    const confirmed = await confirm(config.environment, options.yes, schema);
+    if (confirmed === null) {
+      process.stderr.write('not confirmed: nothing was changed\n');
+      return 1;
+    }
+    const ids = await beginAnew(config, confirmed);
+    if (options.detach) {
+      process.stdout.write(`${ids.length} tables will be read by the next run; tidegate jobs shows how far it is\n`);
+      return 0;
+    }
+    return printBackfills(await followJobs(config, session, ids));
+  } finally {
+    await session.close();
+  }
+}
