@@ -5,7 +5,7 @@ import { sharedServers } from './support/shared-servers.ts';
 
 /** A lone surrogate in UTF-8's form: MySQL and MariaDB take it for text, PostgreSQL does not. */
 const badText = `_utf8mb4 x'eda080'`;
-const tables = ['copied', 'streamed', 'checked', 'updated', 'healed', 'emptied', 'huge', 'stated'];
+const tables = ['copied', 'streamed', 'checked', 'raced', 'updated', 'healed', 'emptied', 'huge', 'stated'];
 
 let streaming: Streaming;
 
@@ -40,6 +40,15 @@ async function letters(table: string): Promise<Letter[]> {
     column: column ?? null,
     sqlState: sqlState ?? null,
   }));
+}
+
+/** Sessions of Tidegate that wait for a lock. */
+async function waiting(): Promise<number> {
+  const [row] = await streaming.rows(
+    `select count(*) from pg_stat_activity where application_name like 'tidegate%' and wait_event_type = 'Lock'
+        and datname = current_database()`,
+  );
+  return Number(row?.[0]);
 }
 
 async function ids(table: string): Promise<number[]> {
@@ -204,6 +213,27 @@ describe('dead letters are told of and dealt with', () => {
       ['3', 'three'],
     ]);
     expect(await letters('checked')).toEqual([]);
+  });
+
+  test('retry does not bring back a row that is deleted meanwhile', async () => {
+    const { source, target } = streaming;
+    await target.query(`alter table raced add constraint no_two check (id <> 2)`);
+    await source.query(`insert into raced values (2, 'b', 'two', null)`);
+    await streaming.until(async () => (await letters('raced')).length === 1, 'the row is a dead letter');
+    await target.query(`alter table raced drop constraint no_two`);
+    // Retry and stream both come to wait here, retry first.
+    const holder = await streaming.newTargetSession();
+    await holder.query(`begin; select from tidegate.dead_letters where table_name = 'raced' for update`);
+    const retried = runCli(['dead-letters', 'retry', 'raced'], streaming.env);
+    await streaming.until(async () => (await waiting()) === 1, 'retry waits');
+    await source.query(`delete from raced where id = 2`);
+    await streaming.until(async () => (await waiting()) === 2, 'the stream waits');
+    await holder.query('commit');
+    await holder.end();
+    expect((await retried).code).toBe(0);
+    await streaming.settled();
+    expect(await ids('raced')).toEqual([]);
+    expect(await letters('raced')).toEqual([]);
   });
 
   test('discard asks in production, and forgets', async () => {

@@ -125,7 +125,7 @@ describe('jobs', () => {
     const audited = await streaming.rows(
       `select detail->>'table', detail->>'kind' from tidegate.events where kind = 'job-ended' order by id desc limit 4`,
     );
-    expect(audited.map(([table]) => table).toSorted()).toEqual(['fee', 'photo', 'tide_mark', 'visit']);
+    expect(new Set(audited.map(([table]) => table))).toEqual(new Set(['fee', 'photo', 'tide_mark', 'visit']));
   });
 
   test('VERIFY_EVERY verifies one table after the other by itself, and lag tells', async () => {

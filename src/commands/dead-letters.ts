@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import type { TableSchema } from '../change/table-schema.ts';
 import type { Config } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
@@ -82,6 +83,7 @@ export async function discard(config: Config, tables: readonly string[], options
   return await withTarget(config, async (session) => {
     const { schema: replica, database } = config.target;
     await schemasOf(session, replica, tables);
+    const { rows: clock } = await sql<{ now: Date }>`select now()`.execute(session.db);
     const groups = await groupDeadLetters(session.db, replica, tables);
     if (groups.length === 0) {
       process.stdout.write('no dead letters\n');
@@ -97,7 +99,9 @@ export async function discard(config: Config, tables: readonly string[], options
       process.stderr.write('not confirmed: nothing was changed\n');
       return 1;
     }
-    process.stdout.write(`${await discardDeadLetters(session, replica, names, confirmed)} dead letters discarded\n`);
+    process.stdout.write(
+      `${await discardDeadLetters(session, replica, names, clock[0]?.now ?? new Date(0), confirmed)} dead letters discarded\n`,
+    );
     return 0;
   });
 }

@@ -1,6 +1,6 @@
 import type { LineBuffer } from '../change/line-buffer.ts';
 import { binlogType } from './binlog-types.ts';
-import { type CodecFamily, lengthPrefixed, plainText, quotedLiteral, quotedOf } from './codec.ts';
+import { type CodecFamily, type TextReader, lengthPrefixed, plainText, quotedLiteral, quotedOf } from './codec.ts';
 import { InvalidValue } from './invalid-value.ts';
 
 interface FixedType {
@@ -32,7 +32,7 @@ export const addresses: CodecFamily = (column) => {
   });
   return {
     pgType,
-    fromText: plainText,
+    fromText: column.type === 'inet6' ? inet6Text : plainText,
     fromImage: (code, metadata) => (code === binlogType.string && metadata === width ? reader : null),
     keyLiteral: quotedLiteral,
     literalOf: quotedOf,
@@ -44,6 +44,30 @@ const hexDigits = Buffer.from('0123456789abcdef', 'latin1');
 function writeHex(byte: number, out: LineBuffer): void {
   out.byte(hexDigits[byte >> 4] as number);
   out.byte(hexDigits[byte & 15] as number);
+}
+
+/** The same text as from a row image, because a key is compared as text. */
+const inet6Text: TextReader = (source, start, end, out) => {
+  const [head = '', tail] = source.toString('latin1', start, end).split('::');
+  const groups = (text: string) => (text === '' ? [] : text.split(':').flatMap(groupsOf));
+  const before = groups(head);
+  const after = tail === undefined ? [] : groups(tail);
+  const value = new Uint8Array(16);
+  for (const [index, group] of before.entries()) putGroup(value, index, group);
+  for (const [index, group] of after.entries()) putGroup(value, 8 - after.length + index, group);
+  writeInet6(value, out);
+};
+
+/** A group of four hexadecimal digits, or the two of an address of version 4 at the end. */
+function groupsOf(text: string): number[] {
+  if (!text.includes('.')) return [Number.parseInt(text, 16)];
+  const [a = 0, b = 0, c = 0, d = 0] = text.split('.').map(Number);
+  return [a * 256 + b, c * 256 + d];
+}
+
+function putGroup(value: Uint8Array, index: number, group: number): void {
+  value[index * 2] = group >> 8;
+  value[index * 2 + 1] = group & 0xff;
 }
 
 function writeUuid(value: Uint8Array, out: LineBuffer): void {

@@ -103,6 +103,18 @@ export function lengthPrefixed(
 /** Text that is all ASCII and safe in COPY as it stands: numbers, times. */
 export const plainText: TextReader = (source, start, end, out) => out.plain(source, start, end);
 
+/** Whether the server fills the column's numbers up with zeros when it prints them. */
+export function isZeroFilled({ fullType }: ColumnSchema): boolean {
+  return / zerofill\b/i.test(fullType);
+}
+
+/** A number without the zeros it is filled up with. */
+export const withoutFill: TextReader = (source, start, end, out) => {
+  let at = start;
+  while (at < end - 1 && source[at] === 0x30 && source[at + 1] !== 0x2e) at++;
+  out.plain(source, at, end);
+};
+
 /** A number as SQL literal: the server's own digits. */
 export function numberLiteral(source: Buffer, start: number, end: number): string {
   return source.toString('latin1', start, end);

@@ -1,7 +1,16 @@
 import { isUnsigned } from '../change/table-schema.ts';
 import type { LineBuffer } from '../change/line-buffer.ts';
 import { binlogType } from './binlog-types.ts';
-import { type Codec, type CodecFamily, fixedWidth, numberLiteral, numberOf, plainText } from './codec.ts';
+import {
+  type Codec,
+  type CodecFamily,
+  fixedWidth,
+  isZeroFilled,
+  numberLiteral,
+  numberOf,
+  plainText,
+  withoutFill,
+} from './codec.ts';
 
 interface IntegerType {
   readonly code: number;
@@ -26,7 +35,8 @@ export const integers: CodecFamily = (column) => {
   const reader = fixedWidth(type.width, read);
   return {
     pgType: unsigned ? type.pg.unsigned : type.pg.signed,
-    fromText: plainText,
+    // Filled up with zeros it would be another text than in a row image, and a key is compared as text.
+    fromText: isZeroFilled(column) ? withoutFill : plainText,
     fromImage: (code) => (code === type.code ? reader : null),
     keyLiteral: numberLiteral,
     literalOf: numberOf,
@@ -44,7 +54,8 @@ export const year: CodecFamily = (column): Codec | undefined => {
   });
   return {
     pgType: 'smallint',
-    fromText: plainText,
+    // Year 0 is printed 0000.
+    fromText: withoutFill,
     fromImage: (code) => (code === binlogType.year ? reader : null),
     keyLiteral: numberLiteral,
     literalOf: numberOf,

@@ -1,6 +1,15 @@
 import type { LineBuffer } from '../change/line-buffer.ts';
 import { binlogType } from './binlog-types.ts';
-import { type CodecFamily, type TextReader, fixedWidth, numberLiteral, numberOf, plainText } from './codec.ts';
+import {
+  type CodecFamily,
+  type TextReader,
+  fixedWidth,
+  isZeroFilled,
+  numberLiteral,
+  numberOf,
+  plainText,
+  withoutFill,
+} from './codec.ts';
 import { InvalidValue } from './invalid-value.ts';
 
 /** Bytes that hold 0 to 9 decimal digits (MySQL's decimal.c, `dig2bytes`). */
@@ -16,7 +25,7 @@ export const decimals: CodecFamily = (column) => {
   const reader = decimalReader(precision, scale);
   return {
     pgType: `numeric(${precision},${scale})`,
-    fromText: plainText,
+    fromText: isZeroFilled(column) ? withoutFill : plainText,
     fromImage: (code, metadata) =>
       code === binlogType.newdecimal && (metadata & 0xff) === precision && metadata >> 8 === scale ? reader : null,
     keyLiteral: numberLiteral,
@@ -40,7 +49,7 @@ export const floats: CodecFamily = (column) => {
   return {
     pgType: single ? 'real' : 'double precision',
     ...(single ? { select: (quoted: string) => `${quoted} * 1e0` } : {}),
-    fromText: finiteText,
+    fromText: isFixed(column.fullType) ? finiteText : floatText,
     fromImage: (code) => (code === (single ? binlogType.float : binlogType.double) ? reader : null),
     keyLiteral: numberLiteral,
     literalOf: numberOf,
@@ -58,6 +67,10 @@ function doubleWriter(fullType: string): (source: Buffer, at: number, out: LineB
   };
 }
 
+function isFixed(fullType: string): boolean {
+  return /^double(?: precision)?\(\d+,\d+\)/i.test(fullType);
+}
+
 const notFinite = 'a floating-point number is not finite';
 
 /** A damaged column may hold what the server prints as letters, and PostgreSQL would take NaN. */
@@ -65,6 +78,19 @@ const finiteText: TextReader = (source, start, end, out) => {
   const first = source[source[start] === 0x2d ? start + 1 : start] as number;
   if (first > 0x39) throw new InvalidValue(notFinite);
   out.plain(source, start, end);
+};
+
+/** Longer texts, those with an exponent, and those of very small numbers the server writes in another way than we do. */
+const plainDigits = 15;
+
+/** The same text as from a row image, because a key is compared as text. */
+const floatText: TextReader = (source, start, end, out) => {
+  const first = source[start] === 0x2d ? start + 1 : start;
+  let isPlain =
+    end - first <= plainDigits && !(source[first] === 0x30 && source[first + 2] === 0x30 && end - first > 3);
+  for (let at = first; at < end && isPlain; at++) if (source[at] === 0x65) isPlain = false;
+  if (isPlain) finiteText(source, start, end, out);
+  else writeNumber(Number(source.toString('latin1', start, end)), out);
 };
 
 function writeNumber(value: number, out: LineBuffer): void {

@@ -114,7 +114,11 @@ export class TableReader {
           const chunk = await select(
             async (query) => await readChunk(holder.reader, query, codec, lines, maxChunkBytes),
           );
-          this.#size.observe(chunk.scanned ?? chunk.rows, performance.now() - started, lines.length);
+          this.#size.observe(
+            chunk.scanned ?? chunk.rows,
+            performance.now() - started,
+            lines.length + chunk.rejectedBytes,
+          );
           return chunk;
         }),
       signal,

@@ -61,7 +61,7 @@ export class Throttle {
       }
       const started = performance.now();
       const chunk = await read();
-      await sleep((performance.now() - started) * (1 + this.#running), signal);
+      await sleep((performance.now() - started) * (2 + this.#running), signal);
       return chunk;
     } finally {
       resolve();

@@ -14,6 +14,8 @@ export interface Chunk {
   /** Rows read, rejected ones included. */
   readonly rows: number;
   readonly rejected: readonly RejectedRow[];
+  /** What the rejected ones hold. */
+  readonly rejectedBytes: number;
   /** Key of the last row as SQL literals, for the next chunk; null when there is no row. */
   readonly lastKey: string[] | null;
   /** The same as text that PostgreSQL takes. */
@@ -43,6 +45,7 @@ export async function readChunk(
       const chunk = () => ({
         rows: command.rows,
         rejected: command.rejected,
+        rejectedBytes: command.rejectedBytes,
         lastKey: command.lastKey(),
         lastKeyText: command.lastKeyText(),
         cut: command.cut,
@@ -88,6 +91,7 @@ class RowPackets extends EventEmitter {
   rows = 0;
   cut = false;
   readonly rejected: RejectedRow[] = [];
+  rejectedBytes = 0;
   readonly onResult: (error: Error | null) => void;
   readonly #query: string;
   readonly #codecs: readonly Codec[];
@@ -203,8 +207,9 @@ class RowPackets extends EventEmitter {
       if (!(error instanceof InvalidValue)) throw error;
       out.length = from;
       this.rejected.push(this.#rejectedRow(error, buffer, at, end));
+      this.rejectedBytes += end - at;
     }
-    if (out.length < this.#maxBytes) return this.#row;
+    if (out.length + this.rejectedBytes < this.#maxBytes) return this.#row;
     this.cut = true;
     return null;
   }

@@ -110,7 +110,7 @@ export class Applier {
 
   /** The rows of a table that become dead letters. Raises bad-row where the operator wants none. */
   #judged({ schema, rejected }: TableChanges, unwritten: readonly RejectedRow[]): ReadonlyMap<string, RejectedRow> {
-    const rows = new Map([...rejected, ...unwritten].map((row) => [row.key, row] as const));
+    const rows = new Map([...unwritten, ...rejected].map((row) => [row.key, row] as const));
     const [first] = rows.values();
     if (first !== undefined && this.#options.isHalting(schema.table)) throw badRow(schema.table, first, this.#at);
     return rows;
@@ -141,12 +141,13 @@ export class Applier {
     const { schema } = this.#options;
     await this.#session.guarded(async () => {
       await this.#open?.rollback().execute();
+      // Of earlier transactions; those made in this one are gone with it.
+      for (const writer of this.#writers.values()) await writer.dropStaging();
       if (this.#deadLettersTouched) this.#deadLetters = await DeadLetters.load(this.#session.db, schema);
     });
     this.#open = null;
     this.#parked = new Map();
     this.#rejected = new Map();
-    // Staging tables that were made in the meantime are gone.
     this.#writers.clear();
   }
 

@@ -5,10 +5,12 @@ import { TidegateError } from '../errors/tidegate-error.ts';
 import type { TableCodec } from '../mapping/table-codec.ts';
 import { type Confirmation, recordEvent } from './events.ts';
 import type { Target, TargetSession } from './session.ts';
+import { readTables } from './table-states.ts';
 import { TableWriter } from './table-writer.ts';
 
-/** Letters tried in one transaction. */
-const retryRows = 1_000;
+/** Letters tried in one transaction: so many, or as many as have so many bytes, whichever is less; the stream waits meanwhile. */
+const retryRows = 500;
+const retryBytes = 8 * 1024 * 1024;
 
 export interface DeadLetter {
   readonly id: string;
@@ -82,9 +84,9 @@ export async function groupDeadLetters(
 }
 
 /**
- * Tries to write a table's letters once more, as after a constraint at the target was dropped. `run` may be at work meanwhile: a
- * letter is held by its lock while its row is written, and a newer image of the row takes the letter away, so an old image never
- * overwrites it. Returns how many were written; the others stay.
+ * Tries to write a table's letters once more, as after a constraint at the target was dropped. `run` may be at work meanwhile: what
+ * it writes waits for a page, and the page for what it has written, so that an old image never overwrites a newer one or brings back
+ * what was deleted. Returns how many were written; the others stay. Raises refused where the table is another by now.
  */
 export async function retryDeadLetters(session: TargetSession, replica: string, codec: TableCodec): Promise<number> {
   const { table } = codec.schema;
@@ -92,16 +94,17 @@ export async function retryDeadLetters(session: TargetSession, replica: string, 
   let written = 0;
   for (let last = '0'; ;) {
     const page = await session.transaction(async (trx) => {
+      // A lock of the letters alone would not do: a delete neither sees nor waits for a row that is being put there.
+      await sql`lock table ${sql.id(replica, table)} in share row exclusive mode`.execute(trx);
+      await sql`set constraints all immediate`.execute(trx);
+      await assertSame(trx, replica, codec);
+      const ids = await nextPage(trx, replica, table, last);
+      if (ids.length === 0) return { last: undefined, written: 0 };
       const letters = await trx
         .selectFrom('tidegate.dead_letters')
         .select(['id', 'key', 'row'])
-        .where('replica', '=', replica)
-        .where('table_name', '=', table)
-        .where('format', '=', 'copy')
-        .where('row', '<>', Buffer.alloc(0))
-        .where('id', '>', last)
+        .where('id', 'in', ids)
         .orderBy('id')
-        .limit(retryRows)
         .forUpdate()
         .execute();
       const changes = new TableChanges(codec.schema);
@@ -123,11 +126,34 @@ export async function retryDeadLetters(session: TargetSession, replica: string, 
   return written;
 }
 
-/** Forgets letters; their rows stay away from the target, or as they were, until the source changes them. */
+async function nextPage(trx: Target, replica: string, table: string, last: string): Promise<string[]> {
+  const { rows } = await sql<{ id: string }>`
+    select id from (
+      select id, sum(length(row)) over (order by id) - length(row) as before from tidegate.dead_letters
+       where replica = ${replica} and table_name = ${table} and format = 'copy' and length(row) > 0 and id > ${last}
+       order by id limit ${retryRows}) page
+     where before < ${retryBytes} order by id`.execute(trx);
+  return rows.map(({ id }) => id);
+}
+
+async function assertSame(trx: Target, replica: string, { source }: TableCodec): Promise<void> {
+  const known = (await readTables(trx, replica)).find(({ table }) => table === source.table);
+  if (known?.state === 'streaming' && JSON.stringify(known.schema) === JSON.stringify(source)) return;
+  throw new TidegateError(
+    'refused',
+    `table ${source.table} is ${known?.state ?? 'gone'}, or has other columns, since a moment ago`,
+    {
+      hint: 'Try again once it streams.',
+    },
+  );
+}
+
+/** Forgets letters no newer than `seen`; their rows stay away from the target, or as they were, until the source changes them. */
 export async function discardDeadLetters(
   session: TargetSession,
   replica: string,
   tables: readonly string[],
+  seen: Date,
   confirmed: Confirmation,
 ): Promise<number> {
   if (tables.length === 0) throw new TidegateError('internal', 'no tables to discard of');
@@ -137,6 +163,7 @@ export async function discardDeadLetters(
         .deleteFrom('tidegate.dead_letters')
         .where('replica', '=', replica)
         .where('table_name', 'in', tables)
+        .where('at', '<=', seen)
         .executeTakeFirst(),
   );
   const rows = Number(numDeletedRows);

@@ -10,6 +10,8 @@ import type { Target } from './session.ts';
  * their keys take.
  */
 export const maxDeadLetters = 100_000;
+/** Rows of letters that go in one statement, in bytes. */
+const statementBytes = 16 * 1024 * 1024;
 /** A row beyond this is not kept: a parameter in PostgreSQL's hex form must fit into one message and one string. */
 const maxKeptBytes = 64 * 1024 * 1024;
 
@@ -61,8 +63,21 @@ export class DeadLetters {
     await deleteDeadLetters(trx, this.#replica, table, healed);
     for (const key of healed) keys.delete(key);
     for (const key of rejected.keys()) keys.add(key);
-    assertNotTooMany(table, keys.size);
     await writeDeadLetters(trx, this.#replica, table, [...rejected.values()], after);
+    if (keys.size > maxDeadLetters) await this.#recount(trx, table, keys);
+    assertNotTooMany(table, keys.size);
+  }
+
+  /** `dead-letters retry` and `discard` take letters away without a word to us. */
+  async #recount(trx: Target, table: string, keys: Set<string>): Promise<void> {
+    const rows = await trx
+      .selectFrom('tidegate.dead_letters')
+      .select('key')
+      .where('replica', '=', this.#replica)
+      .where('table_name', '=', table)
+      .execute();
+    keys.clear();
+    for (const { key } of rows) keys.add(key.toString('latin1'));
   }
 }
 
@@ -102,6 +117,25 @@ export async function writeDeadLetters(
   after: Position | null,
 ): Promise<void> {
   if (rows.length === 0) return;
+  const some = withinBytes(rows);
+  await writeSome(trx, replica, table, some, after);
+  await writeDeadLetters(trx, replica, table, rows.slice(some.length), after);
+}
+
+/** As many of the first rows as one statement should carry, and one at least. */
+function withinBytes(rows: readonly RejectedRow[]): readonly RejectedRow[] {
+  let bytes = 0;
+  const end = rows.findIndex(({ row }, index) => index > 0 && (bytes += row.length) > statementBytes);
+  return end < 0 ? rows : rows.slice(0, end);
+}
+
+async function writeSome(
+  trx: Target,
+  replica: string,
+  table: string,
+  rows: readonly RejectedRow[],
+  after: Position | null,
+): Promise<void> {
   const kept = rows.map(({ row }) => (row.length > maxKeptBytes ? Buffer.alloc(0) : row));
   const reasons = rows.map(({ row, reason }) =>
     row.length > maxKeptBytes ? `${reason}; with ${row.length} bytes it is too large to be kept` : reason,

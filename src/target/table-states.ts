@@ -89,6 +89,12 @@ export async function takeTableBack(trx: Target, replica: string, schema: TableS
   await sql`insert into tidegate.schema_versions (replica, table_name, version, from_file, from_offset, definition)
     select ${replica}, ${schema.table}, coalesce(max(version), 0) + 1, ${from.file}, ${from.offset}, ${JSON.stringify(schema)}::jsonb
       from tidegate.schema_versions where replica = ${replica} and table_name = ${schema.table}`.execute(trx);
+  // All its rows are read again, and whatever cannot be carried then becomes a letter then.
+  await trx
+    .deleteFrom('tidegate.dead_letters')
+    .where('replica', '=', replica)
+    .where('table_name', '=', schema.table)
+    .execute();
   await recordEvent(trx, replica, 'table-taken-back', { table: schema.table, at: formatPosition(from) });
 }
 

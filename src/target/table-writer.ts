@@ -79,6 +79,11 @@ export class TableWriter {
     return [...rejected, ...refused];
   }
 
+  /** Outside a transaction: what was staged is needed no more. */
+  async dropStaging(): Promise<void> {
+    if (this.#hasStaging) await sql.raw(`drop table if exists ${this.#staging}`).execute(this.#session.db);
+  }
+
   async #upsert(trx: Target, lines: Buffer, rows: number, isNew: boolean): Promise<void> {
     if (rows === 0) return;
     if (rows <= statementRows) await this.#upsertByStatement(trx, lines);

@@ -99,11 +99,14 @@ export async function backfillWhileItDrifts(options: DriftOptions): Promise<Drif
     stop.abort();
     await all;
     for (let round = 0; round < 2; round++) {
-      while ((await endedOf(replica, requested)) === null) {
+      let ended = await endedOf(replica, requested);
+      for (; ended === null; ended = await endedOf(replica, requested)) {
         // It may have one of its deaths before it still.
         if (!run.running) run = new RunProcess(replica.env);
         await sleep(100);
       }
+      counts.backfills += requested.length;
+      counts.mended += ended;
       if (round === 0) requested = await request(replica);
     }
     await run.stop();
