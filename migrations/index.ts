@@ -4,6 +4,7 @@ import { up as deadLetters } from './0002-dead-letters.ts';
 import { up as controls } from './0003-controls.ts';
 import { up as appendOnlyEvents } from './0004-append-only-events.ts';
 import { up as jobs } from './0005-jobs.ts';
+import { up as refresh } from './0006-refresh.ts';
 
 /** Every migration by name, in order. A static list: what is not in here does not run, whatever files lie about. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -12,4 +13,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0003-controls': { up: controls },
   '0004-append-only-events': { up: appendOnlyEvents },
   '0005-jobs': { up: jobs },
+  '0006-refresh': { up: refresh },
 };

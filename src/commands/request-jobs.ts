@@ -34,9 +34,25 @@ export async function requestAndFollow(config: Config, tables: readonly string[]
     const names = await tablesMeant(config, session, tables, options);
     const { kind, repair, condition } = options;
     const request = async (of: readonly string[], confirmed: boolean) =>
-      await session.transaction(
-        async (trx) => await requestJobs(trx, config.target.schema, of, { kind, repair, condition, confirmed }),
-      );
+      await session.transaction(async (trx) => {
+        const refreshed = new Set(
+          (await readTables(trx, config.target.schema))
+            .filter(({ state }) => state === 'refreshed')
+            .map(({ table }) => table),
+        );
+        const ask = async (some: readonly string[], as: JobKind) =>
+          await requestJobs(trx, config.target.schema, some, { kind: as, repair, condition, confirmed });
+        return [
+          ...(await ask(
+            of.filter((table) => !refreshed.has(table)),
+            kind,
+          )),
+          ...(await ask(
+            of.filter((table) => refreshed.has(table)),
+            'refresh',
+          )),
+        ];
+      });
     const ids = await request(names, options.yes);
     if (options.detach) return await readJobs(session.db, config.target.schema, ids);
     const jobs = await followJobs(config, session, ids);
@@ -89,7 +105,18 @@ async function tablesMeant(
         },
       );
     const isSelected = tableFilter(config.tables);
-    const names = tables.length > 0 ? [...new Set(tables)] : [...known.keys()].filter((name) => isSelected(name));
+    const isKeyless = (name: string) => known.get(name)?.state === 'refreshed';
+    const keyless = tables.filter(isKeyless);
+    if (keyless.length > 0 && (kind === 'verify' || condition !== null))
+      throw new TidegateError(
+        'refused',
+        `table ${keyless.join(', ')} has no key: it is copied as a whole, and that is all that can be done`,
+        { hint: '`tidegate backfill` copies it at once.' },
+      );
+    const names =
+      tables.length > 0
+        ? [...new Set(tables)]
+        : [...known.keys()].filter((name) => isSelected(name) && !(kind === 'verify' && isKeyless(name)));
     if (condition !== null) for (const name of names) checkCondition(name, known.get(name), condition);
     return names;
   });

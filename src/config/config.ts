@@ -11,6 +11,8 @@ export interface Config {
     readonly exclude: readonly string[];
     /** Of these a row that cannot be carried stops everything, instead of becoming a dead letter. */
     readonly halt: readonly string[];
+    /** Those without a key are copied as a whole, again and again. */
+    readonly refresh: readonly string[];
   };
   /** In the order they were given: of those that match a column the first one counts. */
   readonly columnRules: readonly RulePattern[];
@@ -18,6 +20,7 @@ export interface Config {
   readonly snapshotConnections: number;
   /** When a snapshot may read; null: always. */
   readonly snapshotWindow: SnapshotWindow | null;
+  readonly refreshEveryMinutes: number;
   /** How often the service compares each table with the source by itself; null: never. */
   readonly verifyEveryHours: number | null;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';

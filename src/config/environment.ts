@@ -101,6 +101,15 @@ export const environmentSchema = z.object({
       'hours in which snapshots, backfills and verifications may read, as in 21:00-06:00; a time zone may follow; not set: always',
     ),
   SNAPSHOT_CONNECTIONS: whole(1, 16).default(2).describe('tables read at the same time during a snapshot'),
+  TABLES_REFRESH: list.describe(
+    'tables, the same way, that have no key to be streamed by, and are copied as a whole every REFRESH_EVERY instead',
+  ),
+  REFRESH_EVERY: z
+    .string()
+    .regex(/^[1-9]\d{0,3}[mhd]$/, 'must be a number of minutes, hours or days, as in 10m, 1h or 1d')
+    .default('1h')
+    .transform((text) => Number(text.slice(0, -1)) * (text.endsWith('d') ? 1440 : text.endsWith('h') ? 60 : 1))
+    .describe('how often the tables of TABLES_REFRESH are copied, as in 10m, 1h or 1d'),
   VERIFY_EVERY: z
     .string()
     .regex(/^[1-9]\d{0,3}[hd]$/, 'must be a number of hours or days, as in 24h or 7d')

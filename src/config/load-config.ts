@@ -123,10 +123,16 @@ function assemble(env: Environment, authorities: Authorities, problems: string[]
       user: { user: env.TARGET_DB_USER, password: env.TARGET_DB_PASSWORD },
       tls: tls('TARGET', env.TARGET_DB_HOST, env.TARGET_DB_TLS, authorities.TARGET_DB_TLS_CA, problems),
     },
-    tables: { include: env.TABLES_INCLUDE, exclude: env.TABLES_EXCLUDE, halt: env.TABLES_HALT },
+    tables: {
+      include: env.TABLES_INCLUDE,
+      exclude: env.TABLES_EXCLUDE,
+      halt: env.TABLES_HALT,
+      refresh: env.TABLES_REFRESH,
+    },
     columnRules: env.COLUMN_RULES,
     snapshotConnections: env.SNAPSHOT_CONNECTIONS,
     snapshotWindow: env.SNAPSHOT_WINDOW ?? null,
+    refreshEveryMinutes: env.REFRESH_EVERY,
     verifyEveryHours: env.VERIFY_EVERY ?? null,
     logLevel: env.LOG_LEVEL,
   };

@@ -40,7 +40,7 @@ export interface LagReport {
 export interface RunningJob {
   readonly id: string;
   readonly table: string;
-  readonly kind: 'backfill' | 'verify';
+  readonly kind: 'backfill' | 'verify' | 'refresh';
   readonly state: string;
   /** Rows read so far, and about how many there are. */
   readonly rows: number;

@@ -31,7 +31,7 @@ const catalog = {
 const check = (include: readonly string[], exclude: readonly string[], rules = '') =>
   checkTables(catalog, {
     source: { database: 'clinic' },
-    tables: { include, exclude },
+    tables: { include, exclude, refresh: [] },
     columnRules: parseColumnRules(rules).rules,
   } as unknown as Config);
 

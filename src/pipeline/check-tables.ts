@@ -13,7 +13,7 @@ export function checkTables(
   { tables: catalog, others }: Catalog,
   config: Config,
 ): { readonly findings: Finding[]; readonly tables: string[] } {
-  const { planned, leftOut } = planTables(catalog, selectionOf(config));
+  const { planned, refreshed, leftOut } = planTables(catalog, selectionOf(config));
   const keyless = new Set(
     catalog
       .filter(({ schema, obstacles }) => schema.primaryKey.length === 0 && obstacles.length === 0)
@@ -21,16 +21,20 @@ export function checkTables(
   );
   const findings = leftOut.map((table) => leftOutFinding(table, keyless.has(table.table)));
   findings.push(
+    ...refreshed.map(({ codec }): Finding => refreshedFinding(codec.schema.table, config.refreshEveryMinutes)),
     ...planned.flatMap(({ codec }) => unloggedChanges(codec.schema)),
     ...patternsOfNothing(catalog, others, config.tables),
     ...rulesOfNothing(
       catalog,
-      [...planned.map(({ codec }) => codec.schema), ...leftOut.filter(({ isMisruled }) => isMisruled)],
+      [
+        ...[...planned, ...refreshed].map(({ codec }) => codec.schema),
+        ...leftOut.filter(({ isMisruled }) => isMisruled),
+      ],
       config.columnRules,
     ),
   );
   findings.push(
-    planned.length === 0
+    planned.length + refreshed.length === 0
       ? {
           level: 'error',
           subject: 'tables',
@@ -40,10 +44,18 @@ export function checkTables(
       : {
           level: 'ok',
           subject: 'tables',
-          message: `${planned.length} tables will be carried, ${leftOut.length} left out`,
+          message: `${planned.length + refreshed.length} tables will be carried, ${leftOut.length} left out`,
         },
   );
-  return { findings, tables: planned.map(({ codec }) => codec.schema.table) };
+  return { findings, tables: [...planned, ...refreshed].map(({ codec }) => codec.schema.table) };
+}
+
+function refreshedFinding(table: string, minutes: number): Finding {
+  return {
+    level: 'ok',
+    subject: `table ${table}`,
+    message: `it has no key, so it is copied as a whole every ${minutes} minutes and is as old as that in between`,
+  };
 }
 
 function leftOutFinding({ table, reasons, isMisruled, omittable }: LeftOutTable, isKeyless: boolean): Finding {
@@ -66,7 +78,7 @@ function leftOutFinding({ table, reasons, isMisruled, omittable }: LeftOutTable,
 /** What lets a table be carried. */
 function wayIn(table: string, omittable: readonly string[], isKeyless: boolean): string {
   if (isKeyless)
-    return `ask whoever owns the source's schema for a primary key or a unique index of not-null columns, as in: alter table ${quoteName(table)} add column id bigint not null auto_increment primary key;`;
+    return `ask whoever owns the source's schema for a primary key or a unique index of not-null columns, as in: alter table ${quoteName(table)} add column id bigint not null auto_increment primary key; or name ${table} in TABLES_REFRESH, to have it copied as a whole now and then;`;
   if (omittable.length === 0) return 'ask whoever owns the source for a change there';
   return `to carry the rest of it, set COLUMN_RULES=${omittable.map((column) => `${asGlob(table)}.${asGlob(column)}=omit`).join(',')};`;
 }

@@ -6,16 +6,25 @@ import { SourceConnection } from '../source/connection.ts';
 import type { ServerFlavor } from '../source/server-flavor.ts';
 import { assertEpoch } from '../target/checkpoint.ts';
 import { recordEvent } from '../target/events.ts';
-import { type Job, beginJob, endJob, openJobs, requestDueVerification } from '../target/jobs.ts';
+import {
+  type Job,
+  beginJob,
+  countJob,
+  endJob,
+  openJobs,
+  requestDueRefreshes,
+  requestDueVerification,
+} from '../target/jobs.ts';
 import { sessionName } from '../target/lease.ts';
-import { TargetSession } from '../target/session.ts';
-import { finishBackfill, parkTable, readTables } from '../target/table-states.ts';
+import { type Target, TargetSession } from '../target/session.ts';
+import { type KnownTable, finishBackfill, parkTable, readTables } from '../target/table-states.ts';
 import { readCondition } from './condition.ts';
 import { ConsistentReads } from './consistent-reads.ts';
 import { JobCancelled, RunningJob } from './job.ts';
 import type { ReplicatorListener } from './listener.ts';
 import type { LiveStream } from './live-stream.ts';
 import { knownCodec } from './prepare.ts';
+import { refresh } from './refresh.ts';
 import type { PlannedTable } from './table-plan.ts';
 import { Throttle } from './throttle.ts';
 
@@ -60,26 +69,25 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
     for (; ; await sleep(pollMs, stop)) {
       if (signal.aborted) return 'done';
       if (failed.signal.aborted) throw failed.signal.reason;
-      const jobs = await session.guarded(async () => await openJobs(session.db, config.target.schema));
-      const tables = new Map(
-        (await session.guarded(async () => await readTables(session.db, config.target.schema))).map((table) => [
-          table.table,
-          table,
-        ]),
-      );
+      const known = await session.guarded(async () => await readTables(session.db, config.target.schema));
       if (isOutdated) return 'again';
-      if (config.verifyEveryHours !== null && performance.now() - lookedAt > scheduleMs) {
+      if (performance.now() - lookedAt > scheduleMs) {
         lookedAt = performance.now();
-        const streaming = [...tables.values()].filter(({ state }) => state === 'streaming').map(({ table }) => table);
-        const hours = config.verifyEveryHours;
-        await session.guarded(
-          async () => await requestDueVerification(session.db, config.target.schema, streaming, hours),
-        );
+        await session.guarded(async () => await requestDue(config, session.db, known));
       }
+      const jobs = await session.guarded(async () => await openJobs(session.db, config.target.schema));
+      const tables = new Map(known.map((table) => [table.table, table]));
       for (const job of jobs) {
         const table = tables.get(job.table);
-        const isTaken = table?.state === 'streaming' || table?.state === 'backfilling';
-        if (!isTaken || !options.planned.has(job.table)) {
+        const isTaken =
+          job.kind === 'refresh'
+            ? table?.state === 'refreshed'
+            : table?.state === 'streaming' || table?.state === 'backfilling';
+        if (table === undefined || !isTaken || !options.planned.has(job.table)) {
+          if (table !== undefined && (table.state === 'refreshed' || job.kind === 'refresh')) {
+            await fail(options, session, job, `the table is ${table.state}, which is not for a ${job.kind}`);
+            continue;
+          }
           if (table?.state === 'parked' && (job.kind === 'verify' || job.condition !== null)) {
             await fail(options, session, job, `the table is parked: ${table.reason}; backfill all of it first`);
             continue;
@@ -108,6 +116,16 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
   }
 }
 
+/** Asks for what is due by schedule. */
+async function requestDue(config: Config, db: Target, known: readonly KnownTable[]): Promise<void> {
+  const replica = config.target.schema;
+  const those = (wanted: KnownTable['state']) =>
+    known.filter(({ state }) => state === wanted).map(({ table }) => table);
+  await requestDueRefreshes(db, replica, those('refreshed'), config.refreshEveryMinutes);
+  if (config.verifyEveryHours !== null)
+    await requestDueVerification(db, replica, those('streaming'), config.verifyEveryHours);
+}
+
 /** Does one job. True: its table was parked. */
 async function runOne(
   options: JobRunnerOptions,
@@ -127,15 +145,18 @@ async function runOne(
     await session.guarded(async () => await beginJob(session.db, job.id, table.estimatedRows));
     listener.job({ ...job, state: 'running', estimatedRows: table.estimatedRows });
     const condition = job.condition === null ? null : readCondition(job.condition, table.codec.schema);
-    const running = new RunningJob(
-      job,
-      { config, live, reads, throttle, connection, session, signal },
-      table,
-      condition,
-    );
-    const counts = await running.run();
+    const counts =
+      job.kind === 'refresh'
+        ? { ...job.counts, ...(await refresh(config, epoch, table, connection, session, throttle, signal)) }
+        : await new RunningJob(
+            job,
+            { config, live, reads, throttle, connection, session, signal },
+            table,
+            condition,
+          ).run();
     await session.transaction(async (trx) => {
       await assertEpoch(trx, replica, epoch);
+      await countJob(trx, job.id, counts);
       if (!(await endJob(trx, job.id, 'done', null))) return;
       if (job.kind === 'backfill' && job.condition === null) await finishBackfill(trx, replica, job.table);
       await recordEvent(trx, replica, 'job-ended', { ...describe(job), ...counts });

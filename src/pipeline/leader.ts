@@ -199,7 +199,7 @@ async function stream(
 /** Whether, with these jobs open, there is nothing left that `until` asks for. */
 function doneWith(until: RunOptions['until']): (open: readonly Job[]) => boolean {
   if (until === 'stopped') return () => false;
-  if (until === 'caught-up') return (open) => !open.some(readsAll);
+  if (until === 'caught-up') return (open) => !open.some((job) => readsAll(job) || job.kind === 'refresh');
   return (open) => !open.some(({ id }) => until.ended.includes(id));
 }
 

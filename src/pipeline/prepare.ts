@@ -11,7 +11,14 @@ import { type Checkpoint, assertEpoch, createCheckpoint } from '../target/checkp
 import { recordEvent } from '../target/events.ts';
 import { type Job, endJob, endJobsOf, openJobs, requestJobs } from '../target/jobs.ts';
 import type { TargetSession } from '../target/session.ts';
-import { type KnownTable, addTable, parkTable, readTables, takeTableBack } from '../target/table-states.ts';
+import {
+  type KnownTable,
+  addTable,
+  keepRefreshed,
+  parkTable,
+  readTables,
+  takeTableBack,
+} from '../target/table-states.ts';
 import { addPrimaryKey, createSchema, createTable, reshapeTable } from '../target/tables.ts';
 import { assertContinues, readProgress } from './continuation.ts';
 import type { CopyTask } from './copy-table.ts';
@@ -24,7 +31,7 @@ export interface Prepared {
   /** Tables with rows still to copy. */
   readonly copying: readonly CopyTask[];
   readonly leftOut: readonly LeftOutTable[];
-  /** Every table that is carried, as the source's catalog has it now. */
+  /** Every table that is streamed or refreshed, as the source's catalog has it now. */
   readonly planned: readonly PlannedTable[];
 }
 
@@ -62,10 +69,14 @@ export async function prepare(
   const position = isNews
     ? await readSnapshotPosition(reader, replicator, server, allInnodb, signal)
     : checkpoint.position;
-  const { planned, leftOut } = planTables((await readCatalog(reader, config.source.database)).tables, selection);
+  const { planned, refreshed, leftOut } = planTables(
+    (await readCatalog(reader, config.source.database)).tables,
+    selection,
+  );
 
   const added = planned.filter(({ codec }) => !isKnown.has(codec.schema.table));
-  const present = new Set(planned.map(({ codec }) => codec.schema.table));
+  const present = new Set([...planned, ...refreshed].map(({ codec }) => codec.schema.table));
+  const states = new Map(known.map((table) => [table.table, table]));
   await target.transaction(async (trx) => {
     if (checkpoint === null) await createCheckpoint(trx, replica, epoch, position, server.identity);
     else await assertEpoch(trx, replica, epoch);
@@ -82,6 +93,16 @@ export async function prepare(
         condition: null,
         confirmed: false,
       });
+    for (const { codec } of refreshed) {
+      const { table } = codec.schema;
+      const before = states.get(table);
+      if (before?.state === 'refreshed' && JSON.stringify(before.schema) === JSON.stringify(codec.source)) continue;
+      await reshapeTable(trx, replica, codec);
+      await keepRefreshed(trx, replica, codec.source, position);
+    }
+    for (const { codec } of planned)
+      if (states.get(codec.schema.table)?.state === 'refreshed')
+        await parkTable(trx, replica, codec.schema.table, 'it has a key by now: backfill it, and it is streamed');
     if (added.length > 0)
       await recordEvent(trx, replica, 'tables-added', {
         tables: added.map(({ codec }) => codec.schema.table),
@@ -115,7 +136,7 @@ export async function prepare(
   return {
     checkpoint: checkpoint?.position ?? position,
     leftOut,
-    planned,
+    planned: [...planned, ...refreshed],
     copying: current
       .filter(({ state }) => state === 'snapshotting')
       .map(({ table, schema, copiedKey, copiedRows }) => ({

@@ -39,22 +39,23 @@ export async function resync(config: Config, confirmed: Confirmation): Promise<s
       return await session.transaction(async (trx) => {
         const from = await restartCheckpoint(trx, replica, position, identity);
         await assertEpoch(trx, replica, lease.epoch);
-        const tables = (await readTables(trx, replica)).map(({ table }) => table);
-        for (const table of tables)
+        const known = await readTables(trx, replica);
+        for (const { table } of known)
           await endJobsOf(trx, replica, table, 'the target began anew at another place of the binlog');
         await holdForResync(trx, replica, 'it is read again, because the place in the binlog was lost');
         await recordEvent(trx, replica, 'resynced', {
           from,
           to: formatPosition(position),
-          tables: tables.length,
+          tables: known.length,
           confirmed,
         });
-        return await requestJobs(trx, replica, tables, {
-          kind: 'backfill',
-          repair: true,
-          condition: null,
-          confirmed: true,
-        });
+        const all = { repair: true, condition: null, confirmed: true } as const;
+        const named = (isRefreshed: boolean) =>
+          known.filter(({ state }) => (state === 'refreshed') === isRefreshed).map(({ table }) => table);
+        return [
+          ...(await requestJobs(trx, replica, named(false), { kind: 'backfill', ...all })),
+          ...(await requestJobs(trx, replica, named(true), { kind: 'refresh', ...all })),
+        ];
       });
     } finally {
       await lease.release();

@@ -12,7 +12,7 @@ const named = 10;
  */
 export function assertSameRules(known: readonly KnownTable[], { isSelected, ruleOf }: Selection): void {
   const changes = known
-    .filter(({ table, state }) => state !== 'parked' && isSelected(table))
+    .filter(({ table, state }) => state !== 'parked' && state !== 'refreshed' && isSelected(table))
     .flatMap(({ table, schema }) =>
       schema.columns
         .map(({ name, rule }) => ({ name, was: inWords(rule), is: inWords(ruleOf(table, name)) }))

@@ -2,7 +2,7 @@ import type { ColumnRule } from '../change/column-rule.ts';
 import type { TableSchema } from '../change/table-schema.ts';
 import type { Config } from '../config/config.ts';
 import { ruleFinder } from '../config/column-rules.ts';
-import { tableFilter } from '../config/table-filter.ts';
+import { matchesAny, tableFilter } from '../config/table-filter.ts';
 import type { CatalogTable } from '../source/catalog.ts';
 import { type TableCodec, isOmitted, tableCodec } from '../mapping/table-codec.ts';
 import { loadedAtColumn } from '../target/tables.ts';
@@ -26,10 +26,20 @@ export interface LeftOutTable {
 export interface Selection {
   readonly isSelected: (table: string) => boolean;
   readonly ruleOf: (table: string, column: string) => ColumnRule | undefined;
+  /** Tables that are copied as a whole where they have no key. */
+  readonly isRefreshed: (table: string) => boolean;
+}
+
+export interface TablePlan {
+  /** Tables to stream. */
+  readonly planned: PlannedTable[];
+  /** Tables without a key, to be copied as a whole. */
+  readonly refreshed: PlannedTable[];
+  readonly leftOut: LeftOutTable[];
 }
 
 export function selectionOf({ tables, columnRules }: Pick<Config, 'tables' | 'columnRules'>): Selection {
-  return { isSelected: tableFilter(tables), ruleOf: ruleFinder(columnRules) };
+  return { isSelected: tableFilter(tables), ruleOf: ruleFinder(columnRules), isRefreshed: matchesAny(tables.refresh) };
 }
 
 /** PostgreSQL cuts longer names off (NAMEDATALEN), which could make two of one. */
@@ -38,9 +48,10 @@ const maxNameBytes = 63;
 /** Which tables of the catalog are carried, by which rules, and why the others are not. */
 export function planTables(
   catalog: readonly CatalogTable[],
-  { isSelected, ruleOf }: Selection,
-): { planned: PlannedTable[]; leftOut: LeftOutTable[] } {
+  { isSelected, isRefreshed, ruleOf }: Selection,
+): TablePlan {
   const planned: PlannedTable[] = [];
+  const refreshed: PlannedTable[] = [];
   const leftOut: LeftOutTable[] = [];
   for (const { schema: described, engine, estimatedRows, obstacles } of catalog) {
     if (!isSelected(described.table)) continue;
@@ -48,12 +59,14 @@ export function planTables(
     const codec = tableCodec(schema);
     const refused = 'refused' in codec ? codec.refused : [];
     // An obstacle may be why the rest is not known.
-    const reasons = obstacles.length > 0 ? [...obstacles] : inTheWay(schema);
+    const wantsRefresh = schema.primaryKey.length === 0 && isRefreshed(schema.table);
+    const reasons = obstacles.length > 0 ? [...obstacles] : inTheWay(schema, wantsRefresh);
     if (!('refused' in codec))
       for (const index of codec.schema.primaryKey)
         if (codec.codecs[index]?.keyLiteral === undefined)
           reasons.push(`key column ${codec.schema.columns[index]?.name} cannot bound a chunk`);
-    if (!('refused' in codec) && reasons.length === 0) planned.push({ codec, engine, estimatedRows });
+    if (!('refused' in codec) && reasons.length === 0)
+      (wantsRefresh ? refreshed : planned).push({ codec, engine, estimatedRows });
     else
       leftOut.push({
         table: schema.table,
@@ -62,7 +75,7 @@ export function planTables(
         omittable: reasons.length > 0 ? [] : omittable(schema, refused),
       });
   }
-  return { planned, leftOut };
+  return { planned, refreshed, leftOut };
 }
 
 function withRules(schema: TableSchema, ruleOf: Selection['ruleOf']): TableSchema {
@@ -74,9 +87,9 @@ function withRules(schema: TableSchema, ruleOf: Selection['ruleOf']): TableSchem
 }
 
 /** Why a table cannot be carried, whatever the types of its columns are. */
-function inTheWay(schema: TableSchema): string[] {
+function inTheWay(schema: TableSchema, needsNoKey: boolean): string[] {
   const reasons: string[] = [];
-  if (schema.primaryKey.length === 0)
+  if (schema.primaryKey.length === 0 && !needsNoKey)
     reasons.push(
       'it has no primary key, and no unique index of whole not-null columns instead, so its rows cannot be told apart',
     );

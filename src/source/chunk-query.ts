@@ -23,6 +23,11 @@ export function chunkQuery(
   return `${selectFrom(database, codec)}${where} order by ${keyNames(codec).join(', ')} limit ${limit}`;
 }
 
+/** The select of all rows of a table that has no key, in whatever order. */
+export function wholeQuery(database: string, codec: TableCodec): string {
+  return `select ${selected(codec)} from ${tableName(database, codec)}`;
+}
+
 /** The select of those rows of a range that meet a condition, which assertPlainCondition has let through. */
 export function filterQuery(database: string, codec: TableCodec, { after, upTo }: KeyRange, condition: string): string {
   const key = keyNames(codec);
@@ -44,10 +49,20 @@ export function lookupQuery(database: string, codec: TableCodec, keys: readonly 
   return `${selectFrom(database, codec)} where ${wanted} order by ${names.join(', ')}`;
 }
 
-function selectFrom(database: string, { schema, codecs }: TableCodec): string {
-  const columns = schema.columns.map(({ name }, index) => codecs[index]?.select?.(quoteName(name)) ?? quoteName(name));
-  const index = schema.keyIndex === undefined ? 'primary' : quoteName(schema.keyIndex);
-  return `select ${columns.join(', ')} from ${quoteName(database)}.${quoteName(schema.table)} force index (${index})`;
+function selectFrom(database: string, codec: TableCodec): string {
+  const { keyIndex } = codec.schema;
+  const index = keyIndex === undefined ? 'primary' : quoteName(keyIndex);
+  return `select ${selected(codec)} from ${tableName(database, codec)} force index (${index})`;
+}
+
+function selected({ schema, codecs }: TableCodec): string {
+  return schema.columns
+    .map(({ name }, index) => codecs[index]?.select?.(quoteName(name)) ?? quoteName(name))
+    .join(', ');
+}
+
+function tableName(database: string, { schema }: TableCodec): string {
+  return `${quoteName(database)}.${quoteName(schema.table)}`;
 }
 
 function keyNames({ schema }: TableCodec): string[] {

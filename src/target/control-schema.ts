@@ -56,9 +56,9 @@ export interface LeaseTable {
 }
 
 /**
- * `snapshotting`: copied before the stream begins. `backfilling`: streamed already, and what was there before is still being read.
+ * `refreshed`: not streamed, but copied as a whole again and again, because it has no key. `snapshotting`: copied before the stream begins. `backfilling`: streamed already, and what was there before is still being read.
  */
-export type TableState = 'pending' | 'snapshotting' | 'backfilling' | 'streaming' | 'parked';
+export type TableState = 'pending' | 'snapshotting' | 'backfilling' | 'streaming' | 'refreshed' | 'parked';
 
 export interface TablesTable {
   replica: string;
@@ -125,7 +125,7 @@ export interface ControlsTable {
   changed_at: ColumnType<Date, Date | string | undefined, Date | string>;
 }
 
-export type JobKind = 'backfill' | 'verify';
+export type JobKind = 'backfill' | 'verify' | 'refresh';
 export type JobState = 'waiting' | 'running' | 'done' | 'failed' | 'cancelled';
 
 /** A table, or a part of it, that is read again while it streams. */

@@ -28,6 +28,17 @@ export async function recordConversions(
     .execute();
 }
 
+/** The same for a table of which all rows were read anew. */
+export async function replaceConversions(
+  trx: Target,
+  replica: string,
+  table: string,
+  conversions: Iterable<Conversion>,
+): Promise<void> {
+  await trx.deleteFrom('tidegate.conversions').where('replica', '=', replica).where('table_name', '=', table).execute();
+  await recordConversions(trx, replica, table, conversions);
+}
+
 /** How many values of a column were converted since the replica was made. */
 export interface ConvertedColumn {
   readonly table: string;

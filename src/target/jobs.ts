@@ -129,6 +129,31 @@ export async function requestDueVerification(
                       and later.state = 'done' and later.id > j.id)`.execute(db);
 }
 
+/** Asks for a refresh of each of these tables that was last refreshed, or could not be, so many minutes ago. */
+export async function requestDueRefreshes(
+  db: Target,
+  replica: string,
+  tables: readonly string[],
+  minutes: number,
+): Promise<void> {
+  if (tables.length === 0) return;
+  await sql`
+    insert into tidegate.jobs (replica, table_name, kind, repair, confirmed, state, requested_by)
+    select ${replica}, t.name, 'refresh', true, true, 'waiting', ${schedule} from unnest(${tables}::text[]) t(name)
+     where not exists (
+       select from tidegate.jobs j
+        where j.replica = ${replica} and j.table_name = t.name and j.kind = 'refresh'
+          and (j.state in ('waiting', 'running') or j.finished_at > now() - make_interval(mins => ${minutes})))`.execute(
+    db,
+  );
+  await sql`
+    delete from tidegate.jobs j
+     where replica = ${replica} and kind = 'refresh' and finished_at < now() - interval '1 day'
+       and exists (select from tidegate.jobs later
+                    where later.replica = j.replica and later.table_name = j.table_name and later.kind = 'refresh'
+                      and later.finished_at is not null and later.id > j.id)`.execute(db);
+}
+
 /** The last verification of all rows of each table that came to its end. */
 export async function lastVerifications(db: Target, replica: string): Promise<Job[]> {
   return await select(db, replica, (query) =>
@@ -218,6 +243,15 @@ export async function advanceJob(
     .where('state', '=', 'running')
     .executeTakeFirst();
   return numUpdatedRows === 1n;
+}
+
+/** What a job has found. */
+export async function countJob(db: Target, id: string, counts: JobCounts): Promise<void> {
+  await db
+    .updateTable('tidegate.jobs')
+    .set({ ...counts })
+    .where('id', '=', id)
+    .execute();
 }
 
 /** Ends a job that is not ended yet. False: it was. */

@@ -86,9 +86,7 @@ export async function takeTableBack(trx: Target, replica: string, schema: TableS
     .where('replica', '=', replica)
     .where('table_name', '=', schema.table)
     .execute();
-  await sql`insert into tidegate.schema_versions (replica, table_name, version, from_file, from_offset, definition)
-    select ${replica}, ${schema.table}, coalesce(max(version), 0) + 1, ${from.file}, ${from.offset}, ${JSON.stringify(schema)}::jsonb
-      from tidegate.schema_versions where replica = ${replica} and table_name = ${schema.table}`.execute(trx);
+  await addVersion(trx, replica, schema, from);
   // All its rows are read again, and whatever cannot be carried then becomes a letter then.
   await trx
     .deleteFrom('tidegate.dead_letters')
@@ -96,6 +94,26 @@ export async function takeTableBack(trx: Target, replica: string, schema: TableS
     .where('table_name', '=', schema.table)
     .execute();
   await recordEvent(trx, replica, 'table-taken-back', { table: schema.table, at: formatPosition(from) });
+}
+
+/** Takes a table without a key in, or in with the columns that it has now, to be copied as a whole again and again. */
+export async function keepRefreshed(trx: Target, replica: string, schema: TableSchema, at: Position): Promise<void> {
+  const values = {
+    ...{ state: 'refreshed' as const, reason: null, from_file: at.file, from_offset: at.offset },
+    ...{ until_file: null, until_offset: null, copied_key: null, updated_at: sql<Date>`now()` },
+  };
+  await trx
+    .insertInto('tidegate.tables')
+    .values({ replica, table_name: schema.table, ...values })
+    .onConflict((conflict) => conflict.columns(['replica', 'table_name']).doUpdateSet(values))
+    .execute();
+  await addVersion(trx, replica, schema, at);
+}
+
+async function addVersion(trx: Target, replica: string, schema: TableSchema, at: Position): Promise<void> {
+  await sql`insert into tidegate.schema_versions (replica, table_name, version, from_file, from_offset, definition)
+    select ${replica}, ${schema.table}, coalesce(max(version), 0) + 1, ${at.file}, ${at.offset}, ${JSON.stringify(schema)}::jsonb
+      from tidegate.schema_versions where replica = ${replica} and table_name = ${schema.table}`.execute(trx);
 }
 
 /** All that a table had before it was streamed has been read. */
@@ -131,12 +149,13 @@ export async function parkTable(trx: Target, replica: string, table: string, rea
   await recordEvent(trx, replica, 'table-parked', { table, reason });
 }
 
-/** Every table waits to be taken back and read again. */
+/** Every table that is streamed waits to be taken back and read again. */
 export async function holdForResync(trx: Target, replica: string, reason: string): Promise<void> {
   await trx
     .updateTable('tidegate.tables')
     .set({ state: 'parked', reason, copied_key: null, copied_rows: 0, updated_at: sql`now()` })
     .where('replica', '=', replica)
+    .where('state', '<>', 'refreshed')
     .execute();
 }
 

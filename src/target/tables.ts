@@ -43,6 +43,7 @@ export async function createTable(db: Target, schemaName: string, { schema, code
  * while rows arrive. A key that is there twice is refused here.
  */
 export async function addPrimaryKey(db: Target, schemaName: string, { schema }: TableCodec): Promise<void> {
+  if (schema.primaryKey.length === 0) return;
   const table = quoteTable(schemaName, schema.table);
   const { rows } = await sql`select from pg_index where indrelid = ${table}::regclass and indisprimary`.execute(db);
   if (rows.length > 0) return;

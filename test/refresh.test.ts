@@ -1,0 +1,122 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Streaming } from './stream/streaming.ts';
+import { runCli } from './support/cli.ts';
+
+describe.each(['InnoDB', 'MyISAM'] as const)('tables without a key that TABLES_REFRESH names (%s)', (engine) => {
+  let streaming: Streaming;
+
+  beforeAll(async () => {
+    streaming = await Streaming.start(
+      async (source) => {
+        await source.query(
+          `create table log_line (at datetime null, note varchar(40), size float, key (at)) engine=${engine}`,
+        );
+        await source.query(
+          `insert into log_line values (null, null, null), (null, null, null), ('2026-01-01', '', 0.1)`,
+        );
+        await source.query(`insert into log_line select '2026-02-02 10:00:00', 'the same', 1 from seq_1_to_500`);
+        await source.query(`create table not_named (a int) engine=${engine}`);
+        await source.query(`create table large (blob_ longblob) engine=${engine}`);
+        await source.query(`insert into large select repeat('x', 1000000) from seq_1_to_10`);
+        await source.query(`create table visit (id int not null primary key, n int)`);
+        await source.query(`insert into visit select seq, seq from seq_1_to_1000`);
+      },
+      undefined,
+      { TABLES_REFRESH: 'log_*,large', REFRESH_EVERY: '1h' },
+    );
+  });
+  afterAll(async () => await streaming?.end());
+
+  const env = () => ({ ...streaming.env, TABLES_REFRESH: 'log_*,large' });
+  const sorted = `select at, note, size from log_line order by at nulls first, note, size`;
+
+  async function refreshed(table: string): Promise<void> {
+    await streaming.until(
+      async () =>
+        (await streaming.rows(`select 1 from tidegate.jobs where table_name = '${table}' and state = 'done'`)).length >
+        0,
+      `${table} was refreshed`,
+    );
+  }
+
+  async function written(): Promise<number> {
+    await streaming.target.query('select pg_stat_force_next_flush()').catch(() => undefined);
+    await new Promise((resolve) => setTimeout(resolve, 1_200));
+    const [row] = await streaming.rows(
+      `select n_tup_ins + n_tup_upd + n_tup_del from pg_stat_user_tables where schemaname = 'raw' and relname = 'log_line'`,
+    );
+    return Number(row?.[0]);
+  }
+
+  test('arrive at once, each row as often as it is there', async () => {
+    await refreshed('log_line');
+    const rows = await streaming.rows(sorted);
+    expect(rows.length).toBe(503);
+    expect(rows.slice(0, 3)).toEqual([
+      [null, null, null],
+      [null, null, null],
+      ['2026-01-01 00:00:00', '', '0.1'],
+    ]);
+    expect(await streaming.tableState('log_line')).toEqual({ state: 'refreshed', reason: undefined });
+    expect((await streaming.tableState('not_named')).state).toBeUndefined();
+  });
+
+  test('`backfill` refreshes them now, and writes nothing but what differs', async () => {
+    await written();
+    const before = await written();
+    await streaming.source.query(`update log_line set note = 'other' where note = 'the same' limit 3`);
+    await streaming.source.query(`delete from log_line where at is null limit 1`);
+    await streaming.source.query(`insert into log_line values ('2026-03-03', 'new', 2.5)`);
+    const { code, stdout, stderr } = await runCli(['backfill', 'log_line'], env());
+    expect(code, stdout + stderr).toBe(0);
+    expect(stdout).toContain('log_line: 503 rows read, 8 mended (4 were missing, 4 too many, 0 different)');
+    expect((await written()) - before).toBe(8);
+    await runCli(['backfill', 'log_line'], env());
+    expect((await written()) - before).toBe(8);
+    expect(
+      await streaming.rows(
+        `select note, size, count(*) from log_line where at > '2026-02-01' group by 1, 2 order by 1`,
+      ),
+    ).toEqual([
+      ['new', '2.5', '1'],
+      ['other', '1', '3'],
+      ['the same', '1', '497'],
+    ]);
+  });
+
+  test('get the columns that they have now after a restart', async () => {
+    await streaming.source.query(`alter table log_line add column who varchar(10) null, drop column size`);
+    await streaming.source.query(`update log_line set who = 'me' where at is null`);
+    await streaming.run.stop();
+    streaming.follow(streaming.another([], { TABLES_REFRESH: 'log_*,large' }));
+    await streaming.run.logged('streaming');
+    expect((await runCli(['backfill', 'log_line'], env())).code).toBe(0);
+    expect(await streaming.rows(`select who from log_line where at is null`)).toEqual([['me']]);
+  });
+
+  test('one that is too large says so, and stays as it was', async () => {
+    expect(await streaming.rows(`select count(*) from large`)).toEqual([['10']]);
+    await streaming.source.query(`insert into large select repeat('y', 1000000) from seq_1_to_30`);
+    const { code, stdout } = await runCli(['backfill', 'large'], env());
+    expect(code).toBe(1);
+    expect(stdout).toContain('more than 32 MiB');
+    expect(await streaming.rows(`select count(*) from large`)).toEqual([['10']]);
+  });
+
+  test('one that has a row that cannot be carried says so, and stays as it was', async () => {
+    await streaming.source.query(`insert into log_line (note) values (_utf8mb4 x'eda080')`);
+    const { code, stdout } = await runCli(['backfill', 'log_line'], env());
+    expect(code).toBe(1);
+    expect(stdout).toContain('column note: a row cannot be carried');
+    expect((await streaming.rows(`select 1 from log_line where at is null`)).length).toBe(1);
+  });
+
+  test('cannot be verified or backfilled in part', async () => {
+    expect((await runCli(['verify', 'log_line'], env())).stderr).toContain('has no key');
+    expect((await runCli(['backfill', 'log_line', '--where', 'at is null'], env())).stderr).toContain('has no key');
+    const { stdout } = await runCli(['verify'], env());
+    expect(stdout).not.toContain('log_line');
+    expect(stdout).toContain('visit: equal');
+    expect((await runCli(['check'], env())).stdout).toContain('it is copied as a whole every 60 minutes');
+  });
+});
