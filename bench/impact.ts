@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from 'mysql2/promise';
 import { type Replica, createReplica } from '../test/support/replica.ts';
-import type { BenchContext } from './context.ts';
+import { type TargetServer, startTarget } from '../sandbox/servers/target.ts';
+import { type BenchContext, durableTarget } from './context.ts';
 import { MeasuredRun } from './measured-run.ts';
 import { insertMeasuredRows, measuredTableDdl } from './measured-table.ts';
 import type { BenchLine, BenchResult } from './report.ts';
@@ -17,11 +18,13 @@ const bar = { ratio: 1.5, addedMs: 10, longestMs: 100 } as const;
 
 /**
  * How long a write takes, from the moment it is due to its acknowledgement: 100 a second on InnoDB and MyISAM tables, first with
- * the source alone, then while a snapshot of the same tables is taken at default settings.
+ * the source alone, then while a snapshot of the same tables is taken at default settings. The source shares its processors with
+ * Tidegate and PostgreSQL, but not its disk with PostgreSQL, for whose writing Tidegate cannot make room.
  */
 export async function impact(context: BenchContext): Promise<BenchResult> {
-  const { source, target, quick, say } = context;
+  const { source, quick, say } = context;
   const rows = quick ? 500_000 : 3_000_000;
+  const target = await startTargetInMemory();
   const replica = await createReplica(source, target);
   const admin = await replica.sourceAdmin();
   try {
@@ -63,6 +66,19 @@ export async function impact(context: BenchContext): Promise<BenchResult> {
   } finally {
     await admin.end();
     await replica.drop();
+    await target.stop();
+  }
+}
+
+/** A target whose files are in memory. */
+async function startTargetInMemory(): Promise<TargetServer> {
+  const { TMPDIR } = process.env;
+  process.env['TMPDIR'] = '/dev/shm';
+  try {
+    return await startTarget({ args: [...durableTarget], asProcess: true });
+  } finally {
+    if (TMPDIR === undefined) delete process.env['TMPDIR'];
+    else process.env['TMPDIR'] = TMPDIR;
   }
 }
 
