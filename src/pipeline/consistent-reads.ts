@@ -45,8 +45,12 @@ export class ConsistentReads {
   readonly #signal: AbortSignal;
   /** The oldest mark that each table may refer to; it was not watched before. */
   readonly #watched = new Map<string, number>();
+  /** Tables that are being read; their chunks say themselves what they need no more. */
+  readonly #begun = new Set<string>();
   #settled: Settled[] = [];
-  #marking: Promise<void> | null = null;
+  #isMarking = false;
+  /** Why marks can be taken no more. */
+  #failure: { readonly error: unknown } | null = null;
 
   constructor(
     live: LiveStream,
@@ -61,14 +65,33 @@ export class ConsistentReads {
     this.#signal = signal;
   }
 
+  /** This table will be read before long: where a read has to refer to a moment some time ago, that begins now. */
+  expect(table: string, engine: string): void {
+    if (this.#how(engine) !== 'settled') return;
+    this.#watch(table);
+    this.#keepMarks();
+  }
+
   /** From now on reads of this table can be put in their place. */
-  watch(table: string): void {
+  begin(table: string): void {
+    this.#watch(table);
+    this.#begun.add(table);
+  }
+
+  #watch(table: string): void {
     if (this.#watched.has(table)) return;
     this.#live.touched.watch(table);
     this.#watched.set(table, this.#live.touched.mark());
   }
 
-  unwatch(table: string): void {
+  #how(engine: string): 'view' | 'executed' | 'settled' {
+    if (this.#server.flavor === 'mariadb') return engine.toLowerCase() === 'innodb' ? 'view' : 'settled';
+    return this.#server.gtids && this.#live.position.gtid !== null ? 'executed' : 'settled';
+  }
+
+  /** Nobody reads this table any more. */
+  end(table: string): void {
+    this.#begun.delete(table);
     this.#live.touched.unwatch(table);
     this.#watched.delete(table);
   }
@@ -79,11 +102,11 @@ export class ConsistentReads {
     engine: string,
     read: (around: Around) => Promise<T>,
   ): Promise<{ readonly chunk: T; readonly reading: Reading }> {
-    const isInnodb = engine.toLowerCase() === 'innodb';
+    const how = this.#how(engine);
     let since = 0;
     let until: Position | null = null;
     const around: Around = async (reader, select) => {
-      if (this.#server.flavor === 'mariadb' && isInnodb) {
+      if (how === 'view') {
         since = this.#live.mark();
         until = await openViewBehind(reader, await this.#place(), this.#signal);
         const chunk: Chunk = await select();
@@ -91,11 +114,10 @@ export class ConsistentReads {
         if (!chunk.cut) await reader.query('commit');
         return chunk;
       }
-      since = this.#live.mark();
-      const { gtid } = await this.#place();
-      if (this.#server.flavor === 'mysql' && this.#server.gtids && gtid !== null)
-        await untilExecuted(this.#replicator, gtid, this.#signal);
-      else since = await this.#settledMark(table);
+      if (how === 'executed') {
+        since = this.#live.mark();
+        await untilExecuted(this.#replicator, (await this.#place()).gtid ?? '', this.#signal);
+      } else since = await this.#settledMark(table);
       return await select();
     };
     const chunk = await read(around);
@@ -113,15 +135,25 @@ export class ConsistentReads {
   }
 
   async #settledMark(table: string): Promise<number> {
-    this.#marking ??= this.#keepMarking();
+    this.#keepMarks();
     const oldest = this.#watched.get(table) ?? Infinity;
     for (;;) {
       this.#signal.throwIfAborted();
-      const now = performance.now();
-      const usable = this.#settled.findLast(({ mark, at }) => mark >= oldest && now - at >= settleMs);
+      if (this.#failure !== null) throw this.#failure.error;
+      const usable = this.#usable(performance.now(), oldest);
       if (usable !== undefined) return usable.mark;
       await sleep(markEveryMs / 5, this.#signal);
     }
+  }
+
+  #usable(now: number, oldest: number): Settled | undefined {
+    return this.#settled.findLast(({ mark, at }) => mark >= oldest && now - at >= settleMs);
+  }
+
+  #keepMarks(): void {
+    if (this.#isMarking) return;
+    this.#isMarking = true;
+    this.#keepMarking().catch((error: unknown) => (this.#failure = { error }));
   }
 
   async #keepMarking(): Promise<void> {
@@ -135,6 +167,8 @@ export class ConsistentReads {
       const now = performance.now();
       this.#settled.push({ mark, at: now });
       this.#settled = this.#settled.filter(({ at }) => now - at < settleMs * 5);
+      const oldest = this.#usable(now, 0)?.mark ?? 0;
+      for (const table of this.#watched.keys()) if (!this.#begun.has(table)) this.#live.touched.forget(table, oldest);
       await sleep(markEveryMs, this.#signal);
     }
   }
@@ -142,10 +176,5 @@ export class ConsistentReads {
   /** No read that began before this one is of use any more. */
   forget(table: string, { since }: Reading): void {
     this.#live.touched.forget(table, since);
-  }
-
-  /** Fails when the marks can be taken no more; resolves when they are not needed. */
-  async close(): Promise<void> {
-    await this.#marking?.catch(() => undefined);
   }
 }

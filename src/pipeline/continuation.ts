@@ -36,7 +36,7 @@ export async function assertContinues(
   if (sourceIdentity !== server.identity) {
     if (!byGtid)
       throw new TidegateError('source-changed', 'the server behind the source address is another one than before');
-    const held = tables.find((table) => table.state !== 'parked' && !isPast(position, table));
+    const held = tables.find((table) => needsPlace(table) && !isPast(position, table));
     if (held !== undefined)
       throw new TidegateError(
         'source-changed',
@@ -49,10 +49,14 @@ export async function assertContinues(
   await assertReachable(replicator, server, position, byGtid);
 }
 
+function needsPlace({ state }: KnownTable): boolean {
+  return state !== 'parked' && state !== 'refreshed';
+}
+
 /** All that the table's snapshot had is behind the checkpoint. */
 function isPast(position: Position, { state, from, until }: KnownTable): boolean {
   return (
-    state === 'streaming' &&
+    (state === 'streaming' || state === 'backfilling') &&
     comparePositions(position, from) >= 0 &&
     (until === null || comparePositions(position, until) >= 0)
   );

@@ -94,9 +94,9 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
           }
           return 'again';
         }
-        reads.watch(job.table);
-        if (active.size >= config.snapshotConnections || active.has(job.table)) continue;
         const planned = options.planned.get(job.table) as PlannedTable;
+        if (job.kind !== 'refresh') reads.expect(job.table, planned.engine);
+        if (active.size >= config.snapshotConnections || active.has(job.table)) continue;
         active.set(
           job.table,
           runOne(options, job, { ...planned, codec: knownCodec(table.schema) }, table.from, { reads, throttle }, stop)
@@ -106,7 +106,7 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
         );
       }
       for (const table of tables.keys())
-        if (!active.has(table) && !jobs.some((job) => job.table === table)) reads.unwatch(table);
+        if (!active.has(table) && !jobs.some((job) => job.table === table)) reads.end(table);
       if (options.isDone(jobs) && active.size === 0) return 'done';
     }
   } finally {
@@ -137,8 +137,11 @@ async function runOne(
 ): Promise<boolean> {
   const { config, epoch, live, listener, hangUp } = options;
   const replica = config.target.schema;
-  // The stream brings this table's changes from there on; before, what was touched is not known.
-  await live.at(from, async () => await Promise.resolve());
+  // The stream brings this table's changes from there on. Keys are watched from a moment at which no transaction is there in part.
+  await live.at(from, async () => {
+    if (job.kind !== 'refresh') reads.begin(job.table);
+    await Promise.resolve();
+  });
   const session = await TargetSession.open(config.target, sessionName('jobs', replica, epoch), hangUp);
   const connection = { reader: await SourceConnection.open(config.source, 'reader') };
   try {
