@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { constants, setPriority } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { config as loadDotenv } from 'dotenv';
 import packageJson from '../package.json' with { type: 'json' };
@@ -17,6 +18,9 @@ import { loadConfig } from './config/load-config.ts';
 import { describeError } from './errors/describe-error.ts';
 import { createLog } from './ops/log.ts';
 import { parseVersion } from './source/server-version.ts';
+
+// Where this machine is the source's, too, those who work there come first.
+setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 
 loadDotenv({ quiet: true });
 
