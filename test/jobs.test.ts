@@ -119,6 +119,16 @@ describe('jobs', () => {
     expect(await streaming.rows('select count(*) from fee')).toEqual([['3000']]);
   });
 
+  test('one that is asked for while everything is paused says so, and is done after', async () => {
+    expect((await runCli(['pause'], streaming.env)).code).toBe(0);
+    const asked = runCli(['backfill', 'fee'], streaming.env);
+    await sleep(2_500);
+    expect((await runCli(['resume'], streaming.env)).code).toBe(0);
+    const { code, stderr } = await asked;
+    expect(stderr).toContain('paused: this waits until `tidegate resume`');
+    expect(code).toBe(0);
+  });
+
   test('several tables at once, and their end is written down', async () => {
     const { code } = await runCli(['backfill', '--all', '--json'], streaming.env);
     expect(code).toBe(0);

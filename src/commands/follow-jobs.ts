@@ -6,7 +6,7 @@ import { TidegateError } from '../errors/tidegate-error.ts';
 import { runChecks } from '../pipeline/preflight.ts';
 import { replicate } from '../pipeline/replicator.ts';
 import { type Job, cancelJobs, readJobs } from '../target/jobs.ts';
-import { readLeaseHolder } from '../target/lease.ts';
+import { isPaused, readLeaseHolder } from '../target/lease.ts';
 import type { TargetSession } from '../target/session.ts';
 
 const pollMs = 300;
@@ -23,12 +23,17 @@ export async function followJobs(config: Config, session: TargetSession, ids: re
   const alone = new AbortController();
   let working: Promise<unknown> | null = null;
   const failures: unknown[] = [];
+  let isPauseSaid = false;
   try {
     for (;;) {
       const jobs = await session.guarded(async () => await readJobs(session.db, replica, ids));
       progress.show(jobs);
       if (jobs.every(isEnded)) return jobs;
       if (failures.length > 0) throw failures[0];
+      if (!isPauseSaid && (await session.guarded(async () => await isPaused(session.db, replica)))) {
+        isPauseSaid = true;
+        process.stderr.write('paused: this waits until `tidegate resume`\n');
+      }
       if (
         working === null &&
         (await session.guarded(async () => await readLeaseHolder(session.db, replica))) === null

@@ -62,11 +62,14 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
   const reads = new ConsistentReads(options.live, options.server, { replicator, reader }, stop);
   const throttle = new Throttle(config.snapshotWindow, (pace) => options.listener.pace(pace));
   const active = new Map<string, Promise<unknown>>();
+  /** The next job need not wait for the next look. */
+  let ended = Promise.withResolvers<void>();
   /** The stream carries a table that is parked by now. */
   let isOutdated = false;
   let lookedAt = Number.NEGATIVE_INFINITY;
   try {
-    for (; ; await sleep(pollMs, stop)) {
+    for (; ; await Promise.race([sleep(pollMs, stop), ended.promise])) {
+      ended = Promise.withResolvers<void>();
       if (signal.aborted) return 'done';
       if (failed.signal.aborted) throw failed.signal.reason;
       const known = await session.guarded(async () => await readTables(session.db, config.target.schema));
@@ -102,7 +105,10 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
           runOne(options, job, { ...planned, codec: knownCodec(table.schema) }, table.from, { reads, throttle }, stop)
             .then((parked) => (isOutdated ||= parked))
             .catch((error: unknown) => failed.abort(error))
-            .finally(() => active.delete(job.table)),
+            .finally(() => {
+              active.delete(job.table);
+              ended.resolve();
+            }),
         );
       }
       for (const table of tables.keys())

@@ -251,8 +251,8 @@ export class RunningJob {
       changes.converted(chunk.conversions);
       if (changes.keyCount > 0 || counts.rejected > 0) await merge(changes);
       this.#add({ ...counts, repaired: found });
-      // What the stream has brought since is right as it is.
-      return { suspects, changing: [] };
+      // What the stream has brought since is right as it is; where that may be anything, it has to be looked at.
+      return { suspects, changing: touched.all ? changing : [] };
     }
     this.#add(counts);
     return { suspects, changing };

@@ -34,8 +34,12 @@ export async function refresh(
   const lines = new LineBuffer();
   const chunk = await throttle.chunk(
     () => connection.reader,
-    async () =>
-      await readChunk(connection.reader, wholeQuery(config.source.database, codec), codec, lines, maxChunkBytes),
+    async () => {
+      const started = performance.now();
+      const query = wholeQuery(config.source.database, codec);
+      const chunk = await readChunk(connection.reader, query, codec, lines, maxChunkBytes);
+      return { ...chunk, elapsedMs: performance.now() - started };
+    },
     signal,
   );
   const conversions = takeConversions(codec);

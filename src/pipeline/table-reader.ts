@@ -106,21 +106,22 @@ export class TableReader {
     lines.length = 0;
     const codec = this.#codec;
     const holder = this.#connection;
-    const chunk: Chunk & { scanned?: number } = await this.#throttle.chunk(
+    const chunk = await this.#throttle.chunk(
       () => holder.reader,
-      async () =>
-        await around(holder.reader, async () => {
+      async () => {
+        // What is waited for around the select costs the source nothing.
+        let elapsedMs = 0;
+        const chunk: Chunk & { scanned?: number } = await around(holder.reader, async () => {
           const started = performance.now();
           const chunk = await select(
             async (query) => await readChunk(holder.reader, query, codec, lines, maxChunkBytes),
           );
-          this.#size.observe(
-            chunk.scanned ?? chunk.rows,
-            performance.now() - started,
-            lines.length + chunk.rejectedBytes,
-          );
+          elapsedMs = performance.now() - started;
+          this.#size.observe(chunk.scanned ?? chunk.rows, elapsedMs, lines.length + chunk.rejectedBytes);
           return chunk;
-        }),
+        });
+        return { ...chunk, elapsedMs };
+      },
       signal,
     );
     const keyColumn = convertedKeyColumn(codec);

@@ -44,8 +44,12 @@ export class Throttle {
     return this.#pace;
   }
 
-  /** Reads a chunk when there is room for it. */
-  async chunk<T>(reader: () => SourceConnection, read: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  /** Reads a chunk when there is room for it. `elapsedMs`: how long the source was busy with it. */
+  async chunk<T extends { readonly elapsedMs: number }>(
+    reader: () => SourceConnection,
+    read: () => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
     await this.#untilOpen(signal);
     signal.throwIfAborted();
     await this.#ask(reader());
@@ -59,9 +63,8 @@ export class Throttle {
         await sleep(askEveryMs, signal);
         await this.#ask(reader());
       }
-      const started = performance.now();
       const chunk = await read();
-      await sleep((performance.now() - started) * (2 + this.#running), signal);
+      await sleep(chunk.elapsedMs * (2 + this.#running), signal);
       return chunk;
     } finally {
       resolve();

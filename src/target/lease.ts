@@ -133,6 +133,16 @@ export class Lease {
   }
 }
 
+/** Whether the operator wants work to rest. */
+export async function isPaused(db: Target, replica: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('tidegate.controls')
+    .select('paused')
+    .where('replica', '=', replica)
+    .executeTakeFirst();
+  return row?.paused === true;
+}
+
 /** Who holds the lease now, as host and process; null: nobody does. */
 export async function readLeaseHolder(db: Target, replica: string): Promise<string | null> {
   const { rows } = await sql<{ holder: string }>`

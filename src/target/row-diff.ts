@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { RejectedRow } from '../change/rejected-row.ts';
-import { isRowRefusal } from '../errors/postgres-errors.ts';
+import { fromPostgres, isRowRefusal, sqlStateOf } from '../errors/postgres-errors.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import type { TableCodec } from '../mapping/table-codec.ts';
 import { keyTextOf, keysToColumns } from './copy-lines.ts';
@@ -297,12 +297,19 @@ export class RowDiff {
     });
   }
 
-  /** Raises what PostgreSQL says to a condition, before anything is done by it. */
+  /** Raises refused for a condition that means nothing to PostgreSQL, before anything is done by it. */
   async tryCondition(condition: string): Promise<void> {
-    await this.#session.guarded(
-      async () =>
-        await sql`select from ${sql.raw(this.#table)} t where ${sql.raw(condition)} limit 0`.execute(this.#session.db),
-    );
+    try {
+      await sql`select from ${sql.raw(this.#table)} t where ${sql.raw(condition)} limit 0`.execute(this.#session.db);
+    } catch (error) {
+      const state = sqlStateOf(error);
+      // Syntax, names and types; and values that are none of the column's.
+      if (state === null || !/^(42|22)/.test(state)) throw fromPostgres(error, { what: 'try the condition' });
+      throw new TidegateError('refused', `PostgreSQL cannot tell which rows meet the condition (SQLSTATE ${state})`, {
+        cause: error,
+        hint: "Write it with comparisons that mean the same to both, as in: AptDateTime >= '2026-01-01'.",
+      });
+    }
   }
 
   #inRange(side: string, { after, upTo }: { after: KeyText | null; upTo: KeyText | null }) {

@@ -137,6 +137,11 @@ export class Streaming {
       );
   }
 
+  /** Each row of a target table as PostgreSQL has written it: a row that is written again is another. */
+  async rowVersions(table: string): Promise<Set<string>> {
+    return new Set((await this.rows(`select ctid || ' ' || xmin from ${table}`)).map(([version]) => version ?? ''));
+  }
+
   async tableState(table: string): Promise<{ state: string | undefined; reason: string | undefined }> {
     const [row] = await this.rows(
       `select state, reason from tidegate.tables where replica = '${this.#replica.schema}' and table_name = '${table}'`,
