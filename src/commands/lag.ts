@@ -15,6 +15,11 @@ export async function lag(config: Config, options: { json: boolean; maxSeconds: 
 function inWords(report: LagReport): string {
   const seconds = report.secondsBehind === null ? 'lag unknown' : `${report.secondsBehind} s behind`;
   const bytes = report.bytesBehind === null ? '' : `, ${report.bytesBehind} bytes of binlog`;
+  const transactions = report.transactionsBehind === null ? '' : `, ${report.transactionsBehind} transactions`;
+  const headroom =
+    report.headroomSeconds === null
+      ? ''
+      : `\nthe source keeps what is needed to go on for at least ${inDays(report.headroomSeconds)} more`;
   const parked = report.parkedTables.map(({ table, reason }) => `\nparked: ${table}: ${reason}`).join('');
   const dead = report.deadLetters
     .map(({ table, rows, reason }) => `\ndead letters: ${table}: ${rows} rows: ${reason}`)
@@ -36,5 +41,11 @@ function inWords(report: LagReport): string {
     )
     .join('');
   const problems = report.problems.map((problem) => `\n${problem}`).join('');
-  return `${report.state}: ${seconds}${bytes}${parked}${dead}${converted}${jobs}${unequal}${problems}`;
+  return `${report.state}: ${seconds}${bytes}${transactions}${headroom}${parked}${dead}${converted}${jobs}${unequal}${problems}`;
+}
+
+function inDays(seconds: number): string {
+  const hours = Math.floor(seconds / 3600);
+  if (hours < 1) return `${Math.floor(seconds / 60)} min`;
+  return hours < 48 ? `${hours} h` : `${Math.floor(hours / 24)} days`;
 }

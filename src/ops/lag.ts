@@ -3,8 +3,8 @@ import type { Config } from '../config/config.ts';
 import { type Position, comparePositions, formatPosition } from '../change/position.ts';
 import { describeError } from '../errors/describe-error.ts';
 import { SourceConnection } from '../source/connection.ts';
-import { readBinlogFiles, readHead } from '../source/positions.ts';
-import { readServerFlavor } from '../source/server-flavor.ts';
+import { readBinlogFiles } from '../source/positions.ts';
+import { type SourceStatus, readSourceStatus } from '../source/source-status.ts';
 import { readCheckpoint } from '../target/checkpoint.ts';
 import { type ConvertedColumn, readConversions } from '../target/conversions.ts';
 import { type DeadLetterGroup, groupDeadLetters } from '../target/dead-letter-actions.ts';
@@ -14,11 +14,22 @@ import { type Target, TargetSession } from '../target/session.ts';
 
 /** What `lag --json` prints. Fields are only ever added. */
 export interface LagReport {
-  /** checking, standby, snapshotting, catching-up, streaming, retrying, stopped, or unknown. */
+  /** checking, snapshotting, catching-up, streaming, paused, retrying, stopped, or unknown. */
   readonly state: string;
   /** 0 when everything is applied; else the source's clock minus the time of the last applied transaction. */
   readonly secondsBehind: number | null;
   readonly bytesBehind: number | null;
+  /** By GTID; null also where the source numbers no transactions. */
+  readonly transactionsBehind: number | null;
+  /** How long the source keeps a binlog file that it no longer writes; 0: until somebody purges. */
+  readonly retentionSeconds: number | null;
+  /**
+   * How long until the source may purge what is not applied yet, at least, if nothing more is applied; null also where it purges
+   * nothing by age.
+   */
+  readonly headroomSeconds: number | null;
+  /** The source's clock minus this machine's, in whole seconds. */
+  readonly clockSkewSeconds: number | null;
   /** Where the source's binlog ends. */
   readonly sourcePosition: string | null;
   /** Up to where the target is complete. */
@@ -65,31 +76,108 @@ export interface Verification {
 /** A status row older than this was not written by a living service. */
 const statusFreshSeconds = 10;
 
-/** Asks both databases, each by itself: what one does not answer is null, with the reason among the problems. */
+/** Whoever asks has his answer within five seconds, whatever the servers do; the target is asked when the source has had its time. */
+const patienceMs = { source: 3_000, target: 4_000 } as const;
+
+/**
+ * Asks both databases: what one does not answer, or not in time, is null, with the reason among the problems. The source is asked
+ * first, so that what was committed after the question is no lag.
+ */
 export async function measureLag(config: Config): Promise<LagReport> {
   const problems: string[] = [];
-  const attempt = async <T>(work: () => Promise<T>): Promise<T | null> => {
-    try {
-      return await work();
-    } catch (error) {
-      problems.push(describeError(error).message);
+  const toSource = new Questions('source', problems);
+  const toTarget = new Questions('target', problems);
+  try {
+    const opening = TargetSession.open(config.target, 'tidegate lag', toTarget.hangUp);
+    opening.catch(() => undefined);
+    const connection = await toSource.ask(
+      async () => await SourceConnection.open(config.source, 'replicator', toSource.hangUp),
+    );
+    const source = connection && (await toSource.ask(async () => await readSourceStatus(connection)));
+    const session = await toTarget.ask(async () => await opening);
+    const target = session && (await toTarget.ask(async () => await readTarget(config, session)));
+    const isOneFile = target?.applied?.file === source?.head.file;
+    const files =
+      connection && source && !isOneFile && (await toSource.ask(async () => await readBinlogFiles(connection)));
+    const report = describeLag(source, target, files || null, problems);
+    await Promise.all([
+      toSource.ask(async () => await connection?.close()),
+      toTarget.ask(async () => await session?.close()),
+    ]);
+    return report;
+  } finally {
+    toSource.close();
+    toTarget.close();
+  }
+}
+
+/** Questions to one server, which has a time to answer them all; then it is hung up on. */
+class Questions {
+  readonly #side: 'source' | 'target';
+  readonly #problems: string[];
+  readonly #controller = new AbortController();
+  readonly #begun = performance.now();
+
+  /** `problems`: where it is told what was not answered. */
+  constructor(side: 'source' | 'target', problems: string[]) {
+    this.#side = side;
+    this.#problems = problems;
+  }
+
+  get hangUp(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Null: there was no answer, which is among the problems. */
+  async ask<T>(work: () => Promise<T>): Promise<T | null> {
+    if (this.hangUp.aborted) return null;
+    const patience = patienceMs[this.#side];
+    const { promise: late, resolve } = Promise.withResolvers<null>();
+    const timer = setTimeout(
+      () => {
+        this.#problems.push(`${this.#side}: no answer within ${patience / 1000} s`);
+        this.close();
+        resolve(null);
+      },
+      this.#begun + patience - performance.now(),
+    );
+    const answer = work().catch((error: unknown) => {
+      // What breaks because we hung up was told already.
+      if (!this.hangUp.aborted) this.#problems.push(describeError(error).message);
       return null;
-    }
-  };
-  const [target, source] = await Promise.all([
-    attempt(async () => await readTarget(config)),
-    attempt(async () => await readSource(config)),
-  ]);
+    });
+    const first = await Promise.race([answer, late]);
+    clearTimeout(timer);
+    return first;
+  }
+
+  /** Nobody waits for what was not answered. */
+  close(): void {
+    this.#controller.abort();
+  }
+}
+
+function describeLag(
+  source: SourceStatus | null,
+  target: Awaited<ReturnType<typeof readTarget>> | null,
+  files: BinlogFiles | null,
+  problems: string[],
+): LagReport {
   const applied = target?.applied ?? null;
   if (target !== null && applied === null) problems.push('nothing was copied yet');
   // Places are those of one server's files, and say nothing of another's.
   const isOtherServer = source !== null && applied !== null && target?.sourceIdentity !== source.identity;
   if (isOtherServer) problems.push('the source address leads to another server than the one applied from');
   const gap = source === null || applied === null || isOtherServer ? null : { source, applied };
+  const committedAt = target?.committedAt ?? null;
   return {
     state: target?.state ?? 'unknown',
-    secondsBehind: gap === null ? null : secondsBehind(gap.source, gap.applied, target?.committedAt ?? null),
-    bytesBehind: gap === null ? null : bytesBetween(gap.source.files, gap.applied, gap.source.head),
+    secondsBehind: gap === null ? null : secondsBehind(gap.source, gap.applied, committedAt),
+    bytesBehind: gap === null ? null : bytesBetween(files, gap.applied, gap.source.head),
+    transactionsBehind: gap === null ? null : transactionsBehind(gap.source, gap.applied),
+    retentionSeconds: source?.retention ?? null,
+    headroomSeconds: gap === null ? null : headroom(gap.source, gap.applied, files, committedAt, problems),
+    clockSkewSeconds: source?.clockSkew ?? null,
     sourcePosition: source === null ? null : formatPosition(source.head),
     appliedPosition: applied === null ? null : formatPosition(applied),
     appliedGtid: applied?.gtid ?? null,
@@ -102,25 +190,7 @@ export async function measureLag(config: Config): Promise<LagReport> {
   };
 }
 
-interface SourceView {
-  readonly identity: string;
-  readonly head: Position;
-  readonly files: readonly { readonly file: string; readonly size: number }[];
-  /** The source's clock, in seconds since 1970: the commit times are by it, so skew between the machines does not matter. */
-  readonly clock: number;
-}
-
-async function readSource(config: Config): Promise<SourceView> {
-  const connection = await SourceConnection.open(config.source, 'replicator');
-  try {
-    const server = await readServerFlavor(connection);
-    const head = await readHead(connection);
-    const [row] = await connection.query('select unix_timestamp() as clock');
-    return { identity: server.identity, head, files: await readBinlogFiles(connection), clock: Number(row?.['clock']) };
-  } finally {
-    await connection.close();
-  }
-}
+type BinlogFiles = readonly { readonly file: string; readonly size: number }[];
 
 const noReplica = {
   state: 'stopped',
@@ -134,53 +204,74 @@ const noReplica = {
   verifications: [],
 };
 
-async function readTarget(config: Config) {
-  const session = await TargetSession.open(config.target, 'tidegate lag');
+async function readTarget(config: Config, session: TargetSession) {
   const replica = config.target.schema;
-  try {
-    return await session.guarded(async () => {
-      if (!(await hasControlTable(session.db, 'tidegate.dead_letters'))) return noReplica;
-      const checkpoint = await readCheckpoint(session.db, replica);
-      const status = await session.db
-        .selectFrom('tidegate.status')
-        .select(['state', sql<boolean>`updated_at > now() - make_interval(secs => ${statusFreshSeconds})`.as('fresh')])
-        .where('replica', '=', replica)
-        .executeTakeFirst();
-      const parked = await session.db
-        .selectFrom('tidegate.tables')
-        .select(['table_name', 'reason'])
-        .where('replica', '=', replica)
-        .where('state', '=', 'parked')
-        .orderBy('table_name')
-        .execute();
-      return {
-        state: status?.fresh === true ? status.state : 'stopped',
-        applied: checkpoint?.position ?? null,
-        sourceIdentity: checkpoint?.sourceIdentity ?? null,
-        committedAt: checkpoint?.committedAt ?? null,
-        deadLetters: await groupDeadLetters(session.db, replica),
-        conversions: await readConversions(session.db, replica),
-        ...(await readWork(session.db, replica)),
-        parked: parked.map(({ table_name, reason }) => ({ table: table_name, reason: reason ?? '' })),
-      };
-    });
-  } finally {
-    await session.close();
-  }
+  return await session.guarded(async () => {
+    if (!(await hasControlTable(session.db, 'tidegate.dead_letters'))) return noReplica;
+    const checkpoint = await readCheckpoint(session.db, replica);
+    const status = await session.db
+      .selectFrom('tidegate.status')
+      .select(['state', sql<boolean>`updated_at > now() - make_interval(secs => ${statusFreshSeconds})`.as('fresh')])
+      .where('replica', '=', replica)
+      .executeTakeFirst();
+    const parked = await session.db
+      .selectFrom('tidegate.tables')
+      .select(['table_name', 'reason'])
+      .where('replica', '=', replica)
+      .where('state', '=', 'parked')
+      .orderBy('table_name')
+      .execute();
+    return {
+      state: status?.fresh === true ? status.state : 'stopped',
+      applied: checkpoint?.position ?? null,
+      sourceIdentity: checkpoint?.sourceIdentity ?? null,
+      committedAt: checkpoint?.committedAt ?? null,
+      deadLetters: await groupDeadLetters(session.db, replica),
+      conversions: await readConversions(session.db, replica),
+      ...(await readWork(session.db, replica)),
+      parked: parked.map(({ table_name, reason }) => ({ table: table_name, reason: reason ?? '' })),
+    };
+  });
 }
 
-function secondsBehind(source: SourceView, applied: Position, committedAt: Date | null): number | null {
+function secondsBehind(source: SourceStatus, applied: Position, committedAt: Date | null): number | null {
   if (comparePositions(applied, source.head) >= 0) return 0;
   return committedAt === null ? null : Math.max(0, source.clock - Math.floor(committedAt.getTime() / 1000));
 }
 
+function transactionsBehind(source: SourceStatus, applied: Position): number | null {
+  if (applied.gtid === null) return null;
+  return comparePositions(applied, source.head) >= 0 ? 0 : source.transactionsSince(applied.gtid);
+}
+
+/**
+ * The server purges a file by when it was last written. The one it writes has its whole time before it; an earlier one was
+ * written at least until the last transaction that was applied from it.
+ */
+function headroom(
+  { head, clock, retention }: SourceStatus,
+  applied: Position,
+  files: BinlogFiles | null,
+  committedAt: Date | null,
+  problems: string[],
+): number | null {
+  if (files?.some(({ file }) => file === applied.file) === false) {
+    problems.push(`the source no longer has binlog file ${applied.file}, which is needed to go on`);
+    return 0;
+  }
+  if (retention === 0) return null;
+  if (applied.file === head.file) return retention;
+  if (committedAt === null) return null;
+  return Math.max(0, retention - (clock - Math.floor(committedAt.getTime() / 1000)));
+}
+
 /** Bytes of binlog from one place to a later one; null when a file in between is gone. */
-function bytesBetween(files: SourceView['files'], from: Position, to: Position): number | null {
+function bytesBetween(files: BinlogFiles | null, from: Position, to: Position): number | null {
   if (comparePositions(from, to) >= 0) return 0;
   if (from.file === to.file) return to.offset - from.offset;
-  const first = files.findIndex(({ file }) => file === from.file);
-  const last = files.findIndex(({ file }) => file === to.file);
-  if (first < 0 || last < 0) return null;
+  const first = files?.findIndex(({ file }) => file === from.file) ?? -1;
+  const last = files?.findIndex(({ file }) => file === to.file) ?? -1;
+  if (files === null || first < 0 || last < 0) return null;
   const whole = files.slice(first, last).reduce((sum, { size }) => sum + size, 0);
   return whole - from.offset + to.offset;
 }

@@ -1,5 +1,6 @@
 import type { Finding } from '../change/finding.ts';
 import type { TextRow } from './connection.ts';
+import { retentionSeconds } from './retention.ts';
 
 /** What `show global variables` says, by lower-case name. */
 export type ServerVariables = ReadonlyMap<string, string>;
@@ -59,11 +60,8 @@ export function checkSettings(variables: ServerVariables, flavor: 'mariadb' | 'm
 
 /** A target that is stopped for longer than the source keeps its binlog must be copied anew. */
 function checkRetention(variables: ServerVariables): Finding[] {
-  const seconds =
-    Number(variables.get('binlog_expire_logs_seconds') ?? 0) ||
-    Number(variables.get('expire_logs_days') ?? 0) * secondsPerDay;
-  // 0 = kept until somebody purges by hand.
-  if (seconds === 0 || variables.get('binlog_expire_logs_auto_purge') === 'OFF' || seconds >= secondsPerDay) return [];
+  const seconds = retentionSeconds(variables);
+  if (seconds === 0 || seconds >= secondsPerDay) return [];
   const line = variables.has('binlog_expire_logs_seconds')
     ? `binlog_expire_logs_seconds = ${7 * secondsPerDay}`
     : 'expire_logs_days = 7';

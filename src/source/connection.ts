@@ -19,9 +19,12 @@ export class SourceConnection {
     this.#connection = connection;
   }
 
-  /** Raises TidegateError refused, source-unreachable, source-tls, source-login or source-privilege. */
-  static async open(source: SourceConfig, role: SourceRole): Promise<SourceConnection> {
-    const connection = new SourceConnection(role, await openGuarded(source, role));
+  /**
+   * `hangUp` breaks the connection off, its beginning included. Raises TidegateError refused, source-unreachable, source-tls,
+   * source-login or source-privilege.
+   */
+  static async open(source: SourceConfig, role: SourceRole, hangUp?: AbortSignal): Promise<SourceConnection> {
+    const connection = new SourceConnection(role, await openGuarded(source, role, hangUp));
     try {
       await connection.#prepareSession();
     } catch (error) {

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import mysql from 'mysql2';
 import type { SourceConfig } from '../config/config.ts';
 import { fromMysql } from '../errors/mysql-errors.ts';
@@ -25,11 +26,18 @@ const headerBytes = 4;
  * by zongji, is looked at as the bytes it is, and what the guard does not let through is refused and ends the connection.
  * Raises TidegateError refused, source-unreachable, source-tls, source-login or source-privilege.
  */
-export async function openGuarded(source: SourceConfig, role: SourceRole): Promise<mysql.Connection> {
+export async function openGuarded(
+  source: SourceConfig,
+  role: SourceRole,
+  hangUp?: AbortSignal,
+): Promise<mysql.Connection> {
   // The types say so, too; this is for whoever comes without them.
   if (!Object.hasOwn(commandsOf, role))
     throw new TidegateError('refused', 'the source can be connected to as reader or as replicator only');
   const connection = mysql.createConnection(connectionOptions(source, role));
+  // Not by its destroy(), which would wait for a server that does not answer to say goodbye.
+  const { stream } = connection as unknown as { stream: Socket };
+  hangUp?.addEventListener('abort', () => stream.destroy(new Error('hung up')), { once: true });
   await new Promise<void>((resolve, reject) => {
     // Also keeps a connection that breaks while idle from crashing the process; the next query reports it.
     connection.on('error', reject);

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import pg from 'pg';
 import type { TargetConfig } from '../config/config.ts';
 import { fromPostgres } from '../errors/postgres-errors.ts';
@@ -14,9 +15,15 @@ const connectTimeoutMs = 10_000;
  * transaction, and a crash of PostgreSQL loses only a tail of transactions, in order: what is lost comes again from the
  * binlog (https://www.postgresql.org/docs/current/wal-async-commit.html). Only the lease waits; see lease.ts.
  *
+ * `hangUp` breaks the connection off, whatever it is doing, its beginning included; what it was doing then fails.
+ *
  * Raises TidegateError target-unreachable, target-tls, target-login or target-privilege.
  */
-export async function openTarget(target: TargetConfig, applicationName = 'tidegate'): Promise<pg.Client> {
+export async function openTarget(
+  target: TargetConfig,
+  applicationName = 'tidegate',
+  hangUp?: AbortSignal,
+): Promise<pg.Client> {
   const { mode, ca } = target.tls;
   const client = new pg.Client({
     host: target.host,
@@ -41,8 +48,13 @@ export async function openTarget(target: TargetConfig, applicationName = 'tidega
   });
   // A connection that breaks while idle must not crash the process; the next query reports it.
   client.on('error', () => undefined);
+  // With TLS the socket is another one once it is connected.
+  const { connection } = client as unknown as { connection: { stream: Socket } };
+  const breakOff = () => connection.stream.destroy();
+  hangUp?.addEventListener('abort', breakOff, { once: true });
   try {
     await client.connect();
+    if (hangUp?.aborted === true) breakOff();
   } catch (error) {
     const raised = fromPostgres(error, { what: 'connect' });
     if (mode !== 'disable' && raised.kind === 'target-unreachable' && (await refusesTls(target.host, target.port)))

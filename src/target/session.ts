@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net';
 import { type ControlledTransaction, Kysely, PostgresDialect } from 'kysely';
 import type pg from 'pg';
 import type { LineBuffer } from '../change/line-buffer.ts';
@@ -36,11 +35,7 @@ export class TargetSession {
 
   /** `hangUp` breaks the connection off, whatever it is doing; what it was doing then fails. */
   static async open(target: TargetConfig, applicationName?: string, hangUp?: AbortSignal): Promise<TargetSession> {
-    const client = await openTarget(target, applicationName);
-    const { stream } = (client as unknown as { connection: { stream: Socket } }).connection;
-    if (hangUp?.aborted === true) stream.destroy();
-    hangUp?.addEventListener('abort', () => stream.destroy(), { once: true });
-    return new TargetSession(client);
+    return new TargetSession(await openTarget(target, applicationName, hangUp));
   }
 
   /** Runs `work` in a transaction and commits it. */

@@ -1,0 +1,113 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { LagReport } from '../src/ops/lag.ts';
+import { startSource, type SourceServer } from '../sandbox/servers/source.ts';
+import { startTarget, type TargetServer } from '../sandbox/servers/target.ts';
+import { Streaming } from './stream/streaming.ts';
+import { type CommandResult, runCli } from './support/cli.ts';
+
+const day = 86_400;
+/** Also the whole program's: its start and its end are part of the answer. */
+const answerMs = 5_000;
+
+/** Servers of its own: they are stopped, and their binlogs purged. */
+let source: SourceServer;
+let target: TargetServer;
+let streaming: Streaming;
+
+beforeAll(async () => {
+  [source, target] = await Promise.all([startSource({ asProcess: true }), startTarget({ asProcess: true })]);
+  streaming = await Streaming.start(
+    async (admin) => {
+      await admin.query('set global expire_logs_days = 3');
+      await admin.query('create table visit (id int not null primary key, at datetime) engine=InnoDB');
+      await admin.query('create database if not exists elsewhere');
+      await admin.query('create table if not exists elsewhere.note (id int not null auto_increment primary key)');
+    },
+    { source, target },
+  );
+});
+
+afterAll(async () => {
+  await streaming?.end();
+  await Promise.all([source?.stop(), target?.stop()]);
+});
+
+async function lag(...args: string[]): Promise<{ report: LagReport; result: CommandResult; ms: number }> {
+  const begun = performance.now();
+  const result = await runCli(['lag', '--json', ...args], streaming.env);
+  return { report: JSON.parse(result.stdout) as LagReport, result, ms: performance.now() - begun };
+}
+
+test('an idle source with rotations and other databases at work is no lag, and the checkpoint goes along', async () => {
+  const files = new Set<string>();
+  for (let round = 0; round < 3; round++) {
+    await streaming.source.query('flush binary logs');
+    await streaming.source.query('insert into elsewhere.note values (null)');
+    await streaming.until(async () => (await lag()).report.bytesBehind === 0, 'the checkpoint is at the end');
+    const { report, result } = await lag('--max-seconds', '0');
+    expect(report).toMatchObject({ state: 'streaming', secondsBehind: 0, bytesBehind: 0, transactionsBehind: 0 });
+    expect(report).toMatchObject({ retentionSeconds: 3 * day, headroomSeconds: 3 * day, problems: [] });
+    expect(Math.abs(report.clockSkewSeconds ?? 99)).toBeLessThanOrEqual(1);
+    expect(result.code).toBe(0);
+    files.add(report.appliedPosition?.split(':')[0] ?? '');
+  }
+  expect(files.size).toBe(3);
+});
+
+test('without the service it counts what is missing, and how long the source will still have it', async () => {
+  await streaming.source.query('insert into visit values (0, now())');
+  await streaming.settled();
+  await streaming.run.stop();
+  for (let id = 1; id <= 5; id++) await streaming.source.query('insert into visit values (?, now())', [id]);
+  await sleep(2_100);
+  const { report } = await lag();
+  expect(report).toMatchObject({ state: 'stopped', transactionsBehind: 5, headroomSeconds: 3 * day });
+  expect(report.bytesBehind).toBeGreaterThan(0);
+  expect(report.secondsBehind).toBeGreaterThanOrEqual(2);
+  expect((await lag('--max-seconds', '1')).result.code).toBe(1);
+  await streaming.source.query('flush binary logs');
+  const later = (await lag()).report;
+  expect(later.headroomSeconds).toBeLessThanOrEqual(3 * day - 2);
+  expect(later.headroomSeconds).toBeGreaterThan(3 * day - 120);
+  expect(later.bytesBehind).toBeGreaterThan(report.bytesBehind ?? 0);
+  expect((await runCli(['lag'], streaming.env)).stdout).toMatch(
+    /5 transactions\nthe source keeps what is needed .* 2 days/,
+  );
+});
+
+test.each(['source', 'target'] as const)('a frozen %s is told from what is known, in time', async (side) => {
+  const pid = (side === 'source' ? source : target).pid ?? 0;
+  process.kill(pid, 'SIGSTOP');
+  try {
+    const { report, result, ms } = await lag();
+    expect(ms).toBeLessThan(answerMs);
+    expect(result.code).toBe(2);
+    expect(report.secondsBehind).toBeNull();
+    expect(report.problems).toEqual([expect.stringMatching(`^${side}: no answer within`)]);
+    expect(report.sourcePosition === null).toBe(side === 'source');
+    expect(report.appliedPosition === null).toBe(side === 'target');
+    expect(report.state).toBe(side === 'source' ? 'stopped' : 'unknown');
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+});
+
+test('a server that is down is told at once', async () => {
+  for (const port of ['SOURCE_DB_PORT', 'TARGET_DB_PORT']) {
+    const { code, stdout } = await runCli(['lag', '--json'], { ...streaming.env, [port]: '1' });
+    const report = JSON.parse(stdout) as LagReport;
+    expect(code).toBe(2);
+    expect(report.problems).toHaveLength(1);
+    expect(report.sourcePosition === null).toBe(port === 'SOURCE_DB_PORT');
+  }
+});
+
+test('a binlog that was purged too early leaves no headroom, and is named', async () => {
+  const { report: before } = await lag();
+  const file = before.sourcePosition?.split(':')[0] ?? '';
+  await streaming.source.query(`purge binary logs to '${file}'`);
+  const { report } = await lag();
+  expect(report).toMatchObject({ headroomSeconds: 0, bytesBehind: null });
+  expect(report.problems.join()).toContain(before.appliedPosition?.split(':')[0]);
+});
