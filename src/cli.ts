@@ -236,16 +236,18 @@ program
   .description('how far the target is behind the source')
   .option('--json', 'print JSON')
   .option('--max-seconds <n>', 'exit 1 when further behind than this', nonNegative)
+  .option('--watch', 'print it every two seconds until Ctrl-C')
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : lagUnknown))
   .addHelpText(
     'after',
-    '\nExit code: 0 within the limit, 1 beyond it, 2 unknown.\n\nExamples:\n  tidegate lag\n  tidegate lag --json\n  tidegate lag --max-seconds 60',
+    '\nIt needs no running service, and answers within five seconds.\nExit code: 0 within the limit, 1 beyond it, 2 unknown.\n\nExamples:\n  tidegate lag --watch\n  tidegate lag --json\n  tidegate lag --max-seconds 60',
   )
-  .action(async (options: { json?: true; maxSeconds?: number }) => {
+  .action(async (options: { json?: true; maxSeconds?: number; watch?: true }) => {
     failureCode = lagUnknown;
     process.exitCode = await lag(loadConfig(process.env), {
       json: options.json === true,
       maxSeconds: options.maxSeconds ?? null,
+      watch: options.watch === true,
     });
   });
 

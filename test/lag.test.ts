@@ -1,3 +1,6 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LagReport } from '../src/ops/lag.ts';
@@ -53,6 +56,22 @@ test('an idle source with rotations and other databases at work is no lag, and t
     files.add(report.appliedPosition?.split(':')[0] ?? '');
   }
   expect(files.size).toBe(3);
+});
+
+test('--watch goes on until Ctrl-C, and ends with what it said last', async () => {
+  const child = spawn(process.execPath, ['src/cli.ts', 'lag', '--watch', '--json'], {
+    cwd: new URL('..', import.meta.url),
+    env: { PATH: process.env['PATH'], ...streaming.env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const reports: LagReport[] = [];
+  for await (const line of createInterface({ input: child.stdout })) {
+    reports.push(JSON.parse(line) as LagReport);
+    if (reports.length === 2) child.kill('SIGINT');
+  }
+  expect(reports).toHaveLength(2);
+  expect(reports[1]).toMatchObject({ state: 'streaming', secondsBehind: 0 });
+  expect(child.exitCode ?? (await once(child, 'close'))[0]).toBe(0);
 });
 
 test('without the service it counts what is missing, and how long the source will still have it', async () => {

@@ -1,15 +1,34 @@
 import type { Config } from '../config/config.ts';
+import { sleep } from '../errors/backoff.ts';
 import { type LagReport, measureLag } from '../ops/lag.ts';
 
 /** Exit codes of `lag`. */
 const exit = { within: 0, beyond: 1, unknown: 2 } as const;
 
+const watchEveryMs = 2_000;
+/** Back to the beginning of an empty screen (ECMA-48: CUP, ED). */
+const clearScreen = '\u001b[H\u001b[J';
+
+export interface LagOptions {
+  readonly json: boolean;
+  readonly maxSeconds: number | null;
+  /** Again and again, until SIGINT or SIGTERM. */
+  readonly watch: boolean;
+}
+
 /** Prints how far the target is behind. Returns the exit code; without `maxSeconds` any known lag is within. */
-export async function lag(config: Config, options: { json: boolean; maxSeconds: number | null }): Promise<number> {
-  const report = await measureLag(config);
-  process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : `${inWords(report)}\n`);
-  if (report.secondsBehind === null) return exit.unknown;
-  return options.maxSeconds !== null && report.secondsBehind > options.maxSeconds ? exit.beyond : exit.within;
+export async function lag(config: Config, { json, maxSeconds, watch }: LagOptions): Promise<number> {
+  const stop = new AbortController();
+  for (const signal of watch ? (['SIGINT', 'SIGTERM'] as const) : []) process.once(signal, () => stop.abort());
+  for (;;) {
+    const report = await measureLag(config);
+    const text = json ? JSON.stringify(report) : inWords(report);
+    process.stdout.write(`${watch && !json && process.stdout.isTTY ? clearScreen : ''}${text}\n`);
+    if (watch) await sleep(watchEveryMs, stop.signal);
+    if (watch && !stop.signal.aborted) continue;
+    if (report.secondsBehind === null) return exit.unknown;
+    return maxSeconds !== null && report.secondsBehind > maxSeconds ? exit.beyond : exit.within;
+  }
 }
 
 function inWords(report: LagReport): string {
