@@ -96,10 +96,9 @@ export async function measureLag(config: Config): Promise<LagReport> {
     const source = connection && (await toSource.ask(async () => await readSourceStatus(connection)));
     const session = await toTarget.ask(async () => await opening);
     const target = session && (await toTarget.ask(async () => await readTarget(config, session)));
-    const isOneFile = target?.applied?.file === source?.head.file;
-    const files =
-      connection && source && !isOneFile && (await toSource.ask(async () => await readBinlogFiles(connection)));
-    const report = describeLag(source, target, files || null, problems);
+    const isElsewhere = source && target?.applied && target.applied.file !== source.head.file;
+    const files = connection && isElsewhere ? await toSource.ask(async () => await readBinlogFiles(connection)) : null;
+    const report = describeLag(source, target, files, problems);
     // A goodbye is no question: the source may have had its time by now, and close() waits no longer than a second.
     if (!toSource.hangUp.aborted) await connection?.close();
     await toTarget.ask(async () => await session?.close());
