@@ -47,9 +47,11 @@ test('an idle source with rotations and other databases at work is no lag, and t
   for (let round = 0; round < 3; round++) {
     await streaming.source.query('flush binary logs');
     await streaming.source.query('insert into elsewhere.note values (null)');
-    await streaming.until(async () => (await lag()).report.bytesBehind === 0, 'the checkpoint is at the end');
+    // MariaDB goes on writing a little of its own after a rotation: bytes, which are nobody's transaction.
+    await streaming.until(async () => (await lag()).report.transactionsBehind === 0, 'the note is passed');
     const { report, result } = await lag('--max-seconds', '0');
-    expect(report).toMatchObject({ state: 'streaming', secondsBehind: 0, bytesBehind: 0, transactionsBehind: 0 });
+    expect(report).toMatchObject({ state: 'streaming', secondsBehind: 0, transactionsBehind: 0 });
+    await streaming.until(async () => (await lag()).report.bytesBehind === 0, 'the checkpoint is at the end');
     expect(report).toMatchObject({ retentionSeconds: 3 * day, headroomSeconds: 3 * day, problems: [] });
     expect(Math.abs(report.clockSkewSeconds ?? 99)).toBeLessThanOrEqual(1);
     expect(result.code).toBe(0);

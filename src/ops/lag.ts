@@ -232,8 +232,9 @@ async function readTarget(config: Config, session: TargetSession) {
   });
 }
 
+/** What the server writes of its own accord (where a rotation left off, say) moves its head, but nobody is behind for it. */
 function secondsBehind(source: SourceStatus, applied: Position, committedAt: Date | null): number | null {
-  if (comparePositions(applied, source.head) >= 0) return 0;
+  if (comparePositions(applied, source.head) >= 0 || transactionsBehind(source, applied) === 0) return 0;
   return committedAt === null ? null : Math.max(0, source.clock - Math.floor(committedAt.getTime() / 1000));
 }
 
