@@ -16,7 +16,6 @@ import { run } from './commands/run.ts';
 import { verify } from './commands/verify.ts';
 import { loadConfig } from './config/load-config.ts';
 import { describeError } from './errors/describe-error.ts';
-import { createLog } from './ops/log.ts';
 import { parseVersion } from './source/server-version.ts';
 
 // Where this machine is the source's, too, those who work there come first.
@@ -136,7 +135,7 @@ program
   )
   .action(async (options: { untilCaughtUp?: true; allowPrivilegedSource?: true }) => {
     const config = loadConfig(process.env);
-    process.exitCode = await run(config, createLog(config.logLevel), {
+    process.exitCode = await run(config, {
       untilCaughtUp: options.untilCaughtUp === true,
       allowPrivilegedSource: options.allowPrivilegedSource === true,
     });

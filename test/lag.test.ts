@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { LagReport } from '../src/ops/lag.ts';
+import type { LagReport } from '../src/ops/lag-report.ts';
 import { startSource, type SourceServer } from '../sandbox/servers/source.ts';
 import { startTarget, type TargetServer } from '../sandbox/servers/target.ts';
 import { Streaming } from './stream/streaming.ts';

@@ -166,6 +166,8 @@ describe('a transaction stays whole', () => {
          from order_head h left join order_line l on l.order_id = h.id group by h.id, h.total having h.total <> coalesce(sum(l.amount), 0)`,
     );
     for (let order = 1; order <= 150; order++) {
+      // The reader looks while orders come, however slow it is.
+      await streaming.until(() => Promise.resolve(seen.looks() >= order / 5), 'the reader looked again');
       await streaming.source.query('start transaction');
       await streaming.source.query('insert into order_head values (?, 60)', [order]);
       await streaming.source.query('insert into order_line (order_id, amount) values (?, 10), (?, 20)', [order, order]);

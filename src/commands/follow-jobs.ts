@@ -1,8 +1,9 @@
-import { MultiBar, Presets, type SingleBar } from 'cli-progress';
 import type { Config } from '../config/config.ts';
 import { sleep } from '../errors/backoff.ts';
 import { describeError } from '../errors/describe-error.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
+import { type Progress, ProgressBars, measureProgress } from '../ops/progress.ts';
+import { stallMessages } from './run-listener.ts';
 import { runChecks } from '../pipeline/preflight.ts';
 import { replicate } from '../pipeline/replicator.ts';
 import { type Job, cancelJobs, readJobs } from '../target/jobs.ts';
@@ -19,7 +20,7 @@ const lineEveryMs = 10_000;
 export async function followJobs(config: Config, session: TargetSession, ids: readonly string[]): Promise<Job[]> {
   const replica = config.target.schema;
   const cancelled = cancelOnSignal(session, replica, ids);
-  const progress = process.stderr.isTTY ? new Bars() : new Lines();
+  const progress = process.stderr.isTTY ? new ProgressBars(process.stderr) : new Lines();
   const alone = new AbortController();
   let working: Promise<unknown> | null = null;
   const failures: unknown[] = [];
@@ -27,7 +28,7 @@ export async function followJobs(config: Config, session: TargetSession, ids: re
   try {
     for (;;) {
       const jobs = await session.guarded(async () => await readJobs(session.db, replica, ids));
-      progress.show(jobs);
+      progress.show(jobs.filter(({ state }) => state !== 'waiting').map(progressOf));
       if (jobs.every(isEnded)) return jobs;
       if (failures.length > 0) throw failures[0];
       if (!isPauseSaid && (await session.guarded(async () => await isPaused(session.db, replica)))) {
@@ -82,7 +83,12 @@ async function workAlone(config: Config, ids: readonly string[], signal: AbortSi
         if (pace === 'waiting' || pace === 'closed')
           say(pace === 'closed' ? 'waits for SNAPSHOT_WINDOW' : 'waits: the source is busy');
       },
+      chunk: () => undefined,
       applied: () => undefined,
+      read: () => undefined,
+      stalled: (reason) => {
+        if (reason !== null) say(`stands still: ${stallMessages[reason]}`);
+      },
       parked: (table, reason) => say(`table ${table} was parked: ${reason}`),
       job: () => undefined,
       retrying: (error, delayMs) => say(`${describeError(error).message}; tried again in ${delayMs} ms`),
@@ -112,62 +118,25 @@ function cancelOnSignal(session: TargetSession, replica: string, ids: readonly s
   };
 }
 
-interface Measure {
-  readonly rate: number;
-  readonly secondsLeft: number | null;
+function progressOf({ table, state, counts, estimatedRows, startedAt }: Job): Progress {
+  return {
+    ...{ table, estimatedRows, rows: counts.rows, rowsBefore: 0, startedAt: startedAt?.getTime() ?? null },
+    ended: state === 'running' ? null : state,
+  };
 }
 
-/** Rows a second since the job began, and how long it takes from here if the source's guess of its rows is right. */
-function measure({ counts, estimatedRows, startedAt }: Job): Measure {
-  const seconds = startedAt === null ? 0 : (Date.now() - startedAt.getTime()) / 1000;
-  const rate = seconds < 0.5 ? 0 : counts.rows / seconds;
-  const left = Math.max(0, estimatedRows - counts.rows);
-  return { rate: Math.round(rate), secondsLeft: rate === 0 ? null : Math.round(left / rate) };
-}
-
-class Bars {
-  readonly #all = new MultiBar(
-    {
-      format: '{table} {bar} {percentage} % · {value} rows · {rate} rows/s · {left}',
-      stream: process.stderr,
-      hideCursor: true,
-    },
-    Presets.shades_classic,
-  );
-  readonly #bars = new Map<string, SingleBar>();
-
-  show(jobs: readonly Job[]): void {
-    const width = Math.max(...jobs.map(({ table }) => table.length));
-    for (const job of jobs) {
-      if (job.state === 'waiting') continue;
-      const total = Math.max(1, job.estimatedRows, job.counts.rows);
-      const bar = this.#bars.get(job.id) ?? this.#all.create(total, 0, { table: job.table, rate: 0, left: '' });
-      this.#bars.set(job.id, bar);
-      const { rate, secondsLeft } = measure(job);
-      bar.setTotal(isEnded(job) ? Math.max(1, job.counts.rows) : total);
-      bar.update(job.counts.rows, {
-        table: job.table.padEnd(width),
-        rate,
-        left: isEnded(job) ? job.state : secondsLeft === null ? '' : `${secondsLeft} s left`,
-      });
-    }
-  }
-
-  close(): void {
-    this.#all.stop();
-  }
-}
-
+/** Where no terminal is. */
 class Lines {
   #last = Date.now();
 
-  show(jobs: readonly Job[]): void {
+  show(tables: readonly Progress[]): void {
     if (Date.now() - this.#last < lineEveryMs) return;
     this.#last = Date.now();
-    for (const job of jobs.filter(({ state }) => state === 'running')) {
-      const { rate, secondsLeft } = measure(job);
+    for (const progress of tables.filter(({ ended }) => ended === null)) {
+      const { table, rows, estimatedRows } = progress;
+      const { rate, secondsLeft } = measureProgress(progress);
       process.stderr.write(
-        `${job.table}: ${job.counts.rows} of about ${job.estimatedRows} rows, ${rate} rows/s${secondsLeft === null ? '' : `, ${secondsLeft} s left`}\n`,
+        `${table}: ${rows} of about ${estimatedRows} rows, ${rate} rows/s${secondsLeft === null ? '' : `, ${secondsLeft} s left`}\n`,
       );
     }
   }

@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts';
 import { sleep } from '../errors/backoff.ts';
-import { type LagReport, measureLag } from '../ops/lag.ts';
+import { LagMeter } from '../ops/lag-meter.ts';
+import type { LagReport } from '../ops/lag-report.ts';
 
 /** Exit codes of `lag`. */
 const exit = { within: 0, beyond: 1, unknown: 2 } as const;
@@ -20,14 +21,19 @@ export interface LagOptions {
 export async function lag(config: Config, { json, maxSeconds, watch }: LagOptions): Promise<number> {
   const stop = new AbortController();
   for (const signal of watch ? (['SIGINT', 'SIGTERM'] as const) : []) process.once(signal, () => stop.abort());
-  for (;;) {
-    const report = await measureLag(config);
-    const text = json ? JSON.stringify(report) : inWords(report);
-    process.stdout.write(`${watch && !json && process.stdout.isTTY ? clearScreen : ''}${text}\n`);
-    if (watch) await sleep(watchEveryMs, stop.signal);
-    if (watch && !stop.signal.aborted) continue;
-    if (report.secondsBehind === null) return exit.unknown;
-    return maxSeconds !== null && report.secondsBehind > maxSeconds ? exit.beyond : exit.within;
+  const meter = new LagMeter(config, 'tidegate lag');
+  try {
+    for (;;) {
+      const { report } = await meter.measure();
+      const text = json ? JSON.stringify(report) : inWords(report);
+      process.stdout.write(`${watch && !json && process.stdout.isTTY ? clearScreen : ''}${text}\n`);
+      if (watch) await sleep(watchEveryMs, stop.signal);
+      if (watch && !stop.signal.aborted) continue;
+      if (report.secondsBehind === null) return exit.unknown;
+      return maxSeconds !== null && report.secondsBehind > maxSeconds ? exit.beyond : exit.within;
+    }
+  } finally {
+    await meter.close();
   }
 }
 

@@ -4,7 +4,7 @@ import type { Config } from './config.ts';
 /** Tells one configuration from another without telling anything of it; passwords do not count. */
 export function configHash(config: Config): string {
   const text = JSON.stringify(config, (key, value: unknown) => {
-    if (key === 'password') return undefined;
+    if (key === 'password' || key === 'token') return undefined;
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
     return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)));
   });

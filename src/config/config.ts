@@ -23,7 +23,17 @@ export interface Config {
   readonly refreshEveryMinutes: number;
   /** How often the service compares each table with the source by itself; null: never. */
   readonly verifyEveryHours: number | null;
+  /** Where status and metrics are served; null: nowhere. */
+  readonly listen: ListenConfig | null;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
+}
+
+export interface ListenConfig {
+  readonly host: string;
+  /** 0: any that is free. */
+  readonly port: number;
+  /** What a client must know; null on loopback only: nothing. */
+  readonly token: string | null;
 }
 
 export interface SourceConfig {

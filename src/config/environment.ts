@@ -116,6 +116,25 @@ export const environmentSchema = z.object({
     .transform((text) => Number(text.slice(0, -1)) * (text.endsWith('d') ? 24 : 1))
     .optional()
     .describe('compare every table with the source that often, as in 24h or 7d, spread over that time; not set: never'),
+  LISTEN: z
+    .string()
+    .default('127.0.0.1:8787')
+    .transform((text, context) => {
+      if (text === 'off') return null;
+      const [, host, port] = /^(\[[0-9a-f:.]+\]|[0-9a-z.-]+):(\d{1,5})$/i.exec(text) ?? [];
+      if (host !== undefined && Number(port) <= 65_535)
+        return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
+      context.addIssue('must be an address and a port, as in 127.0.0.1:8787 or [::1]:8787, or off');
+      return z.NEVER;
+    })
+    .describe(
+      'where `run` answers to browsers and monitoring; off: nowhere. Beyond this machine it takes LISTEN_TOKEN',
+    ),
+  LISTEN_TOKEN: z
+    .string()
+    .min(16, 'must be 16 characters or more')
+    .optional()
+    .describe('what they must know then: a bearer token, or the password to any user name'),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], 'must be trace, debug, info, warn, error or fatal')
     .default('info')
@@ -129,4 +148,5 @@ export const secretNames = [
   'SOURCE_DB_READONLY_PASSWORD',
   'SOURCE_DB_REPLICATION_PASSWORD',
   'TARGET_DB_PASSWORD',
+  'LISTEN_TOKEN',
 ] as const;

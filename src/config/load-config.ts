@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { TidegateError } from '../errors/tidegate-error.ts';
-import type { Config, TlsConfig } from './config.ts';
+import type { Config, ListenConfig, TlsConfig } from './config.ts';
 import { type Environment, environmentSchema, secretNames } from './environment.ts';
 
 /**
@@ -134,8 +134,18 @@ function assemble(env: Environment, authorities: Authorities, problems: string[]
     snapshotWindow: env.SNAPSHOT_WINDOW ?? null,
     refreshEveryMinutes: env.REFRESH_EVERY,
     verifyEveryHours: env.VERIFY_EVERY ?? null,
+    listen: listen(env, problems),
     logLevel: env.LOG_LEVEL,
   };
+}
+
+function listen({ LISTEN, LISTEN_TOKEN }: Environment, problems: string[]): ListenConfig | null {
+  if (LISTEN === null) return null;
+  if (LISTEN_TOKEN === undefined && !isLoopback(LISTEN.host))
+    problems.push(
+      'LISTEN is not of this machine alone, and LISTEN_TOKEN is not set: choose a long random one (openssl rand -hex 24), or listen on 127.0.0.1',
+    );
+  return { ...LISTEN, token: LISTEN_TOKEN ?? null };
 }
 
 function sourceTls(env: Environment, authorities: Authorities, problems: string[]): TlsConfig {

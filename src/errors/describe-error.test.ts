@@ -62,7 +62,7 @@ describe('describeError', () => {
 describe('the log', () => {
   it('describes errors instead of dumping them', async () => {
     const written: string[] = [];
-    const log = createLog('info', { write: (line) => written.push(line) });
+    const log = createLog('info', { stream: { write: (line) => written.push(line) } });
     log.error({ err: gossip() }, 'failed');
     log.error({ err: new TidegateError('target-refused', 'table t', { cause: gossip() }) }, 'failed');
     log.debug('not this');

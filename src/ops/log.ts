@@ -1,11 +1,20 @@
+import { Writable } from 'node:stream';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import pretty from 'pino-pretty';
 import { describeError } from '../errors/describe-error.ts';
 
 export type Log = Logger;
 
-/** JSON lines to `stream` or stdout, or readable ones when stdout is a terminal. Errors are described, never dumped. */
-export function createLog(level: string, stream?: DestinationStream): Log {
+/** Takes whole lines. */
+export interface Terminal {
+  write(line: string): void;
+}
+
+/** JSON lines to `stream` or stdout; readable ones to a `terminal`. Errors are described, never dumped. */
+export function createLog(
+  level: string,
+  to: { readonly stream?: DestinationStream; readonly terminal?: Terminal } = {},
+): Log {
   const options = {
     level,
     base: null,
@@ -13,8 +22,17 @@ export function createLog(level: string, stream?: DestinationStream): Log {
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: describeError },
   };
-  if (stream !== undefined) return pino(options, stream);
+  if (to.stream !== undefined) return pino(options, to.stream);
+  const { terminal } = to;
+  if (terminal !== undefined) {
+    const destination = new Writable({
+      write: (line: Buffer, _encoding, done) => {
+        terminal.write(line.toString());
+        done();
+      },
+    });
+    return pino(options, pretty({ colorize: true, translateTime: 'SYS:HH:MM:ss', destination, sync: true }));
+  }
   // Synchronous: the last lines before an exit are the ones that matter.
-  if (process.stdout.isTTY) return pino(options, pretty({ colorize: true, translateTime: 'SYS:HH:MM:ss', sync: true }));
   return pino(options, pino.destination({ dest: 1, sync: true }));
 }

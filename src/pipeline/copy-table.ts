@@ -27,6 +27,8 @@ export interface CopyTask {
 export interface CopyProgress {
   readonly table: string;
   readonly rows: number;
+  /** Of them those of the last chunk. */
+  readonly chunkRows: number;
   /** Rows of the last chunk that became dead letters. */
   readonly rejected: number;
   readonly estimatedRows: number;
@@ -74,7 +76,7 @@ export async function copyTable(
     const rejected = await writeChunk(config, epoch, worker.target, codec, chunk, rows);
     allRejected += rejected;
     assertNotTooMany(table, allRejected);
-    onProgress({ table, rows, rejected, estimatedRows: task.estimatedRows });
+    onProgress({ table, rows, chunkRows: chunk.rows, rejected, estimatedRows: task.estimatedRows });
     if (chunk.isLast) break;
   }
   await worker.target.transaction(async (trx) => {

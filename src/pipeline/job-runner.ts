@@ -60,7 +60,7 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
   const replicator = await SourceConnection.open(config.source, 'replicator');
   const reader = await SourceConnection.open(config.source, 'reader');
   const reads = new ConsistentReads(options.live, options.server, { replicator, reader }, stop);
-  const throttle = new Throttle(config.snapshotWindow, (pace) => options.listener.pace(pace));
+  const throttle = new Throttle(config.snapshotWindow, options.listener);
   const active = new Map<string, Promise<unknown>>();
   /** The next job need not wait for the next look. */
   let ended = Promise.withResolvers<void>();

@@ -120,6 +120,7 @@ async function snapshotMissing(
         progress: (progress) => listener.progress(progress),
         copied: (table, rows) => listener.copied(table, rows),
         pace: (pace) => listener.pace(pace),
+        chunk: (elapsedMs) => listener.chunk(elapsedMs),
         parked: async (table, reason) => {
           await target.transaction(async (trx) => {
             await assertEpoch(trx, replica, lease.epoch);
@@ -185,11 +186,12 @@ async function stream(
           signal: over,
           hangUp,
         }),
-      onApplied: (batch) => {
-        for (const [table, reason] of batch.parked) listener.parked(table, reason);
-        listener.applied(batch);
-        if (batch.end !== null) passed(batch.end.position);
+      onApplied: (applied) => {
+        for (const [table, reason] of applied.parked) listener.parked(table, reason);
+        listener.applied(applied);
+        if (applied.position !== null) passed(applied.position);
       },
+      stalls: listener,
     },
     signal,
     hangUp,

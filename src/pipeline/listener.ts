@@ -1,10 +1,32 @@
-import type { ChangeBatch } from '../change/change-batch.ts';
+import type { Position } from '../change/position.ts';
 import type { Job } from '../target/jobs.ts';
 import type { CopyProgress } from './copy-table.ts';
 import type { Prepared } from './prepare.ts';
 import type { Pace } from './throttle.ts';
 
 export type ReplicatorState = 'checking' | 'standby' | 'paused' | 'snapshotting' | 'catching-up' | 'streaming';
+
+/** Why nothing moves although everything is connected: no event arrives, or PostgreSQL does not finish a batch. */
+export type StallReason = 'source-silent' | 'target-stuck';
+
+/** What a batch, or all the parts of one large transaction, brought. It is durable. */
+export interface Applied {
+  readonly transactions: number;
+  /** Row changes read. */
+  readonly rows: number;
+  /** Bytes of changes, as they were held in memory. */
+  readonly bytes: number;
+  /** How long PostgreSQL took. */
+  readonly seconds: number;
+  /** Rows written or deleted, by table. */
+  readonly tables: ReadonlyMap<string, number>;
+  /** Rows that became dead letters, by table. */
+  readonly rejected: ReadonlyMap<string, number>;
+  /** Tables that were parked, with the reason. */
+  readonly parked: ReadonlyMap<string, string>;
+  /** The target is complete up to here. */
+  readonly position: Position | null;
+}
 
 /** What the replicator tells the world; names and counts only. */
 export interface ReplicatorListener {
@@ -13,7 +35,13 @@ export interface ReplicatorListener {
   progress(progress: CopyProgress): void;
   copied(table: string, rows: number): void;
   pace(pace: Pace): void;
-  applied(batch: ChangeBatch): void;
+  /** The source was busy with a chunk for so long. */
+  chunk(elapsedMs: number): void;
+  applied(applied: Applied): void;
+  /** So many more bytes of binlog were received. */
+  read(bytes: number): void;
+  /** The stream stands still, or, with null, moves again. */
+  stalled(reason: StallReason | null): void;
   parked(table: string, reason: string): void;
   /** A job began or ended. */
   job(job: Job): void;

@@ -3,14 +3,12 @@ import { TidegateError } from '../errors/tidegate-error.ts';
 import { SourceConnection } from '../source/connection.ts';
 import { sessionName } from '../target/lease.ts';
 import { TargetSession } from '../target/session.ts';
-import { type Pace, Throttle } from './throttle.ts';
+import { Throttle, type ThrottleListener } from './throttle.ts';
 import { type CopyProgress, type CopyTask, type CopyWorker, copyTable } from './copy-table.ts';
 
-export interface SnapshotListener {
+export interface SnapshotListener extends ThrottleListener {
   progress(progress: CopyProgress): void;
   copied(table: string, rows: number): void;
-  /** The source is busier or less busy than before, and the snapshot makes room. */
-  pace(pace: Pace): void;
   /** The source refuses to read the table as it was known; it is left to the operator and the others go on. */
   parked(table: string, reason: string): Promise<void>;
 }
@@ -31,7 +29,7 @@ export async function copyTables(
   const failed = new AbortController();
   const stop = AbortSignal.any([signal, failed.signal]);
 
-  const throttle = new Throttle(config.snapshotWindow, (pace) => listener.pace(pace));
+  const throttle = new Throttle(config.snapshotWindow, listener);
   const work = async () => {
     const worker = await openWorker(config, epoch, hangUp);
     try {

@@ -1,6 +1,6 @@
+import type { ChangeBatch } from '../change/change-batch.ts';
 import type { Config } from '../config/config.ts';
 import { matchesAny } from '../config/table-filter.ts';
-import type { ChangeBatch } from '../change/change-batch.ts';
 import { type Position, comparePositions } from '../change/position.ts';
 import type { TableCodec } from '../mapping/table-codec.ts';
 import { BinlogCursor } from '../source/binlog/binlog-cursor.ts';
@@ -15,7 +15,9 @@ import { sessionName } from '../target/lease.ts';
 import { TargetSession } from '../target/session.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { BatchQueue } from './batch-queue.ts';
+import type { Applied } from './listener.ts';
 import { LiveStream, type Merge } from './live-stream.ts';
+import { type StallListener, StallWatch } from './stall-watch.ts';
 
 export interface StreamOptions {
   readonly start: Position;
@@ -27,7 +29,8 @@ export interface StreamOptions {
   /** Work that goes on beside the stream; resolves when there is none left, with `again` when the stream must begin anew for it. */
   readonly beside: (live: LiveStream, signal: AbortSignal) => Promise<'done' | 'again'>;
   /** A batch is durable. */
-  readonly onApplied: (batch: ChangeBatch) => void;
+  readonly onApplied: (applied: Applied) => void;
+  readonly stalls: StallListener;
 }
 
 /**
@@ -42,10 +45,11 @@ export async function streamChanges(
 ): Promise<'done' | 'again'> {
   const { start, server, until } = options;
   const codecs = new Map<string, TableCodec>(options.tables.map(({ codec }) => [codec.schema.table, codec]));
+  const stuck = new AbortController();
   const target = await TargetSession.open(
     config.target,
     sessionName('stream', config.target.schema, options.epoch),
-    hangUp,
+    AbortSignal.any([hangUp, stuck.signal]),
   );
   const cursor = new BinlogCursor(start, server.flavor === 'mysql' ? mysqlGtids(start.gtid) : mariadbGtids(start.gtid));
   const tables = new StreamTables(config.source.database, server.foldNames, options.tables);
@@ -56,6 +60,7 @@ export async function streamChanges(
     (checksums) => new BinlogDecoder(cursor, tables, queue, server.serverId, checksums),
   );
   const queue = new BatchQueue(reader, cursor.gtids, start);
+  const watch = new StallWatch(reader, options.stalls, () => stuck.abort());
   const stop = () => queue.stop();
   signal.addEventListener('abort', stop, { once: true });
   reader.failed.catch((error: Error) => queue.fail(error));
@@ -77,6 +82,7 @@ export async function streamChanges(
       start,
       isHalting: matchesAny(config.tables.halt),
     });
+    const tally = new Tally();
     const merge: Merge = async (changes) => await applier.merge(changes);
     while (!signal.aborted) {
       if (beside.state === 'again') return 'again';
@@ -84,20 +90,48 @@ export async function streamChanges(
       const batch = await queue.take();
       if (batch === null) break;
       if (!batch.isEmpty) {
-        await applier.apply(batch);
+        tally.add(batch, await watch.writing(async () => await applier.apply(batch)));
         live.applied(batch);
         if (batch.open) continue;
-        options.onApplied(batch);
+        options.onApplied(tally.take(batch));
       }
-      await live.rest(merge);
+      await watch.writing(async () => await live.rest(merge));
     }
     return 'done';
   } finally {
     signal.removeEventListener('abort', stop);
     reader.close();
+    watch.close();
     live.end(new TidegateError('internal', 'the stream ended'));
     over.abort();
     await work;
     await target.close();
+  }
+}
+
+/** What a transaction brings, however many parts it comes in. */
+class Tally {
+  #rows = 0;
+  #bytes = 0;
+  #seconds = 0;
+  #tables = new Map<string, number>();
+
+  add(batch: ChangeBatch, seconds: number): void {
+    this.#rows += batch.rows;
+    this.#bytes += batch.size;
+    this.#seconds += seconds;
+    for (const [table, { keyCount }] of batch.tables)
+      this.#tables.set(table, keyCount + (this.#tables.get(table) ?? 0));
+  }
+
+  /** All of it, with the batch that ends it. */
+  take({ transactions, rejected, parked, end }: ChangeBatch): Applied {
+    const applied = {
+      ...{ transactions, rows: this.#rows, bytes: this.#bytes, seconds: this.#seconds, tables: this.#tables },
+      ...{ rejected, parked, position: end?.position ?? null },
+    };
+    this.#rows = this.#bytes = this.#seconds = 0;
+    this.#tables = new Map();
+    return applied;
   }
 }

@@ -19,13 +19,19 @@ const tooManyRunning = 24;
  */
 export type Pace = 'free' | 'considerate' | 'waiting' | 'closed';
 
+export interface ThrottleListener {
+  pace(pace: Pace): void;
+  /** The source was busy with a chunk for so long. */
+  chunk(elapsedMs: number): void;
+}
+
 /**
  * Makes room for those who work at the source. While nobody else writes there, the snapshot takes what it can. As soon as somebody
  * does, chunks are small, one at a time, and followed by a rest that is longer the more statements are running.
  */
 export class Throttle {
   readonly #window: SnapshotWindow | null;
-  readonly #onPace: (pace: Pace) => void;
+  readonly #listener: ThrottleListener;
   /** Until there is something to compare with, somebody may be writing. */
   #pace: Pace = 'considerate';
   #last: SourceActivity | null = null;
@@ -35,9 +41,9 @@ export class Throttle {
   /** Chunks that wait for their turn, one behind the other. */
   #turn: Promise<void> = Promise.resolve();
 
-  constructor(window: SnapshotWindow | null, onPace: (pace: Pace) => void) {
+  constructor(window: SnapshotWindow | null, listener: ThrottleListener) {
     this.#window = window;
-    this.#onPace = onPace;
+    this.#listener = listener;
   }
 
   get pace(): Pace {
@@ -53,7 +59,12 @@ export class Throttle {
     await this.#untilOpen(signal);
     signal.throwIfAborted();
     await this.#ask(reader());
-    if (this.#pace === 'free') return await read();
+    const measured = async () => {
+      const chunk = await read();
+      this.#listener.chunk(chunk.elapsedMs);
+      return chunk;
+    };
+    if (this.#pace === 'free') return await measured();
     const before = this.#turn;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#turn = promise;
@@ -63,7 +74,7 @@ export class Throttle {
         await sleep(askEveryMs, signal);
         await this.#ask(reader());
       }
-      const chunk = await read();
+      const chunk = await measured();
       await sleep(chunk.elapsedMs * (2 + this.#running), signal);
       return chunk;
     } finally {
@@ -82,7 +93,7 @@ export class Throttle {
   #enter(pace: Pace): void {
     if (pace === this.#pace) return;
     this.#pace = pace;
-    this.#onPace(pace);
+    this.#listener.pace(pace);
   }
 
   async #ask(reader: SourceConnection): Promise<void> {

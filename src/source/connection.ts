@@ -3,7 +3,7 @@ import type { SourceConfig } from '../config/config.ts';
 import { fromMysql } from '../errors/mysql-errors.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { type SourceRole, openGuarded } from './guarded-connection.ts';
-import { flavorOf, parseVersion } from './server-version.ts';
+import { type ServerVersion, flavorOf, parseVersion } from './server-version.ts';
 import { innodbSetting, sessionSettings } from './session-settings.ts';
 
 /** A result row as the server printed it: every value is its text, SQL NULL is null. */
@@ -13,6 +13,7 @@ export type TextRow = Record<string, string | null>;
 export class SourceConnection {
   readonly role: SourceRole;
   readonly #connection: mysql.Connection;
+  #version: ServerVersion | null = null;
 
   private constructor(role: SourceRole, connection: mysql.Connection) {
     this.role = role;
@@ -37,11 +38,16 @@ export class SourceConnection {
   async #prepareSession(): Promise<void> {
     const [row] = await this.query('select version() as version');
     const version = row?.['version'] ?? '';
-    for (const statement of sessionSettings(parseVersion(flavorOf(version), version), this.role))
-      await this.query(statement);
+    this.#version = parseVersion(flavorOf(version), version);
+    for (const statement of sessionSettings(this.#version, this.role)) await this.query(statement);
     await this.query(innodbSetting).catch((error: unknown) => {
       if (!(error instanceof TidegateError) || error.kind !== 'source-statement') throw error;
     });
+  }
+
+  /** Null: the server did not tell it in a way that is understood. */
+  get version(): ServerVersion | null {
+    return this.#version;
   }
 
   /** The connection beneath, for commands that read packets as bytes; the guard watches what they send. */

@@ -3,6 +3,7 @@ import { sleep } from '../errors/backoff.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import type { SourceConnection, TextRow } from './connection.ts';
 import { quoteText } from './identifiers.ts';
+import { isAtLeast } from './server-version.ts';
 
 /** What the positions of a server depend on. */
 export interface PositionFlavor {
@@ -30,16 +31,10 @@ export async function readHead(replicator: SourceConnection): Promise<Position> 
   return { file, offset: Number(row['Position']), gtid: null };
 }
 
-/**
- * File, Position, Binlog_Do_DB and so on; empty when there is no binlog. `show master status` was renamed in MySQL 8.2 and gone
- * in 8.4; unknown syntax is errno 1064.
- */
+/** File, Position, Binlog_Do_DB and so on; empty when there is no binlog. `show master status` was renamed in MySQL 8.2. */
 export async function readBinlogStatus(replicator: SourceConnection): Promise<TextRow> {
-  const rows = await replicator.query('show master status').catch(async (error: unknown) => {
-    if (error instanceof TidegateError && error.kind === 'source-statement')
-      return await replicator.query('show binary log status');
-    throw error;
-  });
+  const isRenamed = replicator.version !== null && isAtLeast(replicator.version, { mariadb: null, mysql: [8, 2] });
+  const rows = await replicator.query(isRenamed ? 'show binary log status' : 'show master status');
   return rows[0] ?? {};
 }
 

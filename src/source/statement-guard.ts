@@ -55,7 +55,7 @@ const deterministicFunctions: ReadonlySet<string> = new Set([
 const ofSelects: Vocabulary = {
   functions: new Set([
     ...deterministicFunctions,
-    ...['COUNT', 'MIN', 'MAX', 'VERSION', 'CURRENT_ROLE', 'UNIX_TIMESTAMP', 'BINLOG_GTID_POS', 'GTID_SUBSET'],
+    ...['COUNT', 'MIN', 'MAX', 'VERSION', 'CURRENT_ROLE', 'UNIX_TIMESTAMP', 'NOW', 'BINLOG_GTID_POS', 'GTID_SUBSET'],
   ]),
   globals: new Set([
     '@@GLOBAL.BINLOG_CHECKSUM',

@@ -1,4 +1,4 @@
-import type { ColumnType, Generated } from 'kysely';
+import type { ColumnType } from 'kysely';
 import type { ConversionKind } from '../change/conversion.ts';
 import type { RejectedFormat } from '../change/rejected-row.ts';
 import type { TableSchema } from '../change/table-schema.ts';
@@ -190,9 +190,9 @@ export interface StatusTable {
 
 /** Append-only audit: who started what and when, never a value. */
 export interface EventsTable {
-  id: Generated<Bigint>;
+  id: ColumnType<string, never, never>;
   replica: string;
-  at: Generated<Instant>;
+  at: ColumnType<Date, never, never>;
   kind: string;
   detail: ColumnType<Record<string, unknown>, string, string>;
 }

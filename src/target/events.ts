@@ -39,6 +39,25 @@ export async function recordEvent(
     .execute();
 }
 
+export interface RecordedEvent {
+  readonly id: string;
+  readonly at: Date;
+  readonly kind: string;
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
+/** The newest first. */
+export async function latestEvents(db: Target, replica: string, limit: number): Promise<RecordedEvent[]> {
+  const rows = await db
+    .selectFrom('tidegate.events')
+    .select(['id', 'at', 'kind', 'detail'])
+    .where('replica', '=', replica)
+    .orderBy('id', 'desc')
+    .limit(limit)
+    .execute();
+  return rows.map(({ id, at, kind, detail }) => ({ id, at, kind, detail }));
+}
+
 /** User and host. */
 export function who(): string {
   return `${userName()}@${hostname()}`;

@@ -168,7 +168,7 @@ export class Streaming {
   }
 
   /** Runs a query at the target again and again; `found` holds what it returned, which should have been nothing. */
-  watch(sql: string): { stop: () => Promise<{ looks: number; found: unknown[] }> } {
+  watch(sql: string): { looks: () => number; stop: () => Promise<{ looks: number; found: unknown[] }> } {
     const stopping = new AbortController();
     const found: unknown[] = [];
     let looks = 0;
@@ -186,6 +186,7 @@ export class Streaming {
     // seen by whoever stops it; until then it must not count as unhandled
     watching.catch(() => undefined);
     return {
+      looks: () => looks,
       stop: async () => {
         stopping.abort();
         await watching;

@@ -84,6 +84,8 @@ export async function createReplica(source: SourceServer, target: TargetServer):
       TARGET_DB_PASSWORD: targetPassword,
       TARGET_DB_TLS: 'disable',
       TARGET_DB_SCHEMA: 'raw',
+      // Many run at the same time; a test of what is served asks for a port of its own.
+      LISTEN: 'off',
     },
     database,
     schema: 'raw',

@@ -47,6 +47,7 @@ export class BinlogStream {
   #connection: SourceConnection | null = null;
   readonly #failed = Promise.withResolvers<never>();
   #lastEventAt = Date.now();
+  #readBytes = 0;
   #paused = false;
   #closed = false;
   readonly #watch: NodeJS.Timeout;
@@ -109,6 +110,7 @@ export class BinlogStream {
     if (status === endOfDump) this.#fail(new TidegateError('source-unreachable', 'the source ended the binlog dump'));
     if (status !== 0) return status === endOfDump;
     this.#lastEventAt = Date.now();
+    this.#readBytes += end - offset;
     if (this.#closed) return true;
     try {
       sink.event(buffer, offset + 1, end);
@@ -121,6 +123,16 @@ export class BinlogStream {
   /** Rejects when the dump breaks, with a TidegateError; never resolves. */
   get failed(): Promise<never> {
     return this.#failed.promise;
+  }
+
+  /** Bytes received so far. */
+  get readBytes(): number {
+    return this.#readBytes;
+  }
+
+  /** Milliseconds since the source said something; 0 while nothing is read from the socket. */
+  get silentMs(): number {
+    return this.#paused || this.#closed ? 0 : Date.now() - this.#lastEventAt;
   }
 
   /** Stops reading from the socket; what has arrived already still comes. */
@@ -147,7 +159,7 @@ export class BinlogStream {
   }
 
   #checkSilence(): void {
-    if (this.#paused || Date.now() - this.#lastEventAt < silenceLimitMs) return;
+    if (this.silentMs < silenceLimitMs) return;
     this.#fail(
       new TidegateError('source-unreachable', `the binlog connection has been silent for ${silenceLimitMs / 1000} s`),
     );
