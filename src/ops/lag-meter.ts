@@ -76,6 +76,11 @@ export class LagMeter {
     };
   }
 
+  /** Something changed that findings tell of: the next measurement reads them anew. */
+  forgetFindings(): void {
+    this.#findings = null;
+  }
+
   /** Does something at the target, on the same connection. */
   async atTarget<T>(work: (db: Target) => Promise<T>): Promise<T> {
     return await this.#askTarget(work, performance.now() + patienceMs);

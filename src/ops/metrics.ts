@@ -76,6 +76,7 @@ export class Metrics {
     collectDefaultMetrics({ register: this.#registry, prefix });
     this.#gauge('info', 'The version that runs', 'version').set({ version }, 1);
     this.pace('free');
+    this.state('checking');
   }
 
   /** In the text format of Prometheus. */
@@ -96,8 +97,11 @@ export class Metrics {
     for (const each of paces) this.#throttle.set({ pace: each }, each === pace ? 1 : 0);
   }
 
+  state(state: string): void {
+    for (const each of states) this.#state.set({ state: each }, each === state ? 1 : 0);
+  }
+
   observe({ lag, tables, isLeader, isReachable }: Observed): void {
-    for (const state of states) this.#state.set({ state }, state === lag.state ? 1 : 0);
     this.#leader.set(isLeader ? 1 : 0);
     for (const side of ['source', 'target'] as const) this.#reachable.set({ side }, isReachable[side] ? 1 : 0);
     for (const [name, gauge] of Object.entries(this.#known)) {

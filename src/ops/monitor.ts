@@ -113,7 +113,8 @@ export class Monitor {
     this.#reason = reason;
     this.#isLeader = state !== 'standby' && (this.#isLeader || state !== 'retrying');
     if (state !== 'snapshotting' && state !== 'retrying') this.snapshot.begin([]);
-    this.#wake.resolve();
+    this.#meter.forgetFindings();
+    this.#changed();
   }
 
   stalled(reason: Stall | null): void {
@@ -121,7 +122,7 @@ export class Monitor {
     this.#stall = reason;
     if (reason !== null) this.#metrics.stalls.inc({ reason });
     this.#onStall(reason);
-    this.#wake.resolve();
+    this.#changed();
   }
 
   /** The stream has written or deleted so many rows of these tables. */
@@ -129,9 +130,9 @@ export class Monitor {
     for (const [table, rows] of tables) this.#applied.set(table, rows + (this.#applied.get(table) ?? 0));
   }
 
-  /** The last look; null: there was none yet. */
+  /** The last look, and what the service does now; null: there was no look yet. */
   get document(): StatusDocument | null {
-    return this.#document;
+    return this.#document && { ...this.#document, lag: { ...this.#document.lag, ...this.#stateNow } };
   }
 
   /** Points of history that came after this one. */
@@ -151,6 +152,16 @@ export class Monitor {
     await this.#meter.close();
   }
 
+  get #stateNow(): { readonly state: string; readonly reason: string | null } {
+    return { state: this.state, reason: this.#stall ?? this.#reason };
+  }
+
+  /** Told at once, and not when a server that may not answer has been asked. */
+  #changed(): void {
+    this.#metrics.state(this.state);
+    this.#wake.resolve();
+  }
+
   async #watch(): Promise<void> {
     while (!this.#ended.signal.aborted) {
       this.#wake = Promise.withResolvers();
@@ -166,7 +177,7 @@ export class Monitor {
   async #write(): Promise<void> {
     const { heads, identity } = this.#meter;
     const detail: StatusDetail = {
-      reason: this.#stall ?? this.#reason,
+      reason: this.#stateNow.reason,
       rowsPerSecond: this.#document?.rates.rowsPerSecond ?? 0,
       secondsToCatchUp: this.#document?.lag.secondsToCatchUp ?? null,
       snapshot: this.snapshot.status,
@@ -182,8 +193,7 @@ export class Monitor {
     const rate = this.throughput.rate();
     const lag: LagReport = {
       ...measured.report,
-      state: this.state,
-      reason: this.#stall ?? this.#reason,
+      ...this.#stateNow,
       rowsPerSecond: this.#isLeader ? rate.rows : measured.report.rowsPerSecond,
       secondsToCatchUp: this.#isLeader
         ? this.#secondsToCatchUp(measured.report.bytesBehind)
