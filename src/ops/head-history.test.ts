@@ -1,0 +1,68 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { HeadHistory } from './head-history.ts';
+
+function at(offset: number, file = 'binlog.000001') {
+  return { file, offset, gtid: null };
+}
+
+test('nothing is known of a place when nothing was seen and nothing applied', () => {
+  const history = new HeadHistory();
+  expect(history.asOf(at(10), null)).toBeNull();
+  history.add({ clock: 100, head: at(50) });
+  expect(history.asOf(at(10), null)).toBeNull();
+  expect(history.asOf(at(50), null)).toBe(100);
+});
+
+test('what the binlog says of the time is believed as far as it can be true', () => {
+  const history = new HeadHistory();
+  history.add({ clock: 100, head: at(10) });
+  history.add({ clock: 200, head: at(20) });
+  history.add({ clock: 300, head: at(30) });
+  // Between the time that the end was here and the time that it was there.
+  expect(history.asOf(at(15), 150)).toBe(150);
+  // The last transaction of a quiet night; then SET TIMESTAMP to a year to come.
+  expect(history.asOf(at(20), 7)).toBe(200);
+  expect(history.asOf(at(20), 9_999_999)).toBe(300);
+});
+
+test('a sample of another process finds its place', () => {
+  const history = new HeadHistory();
+  history.add({ clock: 300, head: at(30) });
+  history.add({ clock: 100, head: at(10) });
+  history.add({ clock: 100, head: at(10) });
+  expect(history.samples.map(({ clock }) => clock)).toEqual([100, 300]);
+});
+
+describe('with a sample a second, whatever the source does', () => {
+  test('it tells the time of a place within a second or 5 %, and keeps little', () => {
+    const commits = fc.array(fc.record({ gap: fc.double({ min: 0.001, max: 600, noNaN: true }) }), {
+      minLength: 20,
+      maxLength: 100,
+      size: 'max',
+    });
+    fc.assert(
+      fc.property(commits, fc.nat(), fc.boolean(), (gaps, cut, lies) => {
+        let clock = 1_000;
+        const written = gaps.map(({ gap }, index) => ({ clock: (clock += gap), head: at(index + 1) }));
+        const applied = written[cut % written.length] ?? { clock: 0, head: at(0) };
+        const next = written.find(({ head }) => head.offset === applied.head.offset + 1);
+        const history = new HeadHistory();
+        let seen = 0;
+        // The service looks each second, and the target is at `applied` from the first moment on that it can be.
+        for (let now = 1_000; now <= clock + 5; now++) {
+          while ((written[seen]?.clock ?? Infinity) <= now) seen++;
+          history.add({ clock: now, head: at(seen) });
+          history.forgetBefore(at(Math.min(seen, applied.head.offset)));
+        }
+        const now = Math.floor(clock + 5);
+        const asOf = history.asOf(applied.head, lies ? 7 : Math.floor(applied.clock)) ?? Number.NaN;
+        // How long ago the oldest change was committed that is not applied.
+        const truth = next === undefined ? 0 : now - next.clock;
+        expect(Math.abs(now - asOf - truth)).toBeLessThanOrEqual(Math.max(1, 0.055 * truth));
+        expect(history.samples.length).toBeLessThan(400);
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
