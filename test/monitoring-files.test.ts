@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { HeadHistory } from '../src/ops/head-history.ts';
+import { describeLag } from '../src/ops/lag-report.ts';
 import { Metrics } from '../src/ops/metrics.ts';
 
 interface Alert {
@@ -35,7 +37,14 @@ const page = await read('docs/monitoring.md');
 const operations = await read('docs/operations.md');
 
 const metrics = new Metrics('1.2.3');
-const registered = new Set(await metrics.names());
+const registered = new Set(metrics.names());
+// Nothing is known yet, which is a state, too: from now on all of them are told.
+metrics.observe({
+  lag: describeLag({ source: null, files: null, target: null, history: new HeadHistory(), problems: [] }),
+  tables: [],
+  isLeader: false,
+  isReachable: { source: false, target: false },
+});
 const exposition = await metrics.text();
 
 /** Names of metrics in an expression; a series of a histogram goes by the name of the histogram. */
@@ -176,9 +185,18 @@ describe('ops/grafana/dashboard.json', () => {
 
 describe('docs/monitoring.md', () => {
   test('has every metric that is our own and no other, with its type', () => {
-    const types = [...exposition.matchAll(/^# TYPE (\w+) (\w+)$/gm)].map(([, name = '', type = '']) => [name, type]);
-    expect([...cells('metric')].toSorted()).toEqual(types.filter(([name = '']) => isOwn(name)).toSorted());
-    expect(new Set(types.map(([name]) => name))).toEqual(registered);
+    const types = new Map(
+      [...exposition.matchAll(/^# TYPE (\w+) (\w+)$/gm)].map(([, name = '', type = '']) => [name, type]),
+    );
+    expect(new Set(types.keys())).toEqual(registered);
+    expect(cells('metric')).toEqual(new Map([...types].filter(([name]) => isOwn(name))));
+  });
+
+  test('says that what is not known is absent, and so it is', () => {
+    expect(page).toContain('A gauge of something that is not known is absent, not 0.');
+    const unknown = ['lag_seconds', 'lag_bytes', 'lag_transactions', 'catch_up_seconds'];
+    unknown.push('headroom_seconds', 'retention_seconds', 'clock_skew_seconds');
+    expect(unknown.filter((name) => new RegExp(`^tidegate_${name} `, 'm').test(exposition))).toEqual([]);
   });
 
   test('names no metric that there is not', () => {
