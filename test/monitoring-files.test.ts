@@ -39,7 +39,7 @@ const operations = await read('docs/operations.md');
 
 const metrics = new Metrics('1.2.3');
 const registered = new Set(metrics.names());
-// Nothing is known yet, which is a state, too: from now on all of them are told.
+// A look at which neither database answered.
 metrics.observe({
   lag: describeLag({ source: null, files: null, target: null, history: new HeadHistory(), problems: [] }),
   tables: [],
