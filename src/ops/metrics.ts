@@ -75,6 +75,10 @@ export class Metrics {
   constructor(version: string) {
     collectDefaultMetrics({ register: this.#registry, prefix });
     this.#gauge('info', 'The version that runs', 'version').set({ version }, 1);
+    // A counter that appears with its first event has no increase to be seen, and a gauge that was not set is no zero.
+    for (const kind of ['backfill', 'verify', 'refresh']) this.failedJobs.inc({ kind }, 0);
+    for (const reason of ['source-silent', 'target-stuck', 'no-leader']) this.stalls.inc({ reason }, 0);
+    for (const gauge of Object.values(this.#known)) gauge.remove();
     this.pace('free');
     this.state('checking');
   }
