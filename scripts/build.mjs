@@ -1,0 +1,21 @@
+// Makes dist/, which is what the package and the image hold: the program as JavaScript, and the files of the status page as they are.
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const page = join('src', 'ops', 'page');
+
+// What was built from a source file that is gone since must not be shipped.
+rmSync(join(root, 'dist'), { recursive: true, force: true });
+
+const tsc = join(root, 'node_modules', '.bin', 'tsc');
+const { status } = spawnSync(process.execPath, [tsc, '--project', 'tsconfig.build.json'], {
+  cwd: root,
+  stdio: 'inherit',
+});
+if (status !== 0) process.exit(status ?? 1);
+
+// The compiler leaves out what is no TypeScript.
+if (existsSync(join(root, page))) cpSync(join(root, page), join(root, 'dist', page), { recursive: true });
