@@ -1,11 +1,11 @@
-import { execFile } from 'node:child_process';
+import { type ExecFileOptions, execFile } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import packageJson from '../package.json' with { type: 'json' };
+import type { CommandResult } from './support/cli.ts';
 import { createReplica } from './support/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';
 
@@ -76,18 +76,23 @@ const ofAnOuterNpm = /^(npm_(lifecycle_|package_|config_local_prefix$)|INIT_CWD$
 
 async function npm(args: string[], cwd: string): Promise<void> {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !ofAnOuterNpm.test(name)));
-  await promisify(execFile)('npm', [...args, '--no-audit', '--no-fund', '--loglevel=error'], { cwd, env });
+  const { code, stdout, stderr } = await runFile('npm', [...args, '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd,
+    env,
+  });
+  if (code !== 0) throw new Error(`npm ${args[0]} failed:\n${stdout}${stderr}`);
 }
 
 /** Runs the installed program in the folder it is installed in, with these settings only. */
-async function tidegate(
-  args: string[],
-  env: Readonly<Record<string, string>> = {},
-): Promise<{ code: unknown; stdout: string; stderr: string }> {
+async function tidegate(args: string[], env: Readonly<Record<string, string>> = {}): Promise<CommandResult> {
   const program = join(folder, 'node_modules', '.bin', 'tidegate');
+  return await runFile(process.execPath, [program, ...args], { cwd: folder, env });
+}
+
+async function runFile(file: string, args: string[], options: ExecFileOptions): Promise<CommandResult> {
   return await new Promise((resolve) => {
-    execFile(process.execPath, [program, ...args], { cwd: folder, env }, (error, stdout, stderr) =>
-      resolve({ code: error === null ? 0 : error.code, stdout, stderr }),
+    const child = execFile(file, args, { ...options, encoding: 'utf8' }, (_, stdout, stderr) =>
+      resolve({ code: child.exitCode, stdout, stderr }),
     );
   });
 }
