@@ -7,7 +7,9 @@ import { type BenchContext, durableSource, durableTarget } from './context.ts';
 import { hugeTransaction } from './huge-transaction.ts';
 import { deadLetters } from './dead-letters.ts';
 import { impact } from './impact.ts';
+import { lagTruth } from './lag-truth.ts';
 import { latency } from './latency.ts';
+import { page } from './page.ts';
 import { type BenchResult, describeMachine, formatLines, writeReport } from './report.ts';
 import { snapshot } from './snapshot.ts';
 import { verify } from './verify.ts';
@@ -16,6 +18,8 @@ const benches: Readonly<Record<string, (context: BenchContext) => Promise<BenchR
   snapshot,
   'catch-up': catchUp,
   latency,
+  lag: lagTruth,
+  page,
   'huge-transaction': hugeTransaction,
   'dead-letters': deadLetters,
   impact,

@@ -1,12 +1,10 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { complaintsOf, launchBrowser } from './page/browser.ts';
+import { complaintsOf, launchBrowser } from '../sandbox/browser.ts';
 import { Streaming } from './stream/streaming.ts';
 
 const tables = 500;
 const hostile = '<img src=x onerror=alert(1)>';
-/** Kept in docs/images when TIDEGATE_SCREENSHOTS is set. */
-const screenshots = process.env['TIDEGATE_SCREENSHOTS'] !== undefined;
 
 let streaming: Streaming;
 let browser: Browser;
@@ -137,18 +135,5 @@ test('tells what a person has to do, and when nobody answers, and goes on when s
   streaming.follow(again);
   await page.locator('#silence').waitFor({ state: 'hidden' });
   await page.locator('#state', { hasText: 'streaming' }).waitFor();
-  if (screenshots) await keepScreenshots();
   await page.close();
 });
-
-async function keepScreenshots(): Promise<void> {
-  for (const [name, options] of Object.entries({
-    'status-light': { viewport: { width: 1180, height: 1000 }, colorScheme: 'light' },
-    'status-dark': { viewport: { width: 1180, height: 1000 }, colorScheme: 'dark' },
-    'status-phone': { viewport: { width: 360, height: 780 }, colorScheme: 'light', deviceScaleFactor: 2 },
-  } as const))
-    await open(options, async (page) => {
-      await page.waitForTimeout(3_000);
-      await page.screenshot({ path: new URL(`../docs/images/${name}.png`, import.meta.url).pathname });
-    });
-}

@@ -34,7 +34,7 @@ function setTone(element, tone) {
 // --- Figures
 
 const whole = new Intl.NumberFormat();
-const short = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 1 });
+const short = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 2 });
 
 function inBytes(bytes) {
   if (bytes === null) return '–';

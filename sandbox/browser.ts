@@ -1,9 +1,9 @@
 import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Browser, type Page, chromium } from 'playwright-core';
-import { cachedFolder } from '../../sandbox/servers/cache.ts';
-import { findProgram } from '../../sandbox/servers/command.ts';
-import { debianRoot } from '../../sandbox/servers/debian.ts';
+import { cachedFolder } from './servers/cache.ts';
+import { findProgram } from './servers/command.ts';
+import { debianRoot } from './servers/debian.ts';
 
 /**
  * A headless Chromium: the one that CHROMIUM_PATH names, the machine's, or Debian's, unpacked into the cache. Its own sandbox is
@@ -31,12 +31,12 @@ async function fetchedChromium(): Promise<string> {
     ];
     await writeFile(join(partial, 'chromium'), `${script.join('\n')}\n`);
     await chmod(join(partial, 'chromium'), 0o755);
-    const alias = ['system-ui', 'sans-serif'].map(
-      (name) => `<alias><family>${name}</family><prefer><family>Liberation Sans</family></prefer></alias>`,
-    );
+    // Whatever font is asked for; what a page says is what counts here.
+    const font =
+      '<match target="pattern"><edit name="family" mode="prepend" binding="strong"><string>Liberation Sans</string></edit></match>';
     await writeFile(
       join(partial, 'fonts.conf'),
-      `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig><dir>${root}/usr/share/fonts</dir>${alias.join('')}</fontconfig>`,
+      `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig><dir>${root}/usr/share/fonts</dir>${font}</fontconfig>`,
     );
   });
   return join(folder, 'chromium');

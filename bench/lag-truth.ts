@@ -1,0 +1,205 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Connection } from 'mysql2/promise';
+import { Client } from 'pg';
+import { debianRoot } from '../sandbox/servers/debian.ts';
+import { createReplica, type Replica } from '../test/support/replica.ts';
+import { runCli } from '../test/support/cli.ts';
+import type { LagReport } from '../src/ops/lag-report.ts';
+import type { StatusDocument } from '../src/ops/monitor.ts';
+import type { BenchContext } from './context.ts';
+import { MeasuredRun } from './measured-run.ts';
+import type { BenchLine, BenchResult } from './report.ts';
+
+/** What is reported may be off by so much: seconds, or a share of the truth. */
+const barSeconds = 1;
+const barShare = 0.05;
+const skewSeconds = 300;
+
+/** A moment: how far the target was behind in truth, and what was said of it, in seconds. */
+interface Look {
+  readonly truth: number;
+  readonly said: number | null;
+}
+
+/**
+ * Lag as it is told beside lag as it is. A prober commits stamps and remembers when; another watches the target for them. The
+ * truth at a moment is the age of the oldest stamp that is committed and not to be seen.
+ */
+class Prober {
+  readonly #admin: Connection;
+  readonly #target: Client;
+  readonly #schema: string;
+  /** When the stamp of this number was committed, and when it was first seen, in milliseconds since 1970. */
+  readonly #committedAt: number[] = [];
+  #seen = 0;
+  readonly #stop = new AbortController();
+  readonly #watching: Promise<void>;
+
+  private constructor(admin: Connection, target: Client, schema: string) {
+    this.#admin = admin;
+    this.#target = target;
+    this.#schema = schema;
+    this.#watching = this.#watch();
+  }
+
+  static async start(replica: Replica): Promise<Prober> {
+    const admin = await replica.sourceAdmin();
+    const target = new Client(replica.targetAdminOptions);
+    await target.connect();
+    return new Prober(admin, target, replica.schema);
+  }
+
+  /** Commits a stamp, at most a quarter of a megabyte long. */
+  async stamp(bytes = 8, before = ''): Promise<void> {
+    if (before !== '') await this.#admin.query(before);
+    await this.#admin.query('insert into stamp values (?, repeat(?, ?))', [this.#committedAt.length + 1, 'x', bytes]);
+    this.#committedAt.push(Date.now());
+  }
+
+  /** At a moment, in milliseconds since 1970. */
+  truthAt(moment: number): number {
+    const oldest = this.#committedAt[this.#seen];
+    return oldest === undefined || oldest > moment ? 0 : (moment - oldest) / 1000;
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await this.#watching;
+    await this.#target.end();
+    this.#admin.destroy();
+  }
+
+  async #watch(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      const { rows } = await this.#target
+        .query<{ last: number }>(`select coalesce(max(id), 0)::int as last from ${this.#schema}.stamp`)
+        // Before the first snapshot there is no such table.
+        .catch(() => ({ rows: [{ last: 0 }] }));
+      this.#seen = rows[0]?.last ?? 0;
+      await sleep(5);
+    }
+  }
+}
+
+export async function lagTruth({ source, target, quick, say }: BenchContext): Promise<BenchResult> {
+  const seconds = quick ? 10 : 60;
+  const replica = await createReplica(source, target);
+  const admin = await replica.sourceAdmin();
+  await admin.query('create table stamp (id int not null primary key, note mediumtext) engine=InnoDB');
+  const prober = await Prober.start(replica);
+  const env = { ...replica.env, LISTEN: '127.0.0.1:0' };
+  const phases: Record<string, Look[]> = {};
+  let run = new MeasuredRun(env);
+  const look = async (name: string, work: () => Promise<unknown>) => {
+    say(`lag: ${name}`);
+    const url = String((await run.logged('status page'))['url']);
+    const looks: Look[] = (phases[name] ??= []);
+    const stop = new AbortController();
+    const looking = (async () => {
+      while (!stop.signal.aborted) {
+        const [status, truth] = await documentWithTruth(url, prober);
+        if (status !== null) looks.push({ truth, said: status.lag.secondsBehind });
+        await sleep(150);
+      }
+    })();
+    await work();
+    stop.abort();
+    await looking;
+  };
+  const restart = async (more: Readonly<Record<string, string>> = {}) => {
+    await run.stop();
+    run = new MeasuredRun({ ...env, ...more });
+  };
+  const busy = async (perSecond: number, bytes = 8, before = '') => {
+    const until = performance.now() + seconds * 1000;
+    for (let next = performance.now(); performance.now() < until; next += 1000 / perSecond) {
+      await prober.stamp(bytes, before);
+      await sleep(Math.max(0, next - performance.now()));
+    }
+  };
+  /** PostgreSQL waits for a lock, so that a backlog comes about while all else works. */
+  const heldUp = async () => {
+    await replica.targetAdmin.query(`begin; lock table ${replica.schema}.stamp in exclusive mode`);
+    await busy(50);
+    await replica.targetAdmin.query('rollback');
+    await sleep(5_000);
+  };
+  try {
+    await run.logged('streaming');
+    await look('idle, a commit every 10 s', async () => await busy(0.1));
+    await look('100 transactions/s', async () => await busy(100));
+    await look('held up at the target, then released', heldUp);
+    await look('a backlog after a stop', async () => {
+      await restart();
+      await run.logged('streaming');
+    });
+    const stopped: Look[] = (phases['the service stopped, by the command'] = []);
+    await run.stop();
+    await sleep(5_000);
+    await prober.stamp();
+    for (let time = 0; time < 4; time++) {
+      const { stdout } = await runCli(['lag', '--json'], replica.env);
+      stopped.push({ truth: prober.truthAt(Date.now()), said: (JSON.parse(stdout) as LagReport).secondsBehind });
+      await sleep(quick ? 1_000 : 5_000);
+    }
+    for (let stamp = 0; stamp < 40; stamp++) await prober.stamp(4_000_000);
+    run = new MeasuredRun(env);
+    await look('a backlog of 160 MB', async () => await run.logged('streaming'));
+    await look('commits that say they are of 1999', async () => await busy(20, 8, 'set timestamp = 915148800'));
+    await look('and held up', async () => await heldUp());
+    await look('the time zone changes', async () => {
+      await admin.query(`set global time_zone = '+05:30'`);
+      await busy(20);
+      await heldUp();
+      await admin.query(`set global time_zone = 'SYSTEM'`);
+    });
+    const faketime = await fakeTime();
+    for (const skew of [skewSeconds, -skewSeconds]) {
+      await restart({
+        LD_PRELOAD: faketime,
+        FAKETIME: `${skew > 0 ? '+' : ''}${skew}s`,
+        FAKETIME_DONT_FAKE_MONOTONIC: '1',
+      });
+      await run.logged('streaming');
+      await look(`a clock that is off by ${skew} s, held up`, heldUp);
+    }
+    const lines = Object.entries(phases).map(([name, looks]) => judge(name, looks));
+    return { lines, figures: phases };
+  } finally {
+    await run.kill();
+    await prober.close();
+    admin.destroy();
+    await replica.drop();
+  }
+}
+
+/** The status of a moment ago, and the truth of that moment: it is measured each second, and tells when. */
+async function documentWithTruth(url: string, prober: Prober): Promise<[StatusDocument | null, number]> {
+  const truth = prober.truthAt(Date.now());
+  try {
+    return [(await (await fetch(`${url}status.json`)).json()) as StatusDocument, truth];
+  } catch {
+    // It is just starting, or gone.
+    return [null, truth];
+  }
+}
+
+function judge(name: string, looks: readonly Look[]): BenchLine {
+  const known = looks.filter(({ said }) => said !== null);
+  const off = known.map(({ truth, said }) => Math.abs((said ?? 0) - truth));
+  const isWrong = ({ truth, said }: Look) => Math.abs((said ?? 0) - truth) > Math.max(barSeconds, barShare * truth);
+  const wrong = known.filter(isWrong).length;
+  const most = Math.max(0, ...known.map(({ truth }) => truth));
+  return {
+    bench: 'lag',
+    what: name,
+    value: `off by ${Math.max(0, ...off).toFixed(1)} s at most, of up to ${most.toFixed(1)} s; ${wrong} of ${known.length} looks beyond, ${looks.length - known.length} unknown`,
+    bar: `within ${barSeconds} s or ${barShare * 100} %`,
+    met: known.length > 0 && wrong === 0,
+  };
+}
+
+async function fakeTime(): Promise<string> {
+  const root = await debianRoot('bookworm', ['libfaketime']);
+  return `${root}/usr/lib/${process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu'}/faketime/libfaketime.so.1`;
+}
