@@ -15,9 +15,9 @@ const barSeconds = 1;
 const barShare = 0.05;
 const skewSeconds = 300;
 
-/** A moment: how far the target was behind in truth, and what was said of it, in seconds. */
+/** What was said of a moment: milliseconds since 1970 by this machine's clock, and seconds behind. */
 interface Look {
-  readonly truth: number;
+  readonly at: number;
   readonly said: number | null;
 }
 
@@ -31,7 +31,7 @@ class Prober {
   readonly #schema: string;
   /** When the stamp of this number was committed, and when it was first seen, in milliseconds since 1970. */
   readonly #committedAt: number[] = [];
-  #seen = 0;
+  readonly #seenAt: number[] = [];
   readonly #stop = new AbortController();
   readonly #watching: Promise<void>;
 
@@ -56,9 +56,9 @@ class Prober {
     this.#committedAt.push(Date.now());
   }
 
-  /** At a moment, in milliseconds since 1970. */
+  /** Seconds behind at a moment, in milliseconds since 1970; to be asked when the moment is over. */
   truthAt(moment: number): number {
-    const oldest = this.#committedAt[this.#seen];
+    const oldest = this.#committedAt.find((_at, stamp) => (this.#seenAt[stamp] ?? Infinity) > moment);
     return oldest === undefined || oldest > moment ? 0 : (moment - oldest) / 1000;
   }
 
@@ -75,7 +75,7 @@ class Prober {
         .query<{ last: number }>(`select coalesce(max(id), 0)::int as last from ${this.#schema}.stamp`)
         // Before the first snapshot there is no such table.
         .catch(() => ({ rows: [{ last: 0 }] }));
-      this.#seen = rows[0]?.last ?? 0;
+      while (this.#seenAt.length < (rows[0]?.last ?? 0)) this.#seenAt.push(Date.now());
       await sleep(5);
     }
   }
@@ -90,25 +90,29 @@ export async function lagTruth({ source, target, quick, say }: BenchContext): Pr
   const env = { ...replica.env, LISTEN: '127.0.0.1:0' };
   const phases: Record<string, Look[]> = {};
   let run = new MeasuredRun(env);
-  const look = async (name: string, work: () => Promise<unknown>) => {
+  /** Looks at the status while `work` goes on. The service's clock may be another than ours. */
+  const look = async (name: string, work: () => Promise<unknown>, skew = 0) => {
     say(`lag: ${name}`);
     const url = String((await run.logged('status page'))['url']);
-    const looks: Look[] = (phases[name] ??= []);
+    const looks = new Map<string, Look>();
     const stop = new AbortController();
     const looking = (async () => {
       while (!stop.signal.aborted) {
-        const [status, truth] = await documentWithTruth(url, prober);
-        if (status !== null) looks.push({ truth, said: status.lag.secondsBehind });
+        const status = await statusOf(url);
+        if (status !== null)
+          looks.set(status.at, { at: Date.parse(status.at) - skew * 1000, said: status.lag.secondsBehind });
         await sleep(150);
       }
     })();
     await work();
     stop.abort();
     await looking;
+    phases[name] = [...looks.values()];
   };
   const restart = async (more: Readonly<Record<string, string>> = {}) => {
     await run.stop();
     run = new MeasuredRun({ ...env, ...more });
+    await run.logged('streaming');
   };
   const busy = async (perSecond: number, bytes = 8, before = '') => {
     const until = performance.now() + seconds * 1000;
@@ -118,35 +122,35 @@ export async function lagTruth({ source, target, quick, say }: BenchContext): Pr
     }
   };
   /** PostgreSQL waits for a lock, so that a backlog comes about while all else works. */
-  const heldUp = async () => {
+  const heldUp = async (before = '') => {
     await replica.targetAdmin.query(`begin; lock table ${replica.schema}.stamp in exclusive mode`);
-    await busy(50);
+    await busy(50, 8, before);
     await replica.targetAdmin.query('rollback');
     await sleep(5_000);
+  };
+  const lagByCommand = async (): Promise<Look> => {
+    const { stdout } = await runCli(['lag', '--json'], replica.env);
+    return { at: Date.now(), said: (JSON.parse(stdout) as LagReport).secondsBehind };
   };
   try {
     await run.logged('streaming');
     await look('idle, a commit every 10 s', async () => await busy(0.1));
     await look('100 transactions/s', async () => await busy(100));
     await look('held up at the target, then released', heldUp);
-    await look('a backlog after a stop', async () => {
-      await restart();
-      await run.logged('streaming');
-    });
-    const stopped: Look[] = (phases['the service stopped, by the command'] = []);
-    await run.stop();
-    await sleep(5_000);
-    await prober.stamp();
-    for (let time = 0; time < 4; time++) {
-      const { stdout } = await runCli(['lag', '--json'], replica.env);
-      stopped.push({ truth: prober.truthAt(Date.now()), said: (JSON.parse(stdout) as LagReport).secondsBehind });
-      await sleep(quick ? 1_000 : 5_000);
-    }
-    for (let stamp = 0; stamp < 40; stamp++) await prober.stamp(4_000_000);
+    say('lag: stopped while the source is at work');
+    const stopped: Look[] = (phases['stopped while the source is at work, by the command'] = []);
+    await Promise.all([
+      busy(10, 1_000_000),
+      (async () => {
+        await sleep(1_000);
+        await run.stop();
+        while (stopped.length < (quick ? 5 : 20)) stopped.push(await lagByCommand());
+      })(),
+    ]);
     run = new MeasuredRun(env);
-    await look('a backlog of 160 MB', async () => await run.logged('streaming'));
+    await look('then catching up', async () => await run.logged('streaming'));
     await look('commits that say they are of 1999', async () => await busy(20, 8, 'set timestamp = 915148800'));
-    await look('and held up', async () => await heldUp());
+    await look('and held up', async () => await heldUp('set timestamp = 915148800'));
     await look('the time zone changes', async () => {
       await admin.query(`set global time_zone = '+05:30'`);
       await busy(20);
@@ -155,15 +159,20 @@ export async function lagTruth({ source, target, quick, say }: BenchContext): Pr
     });
     const faketime = await fakeTime();
     for (const skew of [skewSeconds, -skewSeconds]) {
-      await restart({
-        LD_PRELOAD: faketime,
-        FAKETIME: `${skew > 0 ? '+' : ''}${skew}s`,
-        FAKETIME_DONT_FAKE_MONOTONIC: '1',
-      });
-      await run.logged('streaming');
-      await look(`a clock that is off by ${skew} s, held up`, heldUp);
+      const clock = { FAKETIME: `${skew > 0 ? '+' : ''}${skew}s`, FAKETIME_DONT_FAKE_MONOTONIC: '1' };
+      await restart({ LD_PRELOAD: faketime, ...clock });
+      await look(`a clock that is off by ${skew} s, held up`, heldUp, skew);
     }
-    const lines = Object.entries(phases).map(([name, looks]) => judge(name, looks));
+    await run.stop();
+    await sleep(seconds * 1000);
+    await prober.stamp();
+    await sleep(1_000);
+    const quiet = await lagByCommand();
+    const lines = Object.entries(phases).map(([name, looks]) => judge(name, looks, prober));
+    lines.push({
+      ...{ bench: 'lag', what: `stopped, ${seconds} s of quiet, then a commit` },
+      value: `${quiet.said} s, when it was ${prober.truthAt(quiet.at).toFixed(1)} s: nobody saw when the quiet ended`,
+    });
     return { lines, figures: phases };
   } finally {
     await run.kill();
@@ -173,27 +182,24 @@ export async function lagTruth({ source, target, quick, say }: BenchContext): Pr
   }
 }
 
-/** The status of a moment ago, and the truth of that moment: it is measured each second, and tells when. */
-async function documentWithTruth(url: string, prober: Prober): Promise<[StatusDocument | null, number]> {
-  const truth = prober.truthAt(Date.now());
+async function statusOf(url: string): Promise<StatusDocument | null> {
   try {
-    return [(await (await fetch(`${url}status.json`)).json()) as StatusDocument, truth];
+    return (await (await fetch(`${url}status.json`)).json()) as StatusDocument;
   } catch {
     // It is just starting, or gone.
-    return [null, truth];
+    return null;
   }
 }
 
-function judge(name: string, looks: readonly Look[]): BenchLine {
-  const known = looks.filter(({ said }) => said !== null);
-  const off = known.map(({ truth, said }) => Math.abs((said ?? 0) - truth));
-  const isWrong = ({ truth, said }: Look) => Math.abs((said ?? 0) - truth) > Math.max(barSeconds, barShare * truth);
-  const wrong = known.filter(isWrong).length;
+function judge(name: string, looks: readonly Look[], prober: Prober): BenchLine {
+  const known = looks.flatMap(({ at, said }) => (said === null ? [] : [{ said, truth: prober.truthAt(at) }]));
+  const off = known.map(({ truth, said }) => Math.abs(said - truth));
+  const wrong = known.filter(({ truth }, index) => (off[index] ?? 0) > Math.max(barSeconds, barShare * truth)).length;
   const most = Math.max(0, ...known.map(({ truth }) => truth));
   return {
     bench: 'lag',
     what: name,
-    value: `off by ${Math.max(0, ...off).toFixed(1)} s at most, of up to ${most.toFixed(1)} s; ${wrong} of ${known.length} looks beyond, ${looks.length - known.length} unknown`,
+    value: `off by ${Math.max(0, ...off).toFixed(1)} s at most, of up to ${most.toFixed(1)} s; ${wrong} of ${known.length} beyond, ${looks.length - known.length} unknown`,
     bar: `within ${barSeconds} s or ${barShare * 100} %`,
     met: known.length > 0 && wrong === 0,
   };
