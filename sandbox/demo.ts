@@ -116,7 +116,7 @@ async function demo(options: DemoOptions, stop: AbortSignal, undo: (() => Promis
     // what went wrong in it was said before
     await Promise.allSettled([traffic]);
   });
-  const env = { ...replica.env, LOG_LEVEL: 'info', TABLES_INCLUDE: '', TABLES_EXCLUDE: '' };
+  const env = { ...replica.env, LOG_LEVEL: 'info', TABLES_INCLUDE: '', TABLES_EXCLUDE: '', LISTEN: '127.0.0.1:0' };
   const stage: Stage = { env, schema: replica.schema, target: replica.targetAdmin, signal: stop };
   let deeds = 0;
   const traffic = runTraffic(clinic, {
@@ -147,7 +147,8 @@ async function demo(options: DemoOptions, stop: AbortSignal, undo: (() => Promis
     await showSnapshot(stage, run, rows);
     if (!stop.aborted) {
       heading('tidegate run: stream');
-      line(`look at it: ${await psqlLine(folder, target, replica)}`);
+      line(`look at it: ${String((await run.logged('status page'))['url'])}`);
+      line(`            ${await psqlLine(folder, target, replica)}`);
       line(faint(options.seconds === undefined ? 'Ctrl-C stops' : `${options.seconds} s, then every row is compared`));
       const shown = [stop, ...(options.seconds === undefined ? [] : [AbortSignal.timeout(options.seconds * 1000)])];
       await Promise.race([
