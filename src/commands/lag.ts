@@ -41,10 +41,18 @@ function inWords(report: LagReport): string {
   const seconds = report.secondsBehind === null ? 'lag unknown' : `${report.secondsBehind} s behind`;
   const bytes = report.bytesBehind === null ? '' : `, ${report.bytesBehind} bytes of binlog`;
   const transactions = report.transactionsBehind === null ? '' : `, ${report.transactionsBehind} transactions`;
+  const rows = report.rowsPerSecond === null ? '' : `, ${report.rowsPerSecond} rows/s`;
+  const ready = report.secondsToCatchUp ? `, caught up in ${inUnits(report.secondsToCatchUp)}` : '';
+  const reason = report.reason === null ? '' : `\n${report.state}: ${report.reason}`;
+  const { snapshot } = report;
+  const copied =
+    snapshot === null
+      ? ''
+      : ` ${snapshot.percent} % (${snapshot.tablesDone} of ${snapshot.tables} tables, ${snapshot.rows} of about ${snapshot.estimatedRows} rows)`;
   const headroom =
     report.headroomSeconds === null
       ? ''
-      : `\nthe source keeps what is needed to go on for at least ${inDays(report.headroomSeconds)} more`;
+      : `\nthe source keeps what is needed to go on for at least ${inUnits(report.headroomSeconds)} more`;
   const parked = report.parkedTables.map(({ table, reason }) => `\nparked: ${table}: ${reason}`).join('');
   const dead = report.deadLetters
     .map(({ table, rows, reason }) => `\ndead letters: ${table}: ${rows} rows: ${reason}`)
@@ -66,11 +74,12 @@ function inWords(report: LagReport): string {
     )
     .join('');
   const problems = report.problems.map((problem) => `\n${problem}`).join('');
-  return `${report.state}: ${seconds}${bytes}${transactions}${headroom}${parked}${dead}${converted}${jobs}${unequal}${problems}`;
+  return `${report.state}${copied}: ${seconds}${bytes}${transactions}${rows}${ready}${reason}${headroom}${parked}${dead}${converted}${jobs}${unequal}${problems}`;
 }
 
-function inDays(seconds: number): string {
+function inUnits(seconds: number): string {
   const hours = Math.floor(seconds / 3600);
+  if (seconds < 120) return `${Math.round(seconds)} s`;
   if (hours < 1) return `${Math.floor(seconds / 60)} min`;
   return hours < 48 ? `${hours} h` : `${Math.floor(hours / 24)} days`;
 }
