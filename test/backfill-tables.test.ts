@@ -102,3 +102,24 @@ describe('tables that come or come back while the others stream', () => {
     expect((await runCli(['jobs'], streaming.env)).stdout).toContain('backfill  done');
   });
 });
+
+describe('rows so wide that a few hundred are more than is read at once', () => {
+  let streaming: Streaming;
+
+  beforeAll(async () => {
+    streaming = await Streaming.start(async (source) => {
+      // By a text key the source is asked for each key of the target.
+      await source.query(`create table document (name varchar(20) not null primary key, body mediumtext)`);
+      await source.query(`insert into document select concat('D', seq), repeat('body ', 16000) from seq_1_to_600`);
+    });
+  });
+  afterAll(async () => await streaming?.end());
+
+  test('are all compared, and none is taken for one that the source lacks', async () => {
+    const { code, stdout, stderr } = await runCli(['verify', '--repair', '--json', 'document'], streaming.env);
+    expect(code, stderr).toBe(0);
+    const { tables } = JSON.parse(stdout) as { tables: { counts: object }[] };
+    expect(tables[0]?.counts).toMatchObject({ missing: 0, extra: 0, different: 0, repaired: 0 });
+    expect(await streaming.rows('select count(*) from document')).toEqual([['600']]);
+  });
+});

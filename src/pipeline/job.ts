@@ -135,13 +135,19 @@ export class RunningJob {
   }
 
   async #lookAt(keys: readonly KeyText[], again: number, onlyExtra = false): Promise<void> {
-    for (let at = 0; at < keys.length; at += lookupRows) {
-      const some = keys.slice(at, at + lookupRows);
+    let most = lookupRows;
+    for (let at = 0; at < keys.length;) {
+      const some = keys.slice(at, at + most);
       const literals = some.map((key) => this.#literals(key));
       const { chunk, reading } = await this.#read(
         async (around) => await this.#source.lookup(literals, this.#context.signal, around),
       );
-      await this.#take(chunk, reading, { kind: 'keys', keys: some }, again, onlyExtra);
+      // Of keys whose turn did not come it is not known whether the source has them: fewer are asked for.
+      if (chunk.cut && some.length > 1) most = Math.ceil(some.length / 2);
+      else {
+        await this.#take(chunk, reading, { kind: 'keys', keys: some }, again, onlyExtra);
+        at += some.length;
+      }
     }
   }
 
