@@ -4,6 +4,8 @@ import { complaintsOf, launchBrowser } from '../sandbox/browser.ts';
 import { Streaming } from './stream/streaming.ts';
 
 const tables = 500;
+/** What the page says is waited for, as long as a slow machine may take. */
+const patient = { timeout: 60_000 };
 const hostile = '<img src=x onerror=alert(1)>';
 
 let streaming: Streaming;
@@ -37,9 +39,15 @@ afterAll(async () => {
   await streaming?.end();
 });
 
+async function newPage(options: Parameters<Browser['newPage']>[0]): Promise<Page> {
+  const page = await browser.newPage(options);
+  page.setDefaultTimeout(patient.timeout);
+  return page;
+}
+
 /** The page, seen by somebody with such a screen; `look` gets it, and nothing may have gone wrong by the end. */
 async function open(options: Parameters<Browser['newPage']>[0], look: (page: Page) => Promise<void>): Promise<void> {
-  const page = await browser.newPage(options);
+  const page = await newPage(options);
   const complaints = complaintsOf(page, url);
   page.on('dialog', (dialog) => {
     complaints.push(`dialog: ${dialog.message()}`);
@@ -47,6 +55,7 @@ async function open(options: Parameters<Browser['newPage']>[0], look: (page: Pag
   });
   await page.goto(url);
   await page.locator('#state', { hasText: 'streaming' }).waitFor();
+  await expect.poll(async () => await page.textContent('#table-count'), patient).toBe(String(tables + 3));
   await look(page);
   expect(complaints).toEqual([]);
   await page.close();
@@ -56,17 +65,17 @@ const rowOf = (page: Page, table: string) => page.locator(`#rows tr[data-key="${
 
 test('shows what is, and goes on by itself', async () => {
   await open({ viewport: { width: 1280, height: 900 } }, async (page) => {
-    await expect.poll(async () => await page.textContent('#seconds')).toBe('0 s');
-    expect(await page.textContent('#table-count')).toBe(String(tables + 3));
-    expect(await page.textContent('#conversions-list')).toContain('born.day: 1 value (date-to-null)');
-    expect(await page.textContent('#events')).toContain('snapshot-finished');
+    const text = (where: string) => expect.poll(async () => await page.textContent(where), patient);
+    await text('#seconds').toBe('0 s');
+    await text('#conversions-list').toContain('born.day: 1 value (date-to-null)');
+    await text('#events').toContain('snapshot-finished');
     expect(await page.locator('#lag-chart canvas').count()).toBe(1);
-    expect(await rowOf(page, 't007').locator('td').nth(2).textContent()).toBe('0');
+    const changes = () =>
+      expect.poll(async () => await rowOf(page, 't007').locator('td').nth(2).textContent(), patient);
+    await changes().toBe('0');
     await streaming.source.query('insert into t007 values (1), (2), (3)');
-    await expect
-      .poll(async () => await rowOf(page, 't007').locator('td').nth(2).textContent(), { timeout: 15_000 })
-      .toBe('3');
-    expect(await page.title()).toBe('0 s · streaming · Tidegate');
+    await changes().toBe('3');
+    await expect.poll(async () => await page.title(), patient).toBe('0 s · streaming · Tidegate');
   });
 });
 
@@ -88,9 +97,7 @@ test('tables are found by name and state, and sorted by any column, and stay so 
     expect(await page.locator('#rows th').first().textContent()).toBe('t019');
     await streaming.source.query('insert into t013 values (1)');
     await page.click('#columns button:text("changes since start")');
-    await expect
-      .poll(async () => await page.locator('#rows th').first().textContent(), { timeout: 15_000 })
-      .toBe('t013');
+    await expect.poll(async () => await page.locator('#rows th').first().textContent(), patient).toBe('t013');
     expect(await page.getAttribute('#columns th:nth-child(4)', 'aria-sort')).toBe('descending');
   });
 });
@@ -122,7 +129,7 @@ test('tells what a person has to do, and when nobody answers, and goes on when s
   await streaming.source.query('alter table t001 add column more int');
   await streaming.source.query('insert into t001 values (1, 1)');
   await streaming.run.logged('table parked');
-  const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+  const page = await newPage({ viewport: { width: 1280, height: 900 } });
   await page.goto(url);
   await page.locator('#attention-list', { hasText: 'Table t001 is parked' }).waitFor();
   expect(await page.textContent('#parked')).toBe('1');

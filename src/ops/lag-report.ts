@@ -100,9 +100,11 @@ export function describeLag({ source, files, target, history, problems: unanswer
       ? null
       : { source, applied, asOf: history.asOf(applied, committedAt) };
   const { service, detail } = target?.status ?? { service: null, detail: null };
-  const alive = service?.isFresh === true ? detail : null;
+  const state = target === null ? 'unknown' : service?.isFresh === true ? service.state : 'stopped';
+  // What a service said before it ended is no news.
+  const alive = state === 'stopped' ? null : detail;
   return {
-    state: target === null ? 'unknown' : service?.isFresh === true ? service.state : 'stopped',
+    state,
     reason: alive?.reason ?? null,
     secondsBehind: gap === null ? null : secondsBehind(gap),
     bytesBehind: gap === null ? null : bytesBetween(files, gap.applied, gap.source.head),
