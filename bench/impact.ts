@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from 'mysql2/promise';
-import { type Replica, createReplica } from '../test/support/replica.ts';
+import { type Replica, createReplica } from '../sandbox/replica.ts';
 import { type TargetServer, startTarget } from '../sandbox/servers/target.ts';
 import { type BenchContext, durableTarget } from './context.ts';
 import { MeasuredRun } from './measured-run.ts';

@@ -9,7 +9,7 @@ import { SeededRandom } from '../sandbox/seeded-random.ts';
 import { startSource } from '../sandbox/servers/source.ts';
 import { startTarget } from '../sandbox/servers/target.ts';
 import { readSourceTables, type SourceTable } from '../sandbox/source-columns.ts';
-import { createReplica, type Replica } from '../test/support/replica.ts';
+import { createReplica, type Replica } from '../sandbox/replica.ts';
 import { compile } from './compile.ts';
 import { MeasuredRun } from './measured-run.ts';
 

@@ -1,4 +1,4 @@
-import { createReplica, type Replica } from '../test/support/replica.ts';
+import { createReplica, type Replica } from '../sandbox/replica.ts';
 import { SeededRandom } from '../sandbox/seeded-random.ts';
 import type { BenchContext } from './context.ts';
 import { beatThroughout } from './latency.ts';

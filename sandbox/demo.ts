@@ -2,7 +2,7 @@ import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { createReplica, type Replica } from '../test/support/replica.ts';
+import { createReplica, type Replica } from './replica.ts';
 import { fillClinic } from './clinic/fill.ts';
 import { runTraffic } from './clinic/traffic.ts';
 import { compareDatabases } from './compare.ts';

@@ -4,7 +4,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createReplica } from '../test/support/replica.ts';
+import { createReplica } from './replica.ts';
 import { launchBrowser } from './browser.ts';
 import { fillClinic } from './clinic/fill.ts';
 import { runTraffic } from './clinic/traffic.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const page = join('src', 'ops', 'page');
+const page = join('src', 'monitoring', 'page');
 
 // What was built from a source file that is gone since must not be shipped.
 rmSync(join(root, 'dist'), { recursive: true, force: true });

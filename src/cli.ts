@@ -9,7 +9,7 @@ import { discard, listDeadLetters, retry } from './commands/dead-letters.ts';
 import { grants } from './commands/grants.ts';
 import { cancel, listJobs } from './commands/jobs.ts';
 import { lag } from './commands/lag.ts';
-import { setPaused } from './commands/pause.ts';
+import { pauseOrResume } from './commands/pause.ts';
 import { reset } from './commands/reset.ts';
 import { resync } from './commands/resync.ts';
 import { run } from './commands/run.ts';
@@ -258,7 +258,7 @@ program
     '\nThe service finishes the chunk or batch under way and reads nothing more. The source must keep its binlog until it goes on.\nExit code: 0 done, 1 not.\n\nExample:\n  tidegate pause',
   )
   .action(async () => {
-    process.exitCode = await setPaused(loadConfig(process.env), true);
+    process.exitCode = await pauseOrResume(loadConfig(process.env), true);
   });
 
 program
@@ -266,7 +266,7 @@ program
   .description('go on after `pause`')
   .addHelpText('after', '\nExit code: 0 done, 1 not.\n\nExample:\n  tidegate resume')
   .action(async () => {
-    process.exitCode = await setPaused(loadConfig(process.env), false);
+    process.exitCode = await pauseOrResume(loadConfig(process.env), false);
   });
 
 program

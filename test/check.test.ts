@@ -3,7 +3,7 @@ import type { Finding } from '../src/change/finding.ts';
 import { freePort } from '../sandbox/servers/private-process.ts';
 import { type SourceServer, startSource } from '../sandbox/servers/source.ts';
 import { runCli } from './support/cli.ts';
-import { type Replica, createReplica } from './support/replica.ts';
+import { type Replica, createReplica } from '../sandbox/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';
 
 let replica: Replica;

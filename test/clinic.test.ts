@@ -5,7 +5,7 @@ import { clinicTables } from '../sandbox/clinic/schema.ts';
 import { runTraffic } from '../sandbox/clinic/traffic.ts';
 import { compareDatabases, isEqual } from '../sandbox/compare.ts';
 import { RunProcess } from '../sandbox/run-process.ts';
-import { createReplica } from './support/replica.ts';
+import { createReplica } from '../sandbox/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';
 
 const seed = Number(process.env['CLINIC_SEED'] ?? 11);

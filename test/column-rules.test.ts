@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Finding } from '../src/change/finding.ts';
 import { RunProcess } from '../sandbox/run-process.ts';
 import { runCli } from './support/cli.ts';
-import { type Replica, createReplica } from './support/replica.ts';
+import { type Replica, createReplica } from '../sandbox/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';
 import { allCases, casesOn } from './types/all-cases.ts';
 import { createCaseTable, enter, insertValues } from './types/oracle.ts';

@@ -2,7 +2,7 @@ import type { Connection } from 'mysql2/promise';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compareDatabases, type TableComparison } from '../sandbox/compare.ts';
-import { createReplica, type Replica } from './support/replica.ts';
+import { createReplica, type Replica } from '../sandbox/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';
 
 type Plant = readonly [name: string, sql: string, counts: Partial<TableComparison>, column: string];

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RunProcess } from '../sandbox/run-process.ts';
 import { type SourceServer, startSource } from '../sandbox/servers/source.ts';
 import { runCli } from './support/cli.ts';
-import { type Replica, createReplica } from './support/replica.ts';
+import { type Replica, createReplica } from '../sandbox/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';
 
 describe.each(['mariadb', 'mysql'] as const)('MyISAM tables that crashed (%s)', (flavor) => {

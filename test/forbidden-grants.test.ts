@@ -6,7 +6,7 @@ import type { Finding } from '../src/change/finding.ts';
 import { loadConfig } from '../src/config/load-config.ts';
 import { findingsOf, judgeForbiddenGrants } from './grants/forbidden.ts';
 import { runCli } from './support/cli.ts';
-import { type Replica, createReplica } from './support/replica.ts';
+import { type Replica, createReplica } from '../sandbox/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';
 
 /** Of its own: what PUBLIC holds here would be held by the users of every other suite. */

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Connection, RowDataPacket } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type SourceServer, startSource } from '../sandbox/servers/source.ts';
-import { assertAllowedStatement } from '../src/source/statement-guard.ts';
+import { assertAllowedStatement } from '../src/source/guard/statement-guard.ts';
 import { documentedShapes, shapeOf } from './general-log/statement-shape.ts';
 import { Streaming } from './stream/streaming.ts';
 import { runCli } from './support/cli.ts';

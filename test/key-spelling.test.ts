@@ -2,21 +2,21 @@ import type { Connection } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LineBuffer } from '../src/change/line-buffer.ts';
 import { loadConfig } from '../src/config/load-config.ts';
-import { BatchQueue } from '../src/pipeline/batch-queue.ts';
+import { BatchQueue } from '../src/pipeline/stream/batch-queue.ts';
 import { type TableCodec, tableCodec } from '../src/mapping/table-codec.ts';
 import { BinlogCursor } from '../src/source/binlog/binlog-cursor.ts';
 import { BinlogDecoder } from '../src/source/binlog/binlog-decoder.ts';
 import { BinlogStream } from '../src/source/binlog/binlog-stream.ts';
 import { mariadbGtids } from '../src/source/binlog/gtid-progress.ts';
 import { StreamTables } from '../src/source/binlog/stream-tables.ts';
-import { readCatalog } from '../src/source/catalog.ts';
-import { chunkQuery } from '../src/source/chunk-query.ts';
-import { readChunk } from '../src/source/chunk-reader.ts';
+import { readCatalog } from '../src/source/catalog/catalog.ts';
+import { chunkQuery } from '../src/source/chunk/chunk-query.ts';
+import { readChunk } from '../src/source/chunk/chunk-reader.ts';
 import { SourceConnection } from '../src/source/connection.ts';
-import { readHead } from '../src/source/positions.ts';
+import { readHead } from '../src/source/position/positions.ts';
 import { readServerFlavor } from '../src/source/server-flavor.ts';
-import { eachLine, lineKey } from '../src/target/rejected-lines.ts';
-import { createReplica, type Replica } from './support/replica.ts';
+import { eachLine, lineKey } from '../src/target/rows/line-check.ts';
+import { createReplica, type Replica } from '../sandbox/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';
 
 /** Types of a key, with values that can be spelled in more than one way. */

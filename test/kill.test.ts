@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { compareDatabases, isEqual } from '../sandbox/compare.ts';
 import { RunProcess } from '../sandbox/run-process.ts';
 import { killAgainAndAgain } from './kill/kill-run.ts';
-import { createReplica } from './support/replica.ts';
+import { createReplica } from '../sandbox/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';
 
 const kills = 20;

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RowDataPacket } from 'mysql2/promise';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { LagReport } from '../src/ops/lag-report.ts';
+import type { LagReport } from '../src/monitoring/lag-report.ts';
 import { startSource, type SourceServer } from '../sandbox/servers/source.ts';
 import { startTarget, type TargetServer } from '../sandbox/servers/target.ts';
 import { Streaming } from './stream/streaming.ts';

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { HeadHistory } from '../src/ops/head-history.ts';
-import { describeLag } from '../src/ops/lag-report.ts';
-import { Metrics } from '../src/ops/metrics.ts';
+import { HeadHistory } from '../src/monitoring/head-history.ts';
+import { describeLag } from '../src/monitoring/lag-report.ts';
+import { Metrics } from '../src/monitoring/metrics.ts';
 
 interface Alert {
   readonly alert: string;

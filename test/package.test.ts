@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import packageJson from '../package.json' with { type: 'json' };
 import type { CommandResult } from './support/cli.ts';
-import { createReplica } from './support/replica.ts';
+import { createReplica } from '../sandbox/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';
 
 /** The package as others get it: made by `npm pack`, installed by npm where nothing else is, run by Node alone. */

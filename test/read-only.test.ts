@@ -5,8 +5,8 @@ import { type SourceServer, startSource } from '../sandbox/servers/source.ts';
 import type { SourceConfig } from '../src/config/config.ts';
 import { loadConfig } from '../src/config/load-config.ts';
 import { SourceConnection } from '../src/source/connection.ts';
-import type { SourceRole } from '../src/source/guarded-connection.ts';
-import { type Replica, createReplica } from './support/replica.ts';
+import type { SourceRole } from '../src/source/guard/guarded-connection.ts';
+import { type Replica, createReplica } from '../sandbox/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';
 
 let source: SourceServer;

@@ -7,7 +7,7 @@ import { SeededRandom } from '../sandbox/seeded-random.ts';
 import { startSource, type SourceServer } from '../sandbox/servers/source.ts';
 import { readSourceTables, type SourceTable } from '../sandbox/source-columns.ts';
 import { everydayTables, tableWithoutPrimaryKey } from './schemas/everyday-types.ts';
-import { createReplica, type Replica } from './support/replica.ts';
+import { createReplica, type Replica } from '../sandbox/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';
 
 /** The seed is printed with a failure: the same one makes the same rows and changes. */

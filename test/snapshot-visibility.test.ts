@@ -3,7 +3,7 @@ import type { Connection } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RunProcess } from '../sandbox/run-process.ts';
 import { type SourceServer, startSource } from '../sandbox/servers/source.ts';
-import { type Replica, createReplica } from './support/replica.ts';
+import { type Replica, createReplica } from '../sandbox/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';
 
 /**

@@ -4,7 +4,7 @@ import { RunProcess } from '../sandbox/run-process.ts';
 import { startSource, type SourceServer } from '../sandbox/servers/source.ts';
 import { startTarget, type TargetServer } from '../sandbox/servers/target.ts';
 import { killAgainAndAgain } from './kill/kill-run.ts';
-import { createReplica } from './support/replica.ts';
+import { createReplica } from '../sandbox/replica.ts';
 
 /**
  * The kill test at length: `npm run soak -- [--kills 200] [--per-round 40] [--seed N] [--mysql]`.

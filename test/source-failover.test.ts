@@ -6,7 +6,7 @@ import { compareDatabases, isEqual } from '../sandbox/compare.ts';
 import { RunProcess } from '../sandbox/run-process.ts';
 import { type SourceServer, startSource } from '../sandbox/servers/source.ts';
 import { runCli } from './support/cli.ts';
-import { type Replica, createReplica } from './support/replica.ts';
+import { type Replica, createReplica } from '../sandbox/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';
 
 const dialects = {

@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type SourceServer, startSource } from '../sandbox/servers/source.ts';
-import type { StatusDocument } from '../src/ops/monitor.ts';
+import type { StatusDocument } from '../src/monitoring/monitor.ts';
 import { Streaming } from './stream/streaming.ts';
 import { runCli } from './support/cli.ts';
 import { sharedServers } from './support/shared-servers.ts';

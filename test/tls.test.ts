@@ -4,7 +4,7 @@ import { Authority, type ServerCertificate } from '../sandbox/servers/certificat
 import { type SourceServer, startSource } from '../sandbox/servers/source.ts';
 import { type TargetServer, startTarget } from '../sandbox/servers/target.ts';
 import { runCli } from './support/cli.ts';
-import { type Replica, createReplica } from './support/replica.ts';
+import { type Replica, createReplica } from '../sandbox/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';
 
 const self = process.getuid?.() ?? 0;

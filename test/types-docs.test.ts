@@ -4,7 +4,7 @@ import type { ColumnSchema } from '../src/change/table-schema.ts';
 import { type RulePattern, parseColumnRules } from '../src/config/column-rules.ts';
 import { Conversions } from '../src/mapping/codec.ts';
 import { columnCodec, isRefusal } from '../src/mapping/column-codec.ts';
-import { misfit } from '../src/mapping/rules.ts';
+import { misfit } from '../src/mapping/ruled-codec.ts';
 import { allCases } from './types/all-cases.ts';
 
 const page = await readFile(new URL('../docs/types.md', import.meta.url), 'utf8');

@@ -3,7 +3,7 @@ import type { Connection } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compareDatabases, isEqual } from '../sandbox/compare.ts';
 import { RunProcess } from '../sandbox/run-process.ts';
-import { createReplica, type Replica } from './support/replica.ts';
+import { createReplica, type Replica } from '../sandbox/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';
 import { allCases } from './types/all-cases.ts';
 

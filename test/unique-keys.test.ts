@@ -3,7 +3,7 @@ import { type SourceServer, startSource } from '../sandbox/servers/source.ts';
 import type { Finding } from '../src/change/finding.ts';
 import { Streaming } from './stream/streaming.ts';
 import { runCli } from './support/cli.ts';
-import { createReplica, type Replica } from './support/replica.ts';
+import { createReplica, type Replica } from '../sandbox/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';
 
 interface Server {

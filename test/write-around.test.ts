@@ -3,9 +3,9 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sql } from 'kysely';
 import { sharedServers } from './support/shared-servers.ts';
-import { checkLines } from '../src/target/rejected-lines.ts';
+import { checkLines } from '../src/target/rows/line-check.ts';
 import { TargetSession } from '../src/target/session.ts';
-import { writeAround } from '../src/target/write-around.ts';
+import { writeAround } from '../src/target/rows/write-around.ts';
 
 const column = {
   type: 'text',

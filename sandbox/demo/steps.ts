@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Client } from 'pg';
 import { loadConfig } from '../../src/config/load-config.ts';
-import { measureLag } from '../../src/ops/lag-meter.ts';
+import { measureLag } from '../../src/monitoring/lag-meter.ts';
 import type { RunProcess } from '../run-process.ts';
 import { bad, CopyBar, count, faint, good, line, liveLine } from './screen.ts';
 import { readCopyState, readRowsWritten } from './target-view.ts';

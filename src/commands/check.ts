@@ -1,6 +1,6 @@
 import type { Config } from '../config/config.ts';
 import type { Finding } from '../change/finding.ts';
-import { type CheckOptions, runChecks } from '../pipeline/preflight.ts';
+import { type CheckOptions, runChecks } from '../pipeline/check/preflight.ts';
 
 const marks = { ok: 'ok     ', warning: 'warning', error: 'ERROR  ' } as const;
 

@@ -9,10 +9,10 @@ import {
   groupDeadLetters,
   readDeadLetters,
   retryDeadLetters,
-} from '../target/dead-letter-actions.ts';
-import { hasControlTable } from '../target/migrate.ts';
+} from '../target/rows/dead-letter-actions.ts';
+import { hasControlTable } from '../target/control/migrate.ts';
 import { TargetSession } from '../target/session.ts';
-import { readTables } from '../target/table-states.ts';
+import { readTables } from '../target/control/table-states.ts';
 import { confirm, namesInWords } from './confirm.ts';
 
 /** Prints how many rows are dead letters and why, then the letters, oldest first, `limit` of them. Returns the exit code. */

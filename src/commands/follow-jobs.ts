@@ -2,12 +2,13 @@ import type { Config } from '../config/config.ts';
 import { sleep } from '../errors/backoff.ts';
 import { describeError } from '../errors/describe-error.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
-import { type Progress, ProgressBars, measureProgress } from '../ops/progress.ts';
+import { type Progress, ProgressBars, measureProgress } from '../monitoring/progress.ts';
 import { stallMessages } from './run-listener.ts';
-import { runChecks } from '../pipeline/preflight.ts';
+import { runChecks } from '../pipeline/check/preflight.ts';
 import { replicate } from '../pipeline/replicator.ts';
-import { type Job, cancelJobs, readJobs } from '../target/jobs.ts';
-import { isPaused, readLeaseHolder } from '../target/lease.ts';
+import { type Job, cancelJobs, readJobs } from '../target/control/jobs.ts';
+import { isPaused } from '../target/control/controls.ts';
+import { readLeaseHolder } from '../target/control/lease.ts';
 import type { TargetSession } from '../target/session.ts';
 
 const pollMs = 300;

@@ -1,9 +1,9 @@
 import type { Config, SourceConfig } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
-import { sourceAccountSql } from '../source/account-sql.ts';
+import { sourceAccountSql } from '../source/grants/account-sql.ts';
 import { readGreeting } from '../source/server-greeting.ts';
 import { type ServerVersion, parseVersion } from '../source/server-version.ts';
-import { targetRoleSql } from '../target/role-sql.ts';
+import { targetRoleSql } from '../target/check/role-sql.ts';
 
 export interface GrantsOptions {
   /** Null: both. */

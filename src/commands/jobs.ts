@@ -1,6 +1,6 @@
 import type { Config } from '../config/config.ts';
-import { type Job, cancelJobs, latestJobs } from '../target/jobs.ts';
-import { hasControlTable } from '../target/migrate.ts';
+import { type Job, cancelJobs, latestJobs } from '../target/control/jobs.ts';
+import { hasControlTable } from '../target/control/migrate.ts';
 import { TargetSession } from '../target/session.ts';
 
 /** Prints the last jobs, the newest at the end. Returns the exit code. */

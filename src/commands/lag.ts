@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts';
 import { sleep } from '../errors/backoff.ts';
-import { LagMeter } from '../ops/lag-meter.ts';
-import type { LagReport } from '../ops/lag-report.ts';
+import { LagMeter } from '../monitoring/lag-meter.ts';
+import type { LagReport } from '../monitoring/lag-report.ts';
 
 /** Exit codes of `lag`. */
 const exit = { within: 0, beyond: 1, unknown: 2 } as const;

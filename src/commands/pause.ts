@@ -1,12 +1,11 @@
-import { sql } from 'kysely';
 import type { Config } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
-import { recordEvent, who } from '../target/events.ts';
-import { hasControlTable } from '../target/migrate.ts';
+import { setPaused } from '../target/control/controls.ts';
+import { hasControlTable } from '../target/control/migrate.ts';
 import { TargetSession } from '../target/session.ts';
 
 /** Tells the service to rest, or to go on; it obeys within a second, or when it starts. Returns the exit code. */
-export async function setPaused(config: Config, paused: boolean): Promise<number> {
+export async function pauseOrResume(config: Config, paused: boolean): Promise<number> {
   const replica = config.target.schema;
   const session = await TargetSession.open(config.target, `tidegate ${paused ? 'pause' : 'resume'}`);
   try {
@@ -18,17 +17,7 @@ export async function setPaused(config: Config, paused: boolean): Promise<number
           hint: 'Start `tidegate run` first; it makes the control schema.',
         },
       );
-    const by = who();
-    await session.transaction(async (trx) => {
-      await trx
-        .insertInto('tidegate.controls')
-        .values({ replica, paused, changed_by: by })
-        .onConflict((conflict) =>
-          conflict.column('replica').doUpdateSet({ paused, changed_by: by, changed_at: sql`now()` }),
-        )
-        .execute();
-      await recordEvent(trx, replica, paused ? 'paused' : 'resumed');
-    });
+    await session.transaction(async (trx) => await setPaused(trx, replica, paused));
     process.stdout.write(
       paused
         ? `paused: the source is left alone until tidegate resume. Its binlog must last until then.\n`

@@ -1,17 +1,17 @@
 import type { Config } from '../config/config.ts';
 import { tableFilter } from '../config/table-filter.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
-import { readCondition } from '../pipeline/condition.ts';
-import { knownCodec } from '../pipeline/prepare.ts';
-import { planTables, selectionOf } from '../pipeline/table-plan.ts';
-import { readCatalog } from '../source/catalog.ts';
+import { readCondition } from '../pipeline/jobs/where-condition.ts';
+import { knownCodec } from '../mapping/table-codec.ts';
+import { planTables, selectionOf } from '../pipeline/begin/table-plan.ts';
+import { readCatalog } from '../source/catalog/catalog.ts';
 import { SourceConnection } from '../source/connection.ts';
-import { readCheckpoint } from '../target/checkpoint.ts';
-import type { JobKind } from '../target/control-schema.ts';
-import { type Job, readJobs, requestJobs } from '../target/jobs.ts';
-import { hasControlTable, migrateControlSchema } from '../target/migrate.ts';
+import { readCheckpoint } from '../target/control/checkpoint.ts';
+import type { JobKind } from '../target/control/control-schema.ts';
+import { type Job, readJobs, requestJobs } from '../target/control/jobs.ts';
+import { hasControlTable, migrateControlSchema } from '../target/control/migrate.ts';
 import { TargetSession } from '../target/session.ts';
-import { type KnownTable, readTables } from '../target/table-states.ts';
+import { type KnownTable, readTables } from '../target/control/table-states.ts';
 import { confirm, namesInWords } from './confirm.ts';
 import { followJobs } from './follow-jobs.ts';
 

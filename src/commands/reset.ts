@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts';
-import { replicaTables, resetReplica } from '../target/reset.ts';
+import { replicaTables, resetReplica } from '../target/control/reset.ts';
 import { TargetSession } from '../target/session.ts';
 import { confirm, namesInWords } from './confirm.ts';
 

@@ -1,9 +1,9 @@
 import type { Config } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
-import { resync as beginAnew } from '../pipeline/resync.ts';
-import { hasControlTable } from '../target/migrate.ts';
+import { resync as beginAnew } from '../pipeline/begin/resync.ts';
+import { hasControlTable } from '../target/control/migrate.ts';
 import { TargetSession } from '../target/session.ts';
-import { readTables } from '../target/table-states.ts';
+import { readTables } from '../target/control/table-states.ts';
 import { printBackfills } from './backfill.ts';
 import { confirm, namesInWords } from './confirm.ts';
 import { followJobs } from './follow-jobs.ts';

@@ -1,12 +1,12 @@
 import { formatPosition } from '../change/position.ts';
 import { describeError } from '../errors/describe-error.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
-import type { Log } from '../ops/log.ts';
-import type { Metrics } from '../ops/metrics.ts';
-import type { Monitor } from '../ops/monitor.ts';
-import { type Progress, type ProgressBars, measureProgress } from '../ops/progress.ts';
+import type { Log } from '../monitoring/log.ts';
+import type { Metrics } from '../monitoring/metrics.ts';
+import type { Monitor } from '../monitoring/monitor.ts';
+import { type Progress, type ProgressBars, measureProgress } from '../monitoring/progress.ts';
 import type { ReplicatorListener } from '../pipeline/listener.ts';
-import { isEqual } from '../target/jobs.ts';
+import { isEqual } from '../target/control/jobs.ts';
 
 const linesEveryMs = 10_000;
 const barsEveryMs = 200;

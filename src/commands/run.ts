@@ -2,12 +2,12 @@ import { hostname } from 'node:os';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { Config } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
-import { serveStatus } from '../ops/http-server.ts';
-import { type Log, createLog } from '../ops/log.ts';
-import { Metrics } from '../ops/metrics.ts';
-import { Monitor } from '../ops/monitor.ts';
-import { ProgressBars } from '../ops/progress.ts';
-import { type CheckOptions, runChecks } from '../pipeline/preflight.ts';
+import { serveStatus } from '../monitoring/http-server.ts';
+import { type Log, createLog } from '../monitoring/log.ts';
+import { Metrics } from '../monitoring/metrics.ts';
+import { Monitor } from '../monitoring/monitor.ts';
+import { ProgressBars } from '../monitoring/progress.ts';
+import { type CheckOptions, runChecks } from '../pipeline/check/preflight.ts';
 import { replicate } from '../pipeline/replicator.ts';
 import { RunListener, stallMessages } from './run-listener.ts';
 

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
-import { createLog } from '../ops/log.ts';
+import { createLog } from '../monitoring/log.ts';
 import { describeError } from './describe-error.ts';
 import { fromPostgres } from './postgres-errors.ts';
 import { TidegateError } from './tidegate-error.ts';

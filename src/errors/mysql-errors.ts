@@ -1,4 +1,4 @@
-import type { ErrorKind } from './kinds.ts';
+import type { ErrorKind } from './error-kinds.ts';
 import { isNetworkError } from './network-errors.ts';
 import { TidegateError } from './tidegate-error.ts';
 import { certificateHint, isCertificateCode } from './tls-errors.ts';

@@ -1,4 +1,4 @@
-import { errorKinds, type ErrorAction, type ErrorKind } from './kinds.ts';
+import { errorKinds, type ErrorAction, type ErrorKind } from './error-kinds.ts';
 
 /**
  * Every failure Tidegate raises on purpose. The message names tables, columns, positions and counts, never a row value, a

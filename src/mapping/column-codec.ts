@@ -5,7 +5,7 @@ import type { Codec, CodecFamily, Conversions, Refusal } from './codec.ts';
 import { integers, year } from './integers.ts';
 import { json } from './json.ts';
 import { decimals, floats } from './numbers.ts';
-import { ruledCodec } from './rules.ts';
+import { ruledCodec } from './ruled-codec.ts';
 import { dates, datetimes, times, timestamps } from './temporal.ts';
 import { enums, sets, text } from './text.ts';
 

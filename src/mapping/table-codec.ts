@@ -1,8 +1,9 @@
 import type { Conversion } from '../change/conversion.ts';
 import type { TableSchema } from '../change/table-schema.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
 import { type Codec, Conversions } from './codec.ts';
 import { columnCodec, isRefusal } from './column-codec.ts';
-import { misfit } from './rules.ts';
+import { misfit } from './ruled-codec.ts';
 
 /** A table's codecs, column by column, with what they had to convert. */
 export interface TableCodec {
@@ -48,6 +49,17 @@ export function tableCodec(source: TableSchema): TableCodec | TableRefusal {
     }
   }
   return refused.length > 0 ? { refused } : { source, schema: carried(source), codecs, conversions };
+}
+
+/** A schema that was carried once can be again, unless this version of Tidegate knows less than the one that stored it. */
+export function knownCodec(schema: TableSchema): TableCodec {
+  const codec = tableCodec(schema);
+  if ('refused' in codec)
+    throw new TidegateError(
+      'internal',
+      `table ${schema.table}: ${codec.refused.map(({ column, reason }) => `column ${column}: ${reason}`).join('; ')}`,
+    );
+  return codec;
 }
 
 function carried(source: TableSchema): TableSchema {

@@ -1,21 +1,23 @@
 import type { Config } from '../config/config.ts';
 import { type Position, comparePositions } from '../change/position.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
+import { knownCodec } from '../mapping/table-codec.ts';
 import { SourceConnection } from '../source/connection.ts';
-import { readHead } from '../source/positions.ts';
+import { readHead } from '../source/position/positions.ts';
 import { type ServerFlavor, readServerFlavor } from '../source/server-flavor.ts';
-import { assertEpoch } from '../target/checkpoint.ts';
-import type { Job } from '../target/jobs.ts';
-import { type Lease, sessionName } from '../target/lease.ts';
+import { assertEpoch } from '../target/control/checkpoint.ts';
+import { type Job, readsAll } from '../target/control/jobs.ts';
+import { type Lease, sessionName } from '../target/control/lease.ts';
 import { TargetSession } from '../target/session.ts';
-import { type KnownTable, finishSnapshot, parkTable } from '../target/table-states.ts';
-import { assertContinues, readProgress } from './continuation.ts';
+import { type KnownTable, finishSnapshot, parkTable } from '../target/control/table-states.ts';
+import { assertContinues, readProgress } from './begin/continuation.ts';
 import type { ReplicatorListener, ReplicatorState, RunOptions } from './listener.ts';
-import { runJobs } from './job-runner.ts';
-import { knownCodec, prepare, readsAll } from './prepare.ts';
-import { copyTables } from './snapshot.ts';
-import { streamChanges } from './stream.ts';
-import type { PlannedTable } from './table-plan.ts';
+import { runJobs } from './jobs/job-runner.ts';
+import { prepare } from './begin/prepare.ts';
+import { openAll } from './open-all.ts';
+import { copyTables } from './snapshot/snapshot.ts';
+import { streamChanges } from './stream/stream.ts';
+import type { PlannedTable } from './begin/table-plan.ts';
 
 /** The work of the one instance that holds the lease: snapshot what is missing, then stream. */
 export async function lead(
@@ -221,15 +223,12 @@ async function resume(config: Config) {
   }
 }
 
-/** A connection to either side; when the second cannot be made, the first is not left behind. */
 async function openBoth(config: Config, name = 'tidegate', hangUp?: AbortSignal) {
-  const replicator = await SourceConnection.open(config.source, 'replicator');
-  try {
-    return { replicator, target: await TargetSession.open(config.target, name, hangUp) };
-  } catch (error) {
-    await replicator.close();
-    throw error;
-  }
+  const [replicator, target] = await openAll(
+    async () => await SourceConnection.open(config.source, 'replicator'),
+    async () => await TargetSession.open(config.target, name, hangUp),
+  );
+  return { replicator, target };
 }
 
 /** The place from which on every streaming table is exact: the end of the last snapshot. Null: nothing was ever copied. */

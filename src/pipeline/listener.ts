@@ -1,8 +1,8 @@
 import type { Position } from '../change/position.ts';
-import type { Job } from '../target/jobs.ts';
-import type { CopyProgress } from './copy-table.ts';
-import type { Prepared } from './prepare.ts';
-import type { Pace } from './throttle.ts';
+import type { Job } from '../target/control/jobs.ts';
+import type { CopyProgress } from './snapshot/copy-table.ts';
+import type { Prepared } from './begin/prepare.ts';
+import type { Pace } from './read/throttle.ts';
 
 export type ReplicatorState = 'checking' | 'standby' | 'paused' | 'snapshotting' | 'catching-up' | 'streaming';
 

@@ -2,7 +2,7 @@ import type mysql from 'mysql2';
 import type { SourceConfig } from '../config/config.ts';
 import { fromMysql } from '../errors/mysql-errors.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
-import { type SourceRole, openGuarded } from './guarded-connection.ts';
+import { type SourceRole, openGuarded } from './guard/guarded-connection.ts';
 import { type ServerVersion, flavorOf, parseVersion } from './server-version.ts';
 import { innodbSetting, sessionSettings } from './session-settings.ts';
 

@@ -1,6 +1,12 @@
 import type { SourceConnection } from './connection.ts';
-import type { PositionFlavor } from './positions.ts';
 import { flavorOf } from './server-version.ts';
+
+/** What the positions of a server depend on. */
+export interface PositionFlavor {
+  readonly flavor: 'mariadb' | 'mysql';
+  /** 'mysql': gtid_mode is ON. MariaDB always numbers transactions. */
+  readonly gtids: boolean;
+}
 
 /** What reading this server's binlog depends on. */
 export interface ServerFlavor extends PositionFlavor {

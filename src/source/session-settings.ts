@@ -1,4 +1,4 @@
-import type { SourceRole } from './guarded-connection.ts';
+import type { SourceRole } from './guard/guarded-connection.ts';
 import { type ServerVersion, isAtLeast } from './server-version.ts';
 
 /** No statement of ours runs longer, in seconds. A chunk aims at a 200th of it; the catalog of a cold server takes longest. */

@@ -4,7 +4,7 @@ import type { LineBuffer } from '../change/line-buffer.ts';
 import type { TargetConfig } from '../config/config.ts';
 import { fromPostgres } from '../errors/postgres-errors.ts';
 import { openTarget } from './connection.ts';
-import type { ControlSchema } from './control-schema.ts';
+import type { ControlSchema } from './control/control-schema.ts';
 import { CopyIn } from './copy-in.ts';
 import { CopyOut } from './copy-out.ts';
 

@@ -6,7 +6,7 @@ import { RunProcess } from '../../sandbox/run-process.ts';
 import { SeededRandom } from '../../sandbox/seeded-random.ts';
 import type { SourceServer } from '../../sandbox/servers/source.ts';
 import type { TargetServer } from '../../sandbox/servers/target.ts';
-import { createReplica, type Replica } from '../support/replica.ts';
+import { createReplica, type Replica } from '../../sandbox/replica.ts';
 
 export interface DriftOptions {
   readonly source: SourceServer;

@@ -7,7 +7,7 @@ import { SeededRandom } from '../../sandbox/seeded-random.ts';
 import type { SourceServer } from '../../sandbox/servers/source.ts';
 import type { TargetServer } from '../../sandbox/servers/target.ts';
 import { type SourceTable, quoteName, readSourceTables } from '../../sandbox/source-columns.ts';
-import { type Replica, createReplica } from '../support/replica.ts';
+import { type Replica, createReplica } from '../../sandbox/replica.ts';
 import { randomTable, randomTableName } from './random-tables.ts';
 
 export interface FuzzRound {

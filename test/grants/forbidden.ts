@@ -4,10 +4,10 @@ import type { TargetServer } from '../../sandbox/servers/target.ts';
 import type { Finding } from '../../src/change/finding.ts';
 import type { SourceConfig } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
-import { checkReaderGrants, checkReplicatorGrants } from '../../src/source/check-grants.ts';
+import { checkReaderGrants, checkReplicatorGrants } from '../../src/source/grants/check-grants.ts';
 import { SourceConnection } from '../../src/source/connection.ts';
-import { readEffectiveRights, readGrants } from '../../src/source/read-grants.ts';
-import { type Replica, createReplica } from '../support/replica.ts';
+import { readEffectiveRights, readGrants } from '../../src/source/grants/read-grants.ts';
+import { type Replica, createReplica } from '../../sandbox/replica.ts';
 import { type PrivilegeCase, privilegeCases, promised } from './privilege-cases.ts';
 
 const roles = ['reader', 'replicator'] as const;

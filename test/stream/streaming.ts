@@ -5,7 +5,7 @@ import { compareDatabases, isEqual } from '../../sandbox/compare.ts';
 import { RunProcess, type RunLine } from '../../sandbox/run-process.ts';
 import type { SourceServer } from '../../sandbox/servers/source.ts';
 import type { TargetServer } from '../../sandbox/servers/target.ts';
-import { createReplica, type Replica } from '../support/replica.ts';
+import { createReplica, type Replica } from '../../sandbox/replica.ts';
 import { sharedServers } from '../support/shared-servers.ts';
 
 /** Rows of this table say how far the target has come; see `settled`. */

@@ -1,6 +1,6 @@
 import type { Connection } from 'mysql2/promise';
 import { Client } from 'pg';
-import type { Replica } from '../support/replica.ts';
+import type { Replica } from '../../sandbox/replica.ts';
 import { type TypeCase, paths } from './type-case.ts';
 
 /** Why the stream gave the table up; null: it did not. */

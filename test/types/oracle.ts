@@ -4,7 +4,7 @@ import { compareDatabases, isEqual } from '../../sandbox/compare.ts';
 import { RunProcess } from '../../sandbox/run-process.ts';
 import type { SourceServer } from '../../sandbox/servers/source.ts';
 import type { TargetServer } from '../../sandbox/servers/target.ts';
-import { type Replica, createReplica } from '../support/replica.ts';
+import { type Replica, createReplica } from '../../sandbox/replica.ts';
 import { casesOn } from './all-cases.ts';
 import { zoneStatements } from './cases/zones.ts';
 import { differences, misread, parkedReason } from './direct-check.ts';

@@ -5,7 +5,7 @@ import type { TableChanges } from '../../change/table-changes.ts';
 import { InvalidValue } from '../../mapping/invalid-value.ts';
 import { convertedKeyColumn, takeConversions } from '../../mapping/table-codec.ts';
 import { type EventHeader, eventType } from './event-header.ts';
-import { readLengthEncoded } from './length-encoded.ts';
+import { readLengthEncoded } from '../length-encoded.ts';
 import { RowReader } from './row-reader.ts';
 import { type Dependent, type StreamTable, type StreamTables, isNewTo } from './stream-tables.ts';
 import { type TableMap, readTableMap, tableIdAt } from './table-map.ts';

@@ -1,4 +1,4 @@
-import { type Token, tokenize } from '../sql/tokenize.ts';
+import { type Token, tokenize } from '../tokenize.ts';
 
 export interface TableName {
   readonly database: string;

@@ -1,5 +1,5 @@
 import { binlogType } from '../../mapping/binlog-types.ts';
-import { readLengthEncoded } from './length-encoded.ts';
+import { readLengthEncoded } from '../length-encoded.ts';
 
 /** What a TABLE_MAP event says of a table: its names, and each column's type and metadata; never column names. */
 export interface TableMap {

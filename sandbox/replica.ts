@@ -1,0 +1,121 @@
+import { randomBytes } from 'node:crypto';
+import mysql, { type Connection, type ConnectionOptions } from 'mysql2/promise';
+import pg from 'pg';
+import type { SourceServer } from './servers/source.ts';
+import type { TargetServer } from './servers/target.ts';
+
+/** A source database and a target database of their own, with the accounts Tidegate is meant to have and no others. */
+export interface Replica {
+  /** What the program's environment needs. */
+  readonly env: Readonly<Record<string, string>>;
+  /** The source database. */
+  readonly database: string;
+  /** The target schema. */
+  readonly schema: string;
+  readonly targetDatabase: string;
+  /** Drops all that Tidegate made at the target, so that the next run begins anew. */
+  resetTarget(): Promise<void>;
+  readonly readerPassword: string;
+  readonly replicatorPassword: string;
+  readonly targetPassword: string;
+  /** How an administrator connects to the source database. */
+  readonly sourceAdminOptions: ConnectionOptions;
+  /** A new administrator's session in the source database. */
+  sourceAdmin(): Promise<Connection>;
+  /** How a superuser connects to the target database. */
+  readonly targetAdminOptions: pg.ClientConfig;
+  /** A superuser's session in the target database. */
+  readonly targetAdmin: pg.Client;
+  /** Ends the sessions and drops both databases and the accounts. */
+  drop(): Promise<void>;
+}
+
+let count = 0;
+
+/** Makes one. Names are unique, so that many can live on the same servers. */
+export async function createReplica(source: SourceServer, target: TargetServer): Promise<Replica> {
+  const tag = `${process.pid.toString(36)}${(count++).toString(36)}${randomBytes(2).toString('hex')}`;
+  const database = `clinic_${tag}`;
+  const reader = `rd_${tag}`;
+  const replicator = `rp_${tag}`;
+  const role = `tidegate_${tag}`;
+  const [readerPassword, replicatorPassword, targetPassword] = ['reader', 'replicator', 'target'].map(
+    (name) => `${name}-${randomBytes(8).toString('hex')}`,
+  ) as [string, string, string];
+
+  const sourceServer = { host: source.host, port: source.port, user: source.user, password: source.password };
+  const admin = await mysql.createConnection(sourceServer);
+  await admin.query(`create database ${database}`);
+  await admin.query(`create user ${reader}@'%' identified by '${readerPassword}'`);
+  // An underscore in a grant is a wildcard unless escaped.
+  await admin.query(`grant select on \`${database.replaceAll('_', '\\_')}\`.* to ${reader}@'%'`);
+  await admin.query(`create user ${replicator}@'%' identified by '${replicatorPassword}'`);
+  // MariaDB since 10.5.2 calls the second one BINLOG MONITOR and still takes the old name.
+  await admin.query(`grant replication slave, replication client on *.* to ${replicator}@'%'`);
+
+  const superuser = { host: target.host, port: target.port, user: target.user, password: target.password };
+  const server = new pg.Client({ ...superuser, database: 'postgres' });
+  await server.connect();
+  await server.query(`create role ${role} login password '${targetPassword}'`);
+  await server.query(`create database ${database} owner ${role}`);
+  await server.end();
+  const targetAdminOptions = { ...superuser, database };
+  const targetAdmin = new pg.Client(targetAdminOptions);
+  // Tests end sessions from the server's side; that must not end the test run.
+  targetAdmin.on('error', () => undefined);
+  await targetAdmin.connect();
+
+  return {
+    env: {
+      ENVIRONMENT: 'development',
+      SOURCE_DB_HOST: source.host,
+      SOURCE_DB_PORT: String(source.port),
+      SOURCE_DB_NAME: database,
+      SOURCE_DB_READONLY_USER: reader,
+      SOURCE_DB_READONLY_PASSWORD: readerPassword,
+      SOURCE_DB_REPLICATION_USER: replicator,
+      SOURCE_DB_REPLICATION_PASSWORD: replicatorPassword,
+      SOURCE_SERVER_ID: String(1_000_000 + Math.floor(Math.random() * 4_000_000_000)),
+      SOURCE_DB_TLS: 'disable',
+      TARGET_DB_HOST: target.host,
+      TARGET_DB_PORT: String(target.port),
+      TARGET_DB_NAME: database,
+      TARGET_DB_USER: role,
+      TARGET_DB_PASSWORD: targetPassword,
+      TARGET_DB_TLS: 'disable',
+      TARGET_DB_SCHEMA: 'raw',
+      // Many run at the same time; a test of what is served asks for a port of its own.
+      LISTEN: 'off',
+    },
+    database,
+    schema: 'raw',
+    targetDatabase: database,
+    resetTarget: async () => {
+      await targetAdmin.query('drop schema if exists raw cascade');
+      await targetAdmin.query('drop schema if exists tidegate cascade');
+    },
+    readerPassword,
+    replicatorPassword,
+    targetPassword,
+    sourceAdminOptions: { ...sourceServer, database },
+    sourceAdmin: async () => await mysql.createConnection({ ...sourceServer, database, charset: 'utf8mb4_general_ci' }),
+    targetAdminOptions,
+    targetAdmin,
+    drop: async () => {
+      // The servers may be gone already, by a test's own hand.
+      await targetAdmin.end().catch(() => undefined);
+      await dropTarget(superuser, database, role).catch(() => undefined);
+      for (const sql of [`drop database ${database}`, `drop user ${reader}@'%'`, `drop user ${replicator}@'%'`])
+        await admin.query(sql).catch(() => undefined);
+      admin.destroy();
+    },
+  };
+}
+
+async function dropTarget(superuser: pg.ClientConfig, database: string, role: string): Promise<void> {
+  const server = new pg.Client({ ...superuser, database: 'postgres' });
+  await server.connect();
+  await server.query(`drop database if exists ${database} with (force)`);
+  await server.query(`drop role if exists ${role}`);
+  await server.end();
+}

@@ -1,0 +1,149 @@
+import { comparePositions } from '../change/position.ts';
+import type { Config } from '../config/config.ts';
+import { describeError } from '../errors/describe-error.ts';
+import { type BinlogFiles, SourceProbe, type SourceStatus } from '../source/position/source-status.ts';
+import { type Target, TargetSession } from '../target/session.ts';
+import { HeadHistory } from './head-history.ts';
+import { KeptConnection } from './kept-connection.ts';
+import { type LagReport, describeLag } from './lag-report.ts';
+import {
+  type Findings,
+  type ReplicaStatus,
+  noFindings,
+  readFindings,
+  readReplicaStatus,
+} from '../target/control/status.ts';
+
+/** Whoever asks has his answer within five seconds, whatever the servers do; the target is asked when the source has had its time. */
+const sourcePatienceMs = 3_000;
+const patienceMs = 4_000;
+/** Findings cost the target more than a look at its checkpoint. */
+const findingsMs = 5_000;
+
+export interface Measured {
+  readonly report: LagReport;
+  /** Null: the target did not answer. */
+  readonly status: ReplicaStatus | null;
+  readonly findings: Findings;
+  readonly isReachable: { readonly source: boolean; readonly target: boolean };
+}
+
+/** Measures how far the target is behind, once or again and again; in between it keeps its two connections and what it learnt. */
+export class LagMeter {
+  readonly #replica: string;
+  readonly #source: KeptConnection<SourceProbe>;
+  readonly #target: KeptConnection<TargetSession>;
+  readonly #history = new HeadHistory();
+  /** Whose heads the history holds. */
+  #identity: string | null = null;
+  #findings: { readonly at: number; readonly found: Findings } | null = null;
+
+  constructor(config: Config, applicationName: string) {
+    this.#replica = config.target.schema;
+    this.#source = new KeptConnection('source', async (hangUp) => await SourceProbe.open(config.source, hangUp));
+    this.#target = new KeptConnection(
+      'target',
+      async (hangUp) => await TargetSession.open(config.target, applicationName, hangUp),
+    );
+  }
+
+  /** The server that answered last; null: none did yet. */
+  get identity(): string | null {
+    return this.#identity;
+  }
+
+  /** Where it was when, as `lag` reads it from the status: clock, file, offset. */
+  get heads(): [clock: number, file: string, offset: number][] {
+    return this.#history.samples.map(({ clock, head }) => [clock, head.file, head.offset]);
+  }
+
+  /**
+   * Asks both databases: what one does not answer, or not in time, is null, with the reason among the problems. The source is asked
+   * first, so that what was committed after the question is no lag.
+   */
+  async measure(): Promise<Measured> {
+    const deadline = performance.now() + patienceMs;
+    const sourceDeadline = performance.now() + sourcePatienceMs;
+    const problems: string[] = [];
+    const told = (error: unknown) => {
+      problems.push(describeError(error).message);
+      return null;
+    };
+    this.#target.begin();
+    const source = await this.#source.ask(async (probe) => await probe.read(), sourcePatienceMs).catch(told);
+    const target = await this.#askTarget(async (db) => await this.#readTarget(db), deadline).catch(told);
+    if (source !== null) this.#learn(source, target?.status ?? null);
+    const files = source === null ? null : await this.#files(source, target?.status ?? null, sourceDeadline, told);
+    return {
+      report: describeLag({ source, files, target, history: this.#history, problems }),
+      status: target?.status ?? null,
+      findings: target?.findings ?? noFindings,
+      isReachable: { source: source !== null, target: target !== null },
+    };
+  }
+
+  /** Something changed that findings tell of: the next measurement reads them anew. */
+  forgetFindings(): void {
+    this.#findings = null;
+  }
+
+  /** Does something at the target, on the same connection. */
+  async atTarget<T>(work: (db: Target) => Promise<T>): Promise<T> {
+    return await this.#askTarget(work, performance.now() + patienceMs);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#source.close(), this.#target.close()]);
+  }
+
+  async #askTarget<T>(work: (db: Target) => Promise<T>, deadline: number): Promise<T> {
+    return await this.#target.ask(
+      async (session) => await session.guarded(async () => await work(session.db)),
+      Math.max(1, deadline - performance.now()),
+    );
+  }
+
+  async #readTarget(db: Target): Promise<{ status: ReplicaStatus | null; findings: Findings }> {
+    const status = await readReplicaStatus(db, this.#replica);
+    if (this.#findings === null || performance.now() - this.#findings.at > findingsMs)
+      this.#findings = { at: performance.now(), found: await readFindings(db, this.#replica) };
+    return { status, findings: this.#findings.found };
+  }
+
+  /** Remembers where the source was when, by itself and by what the service has seen. Another server's places mean nothing here. */
+  #learn({ identity, clock, head }: SourceStatus, status: ReplicaStatus | null): void {
+    const last = this.#history.samples.at(-1);
+    const isReset = last !== undefined && comparePositions(head, last.head) < 0;
+    if (this.#identity !== identity || isReset) this.#history.clear();
+    this.#identity = identity;
+    if (status?.detail?.identity === identity && !isReset)
+      for (const [clock, file, offset] of status.detail.heads)
+        this.#history.add({ clock, head: { file, offset, gtid: null } });
+    this.#history.add({ clock, head });
+    if (status?.checkpoint?.sourceIdentity === identity) this.#history.forgetBefore(status.checkpoint.position);
+  }
+
+  /** Files are asked for only where they are needed, since it costs the source more than the rest. */
+  async #files(
+    { head, identity }: SourceStatus,
+    status: ReplicaStatus | null,
+    deadline: number,
+    told: (error: unknown) => null,
+  ): Promise<BinlogFiles | null> {
+    const checkpoint = status?.checkpoint ?? null;
+    if (checkpoint === null || checkpoint.sourceIdentity !== identity || checkpoint.position.file === head.file)
+      return null;
+    const left = deadline - performance.now();
+    return left <= 0 ? null : await this.#source.ask(async (probe) => await probe.files(head), left).catch(told);
+  }
+}
+
+/** One measurement. */
+export async function measureLag(config: Config): Promise<LagReport> {
+  const meter = new LagMeter(config, 'tidegate lag');
+  try {
+    return (await meter.measure()).report;
+  } finally {
+    await meter.close();
+  }
+}

@@ -1,0 +1,191 @@
+import { type Position, comparePositions, formatPosition } from '../change/position.ts';
+import type { BinlogFiles, SourceStatus } from '../source/position/source-status.ts';
+import type { ConvertedColumn } from '../target/control/conversions.ts';
+import type { DeadLetterGroup } from '../target/rows/dead-letter-actions.ts';
+import { type Job, isEqual } from '../target/control/jobs.ts';
+import type { HeadHistory } from './head-history.ts';
+import type { Findings, ReplicaStatus, SnapshotStatus } from '../target/control/status.ts';
+
+/** What `lag --json` prints. Fields are only ever added. */
+export interface LagReport {
+  /** checking, standby, snapshotting, catching-up, streaming, retrying, paused, stalled, stopped, or unknown. */
+  readonly state: string;
+  /** Why it is stalled or retrying. */
+  readonly reason: string | null;
+  /** 0 when everything is applied; else how long ago, by the source's clock, the source was what the target is. */
+  readonly secondsBehind: number | null;
+  readonly bytesBehind: number | null;
+  /** By GTID; null also where the source numbers no transactions. */
+  readonly transactionsBehind: number | null;
+  /** Row changes applied per second, by the service. */
+  readonly rowsPerSecond: number | null;
+  /** Until it is streaming, if all goes on as it does; null also while it comes no nearer. */
+  readonly secondsToCatchUp: number | null;
+  readonly snapshot: SnapshotStatus | null;
+  /** How long the source keeps a binlog file that it no longer writes; 0: until somebody purges. */
+  readonly retentionSeconds: number | null;
+  /**
+   * How long until the source may purge what is not applied yet, at least, if nothing more is applied; null also where it purges
+   * nothing by age.
+   */
+  readonly headroomSeconds: number | null;
+  /** The source's clock minus this machine's, in whole seconds. */
+  readonly clockSkewSeconds: number | null;
+  /** Where the source's binlog ends. */
+  readonly sourcePosition: string | null;
+  /** Up to where the target is complete. */
+  readonly appliedPosition: string | null;
+  readonly appliedGtid: string | null;
+  readonly parkedTables: readonly { readonly table: string; readonly reason: string }[];
+  /** Rows that cannot be carried, by table and reason. */
+  readonly deadLetters: readonly DeadLetterGroup[];
+  /** Values that had to change to fit, by column, since the replica was made. */
+  readonly conversions: readonly ConvertedColumn[];
+  /** Backfills, verifications and refreshes that wait or run. */
+  readonly jobs: readonly RunningJob[];
+  /** The last verification of each table that came to its end. */
+  readonly verifications: readonly Verification[];
+  /** Why something is not known. */
+  readonly problems: readonly string[];
+}
+
+export interface RunningJob {
+  readonly id: string;
+  readonly table: string;
+  readonly kind: 'backfill' | 'verify' | 'refresh';
+  readonly state: string;
+  /** Rows read so far, and about how many there are. */
+  readonly rows: number;
+  readonly estimatedRows: number;
+}
+
+export interface Verification {
+  readonly table: string;
+  /** When it ended. */
+  readonly at: Date | null;
+  readonly isEqual: boolean;
+  readonly rows: number;
+  readonly missing: number;
+  readonly extra: number;
+  readonly different: number;
+  /** Rows that cannot be carried. */
+  readonly rejected: number;
+  /** Differences that were mended. */
+  readonly repaired: number;
+}
+
+/** What was answered; null: it was not, which is among the problems. */
+export interface Answers {
+  readonly source: SourceStatus | null;
+  /** Of the source; asked for only where the target is in another file than its head. */
+  readonly files: BinlogFiles | null;
+  readonly target: { readonly status: ReplicaStatus | null; readonly findings: Findings } | null;
+  readonly history: HeadHistory;
+  readonly problems: readonly string[];
+}
+
+/** What the answers of both databases mean. */
+export function describeLag({ source, files, target, history, problems: unanswered }: Answers): LagReport {
+  const problems = [...unanswered];
+  const checkpoint = target?.status?.checkpoint ?? null;
+  const applied = checkpoint?.position ?? null;
+  if (target !== null && applied === null) problems.push('nothing was copied yet');
+  // Places are those of one server's files, and say nothing of another's.
+  const isOtherServer = source !== null && checkpoint !== null && checkpoint.sourceIdentity !== source.identity;
+  if (isOtherServer) problems.push('the source address leads to another server than the one applied from');
+  const committedMs = checkpoint?.committedAt?.getTime();
+  const committedAt = committedMs === undefined ? null : committedMs / 1000;
+  const gap =
+    source === null || applied === null || isOtherServer
+      ? null
+      : { source, applied, asOf: history.asOf(applied, committedAt) };
+  const { service, detail } = target?.status ?? { service: null, detail: null };
+  const state = target === null ? 'unknown' : service?.isFresh === true ? service.state : 'stopped';
+  // What a service said before it ended is no news.
+  const alive = state === 'stopped' ? null : detail;
+  return {
+    state,
+    reason: alive?.reason ?? null,
+    secondsBehind: gap === null ? null : secondsBehind(gap),
+    bytesBehind: gap === null ? null : bytesBetween(files, gap.applied, gap.source.head),
+    transactionsBehind: gap === null ? null : transactionsBehind(gap),
+    rowsPerSecond: alive?.rowsPerSecond ?? null,
+    secondsToCatchUp: alive?.secondsToCatchUp ?? null,
+    snapshot: alive?.snapshot ?? null,
+    retentionSeconds: source?.retention ?? null,
+    headroomSeconds: gap === null ? null : headroom(gap, files, committedAt, problems),
+    clockSkewSeconds: source?.clockSkew ?? null,
+    sourcePosition: source === null ? null : formatPosition(source.head),
+    appliedPosition: applied === null ? null : formatPosition(applied),
+    appliedGtid: applied?.gtid ?? null,
+    parkedTables: (target?.findings.tables ?? [])
+      .filter(({ state }) => state === 'parked')
+      .map(({ table, reason }) => ({ table, reason: reason ?? '' })),
+    deadLetters: target?.findings.deadLetters ?? [],
+    conversions: target?.findings.conversions ?? [],
+    jobs: (target?.findings.jobs ?? []).map(running),
+    verifications: (target?.findings.verifications ?? []).map(verified),
+    problems,
+  };
+}
+
+interface Gap {
+  readonly source: SourceStatus;
+  readonly applied: Position;
+  /** The source's clock when it was what the target is; null: not known. */
+  readonly asOf: number | null;
+}
+
+/** What the server writes of its own accord (where a rotation left off, say) moves its head, but nobody is behind for it. */
+function secondsBehind(gap: Gap): number | null {
+  const { source, applied, asOf } = gap;
+  if (comparePositions(applied, source.head) >= 0 || transactionsBehind(gap) === 0) return 0;
+  return asOf === null ? null : Math.max(0, Math.round((source.clock - asOf) * 10) / 10);
+}
+
+function transactionsBehind({ source, applied }: Gap): number | null {
+  if (applied.gtid === null) return null;
+  return comparePositions(applied, source.head) >= 0 ? 0 : source.transactionsSince(applied.gtid);
+}
+
+/**
+ * The server purges a file by when it was last written. The one it writes has its whole time before it; an earlier one was
+ * written at least until the last transaction that was applied from it.
+ */
+function headroom(
+  { source: { head, clock, retention }, applied }: Gap,
+  files: BinlogFiles | null,
+  committedAt: number | null,
+  problems: string[],
+): number | null {
+  if (files?.some(({ file }) => file === applied.file) === false) {
+    problems.push(`the source no longer has binlog file ${applied.file}, which is needed to go on`);
+    return 0;
+  }
+  if (retention === 0) return null;
+  if (applied.file === head.file) return retention;
+  return committedAt === null ? null : Math.max(0, Math.floor(retention - (clock - committedAt)));
+}
+
+/** Bytes of binlog from one place to a later one; null when a file in between is gone. */
+function bytesBetween(files: BinlogFiles | null, from: Position, to: Position): number | null {
+  if (comparePositions(from, to) >= 0) return 0;
+  if (from.file === to.file) return to.offset - from.offset;
+  const first = files?.findIndex(({ file }) => file === from.file) ?? -1;
+  const last = files?.findIndex(({ file }) => file === to.file) ?? -1;
+  if (files === null || first < 0 || last < 0) return null;
+  const whole = files.slice(first, last).reduce((sum, { size }) => sum + size, 0);
+  return whole - from.offset + to.offset;
+}
+
+function running({ id, table, kind, state, estimatedRows, counts }: Job): RunningJob {
+  return { id, table, kind, state, estimatedRows, rows: counts.rows };
+}
+
+function verified(job: Job): Verification {
+  const { rows, missing, extra, different, rejected, repaired } = job.counts;
+  return {
+    ...{ table: job.table, at: job.finishedAt, isEqual: isEqual(job) },
+    ...{ rows, missing, extra, different, rejected, repaired },
+  };
+}

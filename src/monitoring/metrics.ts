@@ -1,0 +1,178 @@
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import type { LagReport } from './lag-report.ts';
+import type { TableStatus } from '../target/control/status.ts';
+
+const prefix = 'tidegate_';
+/** Every state there is, so that a dashboard shows all of them. */
+const states = [
+  ...['checking', 'standby', 'snapshotting', 'catching-up', 'streaming'],
+  ...['retrying', 'paused', 'stalled', 'stopped', 'unknown'],
+];
+const paces = ['free', 'considerate', 'waiting', 'closed'];
+
+/** What a moment is like, for the gauges. */
+export interface Observed {
+  readonly lag: LagReport;
+  readonly tables: readonly TableStatus[];
+  readonly isLeader: boolean;
+  readonly isReachable: { readonly source: boolean; readonly target: boolean };
+}
+
+/** What /metrics tells, in the terms of Prometheus. docs/monitoring.md explains each. Names, counts and times only. */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly appliedRows = this.#counter('applied_rows_total', 'Row changes applied to the target');
+  readonly appliedTransactions = this.#counter('applied_transactions_total', 'Source transactions applied');
+  readonly appliedBytes = this.#counter('applied_bytes_total', 'Bytes of changes applied, as held in memory');
+  readonly binlogBytes = this.#counter('binlog_bytes_total', 'Bytes of binlog received from the source');
+  readonly tableAppliedRows = this.#counter(
+    'table_applied_rows_total',
+    'Rows written or deleted by the stream',
+    'table',
+  );
+  readonly copiedRows = this.#counter('copied_rows_total', 'Rows copied by the snapshot', 'table');
+  readonly retries = this.#counter('retries_total', 'Failures after which it was tried again', 'kind');
+  readonly stalls = this.#counter('stalls_total', 'Times that nothing moved', 'reason');
+  readonly failedJobs = this.#counter(
+    'jobs_failed_total',
+    'Backfills, verifications and refreshes that failed',
+    'kind',
+  );
+  readonly applySeconds = this.#histogram(
+    'apply_seconds',
+    'How long PostgreSQL took for a batch',
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+  );
+  readonly batchRows = this.#histogram('batch_rows', 'Row changes in a batch', [1, 10, 100, 1e3, 1e4, 1e5, 1e6]);
+  readonly batchBytes = this.#histogram('batch_bytes', 'Bytes held in a batch', [1e3, 1e4, 1e5, 1e6, 4e6, 1.6e7, 1e8]);
+  readonly chunkSeconds = this.#histogram(
+    'chunk_seconds',
+    'How long the source was busy with a chunk',
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
+  );
+  readonly #throttle = this.#gauge('throttle', 'How much room is made at the source: 1 for the pace it has', 'pace');
+  readonly #state = this.#gauge('state', 'What the service does: 1 for the state it is in', 'state');
+  readonly #leader = this.#gauge('leader', '1: this instance is the one that works');
+  readonly #reachable = this.#gauge('reachable', '1: the database answers', 'side');
+  /** By the field of the report; what is not known is not there, rather than a zero that looks well. */
+  readonly #known: Readonly<Partial<Record<keyof LagReport, Gauge>>> = {
+    secondsBehind: this.#gauge('lag_seconds', 'Seconds behind the source, by its clock'),
+    bytesBehind: this.#gauge('lag_bytes', 'Bytes of binlog that are not applied yet'),
+    transactionsBehind: this.#gauge('lag_transactions', 'Transactions that are not applied yet, by GTID'),
+    secondsToCatchUp: this.#gauge('catch_up_seconds', 'Seconds until it has caught up, as things go'),
+    headroomSeconds: this.#gauge('headroom_seconds', 'Seconds until the source may purge what is not applied yet'),
+    retentionSeconds: this.#gauge('retention_seconds', 'Seconds that the source keeps a binlog file; 0: no limit'),
+    clockSkewSeconds: this.#gauge('clock_skew_seconds', "The source's clock minus this machine's"),
+  };
+  readonly #tables = this.#gauge('tables', 'Tables by what is done with them', 'state');
+  readonly #parked = this.#gauge('table_parked', '1: the table waits for a person', 'table');
+  readonly #deadLetters = this.#gauge('dead_letters', 'Rows that cannot be carried', 'table');
+  readonly #conversions = this.#gauge('conversions', 'Values that had to change to fit', 'table', 'column', 'kind');
+  readonly #equal = this.#gauge('verification_equal', '1: the table was equal when it was last verified', 'table');
+  readonly #verifiedAt = this.#gauge('verification_timestamp_seconds', 'When the last verification ended', 'table');
+  readonly #jobs = this.#gauge('jobs', 'Jobs that wait or run', 'kind', 'state');
+
+  constructor(version: string) {
+    collectDefaultMetrics({ register: this.#registry, prefix });
+    this.#gauge('info', 'The version that runs', 'version').set({ version }, 1);
+    // A counter that appears with its first event has no increase to be seen, and a gauge that was not set is no zero.
+    for (const kind of ['backfill', 'verify', 'refresh']) this.failedJobs.inc({ kind }, 0);
+    for (const reason of ['source-silent', 'target-stuck', 'no-leader']) this.stalls.inc({ reason }, 0);
+    for (const gauge of Object.values(this.#known)) gauge.remove();
+    this.pace('free');
+    this.state('checking');
+  }
+
+  /** In the text format of Prometheus. */
+  async text(): Promise<string> {
+    return await this.#registry.metrics();
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** Every metric there is. */
+  names(): string[] {
+    return this.#registry.getMetricsAsArray().map(({ name }) => name);
+  }
+
+  pace(pace: string): void {
+    for (const each of paces) this.#throttle.set({ pace: each }, each === pace ? 1 : 0);
+  }
+
+  state(state: string): void {
+    for (const each of states) this.#state.set({ state: each }, each === state ? 1 : 0);
+  }
+
+  observe({ lag, tables, isLeader, isReachable }: Observed): void {
+    this.#leader.set(isLeader ? 1 : 0);
+    for (const side of ['source', 'target'] as const) this.#reachable.set({ side }, isReachable[side] ? 1 : 0);
+    for (const [name, gauge] of Object.entries(this.#known)) {
+      const value = lag[name as keyof LagReport];
+      if (typeof value === 'number') gauge.set(value);
+      else gauge.remove();
+    }
+    // Without the target's word, what it said last stays.
+    if (!isReachable.target) return;
+    fill(
+      this.#tables,
+      counted(tables, ({ state }) => ({ state })),
+    );
+    fill(
+      this.#parked,
+      lag.parkedTables.map(({ table }) => [{ table }, 1]),
+    );
+    fill(this.#deadLetters, summed(lag.deadLetters.map(({ table, rows }) => [{ table }, rows])));
+    fill(
+      this.#conversions,
+      lag.conversions.map(({ count, ...labels }) => [labels, count]),
+    );
+    fill(
+      this.#equal,
+      lag.verifications.map(({ table, isEqual }) => [{ table }, isEqual ? 1 : 0]),
+    );
+    fill(
+      this.#verifiedAt,
+      lag.verifications.map(({ table, at }) => [{ table }, (at?.getTime() ?? 0) / 1000]),
+    );
+    fill(
+      this.#jobs,
+      counted(lag.jobs, ({ kind, state }) => ({ kind, state })),
+    );
+  }
+
+  #counter(name: string, help: string, ...labelNames: string[]): Counter {
+    return new Counter({ name: prefix + name, help, labelNames, registers: [this.#registry] });
+  }
+
+  #gauge(name: string, help: string, ...labelNames: string[]): Gauge {
+    return new Gauge({ name: prefix + name, help, labelNames, registers: [this.#registry] });
+  }
+
+  #histogram(name: string, help: string, buckets: number[]): Histogram {
+    return new Histogram({ name: prefix + name, help, buckets, registers: [this.#registry] });
+  }
+}
+
+type Sample = readonly [labels: Record<string, string>, value: number];
+
+/** What is gone is gone from the metric, too. */
+function fill(gauge: Gauge, samples: readonly Sample[]): void {
+  gauge.reset();
+  for (const [labels, value] of samples) gauge.set(labels, value);
+}
+
+function counted<T>(things: readonly T[], labelsOf: (thing: T) => Record<string, string>): Sample[] {
+  return summed(things.map((thing) => [labelsOf(thing), 1]));
+}
+
+/** Those with the same labels together. */
+function summed(samples: readonly Sample[]): Sample[] {
+  const sums = new Map<string, Sample>();
+  for (const [labels, value] of samples) {
+    const name = JSON.stringify(labels);
+    sums.set(name, [labels, value + (sums.get(name)?.[1] ?? 0)]);
+  }
+  return [...sums.values()];
+}

@@ -1,0 +1,63 @@
+import { type Position, comparePositions } from '../../change/position.ts';
+import { TidegateError } from '../../errors/tidegate-error.ts';
+import type { SourceConnection } from '../../source/connection.ts';
+import { assertReachable, startsByGtid } from '../../source/position/positions.ts';
+import type { ServerFlavor } from '../../source/server-flavor.ts';
+import { type Checkpoint, readCheckpoint } from '../../target/control/checkpoint.ts';
+import type { Target } from '../../target/session.ts';
+import { type KnownTable, readTables } from '../../target/control/table-states.ts';
+
+/** How far the target is, and how far each table is with its snapshot; places are all of one server. */
+export interface Progress {
+  readonly checkpoint: Checkpoint;
+  readonly tables: readonly KnownTable[];
+}
+
+/** Null: nothing was begun yet. */
+export async function readProgress(db: Target, replica: string): Promise<Progress | null> {
+  const checkpoint = await readCheckpoint(db, replica);
+  return checkpoint === null ? null : { checkpoint, tables: await readTables(db, replica) };
+}
+
+/**
+ * Makes sure that the stream can go on from a checkpoint. Raises source-changed or position-lost.
+ *
+ * GTIDs are the same on every server of a replication group; files and offsets are one server's own. So on another server the
+ * stream goes on by GTID, unless a place known by file and offset is still needed: while a snapshot is under way, or its end is
+ * not passed yet.
+ */
+export async function assertContinues(
+  replicator: SourceConnection,
+  server: ServerFlavor,
+  { checkpoint, tables }: Progress,
+): Promise<void> {
+  const { position, sourceIdentity } = checkpoint;
+  const byGtid = startsByGtid(server, position);
+  if (sourceIdentity !== server.identity) {
+    if (!byGtid)
+      throw new TidegateError('source-changed', 'the server behind the source address is another one than before');
+    const held = tables.find((table) => needsPlace(table) && !isPast(position, table));
+    if (held !== undefined)
+      throw new TidegateError(
+        'source-changed',
+        `the source is another server than before, and the snapshot of table ${held.table} belongs to the one before`,
+        {
+          hint: 'Point SOURCE_DB_HOST back at the server of the snapshot until the state is streaming, then move on. If it is gone: `tidegate reset`, then `tidegate run`.',
+        },
+      );
+  }
+  await assertReachable(replicator, server, position, byGtid);
+}
+
+function needsPlace({ state }: KnownTable): boolean {
+  return state !== 'parked' && state !== 'refreshed';
+}
+
+/** All that the table's snapshot had is behind the checkpoint. */
+function isPast(position: Position, { state, from, until }: KnownTable): boolean {
+  return (
+    (state === 'streaming' || state === 'backfilling') &&
+    comparePositions(position, from) >= 0 &&
+    (until === null || comparePositions(position, until) >= 0)
+  );
+}

@@ -1,0 +1,206 @@
+import type { Config } from '../../config/config.ts';
+import { type Position, formatPosition } from '../../change/position.ts';
+import { sqlStateOf } from '../../errors/postgres-errors.ts';
+import { type TableCodec, knownCodec } from '../../mapping/table-codec.ts';
+import { readCatalog } from '../../source/catalog/catalog.ts';
+import type { SourceConnection } from '../../source/connection.ts';
+import type { ServerFlavor } from '../../source/server-flavor.ts';
+import { readSnapshotPosition } from '../../source/position/positions.ts';
+import { type Checkpoint, assertEpoch, createCheckpoint } from '../../target/control/checkpoint.ts';
+import { recordEvent } from '../../target/control/events.ts';
+import { endJob, endJobsOf, openJobs, readsAll, requestJobs } from '../../target/control/jobs.ts';
+import type { TargetSession } from '../../target/session.ts';
+import {
+  type KnownTable,
+  addTable,
+  keepRefreshed,
+  parkTable,
+  readTables,
+  takeTableBack,
+} from '../../target/control/table-states.ts';
+import { addPrimaryKey, createSchema, createTable, reshapeTable } from '../../target/rows/tables.ts';
+import { assertContinues, readProgress } from './continuation.ts';
+import type { CopyTask } from '../snapshot/copy-table.ts';
+import { assertSameRules } from './rule-changes.ts';
+import { moveToOtherServer } from './server-move.ts';
+import { type LeftOutTable, type PlannedTable, planTables, selectionOf } from './table-plan.ts';
+
+export interface Prepared {
+  readonly checkpoint: Position;
+  /** Tables with rows still to copy. */
+  readonly copying: readonly CopyTask[];
+  readonly leftOut: readonly LeftOutTable[];
+  /** Every table that is streamed or refreshed, as the source's catalog has it now. */
+  readonly planned: readonly PlannedTable[];
+}
+
+/**
+ * Brings the target's list of tables in line with the source's: takes new ones in at a position of their own, and back those that
+ * were parked and are to be read again; parks those that are gone or no longer selected. The tables of the beginning are copied
+ * before the stream starts; those that come later must not keep it waiting, and are read beside it. Changes nothing when the source cannot continue from the checkpoint, or when the
+ * rules of a table are others than it was begun with.
+ */
+export async function prepare(
+  config: Config,
+  epoch: bigint,
+  source: { reader: SourceConnection; replicator: SourceConnection; server: ServerFlavor },
+  target: TargetSession,
+  signal: AbortSignal,
+): Promise<Prepared> {
+  const { reader, replicator, server } = source;
+  const replica = config.target.schema;
+  const checkpoint = await resumedCheckpoint(replicator, server, target, replica, epoch);
+  const known = await readTables(target.db, replica);
+  const selection = selectionOf(config);
+  assertSameRules(known, selection);
+  const isKnown = new Set(known.map(({ table }) => table));
+  const jobs = await openJobs(target.db, replica);
+  const wanted = new Set(jobs.filter(readsAll).map(({ table }) => table));
+  const isBack = new Set(
+    known.filter(({ table, state }) => state === 'parked' && wanted.has(table)).map(({ table }) => table),
+  );
+  // The position comes before the catalog: a definition that changes in between is then ahead in the stream, and seen.
+  const probe = planTables((await readCatalog(reader, config.source.database)).tables, selection);
+  const allInnodb = probe.planned.every(({ engine }) => engine.toLowerCase() === 'innodb');
+  const isNews =
+    checkpoint === null ||
+    probe.planned.some(({ codec: { schema } }) => !isKnown.has(schema.table) || isBack.has(schema.table));
+  const position = isNews
+    ? await readSnapshotPosition(reader, replicator, server, allInnodb, signal)
+    : checkpoint.position;
+  const { planned, refreshed, leftOut } = planTables(
+    (await readCatalog(reader, config.source.database)).tables,
+    selection,
+  );
+
+  const added = planned.filter(({ codec }) => !isKnown.has(codec.schema.table));
+  const present = new Set([...planned, ...refreshed].map(({ codec }) => codec.schema.table));
+  const states = new Map(known.map((table) => [table.table, table]));
+  await target.transaction(async (trx) => {
+    if (checkpoint === null) await createCheckpoint(trx, replica, epoch, position, server.identity);
+    else await assertEpoch(trx, replica, epoch);
+    await createSchema(trx, replica);
+    for (const { codec } of added) {
+      await createTable(trx, replica, codec);
+      if (checkpoint !== null) await addPrimaryKey(trx, replica, codec);
+      await addTable(trx, replica, codec.source, position, checkpoint === null ? 'snapshotting' : 'backfilling');
+    }
+    if (checkpoint !== null)
+      await requestJobs(trx, replica, unread(known, added, wanted), {
+        kind: 'backfill',
+        repair: true,
+        condition: null,
+        confirmed: false,
+      });
+    for (const { codec } of refreshed) {
+      const { table } = codec.schema;
+      const before = states.get(table);
+      if (before?.state === 'refreshed' && JSON.stringify(before.schema) === JSON.stringify(codec.source)) continue;
+      await reshapeTable(trx, replica, codec);
+      await keepRefreshed(trx, replica, codec.source, position);
+    }
+    for (const { codec } of planned)
+      if (states.get(codec.schema.table)?.state === 'refreshed')
+        await parkTable(trx, replica, codec.schema.table, 'it has a key by now: backfill it, and it is streamed');
+    if (added.length > 0)
+      await recordEvent(trx, replica, 'tables-added', {
+        tables: added.map(({ codec }) => codec.schema.table),
+        at: formatPosition(position),
+      });
+    for (const { table, state } of known)
+      if (state !== 'parked' && !present.has(table))
+        await parkTable(
+          trx,
+          replica,
+          table,
+          selection.isSelected(table)
+            ? `the source no longer has it in a form that can be carried${whyLeftOut(leftOut, table)}`
+            : 'TABLES_INCLUDE and TABLES_EXCLUDE no longer select it',
+        );
+  });
+
+  for (const { codec } of planned.filter(({ codec }) => isBack.has(codec.schema.table)))
+    await takeBack(target, replica, epoch, codec, position);
+  for (const { id, table } of jobs)
+    if (!present.has(table))
+      await endJob(
+        target.db,
+        id,
+        'failed',
+        `the source has no such table that can be carried${whyLeftOut(leftOut, table)}`,
+      );
+
+  const engines = new Map(planned.map((table) => [table.codec.schema.table, table]));
+  const current = await readTables(target.db, replica);
+  return {
+    checkpoint: checkpoint?.position ?? position,
+    leftOut,
+    planned: [...planned, ...refreshed],
+    copying: current
+      .filter(({ state }) => state === 'snapshotting')
+      .map(({ table, schema, copiedKey, copiedRows }) => ({
+        codec: knownCodec(schema),
+        engine: engines.get(table)?.engine ?? '',
+        estimatedRows: engines.get(table)?.estimatedRows ?? 0,
+        copiedKey,
+        copiedRows,
+      })),
+  };
+}
+
+/** Tables that are streamed and still to be read, which nobody has asked for. */
+function unread(known: readonly KnownTable[], added: readonly PlannedTable[], wanted: ReadonlySet<string>): string[] {
+  return [
+    ...known.filter(({ state }) => state === 'backfilling').map(({ table }) => table),
+    ...added.map(({ codec }) => codec.schema.table),
+  ].filter((table) => !wanted.has(table));
+}
+
+/** What something at the target depends on is left as it is. */
+const dependedOn = new Set(['2BP01', '0A000']);
+
+async function takeBack(
+  target: TargetSession,
+  replica: string,
+  epoch: bigint,
+  codec: TableCodec,
+  position: Position,
+): Promise<void> {
+  const { table } = codec.schema;
+  try {
+    await target.transaction(async (trx) => {
+      await assertEpoch(trx, replica, epoch);
+      await reshapeTable(trx, replica, codec);
+      await takeTableBack(trx, replica, codec.source, position);
+    });
+  } catch (error) {
+    if (!dependedOn.has(sqlStateOf(error) ?? '')) throw error;
+    await endJobsOf(
+      target.db,
+      replica,
+      table,
+      'the source has other columns than before, and a view or another object at the target depends on one that must go or change: drop that, backfill again, and make it anew',
+    );
+  }
+}
+
+function whyLeftOut(leftOut: readonly LeftOutTable[], name: string): string {
+  const reasons = leftOut.find(({ table }) => table === name)?.reasons ?? [];
+  return reasons.length === 0 ? '' : `: ${reasons.join('; ')}`;
+}
+
+/** Where to go on from, which the source can do; null at the beginning. */
+async function resumedCheckpoint(
+  replicator: SourceConnection,
+  server: ServerFlavor,
+  target: TargetSession,
+  replica: string,
+  epoch: bigint,
+): Promise<Checkpoint | null> {
+  const progress = await readProgress(target.db, replica);
+  if (progress === null) return null;
+  await assertContinues(replicator, server, progress);
+  const { checkpoint } = progress;
+  if (checkpoint.sourceIdentity === server.identity) return checkpoint;
+  return await moveToOtherServer(target, replica, epoch, server, checkpoint);
+}

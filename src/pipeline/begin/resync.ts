@@ -1,0 +1,83 @@
+import type { Config } from '../../config/config.ts';
+import { formatPosition } from '../../change/position.ts';
+import { TidegateError } from '../../errors/tidegate-error.ts';
+import { readCatalog } from '../../source/catalog/catalog.ts';
+import { SourceConnection } from '../../source/connection.ts';
+import { readSnapshotPosition } from '../../source/position/positions.ts';
+import { readServerFlavor } from '../../source/server-flavor.ts';
+import { assertEpoch, restartCheckpoint } from '../../target/control/checkpoint.ts';
+import { type Confirmation, recordEvent } from '../../target/control/events.ts';
+import { endJobsOf, requestJobs } from '../../target/control/jobs.ts';
+import { Lease, readLeaseHolder } from '../../target/control/lease.ts';
+import { migrateControlSchema } from '../../target/control/migrate.ts';
+import { TargetSession } from '../../target/session.ts';
+import { holdForResync, readTables } from '../../target/control/table-states.ts';
+import { openAll } from '../open-all.ts';
+
+/**
+ * Begins anew where the source's binlog ends now, whichever server that is: what happened between the checkpoint and here cannot be
+ * had as changes any more, so every table is held and asked to be read again. Nothing is dropped, and rows stay readable all the
+ * while. Returns the ids of the jobs. Raises refused while a service runs.
+ */
+export async function resync(config: Config, confirmed: Confirmation): Promise<string[]> {
+  const replica = config.target.schema;
+  const session = await TargetSession.open(config.target, 'tidegate resync');
+  try {
+    await migrateControlSchema(session);
+    const lease = await Lease.tryAcquire(config.target);
+    if (lease === null) {
+      const holder = await session.guarded(async () => await readLeaseHolder(session.db, replica));
+      throw new TidegateError(
+        'refused',
+        `a service is running on this target${holder === null ? '' : ` (${holder})`}`,
+        {
+          hint: 'While it runs, its place in the binlog is not lost: `tidegate backfill --all` reads every table again. To begin anew all the same, stop it first.',
+        },
+      );
+    }
+    try {
+      const { position, identity } = await presentPosition(config);
+      return await session.transaction(async (trx) => {
+        const from = await restartCheckpoint(trx, replica, position, identity);
+        await assertEpoch(trx, replica, lease.epoch);
+        const known = await readTables(trx, replica);
+        for (const { table } of known)
+          await endJobsOf(trx, replica, table, 'the target began anew at another place of the binlog');
+        await holdForResync(trx, replica, 'it is read again, because the place in the binlog was lost');
+        await recordEvent(trx, replica, 'resynced', {
+          from,
+          to: formatPosition(position),
+          tables: known.length,
+          confirmed,
+        });
+        const all = { repair: true, condition: null, confirmed: true } as const;
+        const named = (isRefreshed: boolean) =>
+          known.filter(({ state }) => (state === 'refreshed') === isRefreshed).map(({ table }) => table);
+        return [
+          ...(await requestJobs(trx, replica, named(false), { kind: 'backfill', ...all })),
+          ...(await requestJobs(trx, replica, named(true), { kind: 'refresh', ...all })),
+        ];
+      });
+    } finally {
+      await lease.release();
+    }
+  } finally {
+    await session.close();
+  }
+}
+
+async function presentPosition(config: Config) {
+  const [replicator, reader] = await openAll(
+    async () => await SourceConnection.open(config.source, 'replicator'),
+    async () => await SourceConnection.open(config.source, 'reader'),
+  );
+  try {
+    const server = await readServerFlavor(replicator);
+    const { tables } = await readCatalog(reader, config.source.database);
+    const allInnodb = tables.every(({ engine }) => engine.toLowerCase() === 'innodb');
+    const position = await readSnapshotPosition(reader, replicator, server, allInnodb, new AbortController().signal);
+    return { position, identity: server.identity };
+  } finally {
+    await Promise.all([reader.close(), replicator.close()]);
+  }
+}

@@ -1,0 +1,30 @@
+import type { Position } from '../../change/position.ts';
+import type { ServerFlavor } from '../../source/server-flavor.ts';
+import { type Checkpoint, assertEpoch, moveToServer } from '../../target/control/checkpoint.ts';
+import { recordEvent } from '../../target/control/events.ts';
+import type { TargetSession } from '../../target/session.ts';
+import { forgetPlaces } from '../../target/control/table-states.ts';
+
+/** Before everything: files and offsets of one server say nothing on another. */
+const nowhere = { file: '', offset: 0 } as const;
+
+/**
+ * The source address leads to another server than before, from which the stream can go on by GTID: every place known by file
+ * and offset is forgotten, and the first batch from there brings a new one. Returns the checkpoint as it is now.
+ */
+export async function moveToOtherServer(
+  target: TargetSession,
+  replica: string,
+  epoch: bigint,
+  server: ServerFlavor,
+  checkpoint: Checkpoint,
+): Promise<Checkpoint> {
+  const position: Position = { ...nowhere, gtid: checkpoint.position.gtid };
+  await target.transaction(async (trx) => {
+    await assertEpoch(trx, replica, epoch);
+    await forgetPlaces(trx, replica, nowhere);
+    await moveToServer(trx, replica, position, server.identity);
+    await recordEvent(trx, replica, 'server-changed', { from: checkpoint.sourceIdentity, to: server.identity });
+  });
+  return { ...checkpoint, position, sourceIdentity: server.identity };
+}

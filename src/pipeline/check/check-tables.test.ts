@@ -1,0 +1,66 @@
+import { expect, it } from 'vitest';
+import { parseColumnRules } from '../../config/column-rules.ts';
+import type { Config } from '../../config/config.ts';
+import type { CatalogTable } from '../../source/catalog/catalog.ts';
+import { checkTables } from './check-tables.ts';
+
+const table = (name: string, primaryKey: readonly number[], columns: readonly string[] = ['id']): CatalogTable => ({
+  engine: 'MyISAM',
+  estimatedRows: 1,
+  obstacles: [],
+  schema: {
+    table: name,
+    primaryKey,
+    columns: columns.map((column) => ({
+      name: column,
+      type: 'bigint',
+      fullType: 'bigint(20)',
+      nullable: false,
+      charset: null,
+      length: null,
+      precision: 19,
+      scale: 0,
+      fraction: 0,
+    })),
+  },
+});
+const catalog = {
+  tables: [table('patient', [0]), table('keyless', []), table('stamped', [0], ['id', '_loaded_at'])],
+  others: new Map([['patient_names', 'view']]),
+};
+const check = (include: readonly string[], exclude: readonly string[], rules = '') =>
+  checkTables(catalog, {
+    source: { database: 'clinic' },
+    tables: { include, exclude, refresh: [] },
+    columnRules: parseColumnRules(rules).rules,
+  } as unknown as Config);
+
+it('tells which tables are carried, and of each that is not why and what to do', () => {
+  const { findings, tables } = check([], []);
+  expect(tables).toEqual(['patient']);
+  expect(findings).toMatchObject([
+    { level: 'warning', subject: 'table keyless', remedy: expect.stringContaining('alter table `keyless` add column') },
+    { level: 'warning', subject: 'table stamped', message: expect.stringContaining('_loaded_at') },
+    { level: 'ok', message: '1 tables will be carried, 2 left out' },
+  ]);
+});
+
+it('says nothing of tables that are excluded, and warns of a name that is no table', () => {
+  expect(check([], ['k*', 'stamped', 'temp*']).findings).toMatchObject([{ level: 'ok' }]);
+  expect(check(['patient', 'patiens'], []).findings).toMatchObject([
+    { level: 'warning', message: expect.stringContaining('patiens') },
+    { level: 'ok' },
+  ]);
+});
+
+it('says what a name means that is no table, unless it means tables, too', () => {
+  expect(check(['patient', 'patient_n*'], []).findings).toMatchObject([
+    { level: 'warning', message: expect.stringContaining('means patient_names, which is a view') },
+    { level: 'ok' },
+  ]);
+  expect(check(['patient*'], []).findings).toMatchObject([{ level: 'ok' }]);
+});
+
+it('is an error when nothing is left to carry', () => {
+  expect(check(['keyless'], []).findings.at(-1)).toMatchObject({ level: 'error', subject: 'tables' });
+});

@@ -1,0 +1,229 @@
+import type { Config } from '../../config/config.ts';
+import type { Finding } from '../../change/finding.ts';
+import { describeError } from '../../errors/describe-error.ts';
+import { readCatalog } from '../../source/catalog/catalog.ts';
+import {
+  checkReaderGrants,
+  checkReplicatorGrants,
+  privilegedSource,
+  readerGrantsSubject,
+} from '../../source/grants/check-grants.ts';
+import { checkBinlogFilters, checkReceivedChanges, checkSettings } from '../../source/position/check-settings.ts';
+import { SourceConnection } from '../../source/connection.ts';
+import type { SourceRole } from '../../source/guard/guarded-connection.ts';
+import { readBinlogStatus } from '../../source/position/positions.ts';
+import { readEffectiveRights, readGrants } from '../../source/grants/read-grants.ts';
+import { readServerFlavor } from '../../source/server-flavor.ts';
+import { checkCarried } from '../../target/check/check-carried.ts';
+import { checkTarget } from '../../target/check/check-target.ts';
+import { TargetSession } from '../../target/session.ts';
+import { type KnownTable, readTables } from '../../target/control/table-states.ts';
+import { checkTables } from './check-tables.ts';
+import { assertContinues, readProgress } from '../begin/continuation.ts';
+import { assertSameRules } from '../begin/rule-changes.ts';
+import { selectionOf } from '../begin/table-plan.ts';
+
+export interface CheckOptions {
+  /** Source accounts that may do more than they should are a warning. For development; refused in production. */
+  readonly allowPrivilegedSource: boolean;
+}
+
+/**
+ * Everything that can be known before work starts, connection by connection: each is tested by itself, what one does not
+ * allow does not hide what another would say, and nothing is changed anywhere.
+ */
+export async function runChecks(config: Config, options: CheckOptions): Promise<Finding[]> {
+  const asked = options.allowPrivilegedSource;
+  const judge = judgeGrants(asked && config.environment === 'development');
+  const reader = await withSource(config, 'reader', async (connection) => await checkReader(connection, config, judge));
+  const replicator = await withSource(
+    config,
+    'replicator',
+    async (connection) => await checkReplicator(connection, config, judge),
+  );
+  const planned = reader.value ?? [];
+  const target = await checkTargetSide(config, planned);
+  return [
+    ...(asked && config.environment === 'production' ? [notInProduction] : []),
+    ...(await explainShutOut(config, reader.findings, judge)),
+    ...replicator.findings,
+    ...target,
+  ];
+}
+
+const notInProduction: Finding = {
+  level: 'error',
+  subject: 'options',
+  message: '--allow-privileged-source is for development, and ENVIRONMENT is production',
+  remedy: 'leave --allow-privileged-source out, and give the source accounts the rights that `tidegate grants` prints',
+};
+
+/** What becomes of the findings about an account's rights. */
+type Judge = (findings: Finding[]) => Finding[];
+
+function judgeGrants(allowPrivileged: boolean): Judge {
+  return (findings) =>
+    findings.map((finding) =>
+      allowPrivileged && finding.kind === privilegedSource && finding.level === 'error'
+        ? { ...finding, level: 'warning', message: `${finding.message}; allowed by --allow-privileged-source` }
+        : finding,
+    );
+}
+
+interface Checked<T> {
+  readonly findings: Finding[];
+  readonly value?: T;
+}
+
+async function withSource<T>(
+  config: Config,
+  role: SourceRole,
+  work: (connection: SourceConnection) => Promise<Checked<T>>,
+): Promise<Checked<T>> {
+  const subject = `source (${role})`;
+  let connection: SourceConnection | null = null;
+  try {
+    connection = await SourceConnection.open(config.source, role);
+    const { findings, value } = await work(connection);
+    const connected: Finding = {
+      level: 'ok',
+      subject,
+      message: `connected as ${config.source[role].user}, ${tlsInWords(config.source.tls.mode)}`,
+    };
+    return { findings: [connected, ...findings], ...(value === undefined ? {} : { value }) };
+  } catch (error) {
+    return { findings: [failure(subject, error)] };
+  } finally {
+    await connection?.close();
+  }
+}
+
+function failure(subject: string, error: unknown): Finding {
+  const { kind, message, hint } = describeError(error);
+  const repeated = `${subject}: `;
+  const said = message.startsWith(repeated) ? message.slice(repeated.length) : message;
+  return { level: 'error', subject, kind, message: said, ...(hint === undefined ? {} : { remedy: hint }) };
+}
+
+function tlsInWords(mode: string): string {
+  return mode === 'disable' ? 'without TLS' : `TLS ${mode}`;
+}
+
+/** Whoever has no right on a database cannot enter it; from outside, the grants still tell which one is missing. */
+async function explainShutOut(config: Config, findings: readonly Finding[], judge: Judge): Promise<readonly Finding[]> {
+  const at = findings.findIndex(({ kind }) => kind === 'source-privilege');
+  if (at === -1) return findings;
+  const outside = { ...config, source: { ...config.source, database: '' } };
+  const seen = await withSource(outside, 'reader', async (connection) => ({
+    findings: judge(await readerGrants(connection, config.source.database)),
+  }));
+  const [missing, ...others] = seen.findings.filter(({ subject }) => subject === readerGrantsSubject);
+  if (missing?.level !== 'error' || missing.kind === privilegedSource) return findings;
+  const { subject, kind, message } = findings[at] as Finding;
+  return [
+    ...findings.slice(0, at),
+    { ...missing, subject, ...(kind && { kind }), message: `${message}: ${missing.message}` },
+    ...others,
+    ...findings.slice(at + 1),
+  ];
+}
+
+async function readerGrants(connection: SourceConnection, database: string): Promise<Finding[]> {
+  const { flavor } = await readServerFlavor(connection);
+  return checkReaderGrants(
+    await readGrants(connection, flavor),
+    database,
+    await readEffectiveRights(connection, database),
+  );
+}
+
+/** Its value: the names of the tables that will be carried. */
+async function checkReader(connection: SourceConnection, config: Config, judge: Judge): Promise<Checked<string[]>> {
+  const { database } = config.source;
+  const grants = judge(await readerGrants(connection, database));
+  const { findings, tables } = checkTables(await readCatalog(connection, database), config);
+  const known = await fromTarget(config, async ({ db }) => await readTables(db, config.target.schema));
+  return { findings: [...grants, ...findings, ...changedRules(config, known ?? [])], value: tables };
+}
+
+function changedRules(config: Config, known: readonly KnownTable[]): Finding[] {
+  try {
+    assertSameRules(known, selectionOf(config));
+    return [];
+  } catch (error) {
+    return [failure('column rules', error)];
+  }
+}
+
+async function checkReplicator(connection: SourceConnection, config: Config, judge: Judge): Promise<Checked<never>> {
+  const { database } = config.source;
+  const named = async (statement: string) =>
+    new Map(
+      (await connection.query(statement)).map((row) => [row['Variable_name']?.toLowerCase() ?? '', row['Value'] ?? '']),
+    );
+  const variables = await named('show global variables');
+  const status = await named(`show global status where variable_name in ('Slave_running', 'Slaves_running')`);
+  const server = await readServerFlavor(connection);
+  const findings = [
+    ...judge(
+      checkReplicatorGrants(
+        await readGrants(connection, server.flavor),
+        server.flavor,
+        database,
+        await readEffectiveRights(connection, database),
+      ),
+    ),
+    ...checkSettings(variables, server.flavor, config.source.serverId),
+    ...checkReceivedChanges(variables, status),
+  ];
+  // Only now, when nothing above explains it better: is our database logged, and can the source go on from where the target is?
+  if (findings.every(({ level }) => level !== 'error')) {
+    findings.push(...checkBinlogFilters(await readBinlogStatus(connection), database));
+    const progress = await fromTarget(config, async ({ db }) => await readProgress(db, config.target.schema));
+    if (progress !== null)
+      await assertContinues(connection, server, progress).catch((error: unknown) =>
+        findings.push(failure('position', error)),
+      );
+  }
+  return { findings };
+}
+
+/** What the target says; null when it has nothing yet or cannot be asked, which its own check reports. */
+async function fromTarget<T>(config: Config, read: (session: TargetSession) => Promise<T>): Promise<T | null> {
+  try {
+    return await withTarget(config, read);
+  } catch {
+    // No control schema yet, or no target: both are somebody else's finding.
+    return null;
+  }
+}
+
+async function checkTargetSide(config: Config, tables: readonly string[]): Promise<Finding[]> {
+  try {
+    return await withTarget(config, async (session) => {
+      const connected: Finding = {
+        level: 'ok',
+        subject: 'target',
+        message: `connected as ${config.target.user.user}, ${tlsInWords(config.target.tls.mode)}`,
+      };
+      return [
+        connected,
+        ...(await session.guarded(async () => [
+          ...(await checkTarget(session, config.target.schema, config.target.database, tables)),
+          ...(await checkCarried(session.db, config.target.schema)),
+        ])),
+      ];
+    });
+  } catch (error) {
+    return [failure('target', error)];
+  }
+}
+
+async function withTarget<T>(config: Config, work: (session: TargetSession) => Promise<T>): Promise<T> {
+  const session = await TargetSession.open(config.target, 'tidegate check');
+  try {
+    return await work(session);
+  } finally {
+    await session.close();
+  }
+}

@@ -1,0 +1,66 @@
+import { LineBuffer } from '../../change/line-buffer.ts';
+import type { Config } from '../../config/config.ts';
+import { TidegateError } from '../../errors/tidegate-error.ts';
+import { takeConversions } from '../../mapping/table-codec.ts';
+import { wholeQuery } from '../../source/chunk/chunk-query.ts';
+import { readChunk } from '../../source/chunk/chunk-reader.ts';
+import { assertEpoch } from '../../target/control/checkpoint.ts';
+import { replaceConversions } from '../../target/control/conversions.ts';
+import { refreshRows } from '../../target/rows/whole-table.ts';
+import { checkLines } from '../../target/rows/line-check.ts';
+import type { JobCounts } from '../../target/control/jobs.ts';
+import type { TargetSession } from '../../target/session.ts';
+import { maxChunkBytes } from '../read/chunk-size.ts';
+import type { PlannedTable } from '../begin/table-plan.ts';
+import type { Reader } from '../read/table-reader.ts';
+import type { Throttle } from '../read/throttle.ts';
+
+/**
+ * Copies a table that has no key as a whole: one select, so that what is read was so at one moment, and one transaction at the
+ * target. It is bounded, because on MyISAM writers wait while it is read. Raises refused for a table that is larger, and for a row
+ * that cannot be carried: without a key there can be no dead letter, so the target stays as it was.
+ */
+export async function refresh(
+  config: Config,
+  epoch: bigint,
+  { codec }: PlannedTable,
+  connection: Reader,
+  session: TargetSession,
+  throttle: Throttle,
+  signal: AbortSignal,
+): Promise<Partial<JobCounts>> {
+  const { schema } = codec;
+  const replica = config.target.schema;
+  const lines = new LineBuffer();
+  const chunk = await throttle.chunk(
+    () => connection.reader,
+    async () => {
+      const started = performance.now();
+      const query = wholeQuery(config.source.database, codec);
+      const chunk = await readChunk(connection.reader, query, codec, lines, maxChunkBytes);
+      return { ...chunk, elapsedMs: performance.now() - started };
+    },
+    signal,
+  );
+  const conversions = takeConversions(codec);
+  if (chunk.cut)
+    throw new TidegateError(
+      'refused',
+      `table ${schema.table} has no key and more than ${maxChunkBytes / 1024 / 1024} MiB, which is too much to be read at once`,
+    );
+  const checked = checkLines(lines.bytes.subarray(0, lines.length), schema);
+  const [bad] = [...chunk.rejected, ...checked.rejected];
+  if (bad !== undefined)
+    throw new TidegateError(
+      'refused',
+      `table ${schema.table}: ${bad.column === null ? '' : `column ${bad.column}: `}a row cannot be carried: ${bad.reason}; without a key there is no dead letter for it`,
+    );
+  signal.throwIfAborted();
+  const { missing, extra } = await session.transaction(async (trx) => {
+    await assertEpoch(trx, replica, epoch);
+    const written = await refreshRows(session, trx, replica, codec, checked.lines);
+    await replaceConversions(trx, replica, schema.table, conversions);
+    return written;
+  });
+  return { rows: chunk.rows, missing, extra, repaired: missing + extra };
+}

@@ -1,0 +1,112 @@
+import { type SnapshotWindow, isOpen } from '../../config/snapshot-window.ts';
+import { sleep } from '../../errors/backoff.ts';
+import type { SourceConnection } from '../../source/connection.ts';
+import { type SourceActivity, readActivity } from '../../source/source-activity.ts';
+
+/** How often the source is asked how busy it is; a question costs it less than a millisecond. */
+const askEveryMs = 500;
+const windowEveryMs = 5_000;
+/** And the second time, when nothing is known yet. */
+const firstAskMs = 100;
+/** Somebody who wrote lately will write again. */
+const calmMs = 10_000;
+/** Statements of others running at once beyond which nothing more is asked of the source. */
+const tooManyRunning = 24;
+
+/**
+ * How the source is doing: nobody else at work, people writing, more of them than it should have to share with us; or it is not the
+ * time of day for it.
+ */
+export type Pace = 'free' | 'considerate' | 'waiting' | 'closed';
+
+export interface ThrottleListener {
+  pace(pace: Pace): void;
+  /** The source was busy with a chunk for so long. */
+  chunk(elapsedMs: number): void;
+}
+
+/**
+ * Makes room for those who work at the source. While nobody else writes there, the snapshot takes what it can. As soon as somebody
+ * does, chunks are small, one at a time, and followed by a rest that is longer the more statements are running.
+ */
+export class Throttle {
+  readonly #window: SnapshotWindow | null;
+  readonly #listener: ThrottleListener;
+  /** Until there is something to compare with, somebody may be writing. */
+  #pace: Pace = 'considerate';
+  #last: SourceActivity | null = null;
+  #running = 0;
+  #lastWriteAt = Number.NEGATIVE_INFINITY;
+  #asked = 0;
+  /** Chunks that wait for their turn, one behind the other. */
+  #turn: Promise<void> = Promise.resolve();
+
+  constructor(window: SnapshotWindow | null, listener: ThrottleListener) {
+    this.#window = window;
+    this.#listener = listener;
+  }
+
+  get pace(): Pace {
+    return this.#pace;
+  }
+
+  /** Reads a chunk when there is room for it. `elapsedMs`: how long the source was busy with it. */
+  async chunk<T extends { readonly elapsedMs: number }>(
+    reader: () => SourceConnection,
+    read: () => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    await this.#untilOpen(signal);
+    signal.throwIfAborted();
+    await this.#ask(reader());
+    const measured = async () => {
+      const chunk = await read();
+      this.#listener.chunk(chunk.elapsedMs);
+      return chunk;
+    };
+    if (this.#pace === 'free') return await measured();
+    const before = this.#turn;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#turn = promise;
+    try {
+      await before;
+      while (this.#pace === 'waiting' && !signal.aborted) {
+        await sleep(askEveryMs, signal);
+        await this.#ask(reader());
+      }
+      const chunk = await measured();
+      await sleep(chunk.elapsedMs * (2 + this.#running), signal);
+      return chunk;
+    } finally {
+      resolve();
+    }
+  }
+
+  async #untilOpen(signal: AbortSignal): Promise<void> {
+    while (this.#window !== null && !isOpen(this.#window, new Date()) && !signal.aborted) {
+      this.#enter('closed');
+      await sleep(windowEveryMs, signal);
+    }
+    if (this.#pace === 'closed') this.#enter('considerate');
+  }
+
+  #enter(pace: Pace): void {
+    if (pace === this.#pace) return;
+    this.#pace = pace;
+    this.#listener.pace(pace);
+  }
+
+  async #ask(reader: SourceConnection): Promise<void> {
+    const last = this.#last;
+    if (last !== null && performance.now() - last.at < (this.#asked < 2 ? firstAskMs : askEveryMs)) return;
+    const now = await readActivity(reader);
+    this.#last = now;
+    this.#asked++;
+    if (last !== null && now.writes > last.writes) this.#lastWriteAt = now.at;
+    this.#running = Math.max(0, now.running - 1);
+    if (last === null) return;
+    const pace =
+      this.#running >= tooManyRunning ? 'waiting' : now.at - this.#lastWriteAt < calmMs ? 'considerate' : 'free';
+    this.#enter(pace);
+  }
+}

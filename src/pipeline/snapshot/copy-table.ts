@@ -1,0 +1,132 @@
+import { sql } from 'kysely';
+import type { Config } from '../../config/config.ts';
+import { matchesAny } from '../../config/table-filter.ts';
+import { failpoint } from '../../errors/failpoint.ts';
+import { isRowRefusal } from '../../errors/postgres-errors.ts';
+import type { TableCodec } from '../../mapping/table-codec.ts';
+import { assertEpoch } from '../../target/control/checkpoint.ts';
+import { recordConversions } from '../../target/control/conversions.ts';
+import { assertNotTooMany, badRow, writeDeadLetters } from '../../target/rows/dead-letters.ts';
+import { checkLines } from '../../target/rows/line-check.ts';
+import type { TargetSession } from '../../target/session.ts';
+import { addPrimaryKey, columnList, quoteTable } from '../../target/rows/tables.ts';
+import { writeAround } from '../../target/rows/write-around.ts';
+import { type Reader, type TableChunk, TableReader } from '../read/table-reader.ts';
+import type { Throttle } from '../read/throttle.ts';
+
+/** A table whose snapshot is under way. */
+export interface CopyTask {
+  readonly codec: TableCodec;
+  readonly engine: string;
+  readonly estimatedRows: number;
+  /** Key of the last row copied in an earlier run, null at the beginning. */
+  readonly copiedKey: readonly string[] | null;
+  readonly copiedRows: number;
+}
+
+export interface CopyProgress {
+  readonly table: string;
+  readonly rows: number;
+  /** Of them those of the last chunk. */
+  readonly chunkRows: number;
+  /** Rows of the last chunk that became dead letters. */
+  readonly rejected: number;
+  readonly estimatedRows: number;
+}
+
+/** One worker's connections: a reader that may have to be replaced, and its own PostgreSQL session. */
+export interface CopyWorker extends Reader {
+  readonly target: TargetSession;
+}
+
+/**
+ * Copies what is left of a table, chunk by chunk in key order. Each chunk is one PostgreSQL transaction of its rows and the
+ * key it ends with, so a crash costs at most the chunk under way. The next chunk is read while this one is written. The
+ * target's primary key is made last.
+ */
+export async function copyTable(
+  config: Config,
+  epoch: bigint,
+  worker: CopyWorker,
+  throttle: Throttle,
+  task: CopyTask,
+  onProgress: (progress: CopyProgress) => void,
+  signal: AbortSignal,
+): Promise<number> {
+  const { codec } = task;
+  const { table } = codec.schema;
+  const source = new TableReader(config, worker, throttle, task);
+  let after = task.copiedKey;
+  let rows = task.copiedRows;
+  let allRejected = 0;
+
+  const read = async () => await source.next(after, null, signal);
+  let next = read();
+  for (;;) {
+    const chunk = await next;
+    if (chunk.rows === 0 || chunk.lastKey === null) break;
+    signal.throwIfAborted();
+    after = chunk.lastKey;
+    rows += chunk.rows;
+    if (!chunk.isLast) {
+      next = read();
+      // It is awaited after the write; until then a failure must not count as unhandled.
+      next.catch(() => undefined);
+    }
+    const rejected = await writeChunk(config, epoch, worker.target, codec, chunk, rows);
+    allRejected += rejected;
+    assertNotTooMany(table, allRejected);
+    onProgress({ table, rows, chunkRows: chunk.rows, rejected, estimatedRows: task.estimatedRows });
+    if (chunk.isLast) break;
+  }
+  await worker.target.transaction(async (trx) => {
+    await assertEpoch(trx, config.target.schema, epoch);
+    // Where the target shares the source's machine, one processor is enough to take from those who work there.
+    if (throttle.pace !== 'free') await sql`set local max_parallel_maintenance_workers = 0`.execute(trx);
+    await addPrimaryKey(trx, config.target.schema, codec);
+  });
+  return rows;
+}
+
+/** Writes a chunk in one transaction; when PostgreSQL refuses a row, once more around such rows. Returns how many there were. */
+async function writeChunk(
+  config: Config,
+  epoch: bigint,
+  target: TargetSession,
+  codec: TableCodec,
+  chunk: TableChunk,
+  copiedRows: number,
+): Promise<number> {
+  const replica = config.target.schema;
+  const { schema } = codec;
+  const { table } = schema;
+  const { lines, rejected } = checkLines(chunk.lines.bytes.subarray(0, chunk.lines.length), schema);
+  const copy = async (part: Buffer, _rows: number, before = '') =>
+    await target.copy(quoteTable(replica, table), columnList(schema), part, before);
+  const write = async (around: boolean) =>
+    await target.transaction(async (trx) => {
+      await assertEpoch(trx, replica, epoch);
+      // A constraint that waits for the commit could name no row.
+      if (around) await sql`set constraints all immediate`.execute(trx);
+      const refused = around ? await writeAround(trx, lines, schema, copy) : [];
+      if (!around) await copy(lines, chunk.rows);
+      const dead = [...chunk.rejected, ...rejected, ...refused];
+      if (dead[0] !== undefined && matchesAny(config.tables.halt)(table)) throw badRow(table, dead[0], null);
+      await writeDeadLetters(trx, replica, table, dead, null);
+      await trx
+        .updateTable('tidegate.tables')
+        .set({ copied_key: JSON.stringify(chunk.lastKey), copied_rows: copiedRows, updated_at: sql`now()` })
+        .where('replica', '=', replica)
+        .where('table_name', '=', table)
+        .execute();
+      await recordConversions(trx, replica, table, chunk.conversions);
+      failpoint('chunk-copied');
+      return dead.length;
+    });
+  const dead = await write(false).catch(async (error: unknown) => {
+    if (!isRowRefusal(error)) throw error;
+    return await write(true);
+  });
+  failpoint('chunk-committed');
+  return dead;
+}

@@ -1,0 +1,84 @@
+import type { Config } from '../../config/config.ts';
+import { openAll } from '../open-all.ts';
+import { TidegateError } from '../../errors/tidegate-error.ts';
+import { SourceConnection } from '../../source/connection.ts';
+import { sessionName } from '../../target/control/lease.ts';
+import { TargetSession } from '../../target/session.ts';
+import { Throttle, type ThrottleListener } from '../read/throttle.ts';
+import { type CopyProgress, type CopyTask, type CopyWorker, copyTable } from './copy-table.ts';
+
+export interface SnapshotListener extends ThrottleListener {
+  progress(progress: CopyProgress): void;
+  copied(table: string, rows: number): void;
+  /** The source refuses to read the table as it was known; it is left to the operator and the others go on. */
+  parked(table: string, reason: string): Promise<void>;
+}
+
+/**
+ * Copies tables, the largest first, with several workers side by side. Rejects on the first failure that is not one table's
+ * own; chunks that were committed stay.
+ */
+export async function copyTables(
+  config: Config,
+  epoch: bigint,
+  tasks: readonly CopyTask[],
+  listener: SnapshotListener,
+  signal: AbortSignal,
+  hangUp: AbortSignal,
+): Promise<void> {
+  const queue = tasks.toSorted((a, b) => b.estimatedRows - a.estimatedRows);
+  const failed = new AbortController();
+  const stop = AbortSignal.any([signal, failed.signal]);
+
+  const throttle = new Throttle(config.snapshotWindow, listener);
+  const work = async () => {
+    const worker = await openWorker(config, epoch, hangUp);
+    try {
+      for (let task = queue.shift(); task !== undefined && !stop.aborted; task = queue.shift()) {
+        const { table } = task.codec.schema;
+        try {
+          const rows = await copyTable(
+            config,
+            epoch,
+            worker,
+            throttle,
+            task,
+            (progress) => listener.progress(progress),
+            stop,
+          );
+          listener.copied(table, rows);
+        } catch (error) {
+          const reason = reasonToPark(error);
+          if (reason === null) throw error;
+          await listener.parked(table, reason);
+        }
+      }
+    } catch (error) {
+      failed.abort(error);
+      throw error;
+    } finally {
+      await Promise.all([worker.reader.close(), worker.target.close()]);
+    }
+  };
+
+  const count = Math.max(1, Math.min(config.snapshotConnections, tasks.length));
+  const results = await Promise.allSettled(Array.from({ length: count }, work));
+  signal.throwIfAborted();
+  const failure = results.find((result) => result.status === 'rejected');
+  if (failure !== undefined) throw failed.signal.reason;
+}
+
+/** Failures that are one table's own; null: not one of them. */
+function reasonToPark(error: unknown): string | null {
+  if (!(error instanceof TidegateError)) return null;
+  if (error.kind === 'source-table') return `${error.message}. ${error.hint}`;
+  return error.kind === 'target-refused' ? error.message : null;
+}
+
+async function openWorker(config: Config, epoch: bigint, hangUp: AbortSignal): Promise<CopyWorker> {
+  const [reader, target] = await openAll(
+    async () => await SourceConnection.open(config.source, 'reader'),
+    async () => await TargetSession.open(config.target, sessionName('snapshot', config.target.schema, epoch), hangUp),
+  );
+  return { reader, target };
+}

@@ -1,0 +1,42 @@
+import type { Config } from '../config/config.ts';
+import { configHash } from '../config/config-hash.ts';
+import { SourceConnection } from '../source/connection.ts';
+import type { SourceRole } from '../source/guard/guarded-connection.ts';
+import { readGrants } from '../source/grants/read-grants.ts';
+import { readServerFlavor } from '../source/server-flavor.ts';
+import { type EventKind, recordEvent } from '../target/control/events.ts';
+import { TargetSession } from '../target/session.ts';
+
+/** Writes down that the service begins to work, under which settings, and what its accounts may do at the source. */
+export async function recordStart(config: Config, epoch: bigint): Promise<void> {
+  const grants = { reader: await grantsOf(config, 'reader'), replicator: await grantsOf(config, 'replicator') };
+  await record(config, 'started', { epoch: epoch.toString(), settings: configHash(config), grants });
+}
+
+export async function recordStop(config: Config, epoch: bigint, reason: string): Promise<void> {
+  await record(config, 'stopped', { epoch: epoch.toString(), reason });
+}
+
+async function record(config: Config, kind: EventKind, detail: Record<string, unknown>): Promise<void> {
+  const session = await TargetSession.open(config.target, 'tidegate audit');
+  try {
+    await session.guarded(async () => await recordEvent(session.db, config.target.schema, kind, detail));
+  } finally {
+    await session.close();
+  }
+}
+
+/** `SELECT on clinic.*`, and through whom where it is not its own. */
+async function grantsOf(config: Config, role: SourceRole): Promise<string[]> {
+  const connection = await SourceConnection.open(config.source, role);
+  try {
+    const { flavor } = await readServerFlavor(connection);
+    const { account, grants } = await readGrants(connection, flavor);
+    return grants.map(
+      ({ privileges, scope, grantee }) =>
+        `${privileges.join(', ')} on ${scope}${grantee === account ? '' : ` through ${grantee}`}`,
+    );
+  } finally {
+    await connection.close();
+  }
+}

@@ -1,0 +1,94 @@
+import type { ChangeBatch } from '../../change/change-batch.ts';
+import { type Position, comparePositions } from '../../change/position.ts';
+import type { TableChanges } from '../../change/table-changes.ts';
+import { TouchedKeys } from './touched-keys.ts';
+
+/** Writes changes of one table in a transaction of their own, under the fence of the lease, and moves no checkpoint. */
+export type Merge = (changes: TableChanges) => Promise<void>;
+
+interface Waiting {
+  readonly position: Position;
+  readonly run: (merge: Merge) => Promise<void>;
+  readonly fail: (error: unknown) => void;
+}
+
+/** A stream as those see it who read tables beside it: where the target is, what was touched, and a moment of rest to write in. */
+export class LiveStream {
+  readonly touched = new TouchedKeys();
+  /** Tables that the stream has given up since it began. */
+  readonly parked = new Set<string>();
+  readonly #wanted: (position: Position) => void;
+  #position: Position;
+  /** A transaction is at the target in part, and this mark was before its first part. */
+  #openSince: number | null = null;
+  #waiting: Waiting[] = [];
+  #ended: { readonly error: unknown } | null = null;
+
+  /** `wanted` is told a place as soon as somebody waits for it. */
+  constructor(start: Position, wanted: (position: Position) => void) {
+    this.#position = start;
+    this.#wanted = wanted;
+  }
+
+  /** Up to here the target is complete. */
+  get position(): Position {
+    return this.#position;
+  }
+
+  /**
+   * Runs `work` once the target is at `position` or beyond, while the stream rests between two batches: nothing is written
+   * meanwhile but by `merge`. Rejects when the stream ends before.
+   */
+  async at<T>(position: Position, work: (merge: Merge) => Promise<T>): Promise<T> {
+    if (this.#ended !== null) throw this.#ended.error;
+    return await new Promise<T>((resolve, reject) => {
+      this.#waiting.push({
+        position,
+        run: async (merge) => resolve(await work(merge)),
+        fail: reject,
+      });
+      this.#wanted(position);
+    });
+  }
+
+  /**
+   * A moment to ask `touched` about later. What the stream had brought before is at or before `position` as it is from now on; a
+   * transaction that is at the target in part is not, and counts as brought since.
+   */
+  mark(): number {
+    const mark = this.touched.mark();
+    return this.#openSince ?? mark;
+  }
+
+  /** A batch, or a part of a transaction, is at the target. */
+  applied(batch: ChangeBatch): void {
+    if (batch.open) this.#openSince ??= this.touched.mark();
+    else this.#openSince = null;
+    for (const changes of batch.tables.values()) this.touched.record(changes);
+    for (const table of batch.parked.keys()) this.parked.add(table);
+    if (batch.end !== null) this.#position = batch.end.position;
+  }
+
+  /** No transaction is open at the target: whoever waited for this place has his turn. What fails here fails the stream. */
+  async rest(merge: Merge): Promise<void> {
+    const due = this.#waiting.filter(({ position }) => comparePositions(this.#position, position) >= 0);
+    if (due.length === 0) return;
+    this.#waiting = this.#waiting.filter((waiting) => !due.includes(waiting));
+    for (const [index, waiting] of due.entries()) {
+      try {
+        await waiting.run(merge);
+      } catch (error) {
+        for (const left of due.slice(index)) left.fail(error);
+        throw error;
+      }
+    }
+    for (const { position } of this.#waiting) this.#wanted(position);
+  }
+
+  /** The stream is over; nobody waits in vain. */
+  end(error: unknown): void {
+    this.#ended = { error };
+    for (const { fail } of this.#waiting) fail(error);
+    this.#waiting = [];
+  }
+}

@@ -1,0 +1,137 @@
+import type { ChangeBatch } from '../../change/change-batch.ts';
+import type { Config } from '../../config/config.ts';
+import { matchesAny } from '../../config/table-filter.ts';
+import { type Position, comparePositions } from '../../change/position.ts';
+import type { TableCodec } from '../../mapping/table-codec.ts';
+import { BinlogCursor } from '../../source/binlog/binlog-cursor.ts';
+import { BinlogDecoder } from '../../source/binlog/binlog-decoder.ts';
+import { BinlogStream } from '../../source/binlog/binlog-stream.ts';
+import { mariadbGtids, mysqlGtids } from '../../source/binlog/gtid-progress.ts';
+import { type StreamTable, StreamTables } from '../../source/binlog/stream-tables.ts';
+import { startsByGtid } from '../../source/position/positions.ts';
+import type { ServerFlavor } from '../../source/server-flavor.ts';
+import { Applier } from '../../target/rows/applier.ts';
+import { sessionName } from '../../target/control/lease.ts';
+import { TargetSession } from '../../target/session.ts';
+import { TidegateError } from '../../errors/tidegate-error.ts';
+import { BatchQueue } from './batch-queue.ts';
+import type { Applied } from '../listener.ts';
+import { LiveStream, type Merge } from './live-stream.ts';
+import { type StallListener, StallWatch } from './stall-watch.ts';
+
+export interface StreamOptions {
+  readonly start: Position;
+  readonly tables: readonly StreamTable[];
+  readonly server: ServerFlavor;
+  readonly epoch: bigint;
+  /** Return once the target has got here and `beside` is done; null: go on for ever. */
+  readonly until: Position | null;
+  /** Work that goes on beside the stream; resolves when there is none left, with `again` when the stream must begin anew for it. */
+  readonly beside: (live: LiveStream, signal: AbortSignal) => Promise<'done' | 'again'>;
+  /** A batch is durable. */
+  readonly onApplied: (applied: Applied) => void;
+  readonly stalls: StallListener;
+}
+
+/**
+ * Tails the binlog from `start` and applies it, until `signal` aborts (then the batch under way is still finished), `until` is
+ * reached, `beside` wants it to begin again, or something fails; `hangUp` breaks the target connection off. Nothing survives a failure but the checkpoint, which is all that is needed to begin again.
+ */
+export async function streamChanges(
+  config: Config,
+  options: StreamOptions,
+  signal: AbortSignal,
+  hangUp: AbortSignal,
+): Promise<'done' | 'again'> {
+  const { start, server, until } = options;
+  const codecs = new Map<string, TableCodec>(options.tables.map(({ codec }) => [codec.schema.table, codec]));
+  const stuck = new AbortController();
+  const target = await TargetSession.open(
+    config.target,
+    sessionName('stream', config.target.schema, options.epoch),
+    AbortSignal.any([hangUp, stuck.signal]),
+  );
+  const cursor = new BinlogCursor(start, server.flavor === 'mysql' ? mysqlGtids(start.gtid) : mariadbGtids(start.gtid));
+  const tables = new StreamTables(config.source.database, server.foldNames, options.tables);
+  const reader = new BinlogStream(
+    config.source,
+    start,
+    startsByGtid(server, start),
+    (checksums) => new BinlogDecoder(cursor, tables, queue, server.serverId, checksums),
+  );
+  const queue = new BatchQueue(reader, cursor.gtids, start);
+  const watch = new StallWatch(reader, options.stalls, () => stuck.abort());
+  const stop = () => queue.stop();
+  signal.addEventListener('abort', stop, { once: true });
+  reader.failed.catch((error: Error) => queue.fail(error));
+  const live = new LiveStream(start, (position) => queue.want(position));
+  const over = new AbortController();
+  const beside: { state: 'busy' | 'done' | 'again' } = { state: 'busy' };
+  const work = options.beside(live, AbortSignal.any([signal, over.signal])).then(
+    (outcome) => {
+      beside.state = outcome;
+      queue.wake();
+    },
+    (error: Error) => queue.fail(error),
+  );
+  try {
+    const applier = await Applier.start(target, {
+      schema: config.target.schema,
+      epoch: options.epoch,
+      codecs,
+      start,
+      isHalting: matchesAny(config.tables.halt),
+    });
+    const tally = new Tally();
+    const merge: Merge = async (changes) => await applier.merge(changes);
+    while (!signal.aborted) {
+      if (beside.state === 'again') return 'again';
+      if (beside.state === 'done' && until !== null && comparePositions(live.position, until) >= 0) return 'done';
+      const batch = await queue.take();
+      if (batch === null) break;
+      if (!batch.isEmpty) {
+        tally.add(batch, await watch.writing(async () => await applier.apply(batch)));
+        live.applied(batch);
+        if (batch.open) continue;
+        options.onApplied(tally.take(batch));
+      }
+      await watch.writing(async () => await live.rest(merge));
+    }
+    return 'done';
+  } finally {
+    signal.removeEventListener('abort', stop);
+    reader.close();
+    watch.close();
+    live.end(new TidegateError('internal', 'the stream ended'));
+    over.abort();
+    await work;
+    await target.close();
+  }
+}
+
+/** What a transaction brings, however many parts it comes in. */
+class Tally {
+  #rows = 0;
+  #bytes = 0;
+  #seconds = 0;
+  #tables = new Map<string, number>();
+
+  add(batch: ChangeBatch, seconds: number): void {
+    this.#rows += batch.rows;
+    this.#bytes += batch.size;
+    this.#seconds += seconds;
+    for (const [table, { keyCount }] of batch.tables)
+      this.#tables.set(table, keyCount + (this.#tables.get(table) ?? 0));
+  }
+
+  /** All of it, with the batch that ends it. */
+  take({ transactions, rejected, parked, end }: ChangeBatch): Applied {
+    const applied = {
+      ...{ transactions, rows: this.#rows, bytes: this.#bytes, seconds: this.#seconds, tables: this.#tables },
+      ...{ rejected, parked, position: end?.position ?? null },
+    };
+    this.#rows = this.#bytes = this.#seconds = 0;
+    this.#tables = new Map();
+    return applied;
+  }
+}

@@ -1,0 +1,301 @@
+import { EventEmitter } from 'node:events';
+import { fromCopyText } from '../../change/copy-text.ts';
+import { LineBuffer } from '../../change/line-buffer.ts';
+import type { RejectedRow } from '../../change/rejected-row.ts';
+import { fromMysql } from '../../errors/mysql-errors.ts';
+import { TidegateError } from '../../errors/tidegate-error.ts';
+import type { Codec } from '../../mapping/codec.ts';
+import { InvalidValue } from '../../mapping/invalid-value.ts';
+import type { TableCodec } from '../../mapping/table-codec.ts';
+import { readLengthEncoded } from '../length-encoded.ts';
+import type { SourceConnection } from '../connection.ts';
+
+export interface Chunk {
+  /** Rows read, rejected ones included. */
+  readonly rows: number;
+  readonly rejected: readonly RejectedRow[];
+  /** What the rejected ones hold. */
+  readonly rejectedBytes: number;
+  /** Key of the last row as SQL literals, for the next chunk; null when there is no row. */
+  readonly lastKey: string[] | null;
+  /** The same as text that PostgreSQL takes. */
+  readonly lastKeyText: string[] | null;
+  /** With a condition: how many rows of the range were looked at. Absent: as many as were read. */
+  readonly scanned?: number;
+  /** Reading stopped at the byte limit before the server was done, and the connection was given up for it. */
+  readonly cut: boolean;
+}
+
+/**
+ * Runs a chunk's select and turns its row packets straight into COPY lines. The whole chunk goes to memory before anything
+ * waits for PostgreSQL, so the server's read lock (MyISAM) or read view (InnoDB) lasts no longer than its own work.
+ *
+ * When rows are so wide that `maxBytes` are reached, the connection is hung up, which ends the statement, and what was read
+ * so far is the chunk: memory stays bounded, and rows in key order stay usable.
+ */
+export async function readChunk(
+  connection: SourceConnection,
+  query: string,
+  codec: TableCodec,
+  out: LineBuffer,
+  maxBytes: number,
+): Promise<Chunk> {
+  return await new Promise<Chunk>((resolve, reject) => {
+    const command = new RowPackets(query, codec, out, maxBytes, (error) => {
+      const chunk = () => ({
+        rows: command.rows,
+        rejected: command.rejected,
+        rejectedBytes: command.rejectedBytes,
+        lastKey: command.lastKey(),
+        lastKeyText: command.lastKeyText(),
+        cut: command.cut,
+      });
+      if (command.cut) {
+        connection.destroy();
+        resolve(chunk());
+      } else if (error !== null) {
+        reject(
+          error instanceof TidegateError
+            ? error
+            : fromMysql(error, { what: `read table ${codec.schema.table}`, role: connection.role }),
+        );
+      } else {
+        resolve(chunk());
+      }
+    });
+    // A connection that breaks under a command reports it to the command's `onResult`.
+    (connection.raw as unknown as { addCommand(command: RowPackets): void }).addCommand(command);
+  });
+}
+
+interface Packet {
+  readonly buffer: Buffer;
+  readonly offset: number;
+  readonly end: number;
+  isError(): boolean;
+  asError(encoding: string): Error;
+}
+
+interface CommandConnection {
+  _resetSequenceId(): void;
+  writePacket(packet: object): void;
+}
+
+type Step = (packet: Packet, connection: CommandConnection) => Step | null;
+
+/**
+ * A text-protocol query as mysql2 runs commands, except that rows stay bytes
+ * (https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_query_response_text_resultset.html).
+ */
+class RowPackets extends EventEmitter {
+  rows = 0;
+  cut = false;
+  readonly rejected: RejectedRow[] = [];
+  rejectedBytes = 0;
+  readonly onResult: (error: Error | null) => void;
+  readonly #query: string;
+  readonly #codecs: readonly Codec[];
+  readonly #table: string;
+  readonly #names: readonly string[];
+  readonly #key: readonly number[];
+  readonly #out: LineBuffer;
+  readonly #maxBytes: number;
+  readonly #starts: number[];
+  readonly #ends: number[];
+  #lastRow: Buffer | null = null;
+  #columnsLeft = 0;
+  #next: Step | null = null;
+  #done = false;
+
+  constructor(
+    query: string,
+    codec: TableCodec,
+    out: LineBuffer,
+    maxBytes: number,
+    onResult: (error: Error | null) => void,
+  ) {
+    super();
+    this.#query = query;
+    this.#codecs = codec.codecs;
+    this.#table = codec.schema.table;
+    this.#names = codec.schema.columns.map(({ name }) => name);
+    this.#key = codec.schema.primaryKey;
+    this.#out = out;
+    this.#maxBytes = maxBytes;
+    this.#starts = codec.codecs.map(() => 0);
+    this.#ends = codec.codecs.map(() => 0);
+    this.onResult = (error) => {
+      if (this.#done) return;
+      this.#done = true;
+      onResult(error);
+    };
+  }
+
+  /** mysql2 calls this with nothing to begin, then with each packet; true ends the command. */
+  execute(packet: Packet | null | undefined, connection: CommandConnection): boolean {
+    if (packet === undefined || packet === null) {
+      connection._resetSequenceId();
+      this.#send(connection);
+      this.#next = this.#columnCount;
+      return false;
+    }
+    if (this.#done) return true;
+    if (packet.isError()) {
+      this.onResult(packet.asError('utf8'));
+      return true;
+    }
+    try {
+      this.#next = this.#next?.call(this, packet, connection) ?? null;
+    } catch (error) {
+      if (error instanceof InvalidValue) {
+        const table = this.#table;
+        this.onResult(
+          new TidegateError('target-refused', `table ${table}: a key cannot be read: ${error.reason}`, {
+            table,
+          }),
+        );
+        return true;
+      }
+      // A value that does not read as its type: the schema is not what the source has. Nothing of the row may be printed.
+      this.onResult(new TidegateError('internal', 'a row packet could not be read', { cause: error }));
+      return true;
+    }
+    if (this.#next !== null) return false;
+    this.onResult(null);
+    return true;
+  }
+
+  #send(connection: CommandConnection): void {
+    const text = Buffer.from(this.#query, 'utf8');
+    const buffer = Buffer.concat([Buffer.of(0, 0, 0, 0, 0x03), text]);
+    connection.writePacket({
+      buffer,
+      offset: 4,
+      length: () => buffer.length,
+      writeHeader: (sequence: number) => {
+        buffer.writeUIntLE(buffer.length - 4, 0, 3);
+        buffer[3] = sequence;
+      },
+    });
+  }
+
+  #columnCount(): Step {
+    this.#columnsLeft = this.#codecs.length;
+    return this.#columnDefinition;
+  }
+
+  #columnDefinition(): Step {
+    this.#columnsLeft--;
+    return this.#columnsLeft > 0 ? this.#columnDefinition : this.#columnsEnd;
+  }
+
+  #columnsEnd(): Step {
+    return this.#row;
+  }
+
+  #row(packet: Packet): Step | null {
+    const { buffer, end } = packet;
+    const at = packet.offset;
+    if (buffer[at] === 0xfe && end - at < 9) return null;
+    this.rows++;
+    this.#lastRow = buffer;
+    const out = this.#out;
+    const from = out.length;
+    try {
+      this.#line(buffer, at, out);
+    } catch (error) {
+      if (!(error instanceof InvalidValue)) throw error;
+      out.length = from;
+      this.rejected.push(this.#rejectedRow(error, buffer, at, end));
+      this.rejectedBytes += end - at;
+    }
+    if (out.length + this.rejectedBytes < this.#maxBytes) return this.#row;
+    this.cut = true;
+    return null;
+  }
+
+  /** Writes a row packet as a line and notes where its values are. */
+  #line(buffer: Buffer, at: number, out: LineBuffer): void {
+    const codecs = this.#codecs;
+    let i = 0;
+    try {
+      for (; i < codecs.length; i++) {
+        if (i > 0) out.tab();
+        let length = buffer[at++] as number;
+        if (length === 0xfb) {
+          out.null();
+          continue;
+        }
+        if (length === 0xfc) {
+          length = buffer.readUInt16LE(at);
+          at += 2;
+        } else if (length === 0xfd) {
+          length = buffer.readUIntLE(at, 3);
+          at += 3;
+        } else if (length === 0xfe) {
+          length = Number(buffer.readBigUInt64LE(at));
+          at += 8;
+        }
+        this.#starts[i] = at;
+        at += length;
+        this.#ends[i] = at;
+        (codecs[i] as Codec).fromText(buffer, at - length, at, out);
+      }
+    } catch (error) {
+      if (error instanceof InvalidValue) error.column = this.#names[i] ?? null;
+      throw error;
+    }
+    out.newline();
+  }
+
+  /** Raises InvalidValue where it is the key that cannot be read. */
+  #rejectedRow({ reason, column }: InvalidValue, buffer: Buffer, start: number, end: number): RejectedRow {
+    this.#locate(buffer, start);
+    const scratch = new LineBuffer(256);
+    for (const [position, index] of this.#key.entries()) {
+      if (position > 0) scratch.tab();
+      (this.#codecs[index] as Codec).fromText(
+        buffer,
+        this.#starts[index] as number,
+        this.#ends[index] as number,
+        scratch,
+      );
+    }
+    const key = scratch.bytes.toString('latin1', 0, scratch.length);
+    return { key, reason, column, sqlState: null, row: Buffer.from(buffer.subarray(start, end)), format: 'packet' };
+  }
+
+  /** Notes where each value of a row packet is, whatever it holds. */
+  #locate(buffer: Buffer, at: number): void {
+    for (let i = 0; i < this.#codecs.length; i++) {
+      if (buffer[at] === 0xfb) {
+        at++;
+        continue;
+      }
+      const { value, next } = readLengthEncoded(buffer, at);
+      this.#starts[i] = next;
+      at = next + value;
+      this.#ends[i] = at;
+    }
+  }
+
+  lastKeyText(): string[] | null {
+    const row = this.#lastRow;
+    if (row === null) return null;
+    return this.#key.map((column) => {
+      const scratch = new LineBuffer(256);
+      this.#codecs[column]?.fromText(row, this.#starts[column] as number, this.#ends[column] as number, scratch);
+      return fromCopyText(scratch.bytes.toString('utf8', 0, scratch.length)) ?? '';
+    });
+  }
+
+  lastKey(): string[] | null {
+    const row = this.#lastRow;
+    if (row === null) return null;
+    return this.#key.map((column) => {
+      const literal = this.#codecs[column]?.keyLiteral;
+      if (literal === undefined) throw new TidegateError('internal', 'a key column cannot bound a chunk');
+      return literal(row, this.#starts[column] as number, this.#ends[column] as number);
+    });
+  }
+}

@@ -1,0 +1,73 @@
+import type { SourceConnection } from '../connection.ts';
+import { type Grants, parseGrants } from './grants.ts';
+import { quoteName, quoteText } from '../identifiers.ts';
+
+/**
+ * What the account of a session holds, by itself, through PUBLIC, and through its roles, active or not. Each grant of a role
+ * has the role as its grantee.
+ */
+export async function readGrants(connection: SourceConnection, flavor: 'mariadb' | 'mysql'): Promise<Grants> {
+  const lines = await showGrants(connection);
+  if (ownRoles(parseGrants(lines)).length === 0) return parseGrants(lines);
+  return flavor === 'mariadb' ? await withMariadbRoles(connection, lines) : await withMysqlRoles(connection);
+}
+
+/**
+ * What the server lets the account do with the columns of a database, in its own words: 'select', 'insert', 'update',
+ * 'references'. That counts rights which no SHOW GRANTS prints, as those of the anonymous user on `test` databases, which up
+ * to MySQL 5.6 and MariaDB 10.9 everybody has (https://dev.mysql.com/doc/refman/5.6/en/default-privileges.html).
+ */
+export async function readEffectiveRights(connection: SourceConnection, database: string): Promise<string[]> {
+  const rows = await connection.query(
+    `select distinct privileges as held from information_schema.columns where table_schema = ${quoteText(database)}`,
+  );
+  const held = rows.flatMap((row) => (row['held'] ?? '').split(','));
+  return [...new Set(held.filter((right) => right !== ''))].toSorted();
+}
+
+async function showGrants(connection: SourceConnection, of = ''): Promise<string[]> {
+  const rows = await connection.query(`show grants${of}`);
+  return rows.map((row) => Object.values(row)[0] ?? '');
+}
+
+function ownRoles({ account, roles }: Grants): string[] {
+  return roles.filter(({ holder }) => holder === account).map(({ role }) => role);
+}
+
+/** MariaDB shows a role's privileges, under the role's name, while it is active, and lets one be active at a time. */
+async function withMariadbRoles(connection: SourceConnection, own: readonly string[]): Promise<Grants> {
+  const lines = new Set(own);
+  const [active] = await connection.query('select current_role() as role');
+  try {
+    for (const role of ownRoles(parseGrants(own))) {
+      await connection.query(`set role ${role}`);
+      for (const line of await showGrants(connection)) lines.add(line);
+    }
+  } finally {
+    const role = active?.['role'] ?? null;
+    await connection.query(`set role ${role === null ? 'none' : quoteName(role)}`);
+  }
+  return parseGrants([...lines]);
+}
+
+/** MySQL shows a role's privileges as if they were the account's own. */
+async function withMysqlRoles(connection: SourceConnection): Promise<Grants> {
+  // NONE, or the roles as a list, ready to be set again.
+  const [active] = await connection.query('select current_role() as role');
+  await connection.query('set role none');
+  try {
+    const lines = await showGrants(connection);
+    const own = parseGrants(lines);
+    const grants = [...own.grants];
+    let { unread } = own;
+    for (const role of ownRoles(own)) {
+      const shown = await showGrants(connection, ` for current_user() using ${role}`);
+      const added = parseGrants(shown.filter((line) => !lines.includes(line)));
+      grants.push(...added.grants.map((grant) => ({ ...grant, grantee: role })));
+      unread += added.unread;
+    }
+    return { ...own, grants, unread };
+  } finally {
+    await connection.query(`set role ${active?.['role'] ?? 'none'}`);
+  }
+}

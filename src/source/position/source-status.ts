@@ -1,0 +1,96 @@
+import { type Position, comparePositions } from '../../change/position.ts';
+import type { SourceConfig } from '../../config/config.ts';
+import { SourceConnection } from '../connection.ts';
+import { mariadbTransactionsBehind, mysqlTransactionsBehind } from './gtid-distance.ts';
+import { readBinlogFiles, readHead } from './positions.ts';
+import { retentionSeconds, retentionVariables } from './retention.ts';
+import { type ServerFlavor, readServerFlavor } from '../server-flavor.ts';
+
+/** Where the source is, by its own account. */
+export interface SourceStatus {
+  readonly identity: string;
+  /** Its clock just before it was asked for its head, in seconds since 1970. */
+  readonly clock: number;
+  readonly head: Position;
+  /** Its clock minus this machine's, in seconds. */
+  readonly clockSkew: number;
+  /** How long it keeps a binlog file that it no longer writes, in seconds; 0: until somebody purges. */
+  readonly retention: number;
+  /** How many transactions are in its binlog that a place by GTID lacks; null: it numbers none. */
+  transactionsSince(gtid: string): number | null;
+}
+
+export type BinlogFiles = Awaited<ReturnType<typeof readBinlogFiles>>;
+
+/** How often what hardly ever changes is asked for anew: settings, and the list of files, which a server opens one by one. */
+const settingsMs = 60_000;
+const filesMs = 10_000;
+
+/** A session of the replicator that is asked where the source is, once or again and again: two short questions each time. */
+export class SourceProbe {
+  readonly #connection: SourceConnection;
+  #settings: { readonly at: number; readonly server: ServerFlavor; readonly retention: number } | null = null;
+  #executed: { readonly head: Position; readonly gtid: string } | null = null;
+  #files: { readonly at: number; readonly list: BinlogFiles } | null = null;
+
+  private constructor(connection: SourceConnection) {
+    this.#connection = connection;
+  }
+
+  static async open(source: SourceConfig, hangUp: AbortSignal): Promise<SourceProbe> {
+    return new SourceProbe(await SourceConnection.open(source, 'replicator', hangUp));
+  }
+
+  /**
+   * The clock first, so that what is not in the head yet was committed later than that. What the target has when it is asked
+   * afterwards can only be nearer to the head.
+   */
+  async read(): Promise<SourceStatus> {
+    const { server, retention } = await this.#readSettings();
+    const asked = Date.now();
+    const [time] = await this.#connection.query('select unix_timestamp(now(6)) as clock');
+    const clock = Number(time?.['clock']);
+    const clockSkew = Math.round(clock - (asked + Date.now()) / 2000);
+    const head = await readHead(this.#connection);
+    const executed = server.gtids ? await this.#readExecuted(server, head) : null;
+    const count = server.flavor === 'mariadb' ? mariadbTransactionsBehind : mysqlTransactionsBehind;
+    return {
+      ...{ identity: server.identity, clock, head, clockSkew, retention },
+      transactionsSince: (gtid) => (executed === null ? null : count(executed, gtid)),
+    };
+  }
+
+  /** The files that the source still has; those of a moment ago where that tells as much. */
+  async files(head: Position): Promise<BinlogFiles> {
+    const known = this.#files;
+    if (known !== null && performance.now() - known.at < filesMs && known.list.some(({ file }) => file === head.file))
+      return known.list;
+    const list = await readBinlogFiles(this.#connection);
+    this.#files = { at: performance.now(), list };
+    return list;
+  }
+
+  async close(): Promise<void> {
+    await this.#connection.close();
+  }
+
+  async #readSettings() {
+    if (this.#settings !== null && performance.now() - this.#settings.at < settingsMs) return this.#settings;
+    const server = await readServerFlavor(this.#connection);
+    const names = retentionVariables.map((name) => `'${name}'`).join(', ');
+    const rows = await this.#connection.query(`show global variables where variable_name in (${names})`);
+    const variables = new Map(rows.map((row) => [row['Variable_name']?.toLowerCase() ?? '', row['Value'] ?? '']));
+    this.#settings = { at: performance.now(), server, retention: retentionSeconds(variables) };
+    return this.#settings;
+  }
+
+  /** Where the head is the one of before, so is what was executed. */
+  async #readExecuted({ flavor }: ServerFlavor, head: Position): Promise<string> {
+    if (this.#executed !== null && comparePositions(this.#executed.head, head) === 0) return this.#executed.gtid;
+    const variable = flavor === 'mariadb' ? '@@global.gtid_binlog_state' : '@@global.gtid_executed';
+    const [row] = await this.#connection.query(`select ${variable} as gtid`);
+    const gtid = row?.['gtid'] ?? '';
+    this.#executed = { head, gtid };
+    return gtid;
+  }
+}

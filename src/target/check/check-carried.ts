@@ -1,0 +1,31 @@
+import type { Finding } from '../../change/finding.ts';
+import { readConversions } from '../control/conversions.ts';
+import { groupDeadLetters } from '../rows/dead-letter-actions.ts';
+import { hasControlTable } from '../control/migrate.ts';
+import type { Target } from '../session.ts';
+
+const conversions = {
+  'date-to-null': 'dates that PostgreSQL does not have became NULL',
+  'nul-replaced': 'characters U+0000 became U+FFFD',
+  'sentinel-to-null': 'dates that COLUMN_RULES says stand for none became NULL',
+} as const;
+
+/** What is not at the target as it is at the source, and known to be: dead letters and conversions. */
+export async function checkCarried(db: Target, replica: string): Promise<Finding[]> {
+  if (!(await hasControlTable(db, 'tidegate.dead_letters'))) return [];
+  const dead = (await groupDeadLetters(db, replica)).map(({ table, column, reason, sqlState, rows }): Finding => ({
+    level: 'warning',
+    subject: `table ${table}`,
+    message: `${rows} ${rows === 1 ? 'row is a dead letter' : 'rows are dead letters'}: ${column === null ? '' : `column ${column}: `}${reason}${sqlState === null ? '' : ` (SQLSTATE ${sqlState})`}`,
+    remedy:
+      sqlState === null
+        ? `mend them at the source: any change of such a row heals it; tidegate dead-letters list ${table} names them`
+        : `mend the target, then run tidegate dead-letters retry ${table}`,
+  }));
+  const converted = (await readConversions(db, replica)).map(({ table, column, kind, count }): Finding => ({
+    level: 'ok',
+    subject: `table ${table}`,
+    message: `column ${column}: ${count} ${conversions[kind]}`,
+  }));
+  return [...dead, ...converted];
+}

@@ -1,0 +1,113 @@
+import { sql } from 'kysely';
+import type { CommitPoint } from '../../change/change-batch.ts';
+import { type Position, formatPosition } from '../../change/position.ts';
+import { TidegateError } from '../../errors/tidegate-error.ts';
+import type { Target } from '../session.ts';
+
+export interface Checkpoint {
+  readonly position: Position;
+  readonly committedAt: Date | null;
+  readonly sourceIdentity: string;
+}
+
+export async function readCheckpoint(db: Target, replica: string): Promise<Checkpoint | null> {
+  const row = await db.selectFrom('tidegate.checkpoint').selectAll().where('replica', '=', replica).executeTakeFirst();
+  if (row === undefined) return null;
+  return {
+    position: { file: row.file, offset: Number(row.offset), gtid: row.gtid },
+    committedAt: row.committed_at,
+    sourceIdentity: row.source_identity,
+  };
+}
+
+/** The first checkpoint of a replica: where its snapshot stands. */
+export async function createCheckpoint(
+  db: Target,
+  replica: string,
+  epoch: bigint,
+  position: Position,
+  sourceIdentity: string,
+): Promise<void> {
+  await db
+    .insertInto('tidegate.checkpoint')
+    .values({
+      replica,
+      file: position.file,
+      offset: position.offset,
+      gtid: position.gtid,
+      committed_at: null,
+      applied_at: sql`now()`,
+      lease_epoch: epoch.toString(),
+      source_identity: sourceIdentity,
+    })
+    .execute();
+}
+
+/**
+ * Moves the checkpoint, in the transaction of the rows it covers. The epoch is the fence: a holder that has been replaced
+ * finds no row to update, and its transaction must roll back. Raises lease-lost.
+ */
+export async function moveCheckpoint(
+  trx: Target,
+  replica: string,
+  epoch: bigint,
+  { position, committedAt }: CommitPoint,
+): Promise<void> {
+  const { numUpdatedRows } = await trx
+    .updateTable('tidegate.checkpoint')
+    .set({
+      file: position.file,
+      offset: position.offset,
+      gtid: position.gtid,
+      applied_at: sql`clock_timestamp()`,
+      ...(committedAt === null ? {} : { committed_at: new Date(committedAt * 1000) }),
+    })
+    .where('replica', '=', replica)
+    .where('lease_epoch', '=', epoch.toString())
+    .executeTakeFirst();
+  if (numUpdatedRows !== 1n) throw new TidegateError('lease-lost', 'another instance has taken over this target');
+}
+
+/** The place by GTID stays; by file and offset it is the new server's. */
+export async function moveToServer(
+  trx: Target,
+  replica: string,
+  position: Position,
+  sourceIdentity: string,
+): Promise<void> {
+  await trx
+    .updateTable('tidegate.checkpoint')
+    .set({ file: position.file, offset: position.offset, source_identity: sourceIdentity })
+    .where('replica', '=', replica)
+    .execute();
+}
+
+/** Another beginning: what was applied up to now says nothing about it. Returns the place of before, for people. */
+export async function restartCheckpoint(
+  trx: Target,
+  replica: string,
+  position: Position,
+  sourceIdentity: string,
+): Promise<string> {
+  const before = await readCheckpoint(trx, replica);
+  if (before === null) throw new TidegateError('refused', `nothing was copied into schema ${replica} yet`);
+  const { file, offset, gtid } = position;
+  await trx
+    .updateTable('tidegate.checkpoint')
+    .set({ file, offset, gtid, committed_at: null, applied_at: sql`now()`, source_identity: sourceIdentity })
+    .where('replica', '=', replica)
+    .execute();
+  return formatPosition(before.position);
+}
+
+/** The same fence for transactions that move no position, such as a chunk's. */
+export async function assertEpoch(trx: Target, replica: string, epoch: bigint): Promise<void> {
+  const held = await trx
+    .selectFrom('tidegate.checkpoint')
+    .select('replica')
+    .where('replica', '=', replica)
+    .where('lease_epoch', '=', epoch.toString())
+    .forShare()
+    .executeTakeFirst();
+  if (held === undefined) throw new TidegateError('lease-lost', 'another instance has taken over this target');
+}

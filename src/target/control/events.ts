@@ -1,0 +1,73 @@
+import { hostname, userInfo } from 'node:os';
+import packageJson from '../../../package.json' with { type: 'json' };
+import type { Target } from '../session.ts';
+
+/** What is written down for good: who did what to the replica, and when. docs/operations.md describes each. */
+export type EventKind =
+  | 'started'
+  | 'stopped'
+  | 'tables-added'
+  | 'table-parked'
+  | 'table-taken-back'
+  | 'job-ended'
+  | 'resynced'
+  | 'snapshot-finished'
+  | 'server-changed'
+  | 'paused'
+  | 'resumed'
+  | 'dead-letters-retried'
+  | 'dead-letters-discarded'
+  | 'reset';
+
+/** How somebody agreed to what destroys: typed the name, gave --yes, or was not asked, as in development. */
+export type Confirmation = 'typed' | 'option' | 'not asked';
+
+/** Appends to the audit, in the transaction of what it tells of where there is one. `detail` holds names and counts, never a value. */
+export async function recordEvent(
+  db: Target,
+  replica: string,
+  kind: EventKind,
+  detail: Readonly<Record<string, unknown>> = {},
+): Promise<void> {
+  await db
+    .insertInto('tidegate.events')
+    .values({
+      replica,
+      kind,
+      detail: JSON.stringify({ ...detail, by: who(), pid: process.pid, version: packageJson.version }),
+    })
+    .execute();
+}
+
+export interface RecordedEvent {
+  readonly id: string;
+  readonly at: Date;
+  readonly kind: string;
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
+/** The newest first. */
+export async function latestEvents(db: Target, replica: string, limit: number): Promise<RecordedEvent[]> {
+  const rows = await db
+    .selectFrom('tidegate.events')
+    .select(['id', 'at', 'kind', 'detail'])
+    .where('replica', '=', replica)
+    .orderBy('id', 'desc')
+    .limit(limit)
+    .execute();
+  return rows.map(({ id, at, kind, detail }) => ({ id, at, kind, detail }));
+}
+
+/** User and host. */
+export function who(): string {
+  return `${userName()}@${hostname()}`;
+}
+
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    // A container may run as a number that has no name.
+    return `uid ${process.getuid?.()}`;
+  }
+}

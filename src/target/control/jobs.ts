@@ -1,0 +1,301 @@
+import { sql } from 'kysely';
+import { TidegateError } from '../../errors/tidegate-error.ts';
+import type { JobExample, JobKind, JobProgress, JobState } from './control-schema.ts';
+import { who } from './events.ts';
+import type { Target } from '../session.ts';
+
+/** A table, or a part of it, that is to be read again while it streams: to mend the target, or to compare it only. */
+export interface Job {
+  readonly id: string;
+  readonly table: string;
+  readonly kind: JobKind;
+  readonly repair: boolean;
+  readonly condition: string | null;
+  readonly confirmed: boolean;
+  readonly state: JobState;
+  readonly reason: string | null;
+  /** It would have deleted more rows than may be without a confirmation. */
+  readonly unconfirmed: boolean;
+  readonly progress: JobProgress | null;
+  readonly estimatedRows: number;
+  readonly counts: JobCounts;
+  readonly examples: readonly JobExample[];
+  readonly requestedBy: string;
+  readonly requestedAt: Date;
+  readonly startedAt: Date | null;
+  readonly finishedAt: Date | null;
+}
+
+/** The whole table, to mend it. */
+export function readsAll({ kind, condition }: Job): boolean {
+  return kind === 'backfill' && condition === null;
+}
+
+/** What a job found so far, in rows. */
+export interface JobCounts {
+  /** Read from the source. */
+  readonly rows: number;
+  /** Only the source had them. */
+  readonly missing: number;
+  /** Only the target had them. */
+  readonly extra: number;
+  /** Both had them, with other values. */
+  readonly different: number;
+  /** They changed too often to be compared; the stream writes each change of them in full. */
+  readonly changing: number;
+  /** They cannot be carried: dead letters. */
+  readonly rejected: number;
+  /** Differences that were mended. */
+  readonly repaired: number;
+}
+
+export interface JobRequest {
+  readonly kind: JobKind;
+  readonly repair: boolean;
+  readonly condition: string | null;
+  readonly confirmed: boolean;
+}
+
+/** Asks for one job for each table and returns their ids. Whoever leads does them. */
+export async function requestJobs(
+  db: Target,
+  replica: string,
+  tables: readonly string[],
+  request: JobRequest,
+): Promise<string[]> {
+  if (tables.length === 0) return [];
+  const rows = await db
+    .insertInto('tidegate.jobs')
+    .values(
+      tables.map((table) => ({
+        replica,
+        table_name: table,
+        ...request,
+        state: 'waiting' as const,
+        requested_by: who(),
+        estimated_rows: 0,
+      })),
+    )
+    .returning('id')
+    .execute();
+  return rows.map(({ id }) => id);
+}
+
+/** Jobs that wait or run, the oldest first. */
+export async function openJobs(db: Target, replica: string): Promise<Job[]> {
+  return await select(db, replica, (query) => query.where('state', 'in', ['waiting', 'running']));
+}
+
+export async function readJobs(db: Target, replica: string, ids: readonly string[]): Promise<Job[]> {
+  return ids.length === 0 ? [] : await select(db, replica, (query) => query.where('id', 'in', ids));
+}
+
+export async function latestJobs(db: Target, replica: string, limit: number): Promise<Job[]> {
+  const jobs = await select(db, replica, (query) => query.orderBy('id', 'desc').limit(limit));
+  return jobs.toSorted((a, b) => Number(BigInt(a.id) - BigInt(b.id)));
+}
+
+/** By whom the service's own requests are. */
+const schedule = 'schedule';
+
+/**
+ * Asks for the verification that is due by schedule, if one is: of the table that was verified longest ago, when that is `hours`
+ * ago, one table after the other, so that all of them are spread over that time. Ended verifications that later ones of the table
+ * follow are forgotten after a month.
+ */
+export async function requestDueVerification(
+  db: Target,
+  replica: string,
+  tables: readonly string[],
+  hours: number,
+): Promise<void> {
+  if (tables.length === 0) return;
+  await sql`
+    with last as (
+      select t.name, max(j.requested_at) as at, bool_or(j.state in ('waiting', 'running')) as open
+        from unnest(${tables}::text[]) t(name)
+        left join tidegate.jobs j
+          on j.replica = ${replica} and j.table_name = t.name and j.kind = 'verify' and j.condition is null
+       group by t.name),
+    due as (
+      select name from last
+       where (at is null or at < now() - make_interval(hours => ${hours}))
+         and not exists (select from last where open)
+         and coalesce((select max(requested_at) from tidegate.jobs where replica = ${replica} and requested_by = ${schedule}), '-infinity')
+             < now() - make_interval(hours => ${hours}) / ${tables.length}
+       order by at nulls first, name limit 1)
+    insert into tidegate.jobs (replica, table_name, kind, repair, confirmed, state, requested_by)
+    select ${replica}, name, 'verify', false, false, 'waiting', ${schedule} from due`.execute(db);
+  await sql`
+    delete from tidegate.jobs j
+     where replica = ${replica} and requested_by = ${schedule} and finished_at < now() - interval '1 month'
+       and exists (select from tidegate.jobs later
+                    where later.replica = j.replica and later.table_name = j.table_name and later.kind = j.kind
+                      and later.state = 'done' and later.id > j.id)`.execute(db);
+}
+
+/** Asks for a refresh of each of these tables that was last refreshed, or could not be, so many minutes ago. */
+export async function requestDueRefreshes(
+  db: Target,
+  replica: string,
+  tables: readonly string[],
+  minutes: number,
+): Promise<void> {
+  if (tables.length === 0) return;
+  await sql`
+    insert into tidegate.jobs (replica, table_name, kind, repair, confirmed, state, requested_by)
+    select ${replica}, t.name, 'refresh', true, true, 'waiting', ${schedule} from unnest(${tables}::text[]) t(name)
+     where not exists (
+       select from tidegate.jobs j
+        where j.replica = ${replica} and j.table_name = t.name and j.kind = 'refresh'
+          and (j.state in ('waiting', 'running') or j.finished_at > now() - make_interval(mins => ${minutes})))`.execute(
+    db,
+  );
+  await sql`
+    delete from tidegate.jobs j
+     where replica = ${replica} and kind = 'refresh' and finished_at < now() - interval '1 day'
+       and exists (select from tidegate.jobs later
+                    where later.replica = j.replica and later.table_name = j.table_name and later.kind = 'refresh'
+                      and later.finished_at is not null and later.id > j.id)`.execute(db);
+}
+
+/** The last verification of all rows of each table that came to its end. */
+export async function lastVerifications(db: Target, replica: string): Promise<Job[]> {
+  return await select(db, replica, (query) =>
+    query
+      .distinctOn('table_name')
+      .where('kind', '=', 'verify')
+      .where('state', '=', 'done')
+      .where('condition', 'is', null)
+      .orderBy('table_name')
+      .orderBy('id', 'desc'),
+  );
+}
+
+/** A verification after which every row of the table was at the target as it was at the source, or was made so. */
+export function isEqual({ state, repair, counts }: Job): boolean {
+  const differences = counts.missing + counts.extra + counts.different;
+  return (
+    state === 'done' && counts.rejected === 0 && (differences === 0 || (repair && counts.repaired === differences))
+  );
+}
+
+function all(db: Target, replica: string) {
+  return db.selectFrom('tidegate.jobs').selectAll().where('replica', '=', replica);
+}
+
+async function select(
+  db: Target,
+  replica: string,
+  narrow: (query: ReturnType<typeof all>) => ReturnType<typeof all>,
+): Promise<Job[]> {
+  const rows = await narrow(all(db, replica)).orderBy('id').execute();
+  return rows.map((row) => ({
+    id: row.id,
+    table: row.table_name,
+    kind: row.kind,
+    repair: row.repair,
+    condition: row.condition,
+    confirmed: row.confirmed,
+    state: row.state,
+    reason: row.reason,
+    unconfirmed: row.unconfirmed,
+    progress: row.progress,
+    estimatedRows: Number(row.estimated_rows),
+    counts: {
+      rows: Number(row.rows),
+      missing: Number(row.missing),
+      extra: Number(row.extra),
+      different: Number(row.different),
+      changing: Number(row.changing),
+      rejected: Number(row.rejected),
+      repaired: Number(row.repaired),
+    },
+    examples: row.examples,
+    requestedBy: row.requested_by,
+    requestedAt: row.requested_at,
+    startedAt: row.started_at,
+    finishedAt: row.finished_at,
+  }));
+}
+
+export async function beginJob(db: Target, id: string, estimatedRows: number): Promise<void> {
+  await db
+    .updateTable('tidegate.jobs')
+    .set({
+      state: 'running',
+      estimated_rows: estimatedRows,
+      started_at: sql`coalesce(started_at, now())`,
+      updated_at: sql`now()`,
+    })
+    .where('id', '=', id)
+    .where('state', 'in', ['waiting', 'running'])
+    .execute();
+}
+
+/** How far a job is. False: somebody has cancelled it. */
+export async function advanceJob(
+  db: Target,
+  id: string,
+  progress: JobProgress,
+  counts: JobCounts,
+  examples: readonly JobExample[],
+): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('tidegate.jobs')
+    .set({ ...counts, progress: JSON.stringify(progress), examples: JSON.stringify(examples), updated_at: sql`now()` })
+    .where('id', '=', id)
+    .where('state', '=', 'running')
+    .executeTakeFirst();
+  return numUpdatedRows === 1n;
+}
+
+/** What a job has found. */
+export async function countJob(db: Target, id: string, counts: JobCounts): Promise<void> {
+  await db
+    .updateTable('tidegate.jobs')
+    .set({ ...counts })
+    .where('id', '=', id)
+    .execute();
+}
+
+/** Ends a job that is not ended yet. False: it was. */
+export async function endJob(
+  db: Target,
+  id: string,
+  state: 'done' | 'failed' | 'cancelled',
+  reason: string | null,
+  unconfirmed = false,
+): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('tidegate.jobs')
+    .set({ state, reason, unconfirmed, finished_at: sql`now()`, updated_at: sql`now()` })
+    .where('id', '=', id)
+    .where('state', 'in', ['waiting', 'running'])
+    .executeTakeFirst();
+  return numUpdatedRows === 1n;
+}
+
+/** What was to be done with a table cannot be any more. */
+export async function endJobsOf(db: Target, replica: string, table: string, reason: string): Promise<void> {
+  await db
+    .updateTable('tidegate.jobs')
+    .set({ state: 'failed', reason, finished_at: sql`now()`, updated_at: sql`now()` })
+    .where('replica', '=', replica)
+    .where('table_name', '=', table)
+    .where('state', 'in', ['waiting', 'running'])
+    .execute();
+}
+
+/** Cancels what of these is not ended; the rows that were mended stay mended. Raises refused for a number that is no job. */
+export async function cancelJobs(db: Target, replica: string, ids: readonly string[]): Promise<number> {
+  const known = new Set((await readJobs(db, replica, ids)).map(({ id }) => id));
+  const unknown = ids.filter((id) => !known.has(id));
+  if (unknown.length > 0)
+    throw new TidegateError('refused', `there is no job ${unknown.join(', ')}`, {
+      hint: '`tidegate jobs` lists them.',
+    });
+  let cancelled = 0;
+  for (const id of ids) if (await endJob(db, id, 'cancelled', `by ${who()}`)) cancelled++;
+  return cancelled;
+}

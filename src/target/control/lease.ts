@@ -1,0 +1,162 @@
+import { createHash } from 'node:crypto';
+import { hostname } from 'node:os';
+import { sql } from 'kysely';
+import type { TargetConfig } from '../../config/config.ts';
+import { TidegateError } from '../../errors/tidegate-error.ts';
+import { PauseSwitch } from './pause-switch.ts';
+import { type Target, TargetSession } from '../session.ts';
+
+/** A lease that is not renewed for this long may be taken. */
+const leaseSeconds = 15;
+/** Also how soon the service hears that it is to pause. */
+const renewEveryMs = 1_000;
+/** Nobody but another instance on its way to the lease holds these rows, and never for long. */
+const lockTimeoutMs = 5_000;
+
+/** Sessions that write under a lease. */
+const workers = ['stream', 'snapshot', 'lead', 'jobs'] as const;
+
+/** Names a session after the lease it works under, so that whoever takes the lease next can end it. */
+export function sessionName(what: (typeof workers)[number], replica: string, epoch: bigint | string): string {
+  // The name of a replica may be longer than PostgreSQL's names of sessions, or cut to another's.
+  return `tidegate ${what} #${epoch} ${createHash('sha256').update(replica).digest('hex').slice(0, 12)}`;
+}
+
+/**
+ * Who may write the target. The lease is a row with an epoch; it is free when its holder's PostgreSQL backend is gone (the
+ * process died) or when it was not renewed in time (the process or its network froze). Taking it raises the epoch, also on
+ * the checkpoint, where every transaction of the old holder will trip over it.
+ */
+export class Lease {
+  readonly epoch: bigint;
+  /** Heard of at each renewal. */
+  readonly pause = new PauseSwitch();
+  readonly #session: TargetSession;
+  readonly #replica: string;
+  readonly #lost = Promise.withResolvers<never>();
+  #timer: NodeJS.Timeout | undefined;
+
+  private constructor(session: TargetSession, replica: string, epoch: bigint) {
+    this.#session = session;
+    this.#replica = replica;
+    this.epoch = epoch;
+    this.#lost.promise.catch(() => undefined);
+    this.#timer = setTimeout(() => void this.#renew(), renewEveryMs);
+  }
+
+  /** Takes the lease if it is free; null: another instance holds it. The control schema must exist. */
+  static async tryAcquire(target: TargetConfig): Promise<Lease | null> {
+    const session = await TargetSession.open(target, 'tidegate lease');
+    try {
+      await session.guarded(async () => {
+        await sql`set lock_timeout = ${sql.raw(String(lockTimeoutMs))}`.execute(session.db);
+        await endSessionsOfHolder(session, target.schema);
+      });
+      const epoch = await session.transaction(async (trx) => {
+        // An epoch that a crash took back could be given out twice.
+        await sql`set local synchronous_commit = on`.execute(trx);
+        const { rows } = await sql<{ epoch: string }>`
+          insert into tidegate.lease as held (replica, epoch, holder, backend_pid, backend_start, expires_at)
+          select ${target.schema}, 1, ${`${hostname()}:${process.pid}`}, pid, backend_start, now() + make_interval(secs => ${leaseSeconds})
+            from pg_stat_activity where pid = pg_backend_pid()
+          on conflict (replica) do update
+            set epoch = held.epoch + 1, holder = excluded.holder, backend_pid = excluded.backend_pid,
+                backend_start = excluded.backend_start, expires_at = excluded.expires_at
+          where held.expires_at < now()
+             or not exists (select from pg_stat_activity a where a.pid = held.backend_pid and a.backend_start = held.backend_start)
+          returning epoch`.execute(trx);
+        const taken = rows[0]?.epoch;
+        if (taken === undefined) return null;
+        await trx
+          .updateTable('tidegate.checkpoint')
+          .set({ lease_epoch: taken })
+          .where('replica', '=', target.schema)
+          .execute();
+        return BigInt(taken);
+      });
+      if (epoch !== null) return new Lease(session, target.schema, epoch);
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+    await session.close();
+    return null;
+  }
+
+  /** Rejects with lease-lost, or with what kept the lease from being renewed; never resolves. */
+  get lost(): Promise<never> {
+    return this.#lost.promise;
+  }
+
+  /** Renews the lease now. Raises lease-lost when it is somebody else's. */
+  async assertHeld(): Promise<void> {
+    const renewed = await this.#session.guarded(
+      async () =>
+        await this.#session.db
+          .updateTable('tidegate.lease')
+          .set({ expires_at: sql`now() + make_interval(secs => ${leaseSeconds})` })
+          .where('replica', '=', this.#replica)
+          .where('epoch', '=', this.epoch.toString())
+          .returning(
+            sql<boolean>`coalesce((select paused from tidegate.controls c where c.replica = lease.replica), false)`.as(
+              'paused',
+            ),
+          )
+          .executeTakeFirst(),
+    );
+    if (renewed === undefined) throw new TidegateError('lease-lost', 'another instance has taken over this target');
+    this.pause.set(renewed.paused);
+  }
+
+  async #renew(): Promise<void> {
+    try {
+      await this.assertHeld();
+      if (this.#timer !== undefined) this.#timer = setTimeout(() => void this.#renew(), renewEveryMs);
+    } catch (error) {
+      this.#lost.reject(error);
+    }
+  }
+
+  /** Gives the lease back, so that a standby need not wait for it to run out. */
+  async release(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    await this.#session.db
+      .updateTable('tidegate.lease')
+      .set({ expires_at: sql`now() - interval '1 second'` })
+      .where('replica', '=', this.#replica)
+      .where('epoch', '=', this.epoch.toString())
+      .execute()
+      // The connection may be what broke; the lease then runs out by itself.
+      .catch(() => undefined);
+    await this.#session.close();
+  }
+}
+
+/** Who holds the lease now, as host and process; null: nobody does. */
+export async function readLeaseHolder(db: Target, replica: string): Promise<string | null> {
+  const { rows } = await sql<{ holder: string }>`
+    select holder from tidegate.lease l where replica = ${replica} and expires_at >= now()
+       and exists (select from pg_stat_activity a where a.pid = l.backend_pid and a.backend_start = l.backend_start)`.execute(
+    db,
+  );
+  return rows[0]?.holder ?? null;
+}
+
+/**
+ * When the lease is free, ends what its last holder left open: a process that froze in the midst of a transaction keeps the
+ * locks of its rows for as long as its connections live.
+ */
+async function endSessionsOfHolder({ db }: TargetSession, replica: string): Promise<void> {
+  const { rows } = await sql<{ epoch: string }>`
+    select epoch from tidegate.lease l where replica = ${replica}
+       and (expires_at < now()
+            or not exists (select from pg_stat_activity a where a.pid = l.backend_pid and a.backend_start = l.backend_start))`.execute(
+    db,
+  );
+  const [last] = rows;
+  if (last === undefined) return;
+  await sql`select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and usename = current_user
+      and application_name in (${sql.join(workers.map((what) => sessionName(what, replica, last.epoch)))})`.execute(db);
+}

@@ -1,0 +1,125 @@
+import { hostname } from 'node:os';
+import { sql } from 'kysely';
+import { z } from 'zod';
+import packageJson from '../../../package.json' with { type: 'json' };
+import type { TableState } from './control-schema.ts';
+import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
+import { type ConvertedColumn, readConversions } from './conversions.ts';
+import { type DeadLetterGroup, groupDeadLetters } from '../rows/dead-letter-actions.ts';
+import { type RecordedEvent, latestEvents } from './events.ts';
+import { type Job, lastVerifications, openJobs } from './jobs.ts';
+import { hasControlTable } from './migrate.ts';
+import type { Target } from '../session.ts';
+
+/** A service that works says something each second; a row of status that is older was not written by a living one. */
+const freshSeconds = 10;
+
+/** What a service says of itself, for `lag` and for its standby. Written by another version it may be missing in part. */
+const statusDetail = z.object({
+  reason: z.string().nullable(),
+  rowsPerSecond: z.number(),
+  secondsToCatchUp: z.number().nullable(),
+  snapshot: z
+    .object({
+      tables: z.number(),
+      tablesDone: z.number(),
+      rows: z.number(),
+      estimatedRows: z.number(),
+      percent: z.number(),
+    })
+    .nullable(),
+  /** Whose heads these are: clock, file, offset. */
+  identity: z.string().nullable(),
+  heads: z.array(z.tuple([z.number(), z.string(), z.number()])),
+});
+export type StatusDetail = z.output<typeof statusDetail>;
+export type SnapshotStatus = NonNullable<StatusDetail['snapshot']>;
+
+/** What the control schema says of a replica. */
+export interface ReplicaStatus {
+  readonly checkpoint: Checkpoint | null;
+  /** What the service said last; null: none ever did. */
+  readonly service: { readonly state: string; readonly ageSeconds: number; readonly isFresh: boolean } | null;
+  readonly detail: StatusDetail | null;
+}
+
+/** Null: there is no replica. */
+export async function readReplicaStatus(db: Target, replica: string): Promise<ReplicaStatus | null> {
+  if (!(await isMigrated(db))) return null;
+  const checkpoint = await readCheckpoint(db, replica);
+  const status = await db
+    .selectFrom('tidegate.status')
+    .select(['state', 'detail', sql<number>`extract(epoch from clock_timestamp() - updated_at)::float8`.as('age')])
+    .where('replica', '=', replica)
+    .executeTakeFirst();
+  return {
+    checkpoint,
+    service:
+      status === undefined ? null : { state: status.state, ageSeconds: status.age, isFresh: status.age < freshSeconds },
+    detail: statusDetail.safeParse(status?.detail).data ?? null,
+  };
+}
+
+/** Says what the service does. */
+export async function writeStatus(db: Target, replica: string, state: string, detail: StatusDetail): Promise<void> {
+  if (!(await isMigrated(db))) return;
+  const said = {
+    state,
+    updated_at: sql<Date>`clock_timestamp()`,
+    detail: JSON.stringify({ ...detail, host: hostname(), pid: process.pid, version: packageJson.version }),
+  };
+  await db
+    .insertInto('tidegate.status')
+    .values({ replica, ...said })
+    .onConflict((conflict) => conflict.column('replica').doUpdateSet(said))
+    .execute();
+}
+
+/** What there is to know of the tables besides how far they are. */
+export interface Findings {
+  readonly tables: readonly TableStatus[];
+  readonly deadLetters: readonly DeadLetterGroup[];
+  readonly conversions: readonly ConvertedColumn[];
+  readonly jobs: readonly Job[];
+  readonly verifications: readonly Job[];
+  /** The newest first. */
+  readonly events: readonly RecordedEvent[];
+}
+
+export interface TableStatus {
+  readonly table: string;
+  readonly state: TableState;
+  readonly reason: string | null;
+  readonly copiedRows: number;
+}
+
+const eventsKept = 50;
+
+export const noFindings: Findings = {
+  ...{ tables: [], deadLetters: [], conversions: [], jobs: [], verifications: [], events: [] },
+};
+
+export async function readFindings(db: Target, replica: string): Promise<Findings> {
+  if (!(await isMigrated(db))) return noFindings;
+  const tables = await db
+    .selectFrom('tidegate.tables')
+    .select(['table_name', 'state', 'reason', 'copied_rows'])
+    .where('replica', '=', replica)
+    .orderBy('table_name')
+    .execute();
+  return {
+    tables: tables.map(({ table_name, state, reason, copied_rows }) => ({
+      ...{ table: table_name, state, reason, copiedRows: Number(copied_rows) },
+    })),
+    deadLetters: await groupDeadLetters(db, replica),
+    conversions: await readConversions(db, replica),
+    jobs: await openJobs(db, replica),
+    verifications: await lastVerifications(db, replica),
+    events: await latestEvents(db, replica, eventsKept),
+  };
+}
+
+/** Not before the first `run` of this version; `lag` may come earlier. */
+async function isMigrated(db: Target): Promise<boolean> {
+  return await hasControlTable(db, 'tidegate.jobs');
+}

@@ -1,0 +1,34 @@
+import { fromCopyText } from '../../change/copy-text.ts';
+
+/**
+ * Takes COPY text lines apart again: one array of values per column, NULL as null. For the few rows of a small batch, where
+ * one statement with parameters is quicker than a COPY and a merge.
+ */
+export function linesToColumns(lines: Buffer, columnCount: number): (string | null)[][] {
+  const columns: (string | null)[][] = Array.from({ length: columnCount }, () => []);
+  const text = lines.toString('utf8');
+  let at = 0;
+  while (at < text.length) {
+    const end = text.indexOf('\n', at);
+    splitLine(text.slice(at, end), columns);
+    at = end + 1;
+  }
+  return columns;
+}
+
+/** Keys as the batch holds them (COPY bytes seen as latin1, columns joined by tabs), one array of values per column. */
+export function keysToColumns(keys: readonly string[], columnCount: number): (string | null)[][] {
+  const columns: (string | null)[][] = Array.from({ length: columnCount }, () => []);
+  for (const key of keys) splitLine(Buffer.from(key, 'latin1').toString('utf8'), columns);
+  return columns;
+}
+
+function splitLine(line: string, columns: (string | null)[][]): void {
+  const fields = line.split('\t');
+  for (let i = 0; i < columns.length; i++) (columns[i] as (string | null)[]).push(fromCopyText(fields[i] ?? ''));
+}
+
+/** The values of a key as the batch holds it. A key has no NULL. */
+export function keyTextOf(key: string, columnCount: number): string[] {
+  return keysToColumns([key], columnCount).map(([value]) => value ?? '');
+}

@@ -1,0 +1,174 @@
+import { sql } from 'kysely';
+import type { RejectedRow } from '../../change/rejected-row.ts';
+import { TableChanges } from '../../change/table-changes.ts';
+import { TidegateError } from '../../errors/tidegate-error.ts';
+import type { TableCodec } from '../../mapping/table-codec.ts';
+import { type Confirmation, recordEvent } from '../control/events.ts';
+import type { Target, TargetSession } from '../session.ts';
+import { readTables } from '../control/table-states.ts';
+import { TableWriter } from './table-writer.ts';
+
+/** Letters tried in one transaction: so many, or as many as have so many bytes, whichever is less; the stream waits meanwhile. */
+const retryRows = 500;
+const retryBytes = 8 * 1024 * 1024;
+
+export interface DeadLetter {
+  readonly id: string;
+  readonly table: string;
+  /** As in the control schema: COPY text of the key's columns. */
+  readonly key: Buffer;
+  /** The change is behind this place of the binlog; null: it came with the snapshot. */
+  readonly after: string | null;
+  readonly at: Date;
+  readonly reason: string;
+  readonly column: string | null;
+  readonly sqlState: string | null;
+}
+
+/** Letters that share table, column and reason. */
+export interface DeadLetterGroup {
+  readonly table: string;
+  readonly column: string | null;
+  readonly reason: string;
+  readonly sqlState: string | null;
+  readonly rows: number;
+}
+
+export async function readDeadLetters(
+  db: Target,
+  replica: string,
+  tables: readonly string[],
+  limit: number,
+): Promise<DeadLetter[]> {
+  const rows = await db
+    .selectFrom('tidegate.dead_letters')
+    .select(['id', 'table_name', 'key', 'file', 'offset', 'at', 'reason', 'column_name', 'sqlstate'])
+    .where('replica', '=', replica)
+    .$if(tables.length > 0, (query) => query.where('table_name', 'in', tables))
+    .orderBy('id')
+    .limit(limit)
+    .execute();
+  return rows.map((row) => ({
+    id: row.id,
+    table: row.table_name,
+    key: row.key,
+    after: row.file === null ? null : `${row.file}:${row.offset}`,
+    at: row.at,
+    reason: row.reason,
+    column: row.column_name,
+    sqlState: row.sqlstate,
+  }));
+}
+
+export async function groupDeadLetters(
+  db: Target,
+  replica: string,
+  tables: readonly string[] = [],
+): Promise<DeadLetterGroup[]> {
+  const rows = await db
+    .selectFrom('tidegate.dead_letters')
+    .select(['table_name', 'column_name', 'reason', 'sqlstate', sql<string>`count(*)`.as('rows')])
+    .where('replica', '=', replica)
+    .$if(tables.length > 0, (query) => query.where('table_name', 'in', tables))
+    .groupBy(['table_name', 'column_name', 'reason', 'sqlstate'])
+    .orderBy('table_name')
+    .orderBy('rows', 'desc')
+    .execute();
+  return rows.map((row) => ({
+    table: row.table_name,
+    column: row.column_name,
+    reason: row.reason,
+    sqlState: row.sqlstate,
+    rows: Number(row.rows),
+  }));
+}
+
+/**
+ * Tries to write a table's letters once more, as after a constraint at the target was dropped. `run` may be at work meanwhile: what
+ * it writes waits for a page, and the page for what it has written, so that an old image never overwrites a newer one or brings back
+ * what was deleted. Returns how many were written; the others stay. Raises refused where the table is another by now.
+ */
+export async function retryDeadLetters(session: TargetSession, replica: string, codec: TableCodec): Promise<number> {
+  const { table } = codec.schema;
+  const writer = new TableWriter(session, replica, codec, 0);
+  let written = 0;
+  for (let last = '0'; ;) {
+    const page = await session.transaction(async (trx) => {
+      // A lock of the letters alone would not do: a delete neither sees nor waits for a row that is being put there.
+      await sql`lock table ${sql.id(replica, table)} in share row exclusive mode`.execute(trx);
+      await sql`set constraints all immediate`.execute(trx);
+      await assertSame(trx, replica, codec);
+      const ids = await nextPage(trx, replica, table, last);
+      if (ids.length === 0) return { last: undefined, written: 0 };
+      const letters = await trx
+        .selectFrom('tidegate.dead_letters')
+        .select(['id', 'key', 'row'])
+        .where('id', 'in', ids)
+        .orderBy('id')
+        .forUpdate()
+        .execute();
+      const changes = new TableChanges(codec.schema);
+      for (const { key, row } of letters) {
+        const start = changes.lines.length;
+        changes.lines.plain(row, 0, row.length);
+        changes.upsert('update', key.toString('latin1'), start);
+      }
+      const refused = new Set((await writer.write(trx, changes, true)).map(({ key }: RejectedRow) => key));
+      const done = letters.filter(({ key }) => !refused.has(key.toString('latin1'))).map(({ id }) => id);
+      if (done.length > 0) await trx.deleteFrom('tidegate.dead_letters').where('id', 'in', done).execute();
+      return { last: letters.at(-1)?.id, written: done.length };
+    });
+    written += page.written;
+    if (page.last === undefined) break;
+    last = page.last;
+  }
+  await session.guarded(async () => await recordEvent(session.db, replica, 'dead-letters-retried', { table, written }));
+  return written;
+}
+
+async function nextPage(trx: Target, replica: string, table: string, last: string): Promise<string[]> {
+  const { rows } = await sql<{ id: string }>`
+    select id from (
+      select id, sum(length(row)) over (order by id) - length(row) as before from tidegate.dead_letters
+       where replica = ${replica} and table_name = ${table} and format = 'copy' and length(row) > 0 and id > ${last}
+       order by id limit ${retryRows}) page
+     where before < ${retryBytes} order by id`.execute(trx);
+  return rows.map(({ id }) => id);
+}
+
+async function assertSame(trx: Target, replica: string, { source }: TableCodec): Promise<void> {
+  const known = (await readTables(trx, replica)).find(({ table }) => table === source.table);
+  if (known?.state === 'streaming' && JSON.stringify(known.schema) === JSON.stringify(source)) return;
+  throw new TidegateError(
+    'refused',
+    `table ${source.table} is ${known?.state ?? 'gone'}, or has other columns, since a moment ago`,
+    {
+      hint: 'Try again once it streams.',
+    },
+  );
+}
+
+/** Forgets letters no newer than `seen`; their rows stay away from the target, or as they were, until the source changes them. */
+export async function discardDeadLetters(
+  session: TargetSession,
+  replica: string,
+  tables: readonly string[],
+  seen: Date,
+  confirmed: Confirmation,
+): Promise<number> {
+  if (tables.length === 0) throw new TidegateError('internal', 'no tables to discard of');
+  const { numDeletedRows } = await session.transaction(
+    async (trx) =>
+      await trx
+        .deleteFrom('tidegate.dead_letters')
+        .where('replica', '=', replica)
+        .where('table_name', 'in', tables)
+        .where('at', '<=', seen)
+        .executeTakeFirst(),
+  );
+  const rows = Number(numDeletedRows);
+  await session.guarded(
+    async () => await recordEvent(session.db, replica, 'dead-letters-discarded', { tables, rows, confirmed }),
+  );
+  return rows;
+}

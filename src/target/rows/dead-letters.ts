@@ -1,0 +1,172 @@
+import { sql } from 'kysely';
+import { type Position, formatPosition } from '../../change/position.ts';
+import type { RejectedRow } from '../../change/rejected-row.ts';
+import type { TableChanges } from '../../change/table-changes.ts';
+import { TidegateError } from '../../errors/tidegate-error.ts';
+import type { Target } from '../session.ts';
+
+/**
+ * More than so many of one table are no single bad rows any more: the table is parked instead. It also bounds the memory that
+ * their keys take.
+ */
+export const maxDeadLetters = 100_000;
+/** Rows of letters that go in one statement, in bytes. */
+const statementBytes = 16 * 1024 * 1024;
+/** A row beyond this is not kept: a parameter in PostgreSQL's hex form must fit into one message and one string. */
+const maxKeptBytes = 64 * 1024 * 1024;
+
+/**
+ * The dead letters of a replica as the stream goes on: rows that cannot be written are kept, and one whose key comes again,
+ * written or deleted, is dead no more. Which keys have one is known here, so that a stream without any pays nothing.
+ */
+export class DeadLetters {
+  readonly #replica: string;
+  readonly #keys: Map<string, Set<string>>;
+
+  private constructor(replica: string, keys: Map<string, Set<string>>) {
+    this.#replica = replica;
+    this.#keys = keys;
+  }
+
+  static async load(db: Target, replica: string): Promise<DeadLetters> {
+    const rows = await db
+      .selectFrom('tidegate.dead_letters')
+      .select(['table_name', 'key'])
+      .where('replica', '=', replica)
+      .execute();
+    const keys = new Map<string, Set<string>>();
+    for (const { table_name, key } of rows) setOf(keys, table_name).add(key.toString('latin1'));
+    return new DeadLetters(replica, keys);
+  }
+
+  /**
+   * Keeps in `trx` what became of a table's changes: letters of keys that were written or deleted go, `rejected` come. `after` is
+   * the place in the binlog behind which the changes are. Raises target-refused when they become too many.
+   */
+  async keep(
+    trx: Target,
+    changes: TableChanges,
+    rejected: ReadonlyMap<string, RejectedRow>,
+    after: Position,
+  ): Promise<void> {
+    const { table } = changes.schema;
+    const keys = setOf(this.#keys, table);
+    if (changes.truncated && keys.size > 0) {
+      await trx
+        .deleteFrom('tidegate.dead_letters')
+        .where('replica', '=', this.#replica)
+        .where('table_name', '=', table)
+        .execute();
+      keys.clear();
+    }
+    const healed = healedKeys(keys, changes).filter((key) => !rejected.has(key));
+    await deleteDeadLetters(trx, this.#replica, table, healed);
+    for (const key of healed) keys.delete(key);
+    for (const key of rejected.keys()) keys.add(key);
+    await writeDeadLetters(trx, this.#replica, table, [...rejected.values()], after);
+    if (keys.size > maxDeadLetters) await this.#recount(trx, table, keys);
+    assertNotTooMany(table, keys.size);
+  }
+
+  /** `dead-letters retry` and `discard` take letters away without a word to us. */
+  async #recount(trx: Target, table: string, keys: Set<string>): Promise<void> {
+    const rows = await trx
+      .selectFrom('tidegate.dead_letters')
+      .select('key')
+      .where('replica', '=', this.#replica)
+      .where('table_name', '=', table)
+      .execute();
+    keys.clear();
+    for (const { key } of rows) keys.add(key.toString('latin1'));
+  }
+}
+
+/** Raises target-refused for the table, which parks it. */
+export function assertNotTooMany(table: string, count: number): void {
+  if (count <= maxDeadLetters) return;
+  throw new TidegateError('target-refused', `table ${table}: more than ${maxDeadLetters} of its rows are refused`, {
+    table,
+  });
+}
+
+function setOf(keys: Map<string, Set<string>>, table: string): Set<string> {
+  let set = keys.get(table);
+  if (set === undefined) keys.set(table, (set = new Set()));
+  return set;
+}
+
+/** Keys with a letter that the changes speak of, found from whichever side is smaller. */
+function healedKeys(keys: ReadonlySet<string>, changes: TableChanges): string[] {
+  if (keys.size === 0) return [];
+  if (keys.size < changes.keyCount) return [...keys].filter((key) => changes.has(key));
+  return [...changes.keys].filter((key) => keys.has(key));
+}
+
+async function deleteDeadLetters(trx: Target, replica: string, table: string, keys: readonly string[]): Promise<void> {
+  if (keys.length === 0) return;
+  await sql`delete from tidegate.dead_letters where replica = ${replica} and table_name = ${table}
+      and sha256(key) in (select sha256(k) from unnest(${keys.map(bytes)}::bytea[]) k)`.execute(trx);
+}
+
+/** Writes letters, each in the place of an older one of its key. `after`: null for rows of the snapshot. */
+export async function writeDeadLetters(
+  trx: Target,
+  replica: string,
+  table: string,
+  rows: readonly RejectedRow[],
+  after: Position | null,
+): Promise<void> {
+  if (rows.length === 0) return;
+  const some = withinBytes(rows);
+  await writeSome(trx, replica, table, some, after);
+  await writeDeadLetters(trx, replica, table, rows.slice(some.length), after);
+}
+
+/** As many of the first rows as one statement should carry, and one at least. */
+function withinBytes(rows: readonly RejectedRow[]): readonly RejectedRow[] {
+  let bytes = 0;
+  const end = rows.findIndex(({ row }, index) => index > 0 && (bytes += row.length) > statementBytes);
+  return end < 0 ? rows : rows.slice(0, end);
+}
+
+async function writeSome(
+  trx: Target,
+  replica: string,
+  table: string,
+  rows: readonly RejectedRow[],
+  after: Position | null,
+): Promise<void> {
+  const kept = rows.map(({ row }) => (row.length > maxKeptBytes ? Buffer.alloc(0) : row));
+  const reasons = rows.map(({ row, reason }) =>
+    row.length > maxKeptBytes ? `${reason}; with ${row.length} bytes it is too large to be kept` : reason,
+  );
+  await sql`insert into tidegate.dead_letters
+      (replica, table_name, file, "offset", key, reason, column_name, sqlstate, row, format)
+    select ${replica}, ${table}, ${after?.file ?? null}, ${after?.offset ?? null}::bigint, l.*
+      from unnest(${rows.map(({ key }) => bytes(key))}::bytea[], ${reasons}::text[],
+                  ${rows.map(({ column }) => column)}::text[], ${rows.map(({ sqlState }) => sqlState)}::text[],
+                  ${kept}::bytea[], ${rows.map(({ format }) => format)}::text[]) as l
+    on conflict (replica, table_name, sha256(key)) do update
+      set file = excluded.file, "offset" = excluded."offset", at = excluded.at, reason = excluded.reason,
+          column_name = excluded.column_name, sqlstate = excluded.sqlstate, row = excluded.row, format = excluded.format`.execute(
+    trx,
+  );
+}
+
+function bytes(key: string): Buffer {
+  return Buffer.from(key, 'latin1');
+}
+
+/** In place of a dead letter, where the operator wants none. `after`: the changes are behind it; null: in the snapshot. */
+export function badRow(
+  table: string,
+  { reason, column, sqlState }: RejectedRow,
+  after: Position | null,
+): TidegateError {
+  const where = after === null ? 'in the snapshot' : `after ${formatPosition(after)}`;
+  return new TidegateError(
+    'bad-row',
+    `table ${table}${column === null ? '' : `, column ${column}`}: a row ${where} cannot be carried: ${reason}${sqlState === null ? '' : ` (SQLSTATE ${sqlState})`}`,
+    { table },
+  );
+}
