@@ -18,6 +18,7 @@ const deepest = 100;
 
 const unclosed = 'a parenthesis without its end, or with what is no plain expression';
 const notListed = 'a function that is not on the list';
+const spaced = 'a space between a function and its parenthesis';
 
 /**
  * Walks over an expression of columns, literals, operators and listed functions, and stops behind it. Which operator binds
@@ -72,6 +73,8 @@ function walkOperand(walker: TokenWalker, vocabulary: Vocabulary, depth: number)
     walker.expect(')', unclosed);
   } else if (token?.kind === 'word' && walker.peek(1)?.text === '(') {
     if (!vocabulary.functions.has(token.text)) throw walker.broken(notListed);
+    // Behind a space, servers take some of these names for those of somebody's stored functions (IGNORE_SPACE).
+    if (walker.peek(1)?.at !== token.at + token.text.length) throw walker.broken(spaced);
     walker.next();
     walker.next();
     walkArguments(walker, vocabulary, token.text, depth);
@@ -85,10 +88,11 @@ function walkArguments(walker: TokenWalker, vocabulary: Vocabulary, name: string
   walker.expect(')', unclosed);
 }
 
+/** One bare or quoted name: what stands behind a name and a dot may be somebody's function, or a sequence to be moved on. */
 function walkColumn(walker: TokenWalker, { columns }: Vocabulary): void {
-  const start = walker.broken('a name that is no column of the table');
-  const [qualifier, column] = walker.qualifiedName('a column, a literal or a function is missing');
-  // A name in quotes, or behind a database's, may be that of anybody's function.
+  const unknown = walker.broken('a name that is no column of the table');
+  const column = walker.name('a column, a literal or a function is missing');
   if (walker.peek()?.text === '(') throw walker.broken(notListed);
-  if (columns !== null && (qualifier !== null || !columns.has(column))) throw start;
+  if (walker.peek()?.text === '.') throw walker.broken('a name with another before it');
+  if (columns !== null && !columns.has(column)) throw unknown;
 }

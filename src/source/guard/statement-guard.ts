@@ -134,7 +134,7 @@ function walkSelect(walker: TokenWalker): void {
     if (walker.accept('WHERE')) walkExpression(walker, ofSelects);
     if (walker.accept('ORDER')) {
       walker.expect('BY', 'ORDER without BY');
-      walker.list(() => walker.qualifiedName('ORDER BY something else than columns'));
+      walker.list(() => walker.name('ORDER BY something else than columns'));
     }
     if (walker.accept('LIMIT')) walker.take('literal', 'LIMIT without a number');
   }
