@@ -1,5 +1,4 @@
-import type { SourceServer } from '../sandbox/servers/source.ts';
-import type { TargetServer } from '../sandbox/servers/target.ts';
+import type { SourceServer, TargetServer } from '../sandbox/servers/server.ts';
 
 /** What every bench gets: one pair of servers, the same for all sides it compares. */
 export interface BenchContext {

@@ -12,7 +12,8 @@ import { showCheck, showSnapshot, showStream, type Stage, stopRun, waitUntilEqua
 import { RunProcess } from './run-process.ts';
 import { privateFolder, watch } from './servers/private-process.ts';
 import { startSource } from './servers/source.ts';
-import { startTarget, type TargetServer } from './servers/target.ts';
+import { startTarget } from './servers/target.ts';
+import type { TargetServer } from './servers/server.ts';
 
 const usage = `npm run demo -- [--seconds N] [--rate N] [--scale N] [--seed N]
   --seconds  stream for so long, then compare every row and end; without it the demo runs until Ctrl-C

@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import mysql, { type Connection, type ConnectionOptions } from 'mysql2/promise';
 import pg from 'pg';
-import type { SourceServer } from './servers/source.ts';
-import type { TargetServer } from './servers/target.ts';
+import type { SourceServer, TargetServer } from './servers/server.ts';
 
 /** A source database and a target database of their own, with the accounts Tidegate is meant to have and no others. */
 export interface Replica {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type SourceServer, startSource } from '../sandbox/servers/source.ts';
+import { startSource } from '../sandbox/servers/source.ts';
+import type { SourceServer } from '../sandbox/servers/server.ts';
 import { backfillWhileItDrifts } from './backfill/drift-run.ts';
 import { sharedServers } from './support/shared-servers.ts';
 

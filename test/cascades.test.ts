@@ -1,6 +1,7 @@
 import type { Connection } from 'mysql2/promise';
 import { afterAll, describe, expect, it } from 'vitest';
-import { type SourceServer, startSource } from '../sandbox/servers/source.ts';
+import { startSource } from '../sandbox/servers/source.ts';
+import type { SourceServer } from '../sandbox/servers/server.ts';
 import { runCli } from './support/cli.ts';
 import { sharedServers } from './support/shared-servers.ts';
 import { Streaming } from './stream/streaming.ts';

@@ -1,7 +1,8 @@
 import type { Connection } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RunProcess } from '../sandbox/run-process.ts';
-import { type SourceServer, startSource } from '../sandbox/servers/source.ts';
+import { startSource } from '../sandbox/servers/source.ts';
+import type { SourceServer } from '../sandbox/servers/server.ts';
 import type { Finding } from '../src/change/finding.ts';
 import { loadConfig } from '../src/config/load-config.ts';
 import { findingsOf, judgeForbiddenGrants } from './grants/forbidden.ts';

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import type { Connection, RowDataPacket } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type SourceServer, startSource } from '../sandbox/servers/source.ts';
+import { startSource } from '../sandbox/servers/source.ts';
+import type { SourceServer } from '../sandbox/servers/server.ts';
 import { assertAllowedStatement } from '../src/source/guard/statement-guard.ts';
 import { documentedShapes, shapeOf } from './general-log/statement-shape.ts';
 import { Streaming } from './stream/streaming.ts';

@@ -5,8 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { RowDataPacket } from 'mysql2/promise';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LagReport } from '../src/monitoring/lag-report.ts';
-import { startSource, type SourceServer } from '../sandbox/servers/source.ts';
-import { startTarget, type TargetServer } from '../sandbox/servers/target.ts';
+import { startSource } from '../sandbox/servers/source.ts';
+import type { SourceServer, TargetServer } from '../sandbox/servers/server.ts';
+import { startTarget } from '../sandbox/servers/target.ts';
+
 import { Streaming } from './stream/streaming.ts';
 import { type CommandResult, runCli } from './support/cli.ts';
 

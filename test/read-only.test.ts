@@ -1,7 +1,8 @@
 import type mysql from 'mysql2';
 import type { Connection, RowDataPacket } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type SourceServer, startSource } from '../sandbox/servers/source.ts';
+import { startSource } from '../sandbox/servers/source.ts';
+import type { SourceServer } from '../sandbox/servers/server.ts';
 import type { SourceConfig } from '../src/config/config.ts';
 import { loadConfig } from '../src/config/load-config.ts';
 import { SourceConnection } from '../src/source/connection.ts';

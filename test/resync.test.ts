@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startSource, type SourceServer } from '../sandbox/servers/source.ts';
+import { startSource } from '../sandbox/servers/source.ts';
+import type { SourceServer } from '../sandbox/servers/server.ts';
 import { Streaming } from './stream/streaming.ts';
 import { runCli } from './support/cli.ts';
 import { sharedServers } from './support/shared-servers.ts';

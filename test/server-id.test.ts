@@ -1,6 +1,7 @@
 import { afterAll, expect, it } from 'vitest';
 import { RunProcess } from '../sandbox/run-process.ts';
-import { type SourceServer, startSource } from '../sandbox/servers/source.ts';
+import { startSource } from '../sandbox/servers/source.ts';
+import type { SourceServer } from '../sandbox/servers/server.ts';
 import { type Replica, createReplica } from '../sandbox/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';
 

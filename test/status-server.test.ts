@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type SourceServer, startSource } from '../sandbox/servers/source.ts';
+import { startSource } from '../sandbox/servers/source.ts';
+import type { SourceServer } from '../sandbox/servers/server.ts';
 import type { StatusDocument } from '../src/monitoring/monitor.ts';
 import { Streaming } from './stream/streaming.ts';
 import { runCli } from './support/cli.ts';

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RowDataPacket } from 'mysql2/promise';
-import { startSource, type SourceServer } from '../sandbox/servers/source.ts';
-import { startTarget, type TargetServer } from '../sandbox/servers/target.ts';
+import { startSource } from '../sandbox/servers/source.ts';
+import type { SourceServer, TargetServer } from '../sandbox/servers/server.ts';
+import { startTarget } from '../sandbox/servers/target.ts';
+
 import { restartServer, type RestartedServer } from './stream/restart-server.ts';
 import { Streaming } from './stream/streaming.ts';
 

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RunProcess } from '../sandbox/run-process.ts';
 import { Authority, type ServerCertificate } from '../sandbox/servers/certificates.ts';
-import { type SourceServer, startSource } from '../sandbox/servers/source.ts';
-import { type TargetServer, startTarget } from '../sandbox/servers/target.ts';
+import { startSource } from '../sandbox/servers/source.ts';
+import type { SourceServer, TargetServer } from '../sandbox/servers/server.ts';
+import { startTarget } from '../sandbox/servers/target.ts';
+
 import { runCli } from './support/cli.ts';
 import { type Replica, createReplica } from '../sandbox/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';

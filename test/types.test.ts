@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type SourceServer, startSource } from '../sandbox/servers/source.ts';
-import { type TargetServer, startTarget } from '../sandbox/servers/target.ts';
+import { startSource } from '../sandbox/servers/source.ts';
+import type { SourceServer, TargetServer } from '../sandbox/servers/server.ts';
+import { startTarget } from '../sandbox/servers/target.ts';
+
 import { sharedServers } from './support/shared-servers.ts';
 import { casesOn } from './types/all-cases.ts';
 import { type Column, cellTable } from './types/cell-table.ts';

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type SourceServer, startSource } from '../sandbox/servers/source.ts';
+import { startSource } from '../sandbox/servers/source.ts';
+import type { SourceServer } from '../sandbox/servers/server.ts';
 import type { Finding } from '../src/change/finding.ts';
 import { Streaming } from './stream/streaming.ts';
 import { runCli } from './support/cli.ts';

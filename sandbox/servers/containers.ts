@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ContainerRuntimeClient, GenericContainer } from 'testcontainers';
 import { NotHere } from './origins.ts';
-import type { SourceServer } from './source.ts';
-import type { TargetServer } from './target.ts';
+import type { SourceServer, TargetServer } from './server.ts';
 
 const password = 'sandbox';
 

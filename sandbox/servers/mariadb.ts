@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { cachedFolder, exists } from './cache.ts';
 import { findProgram, runCommand } from './command.ts';
 import { debianRoot, programOf } from './debian.ts';
-import { admin, answersMysql } from './mysql-ready.ts';
+import { admin, answersMysql, privateOptions } from './mysql-family.ts';
 import { NotHere } from './origins.ts';
 import { freePort, inPrivateFolder, startPrivate } from './private-process.ts';
-import type { SourceServer } from './source.ts';
+import type { SourceServer } from './server.ts';
 
 /** Debian release that carries each version, and what the packages are called there. */
 const releases: Readonly<Record<string, { suite: string; packages: readonly string[] }>> = {
@@ -41,19 +41,7 @@ export async function startMariadb(
         args: [
           ...prefix,
           ...(await commonOptions(binaries.base, data, folder)),
-          ...[
-            '--bind-address=127.0.0.1',
-            `--port=${port}`,
-            `--socket=${join(folder, 's')}`,
-            `--pid-file=${join(folder, 'pid')}`,
-          ],
-          ...[
-            `--server-id=${port}`,
-            '--log-bin=binlog',
-            '--binlog-format=ROW',
-            '--binlog-row-image=FULL',
-            '--skip-name-resolve',
-          ],
+          ...privateOptions(folder, port),
           ...[
             '--character-set-server=utf8mb4',
             '--innodb-flush-log-at-trx-commit=2',

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { cachedFolder } from './cache.ts';
 import { findProgram, runCommand } from './command.ts';
 import { debianRoot, programOf } from './debian.ts';
-import { admin, answersMysql } from './mysql-ready.ts';
+import { admin, answersMysql, privateOptions } from './mysql-family.ts';
 import { npmPackage } from './npm.ts';
 import { NotHere } from './origins.ts';
 import { freePort, inPrivateFolder, startPrivate } from './private-process.ts';
-import type { SourceServer } from './source.ts';
+import type { SourceServer } from './server.ts';
 
 interface Installation {
   readonly server: readonly string[];
@@ -48,19 +48,7 @@ export async function startMysql(
         env: installation.env,
         args: [
           ...[...prefix, '--no-defaults', ...installation.options, `--datadir=${data}`, `--tmpdir=${folder}`],
-          ...[
-            '--bind-address=127.0.0.1',
-            `--port=${port}`,
-            `--socket=${join(folder, 's')}`,
-            `--pid-file=${join(folder, 'pid')}`,
-          ],
-          ...[
-            `--server-id=${port}`,
-            '--log-bin=binlog',
-            '--binlog-format=ROW',
-            '--binlog-row-image=FULL',
-            '--skip-name-resolve',
-          ],
+          ...privateOptions(folder, port),
           ...[
             '--innodb-flush-log-at-trx-commit=2',
             '--sync-binlog=0',

@@ -5,7 +5,7 @@ import { findProgram, runCommand } from './command.ts';
 import { npmPackage } from './npm.ts';
 import { NotHere } from './origins.ts';
 import { freePort, inPrivateFolder, startPrivate } from './private-process.ts';
-import type { TargetServer } from './target.ts';
+import type { TargetServer } from './server.ts';
 
 const admin = { user: 'postgres', password: 'sandbox' } as const;
 /** Packages with PostgreSQL's programs and their libraries, by major version. */

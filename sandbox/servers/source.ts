@@ -2,23 +2,7 @@ import { startContainerSource } from './containers.ts';
 import { startMariadb } from './mariadb.ts';
 import { startMysql } from './mysql.ts';
 import { firstToWork, urlFrom } from './origins.ts';
-
-/** A MySQL or MariaDB server to play the clinic's. Its binlog is on, in row format with full images. */
-export interface SourceServer {
-  readonly flavor: 'mariadb' | 'mysql';
-  /** Major and minor, as '10.11'. */
-  readonly version: string;
-  readonly host: string;
-  readonly port: number;
-  /** An account that may do everything: it makes databases and users, and is never given to Tidegate. */
-  readonly user: string;
-  readonly password: string;
-  readonly origin: 'url' | 'machine' | 'container' | 'fetched';
-  /** How to run the server's own command-line client, where there is one. */
-  readonly clientCommand?: string[];
-  readonly pid?: number;
-  stop(): Promise<void>;
-}
+import type { SourceServer } from './server.ts';
 
 export interface SourceOptions {
   readonly flavor?: 'mariadb' | 'mysql';

@@ -1,22 +1,7 @@
 import { startContainerTarget } from './containers.ts';
 import { firstToWork, urlFrom } from './origins.ts';
 import { startPostgres } from './postgres.ts';
-
-/** A PostgreSQL server to copy into. */
-export interface TargetServer {
-  /** Major version, as '15'. */
-  readonly version: string;
-  readonly host: string;
-  readonly port: number;
-  /** A superuser: it makes databases and roles, and is never given to Tidegate. */
-  readonly user: string;
-  readonly password: string;
-  readonly origin: 'url' | 'machine' | 'container' | 'fetched';
-  /** How to run psql, where there is one. */
-  readonly psqlCommand?: string[];
-  readonly pid?: number;
-  stop(): Promise<void>;
-}
+import type { TargetServer } from './server.ts';
 
 export interface TargetOptions {
   /** Major version; without it, whatever the machine has is fine. */

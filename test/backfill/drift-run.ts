@@ -4,8 +4,8 @@ import { Client } from 'pg';
 import { compareDatabases, isEqual } from '../../sandbox/compare.ts';
 import { RunProcess } from '../../sandbox/run-process.ts';
 import { SeededRandom } from '../../sandbox/seeded-random.ts';
-import type { SourceServer } from '../../sandbox/servers/source.ts';
-import type { TargetServer } from '../../sandbox/servers/target.ts';
+import type { SourceServer, TargetServer } from '../../sandbox/servers/server.ts';
+
 import { createReplica, type Replica } from '../../sandbox/replica.ts';
 
 export interface DriftOptions {

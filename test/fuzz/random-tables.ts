@@ -1,4 +1,4 @@
-import type { SourceServer } from '../../sandbox/servers/source.ts';
+import type { SourceServer } from '../../sandbox/servers/server.ts';
 import type { SeededRandom } from '../../sandbox/seeded-random.ts';
 import { quoteName } from '../../sandbox/source-columns.ts';
 import { atLeast } from '../types/type-case.ts';

@@ -4,8 +4,8 @@ import { changeRandomRows, insertRandomRows, prepareRandomSession } from '../../
 import { randomValue } from '../../sandbox/random-values.ts';
 import { RunProcess } from '../../sandbox/run-process.ts';
 import { SeededRandom } from '../../sandbox/seeded-random.ts';
-import type { SourceServer } from '../../sandbox/servers/source.ts';
-import type { TargetServer } from '../../sandbox/servers/target.ts';
+import type { SourceServer, TargetServer } from '../../sandbox/servers/server.ts';
+
 import { type SourceTable, quoteName, readSourceTables } from '../../sandbox/source-columns.ts';
 import { type Replica, createReplica } from '../../sandbox/replica.ts';
 import { randomTable, randomTableName } from './random-tables.ts';

@@ -1,6 +1,6 @@
 import type { Connection } from 'mysql2/promise';
-import type { SourceServer } from '../../sandbox/servers/source.ts';
-import type { TargetServer } from '../../sandbox/servers/target.ts';
+import type { SourceServer, TargetServer } from '../../sandbox/servers/server.ts';
+
 import type { Finding } from '../../src/change/finding.ts';
 import type { SourceConfig } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load-config.ts';

@@ -3,8 +3,8 @@ import type { Connection, RowDataPacket } from 'mysql2/promise';
 import { Client } from 'pg';
 import { compareDatabases, isEqual } from '../../sandbox/compare.ts';
 import { RunProcess, type RunLine } from '../../sandbox/run-process.ts';
-import type { SourceServer } from '../../sandbox/servers/source.ts';
-import type { TargetServer } from '../../sandbox/servers/target.ts';
+import type { SourceServer, TargetServer } from '../../sandbox/servers/server.ts';
+
 import { createReplica, type Replica } from '../../sandbox/replica.ts';
 import { sharedServers } from '../support/shared-servers.ts';
 

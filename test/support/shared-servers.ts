@@ -1,6 +1,5 @@
 import { inject } from 'vitest';
-import type { SourceServer } from '../../sandbox/servers/source.ts';
-import type { TargetServer } from '../../sandbox/servers/target.ts';
+import type { SourceServer, TargetServer } from '../../sandbox/servers/server.ts';
 
 export interface SharedServers {
   readonly source: Omit<SourceServer, 'stop'>;

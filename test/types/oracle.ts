@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import type { Connection } from 'mysql2/promise';
 import { compareDatabases, isEqual } from '../../sandbox/compare.ts';
 import { RunProcess } from '../../sandbox/run-process.ts';
-import type { SourceServer } from '../../sandbox/servers/source.ts';
-import type { TargetServer } from '../../sandbox/servers/target.ts';
+import type { SourceServer, TargetServer } from '../../sandbox/servers/server.ts';
+
 import { type Replica, createReplica } from '../../sandbox/replica.ts';
 import { casesOn } from './all-cases.ts';
 import { zoneStatements } from './cases/zones.ts';

@@ -1,5 +1,6 @@
 import type { SourceConnection } from '../connection.ts';
 import { quoteText } from '../identifiers.ts';
+import { isAtLeast } from '../server-version.ts';
 
 interface TableRow {
   readonly table: string;
@@ -17,9 +18,8 @@ export async function readImageGaps(
   tables: readonly TableRow[],
 ): Promise<Map<string, string[]>> {
   const gaps = new Map<string, string[]>();
-  const [server] = await connection.query('select version() as version');
-  const version = server?.['version'] ?? '';
-  if (!/mariadb/i.test(version)) return gaps;
+  const { version } = connection;
+  if (version?.flavor !== 'mariadb') return gaps;
   const add = (table: string | null | undefined, reason: string) =>
     gaps.set(table ?? '', [...(gaps.get(table ?? '') ?? []), reason]);
   const of = `table_schema = ${quoteText(database)}`;
@@ -38,7 +38,7 @@ export async function readImageGaps(
     if (!inMemory.has(t ?? ''))
       add(t, `its unique index ${name} is kept by hashes, in a hidden column that only the binlog has`);
 
-  if (!lacksGenerated(version)) return gaps;
+  if (!isAtLeast(version, lacksGenerated)) return gaps;
   const generated = await connection.query(
     `select table_name as t, column_name as name from information_schema.columns
       where ${of} and extra like '%GENERATED%' order by table_name, ordinal_position`,
@@ -46,13 +46,10 @@ export async function readImageGaps(
   for (const { t, name } of generated)
     add(
       t,
-      `column ${name} is generated, and MariaDB ${version.split('-')[0]} leaves it out of the images of updated rows`,
+      `column ${name} is generated, and MariaDB ${version.major}.${version.minor} leaves it out of the images of updated rows`,
     );
   return gaps;
 }
 
 /** Seen on 11.8 and not on 10.11; on those in between the first update tells. */
-function lacksGenerated(version: string): boolean {
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  return major > 11 || (major === 11 && minor >= 8);
-}
+const lacksGenerated = { mariadb: [11, 8], mysql: null } as const;

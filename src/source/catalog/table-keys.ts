@@ -1,7 +1,7 @@
 import type { ColumnSchema, TableSchema } from '../../change/table-schema.ts';
 import type { SourceConnection, TextRow } from '../connection.ts';
 import { quoteText } from '../identifiers.ts';
-import { flavorOf, isAtLeast, parseVersion } from '../server-version.ts';
+import { type ServerVersion, isAtLeast } from '../server-version.ts';
 
 /** What tells the rows of a table apart. */
 export type TableKey = Pick<TableSchema, 'primaryKey' | 'keyIndex'>;
@@ -17,7 +17,7 @@ export async function readTableKeys(
 ): Promise<Map<string, TableKey>> {
   const parts = await connection.query(
     `select table_name as t, index_name as i, column_name as name, index_type as type, sub_part as prefix,
-            collation as direction${await hiddenColumn(connection)}
+            collation as direction${hiddenColumn(connection.version)}
        from information_schema.statistics where table_schema = ${quoteText(database)} and non_unique = 0
       order by table_name, index_name, seq_in_index`,
   );
@@ -40,10 +40,7 @@ export async function readTableKeys(
 }
 
 /** What tells whether the optimizer is kept from an index: then it cannot be forced on it either. Older servers hide none. */
-async function hiddenColumn(connection: SourceConnection): Promise<string> {
-  const [server] = await connection.query('select version() as version');
-  const text = server?.['version'] ?? '';
-  const version = parseVersion(flavorOf(text), text);
+function hiddenColumn(version: ServerVersion | null): string {
   if (version === null) return '';
   if (isAtLeast(version, { mariadb: [10, 6], mysql: null })) return ', ignored as hidden';
   return isAtLeast(version, { mariadb: null, mysql: [8, 0] }) ? ', is_visible as visible' : '';

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import mysql, { type RowDataPacket } from 'mysql2/promise';
 
 /** Whether the server with this data directory, and not another one that got the port first, answers a login over TCP. */
@@ -15,3 +16,17 @@ export async function answersMysql(port: number, data: string): Promise<boolean>
 
 /** Account that sandbox servers are administered by; they listen on loopback only and are thrown away. */
 export const admin = { user: 'root', password: 'sandbox' } as const;
+
+/** Options of any server of the family that is private to `folder`, and a source. */
+export function privateOptions(folder: string, port: number): string[] {
+  return [
+    ...[
+      '--bind-address=127.0.0.1',
+      `--port=${port}`,
+      `--socket=${join(folder, 's')}`,
+      `--pid-file=${join(folder, 'pid')}`,
+    ],
+    ...[`--server-id=${port}`, '--log-bin=binlog', '--binlog-format=ROW', '--binlog-row-image=FULL'],
+    '--skip-name-resolve',
+  ];
+}
