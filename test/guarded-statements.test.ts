@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import mysql, { type Connection, type RowDataPacket } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type SourceServer, startSource } from '../sandbox/servers/source.ts';
+import type { SourceServer } from '../sandbox/servers/server.ts';
+import { startSource } from '../sandbox/servers/source.ts';
 import { assertAllowedStatement, assertPlainCondition } from '../src/source/guard/statement-guard.ts';
 
 /** The same statements in every run. */
