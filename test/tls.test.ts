@@ -145,6 +145,25 @@ describe('with certificates', () => {
   });
 });
 
+test('an address is verified like a name: by a certificate that is made for it, and by no other', async () => {
+  const byAddress = { SOURCE_DB_HOST: '127.0.0.1', TARGET_DB_HOST: '127.0.0.1' };
+  const named = await replicaOn(source, target);
+  expect(await errorsOf({ ...verified(named), ...byAddress })).toEqual([
+    'source (reader): source-tls',
+    'source (replicator): source-tls',
+    'target: target-tls',
+  ]);
+  const there = await startSource({ args: sourceTls(await authority.issue('127.0.0.1', self)) });
+  servers.push(there);
+  const targetThere = await startTarget({ args: targetTls(await authority.issue('127.0.0.1', postgresUser)) });
+  servers.push(targetThere);
+  const replica = await replicaOn(there, targetThere);
+  const env = { ...verified(replica), ...byAddress };
+  expect(await errorsOf(env)).toEqual([]);
+  await new RunProcess(env, ['--until-caught-up']).succeeded();
+  expect(await errorsOf(verified(replica))).toContain('source (reader): source-tls');
+});
+
 test('a server that offers no TLS is refused, not spoken to in clear', async () => {
   const { source: plainSource, target: plainTarget } = sharedServers();
   const replica = await replicaOn(plainSource, plainTarget);

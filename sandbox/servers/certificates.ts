@@ -1,4 +1,5 @@
 import { chmod, chown, rm, writeFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { findProgram, runCommand } from './command.ts';
 import { debianRoot, programOf } from './debian.ts';
@@ -47,7 +48,7 @@ export class Authority {
     return authority;
   }
 
-  /** A certificate of a server under this name, for a process of user and group `owner`. */
+  /** A certificate of a server under this name or address, for a process of user and group `owner`. */
   async issue(name: string, owner: number): Promise<ServerCertificate> {
     const of = (suffix: string) => join(this.#folder, `${name}-${owner}.${suffix}`);
     await this.#run(
@@ -62,7 +63,7 @@ export class Authority {
       '-out',
       of('csr'),
     );
-    await writeFile(of('ext'), `subjectAltName=DNS:${name}\n`);
+    await writeFile(of('ext'), `subjectAltName=${isIP(name) === 0 ? 'DNS' : 'IP'}:${name}\n`);
     await this.#run(
       'x509',
       '-req',

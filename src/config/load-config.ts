@@ -113,7 +113,7 @@ function assemble(env: Environment, authorities: Authorities, problems: string[]
       reader: { user: env.SOURCE_DB_READONLY_USER, password: env.SOURCE_DB_READONLY_PASSWORD },
       replicator: { user: env.SOURCE_DB_REPLICATION_USER, password: env.SOURCE_DB_REPLICATION_PASSWORD },
       serverId: env.SOURCE_SERVER_ID,
-      tls: sourceTls(env, authorities, problems),
+      tls: tls('SOURCE', env.SOURCE_DB_HOST, env.SOURCE_DB_TLS, authorities.SOURCE_DB_TLS_CA, problems),
     },
     target: {
       host: env.TARGET_DB_HOST,
@@ -146,16 +146,6 @@ function listen({ LISTEN, LISTEN_TOKEN }: Environment, problems: string[]): List
       'LISTEN is not of this machine alone, and LISTEN_TOKEN is not set: choose a long random one (openssl rand -hex 24), or listen on 127.0.0.1',
     );
   return { ...LISTEN, token: LISTEN_TOKEN ?? null };
-}
-
-function sourceTls(env: Environment, authorities: Authorities, problems: string[]): TlsConfig {
-  const config = tls('SOURCE', env.SOURCE_DB_HOST, env.SOURCE_DB_TLS, authorities.SOURCE_DB_TLS_CA, problems);
-  // Given an address, mysql2 3.24 compares the certificate with the name "localhost" instead: too strict and too lax.
-  if (config.mode === 'verify-full' && isIP(env.SOURCE_DB_HOST) !== 0)
-    problems.push(
-      'SOURCE_DB_HOST is an address, which verify-full cannot compare with a certificate: give the host name, or set SOURCE_DB_TLS=verify-ca with SOURCE_DB_TLS_CA (disable only where a VPN or the like protects the way)',
-    );
-  return config;
 }
 
 function tls(

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { type TLSSocket, checkServerIdentity } from 'node:tls';
 import mysql from 'mysql2';
 import type { SourceConfig } from '../../config/config.ts';
 import { fromMysql } from '../../errors/mysql-errors.ts';
@@ -38,6 +39,7 @@ export async function openGuarded(
   // Not by its destroy(), which would wait for a server that does not answer to say goodbye.
   const { stream } = connection as unknown as { stream: Socket };
   hangUp?.addEventListener('abort', () => stream.destroy(new Error('hung up')), { once: true });
+  if (source.tls.mode === 'verify-full') verifyHost(connection, source.host);
   await new Promise<void>((resolve, reject) => {
     // Also keeps a connection that breaks while idle from crashing the process; the next query reports it.
     connection.on('error', reject);
@@ -54,6 +56,17 @@ export async function openGuarded(
     writePacket(packet);
   };
   return connection;
+}
+
+/**
+ * Compares the certificate with the host, be it a name or an address, before the login is sent. mysql2 would compare it with
+ * "localhost" where the host is an address.
+ */
+function verifyHost(connection: mysql.Connection, host: string): void {
+  const wire = connection as unknown as { startTLS(done: (error?: Error) => void): void; readonly stream: TLSSocket };
+  const startTls = wire.startTLS.bind(connection);
+  wire.startTLS = (done) =>
+    startTls((error) => done(error ?? checkServerIdentity(host, wire.stream.getPeerCertificate())));
 }
 
 function assertAllowedCommand(payload: Buffer, role: SourceRole): void {
@@ -95,7 +108,8 @@ function connectionOptions(source: SourceConfig, role: SourceRole): mysql.Connec
           ssl: {
             ...(ca === undefined ? {} : { ca }),
             rejectUnauthorized: true,
-            verifyIdentity: mode === 'verify-full',
+            // By verifyHost.
+            verifyIdentity: false,
           },
         }),
   };
