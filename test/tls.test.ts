@@ -1,3 +1,5 @@
+import { createPrivateKey } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RunProcess } from '../sandbox/run-process.ts';
 import { Authority, type ServerCertificate } from '../sandbox/servers/certificates.ts';
@@ -181,3 +183,34 @@ test('check says of each connection whether it is encrypted', async () => {
   const encrypted = await runCli(['check'], verified(replica));
   expect(encrypted.stdout.match(/TLS verify-full/gu)?.length).toBe(3);
 });
+
+/** It knows TLS 1.0 at most, and takes a key in the older form only. */
+async function refusesOldTls(): Promise<void> {
+  const files = await authority.issue('localhost', self);
+  const key = createPrivateKey(await readFile(files.key)).export({ type: 'pkcs1', format: 'pem' });
+  await writeFile(files.key, key);
+  const old = await startSource({ flavor: 'mysql', version: '5.6', args: sourceTls(files) });
+  servers.push(old);
+  const replica = await replicaOn(old, target);
+  const { stdout } = await runCli(['check', '--json'], verified(replica));
+  const { findings } = JSON.parse(stdout) as { findings: { kind?: string; remedy?: string }[] };
+  const refused = findings.filter(({ kind }) => kind === 'source-tls');
+  expect(refused.map(({ remedy }) => remedy)).toEqual([
+    expect.stringContaining('TLS 1.2'),
+    expect.stringContaining('TLS 1.2'),
+  ]);
+}
+
+// Every server there is: `npm run test:matrix`.
+if (process.env['TIDEGATE_MATRIX'] === '1')
+  describe('the matrix of servers', () => {
+    test.for(['10.5', '11.8'] as const)('MariaDB %s', async (version) => {
+      const server = await startSource({ version, args: sourceTls(await authority.issue('localhost', self)) });
+      servers.push(server);
+      await streamsEncrypted(server);
+    });
+
+    test('MySQL 5.6, whose TLS is too old, and which is told so', async () => {
+      await refusesOldTls();
+    });
+  });

@@ -21,6 +21,7 @@ describe('fromMysql', () => {
     [{ code: 'HANDSHAKE_SSL_ERROR' }, 'source-tls', 'SOURCE_DB_TLS_CA'],
     [{ code: 'SELF_SIGNED_CERT_IN_CHAIN' }, 'source-tls', 'SOURCE_DB_TLS_CA'],
     [{ code: 'ERR_TLS_CERT_ALTNAME_INVALID' }, 'source-tls', 'SOURCE_DB_TLS_CA'],
+    [{ code: 'HANDSHAKE_SSL_ERROR', library: 'SSL routines' }, 'source-tls', 'TLS 1.2'],
     [{ code: 'HANDSHAKE_SSL_ERROR', errno: -104, syscall: 'read' }, 'source-unreachable', 'SOURCE_DB_HOST'],
     [{ errno: -111, code: 'ECONNREFUSED', syscall: 'connect' }, 'source-unreachable', 'SOURCE_DB_HOST'],
     [{ errno: 1236, code: 'ER_SOURCE_FATAL_ERROR_READING_BINLOG' }, 'binlog-unreadable', 'SOURCE_SERVER_ID'],

@@ -73,6 +73,11 @@ const dumpRefused: Meaning = {
   hint: () =>
     'The source stopped sending its binlog. Run `tidegate check`: it tells whether the position is still there. If it is, another replica or tool most likely announces the same SOURCE_SERVER_ID: choose a number that nobody else has and run again; nothing is lost.',
 };
+const tlsTooOld: Meaning = {
+  kind: 'source-tls',
+  hint: () =>
+    'Tidegate and the server have no version of TLS in common. TLS 1.2 is the oldest that is spoken here; MySQL 5.6 and servers of its age know TLS 1.0 at most, which protects nothing any more. Update the server; or lead the connection through a VPN or an SSH tunnel and spell out SOURCE_DB_TLS=disable.',
+};
 const tlsFailed: Meaning = { kind: 'source-tls', hint: () => certificateHint('SOURCE') };
 
 /**
@@ -158,21 +163,30 @@ const byCode: Readonly<Record<string, Meaning>> = {
   AUTH_SWITCH_PLUGIN_ERROR: authPlugin,
   HANDSHAKE_NO_SSL_SUPPORT: noTls,
   HANDSHAKE_SSL_ERROR: tlsFailed,
+  MYSQL_CLEAR_PASSWORD_NOT_ENABLED: authPlugin,
 };
 
 /** What mysql2 or zongji raised, by its numbers alone: their texts may carry statements and values. */
 export function fromMysql(error: unknown, { what, role }: SourceErrorContext): TidegateError {
   if (error instanceof TidegateError) return error;
-  const { errno, code, syscall } = (error ?? {}) as { errno?: unknown; code?: unknown; syscall?: unknown };
+  const { errno, code, syscall, library } = (error ?? {}) as Record<string, unknown>;
   const number = typeof errno === 'number' && errno > 0 ? errno : null;
   const name = typeof code === 'string' && !isNamedForMysqlOnly(number) ? code : null;
-  // mysql2 puts its TLS code also on a socket that broke during the handshake; Node marks those with the system call.
   const meaning =
-    name === 'HANDSHAKE_SSL_ERROR' && typeof syscall === 'string' ? unreachable : meaningOf(number, name, syscall);
+    (name === 'HANDSHAKE_SSL_ERROR' && brokenHandshake(syscall, library)) || meaningOf(number, name, syscall);
   return new TidegateError(meaning.kind, `source (${role}): ${what} failed: ${inWords(name, number)}`, {
     cause: error,
     ...(meaning.hint === undefined ? {} : { hint: meaning.hint(role) }),
   });
+}
+
+/**
+ * mysql2 puts its TLS code on whatever ends the handshake. Node marks a socket that broke with the system call, and what OpenSSL
+ * gave up on with its library; what is left is a certificate.
+ */
+function brokenHandshake(syscall: unknown, library: unknown): Meaning | null {
+  if (typeof syscall === 'string') return unreachable;
+  return typeof library === 'string' ? tlsTooOld : null;
 }
 
 /** MariaDB gives these numbers meanings of its own, while mysql2 names every number as MySQL does. */

@@ -179,7 +179,10 @@ class RowPackets extends EventEmitter {
     });
   }
 
-  #columnCount(): Step {
+  #columnCount({ buffer, offset }: Packet): Step {
+    // Also what is no result at all: a server may ask for a file of this machine instead, and then waits for it.
+    if (buffer[offset] === 0xfb || readLengthEncoded(buffer, offset).value !== this.#codecs.length)
+      throw new Error('not the columns that were asked for');
     this.#columnsLeft = this.#codecs.length;
     return this.#columnDefinition;
   }
