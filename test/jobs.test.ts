@@ -154,6 +154,6 @@ describe('jobs', () => {
     expect((JSON.parse(stdout) as { verifications: unknown[] }).verifications).toMatchObject([
       { table: 'fee', isEqual: false, missing: 1, rows: 3000 },
     ]);
-    expect((await runCli(['lag'], streaming.env)).stdout).toContain('not equal: fee');
+    expect((await runCli(['lag'], streaming.env)).stdout).toContain('fee: 1 missing, 0 extra, 0 different');
   });
 });

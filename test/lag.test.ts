@@ -2,15 +2,17 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { stripVTControlCharacters } from 'node:util';
 import type { RowDataPacket } from 'mysql2/promise';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LagReport } from '../src/monitoring/lag-report.ts';
+import { RunProcess } from '../sandbox/run-process.ts';
 import { startSource } from '../sandbox/servers/source.ts';
 import type { SourceServer, TargetServer } from '../sandbox/servers/server.ts';
 import { startTarget } from '../sandbox/servers/target.ts';
-
 import { Streaming } from './stream/streaming.ts';
 import { type CommandResult, runCli } from './support/cli.ts';
+import { createReplica } from '../sandbox/replica.ts';
 
 const day = 86_400;
 
@@ -80,6 +82,88 @@ test('an idle source with rotations and other databases at work is no lag, and t
   await lagUntil(({ state, clockSkewSeconds }) => state === 'streaming' && Math.abs(clockSkewSeconds ?? 99) <= 1);
 });
 
+test('what other databases of the source write all the time is no lag either', async () => {
+  const stop = new AbortController();
+  const writing = (async () => {
+    while (!stop.signal.aborted) {
+      await streaming.source.query('insert into elsewhere.note values (null)');
+      await sleep(5);
+    }
+  })();
+  try {
+    let inARow = 0;
+    await streaming.until(async () => {
+      inARow = (await lag()).report.secondsBehind === 0 ? inARow + 1 : 0;
+      return inARow === 5;
+    }, 'it says so five times in a row');
+  } finally {
+    stop.abort();
+    await writing;
+  }
+});
+
+test('a first copy that is not complete is no lag of 0, whether the service runs or not', async () => {
+  const replica = await createReplica(source, target);
+  const admin = await replica.sourceAdmin();
+  await admin.query('create table visit (id int not null primary key, at datetime) engine=InnoDB');
+  await admin.query('insert into visit values (1, now())');
+  admin.destroy();
+  // It may read in an hour that is not now.
+  const hour = (later: number) => `${String((new Date().getUTCHours() + later) % 24).padStart(2, '0')}:00`;
+  const run = new RunProcess({ ...replica.env, SNAPSHOT_WINDOW: `${hour(6)}-${hour(7)} UTC` });
+  const ask = async () => {
+    const { code, stdout } = await runCli(['lag', '--json', '--max-seconds', '60'], replica.env);
+    return { code, report: JSON.parse(stdout) as LagReport };
+  };
+  try {
+    await run.logged('snapshot waits for SNAPSHOT_WINDOW');
+    await streaming.until(async () => (await ask()).report.snapshot !== null, 'lag tells of the first copy');
+    const snapshot = { tables: 1, tablesDone: 0, rows: 0, percent: 0 };
+    const unknown = { secondsBehind: null, secondsToCatchUp: null };
+    expect(await ask()).toMatchObject({ code: 2, report: { state: 'snapshotting', snapshot, ...unknown } });
+    await run.stop();
+    const { code, report } = await ask();
+    expect({ code, ...report }).toMatchObject({ code: 2, state: 'stopped', snapshot: null, ...unknown });
+    expect(report.problems.join()).toContain('the first copy is not complete: 1 table');
+  } finally {
+    await run.kill();
+    await replica.drop();
+  }
+});
+
+test('--watch on a terminal stands still there, and gives the terminal back', async () => {
+  const command = `stty cols 40 rows 20; exec "${process.execPath}" src/cli.ts lag --watch`;
+  const child = spawn('script', ['-qec', command, '/dev/null'], {
+    cwd: new URL('..', import.meta.url),
+    env: { PATH: process.env['PATH'], TERM: 'xterm', ...streaming.env },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const closed = once(child, 'close');
+  let text = '';
+  child.stdout.setEncoding('utf8');
+  let isTyped = false;
+  const frames = () => text.split('\u001b[H').slice(1);
+  for await (const part of child.stdout) {
+    text += String(part);
+    // Ctrl-C, typed; a second one, as of an impatient person, changes nothing.
+    if (frames().length >= 3 && !isTyped) child.stdin.write('\u0003\u0003');
+    isTyped = frames().length >= 3;
+  }
+  expect((await closed)[0]).toBe(0);
+  const [before, rest = ''] = text.split('\u001b[?1049h');
+  const [view = '', after] = rest.split('\u001b[?1049l');
+  expect(before).toBe('');
+  expect(frames().length).toBeGreaterThanOrEqual(3);
+  for (const frame of view.split('\u001b[H').slice(1)) {
+    const lines = stripVTControlCharacters(frame).split(/\r+\n/);
+    expect(lines[0]).toMatch(/^clinic_.* → raw/);
+    expect(lines[2]).toMatch(/^streaming, 0 s behind/);
+    expect(lines.length).toBeLessThanOrEqual(20);
+    expect(lines.filter((line) => line.length > 40)).toEqual([]);
+  }
+  expect(stripVTControlCharacters(after ?? '')).toMatch(/^streaming, 0 s behind.*\r+\n {2}behind/);
+});
+
 test('--watch goes on until Ctrl-C, and ends with what it said last', async () => {
   const child = spawn(process.execPath, ['src/cli.ts', 'lag', '--watch', '--json'], {
     cwd: new URL('..', import.meta.url),
@@ -116,7 +200,9 @@ test('without the service it counts what is missing, and how long the source wil
   expect(later.headroomSeconds).toBeGreaterThan(2 * day);
   expect(later.bytesBehind).toBeGreaterThan(report.bytesBehind ?? 0);
   const { stdout } = await runCli(['lag'], streaming.env);
-  expect(stdout).toMatch(/^stopped: .* 5 transactions\nthe source keeps what is needed .* 2 days/);
+  expect(stdout).toMatch(/^stopped, .* behind\n/);
+  expect(stdout).toMatch(/behind +5 transactions, .* of binlog\n/);
+  expect(stdout).toMatch(/headroom +the source keeps what is needed for at least 2 days 23 h more\n/);
 });
 
 test.each(['source', 'target'] as const)('a frozen %s is told from what is known', async (side) => {

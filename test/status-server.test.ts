@@ -194,6 +194,23 @@ describe('when nothing moves', () => {
     expect((await metric('tidegate_retries_total')).get('kind="source-unreachable"')).toBeGreaterThan(0);
   });
 
+  test('a start after a long rest is none', async () => {
+    await streaming.run.stop();
+    const other = await streaming.newTargetSession();
+    await other.query("update tidegate.status set updated_at = now() - interval '1 day'");
+    // It has looked at what there is before it gets to the lease.
+    await other.query('begin');
+    await other.query('lock table tidegate.lease in access exclusive mode');
+    const again = streaming.another([], { LISTEN: '127.0.0.1:0' });
+    streaming.follow(again);
+    url = await urlOf(again);
+    expect((await status()).lag.state).toBe('checking');
+    await other.query('rollback');
+    await other.end();
+    await again.logged('streaming');
+    expect(again.find('stalled')).toBeUndefined();
+  });
+
   test('a leader that says nothing is told by its standby', async () => {
     const standby = streaming.another([], { LISTEN: '127.0.0.1:0' });
     try {

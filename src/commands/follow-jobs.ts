@@ -2,8 +2,8 @@ import type { Config } from '../config/config.ts';
 import { sleep } from '../errors/backoff.ts';
 import { describeError } from '../errors/describe-error.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
-import { type Progress, ProgressBars, measureProgress } from '../monitoring/progress.ts';
-import { stallMessages } from './run-listener.ts';
+import { type Progress, ProgressBars, type TablesDone, measureProgress } from '../monitoring/progress.ts';
+import { stalls } from '../monitoring/stalls.ts';
 import { runChecks } from '../pipeline/check/preflight.ts';
 import { replicate } from '../pipeline/replicator.ts';
 import { type Job, cancelJobs, readJobs } from '../target/control/jobs.ts';
@@ -29,7 +29,12 @@ export async function followJobs(config: Config, session: TargetSession, ids: re
   try {
     for (;;) {
       const jobs = await session.guarded(async () => await readJobs(session.db, replica, ids));
-      progress.show(jobs.filter(({ state }) => state !== 'waiting').map(progressOf));
+      const tablesDone = jobs.filter(isEnded).length;
+      progress.show(jobs.filter(({ state }) => state !== 'waiting').map(progressOf), {
+        tables: jobs.length,
+        tablesDone,
+        percent: Math.floor((100 * tablesDone) / jobs.length),
+      });
       if (jobs.every(isEnded)) return jobs;
       if (failures.length > 0) throw failures[0];
       if (!isPauseSaid && (await session.guarded(async () => await isPaused(session.db, replica)))) {
@@ -88,7 +93,7 @@ async function workAlone(config: Config, ids: readonly string[], signal: AbortSi
       applied: () => undefined,
       read: () => undefined,
       stalled: (reason) => {
-        if (reason !== null) say(`stands still: ${stallMessages[reason]}`);
+        if (reason !== null) say(`stands still: ${stalls[reason]}`);
       },
       parked: (table, reason) => say(`table ${table} was parked: ${reason}`),
       job: () => undefined,
@@ -130,14 +135,14 @@ function progressOf({ table, state, counts, estimatedRows, startedAt }: Job): Pr
 class Lines {
   #last = Date.now();
 
-  show(tables: readonly Progress[]): void {
+  show(reading: readonly Progress[], { tables, tablesDone }: TablesDone): void {
     if (Date.now() - this.#last < lineEveryMs) return;
     this.#last = Date.now();
-    for (const progress of tables.filter(({ ended }) => ended === null)) {
+    for (const progress of reading.filter(({ ended }) => ended === null)) {
       const { table, rows, estimatedRows } = progress;
       const { rate, secondsLeft } = measureProgress(progress);
       process.stderr.write(
-        `${table}: ${rows} of about ${estimatedRows} rows, ${rate} rows/s${secondsLeft === null ? '' : `, ${secondsLeft} s left`}\n`,
+        `${table}: ${rows} of about ${estimatedRows} rows, ${rate} rows/s${secondsLeft === null ? '' : `, ${secondsLeft} s left`}; ${tablesDone} of ${tables} tables done\n`,
       );
     }
   }

@@ -38,7 +38,7 @@ export class RunListener implements ReplicatorListener {
       setInterval(() => this.#sayDeadLetters(), deadLettersEveryMs),
       told.bars === null
         ? setInterval(() => this.#sayProgress(), linesEveryMs)
-        : setInterval(() => told.bars?.show([...this.#copying.values()]), barsEveryMs),
+        : setInterval(() => this.#showBars(), barsEveryMs),
     ];
   }
 
@@ -54,7 +54,7 @@ export class RunListener implements ReplicatorListener {
     if (this.#isSnapshotting) this.#endSnapshot();
     if (this.#isSnapshotting && state === 'catching-up') log.info('snapshot finished');
     this.#isSnapshotting = state === 'snapshotting';
-    monitor.enter(state);
+    monitor.enter(state, null, state === 'paused' ? 'tidegate resume' : null);
     log.info({ state }, stateMessages[state]);
   };
 
@@ -116,11 +116,13 @@ export class RunListener implements ReplicatorListener {
 
   stalled: ReplicatorListener['stalled'] = (reason) => this.#told.monitor.stalled(reason);
 
-  parked: ReplicatorListener['parked'] = (table, reason) =>
+  parked: ReplicatorListener['parked'] = (table, reason) => {
+    this.#copying.delete(table);
     this.#told.log.error(
       { table, reason, remedy: `the other tables go on; \`tidegate backfill ${table}\` takes this one back` },
       'table parked',
     );
+  };
 
   job: ReplicatorListener['job'] = (job) => {
     const { log, metrics } = this.#told;
@@ -136,10 +138,11 @@ export class RunListener implements ReplicatorListener {
 
   retrying: ReplicatorListener['retrying'] = (error, delayMs) => {
     const { log, metrics, monitor } = this.#told;
-    const { kind, message } = describeError(error);
+    const { kind, message, hint = null } = describeError(error);
     // Whoever has the lease now speaks for the replica.
     const isReplaced = error instanceof TidegateError && error.kind === 'lease-lost';
-    monitor.enter(isReplaced ? 'standby' : 'retrying', isReplaced ? null : message);
+    if (isReplaced) monitor.enter('standby');
+    else monitor.enter('retrying', message, hint);
     metrics.retries.inc({ kind });
     log.warn({ err: error, delayMs }, 'retrying');
   };
@@ -174,20 +177,18 @@ export class RunListener implements ReplicatorListener {
       }
   }
 
+  #showBars(): void {
+    const { bars, monitor } = this.#told;
+    const { status } = monitor.snapshot;
+    if (status !== null) bars?.show([...this.#copying.values()], status);
+  }
+
   #endSnapshot(): void {
-    const { bars } = this.#told;
-    bars?.show([...this.#copying.values()]);
-    bars?.close();
+    this.#showBars();
+    this.#told.bars?.close();
     this.#copying.clear();
   }
 }
-
-export const stallMessages = {
-  'source-silent': 'the source says nothing, not even that there is no news; a fresh connection is made after 15 s',
-  'target-stuck':
-    'PostgreSQL does not finish a batch; look for locks on the tables and for a full disk there; a fresh connection is made after 5 min',
-  'no-leader': 'the instance that holds the lease says nothing; look after it, or end it and this one takes over',
-} as const;
 
 const paceMessages = {
   free: 'snapshot at full speed: nobody else writes at the source',

@@ -7,9 +7,10 @@ import { type Log, createLog } from '../monitoring/log.ts';
 import { Metrics } from '../monitoring/metrics.ts';
 import { Monitor } from '../monitoring/monitor.ts';
 import { ProgressBars } from '../monitoring/progress.ts';
+import { stalls } from '../monitoring/stalls.ts';
 import { type CheckOptions, runChecks } from '../pipeline/check/preflight.ts';
 import { replicate } from '../pipeline/replicator.ts';
-import { RunListener, stallMessages } from './run-listener.ts';
+import { RunListener } from './run-listener.ts';
 
 /** Exit codes of `run`: stopped cleanly; failed; refused by the guard. */
 const exit = { stopped: 0, failed: 1, refused: 2 } as const;
@@ -39,7 +40,7 @@ export async function run(config: Config, options: CheckOptions & { untilCaughtU
   const metrics = new Metrics(packageJson.version);
   const monitor = new Monitor(config, metrics, (reason) => {
     if (reason === null) log.info('moves again');
-    else log.warn({ reason, remedy: stallMessages[reason] }, 'stalled');
+    else log.warn({ reason, remedy: stalls[reason] }, 'stalled');
   });
   const server = config.listen === null ? null : serveStatus(config.listen, { log, metrics, monitor });
   const listener = new RunListener({ log, metrics, monitor, bars });

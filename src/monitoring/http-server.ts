@@ -61,14 +61,18 @@ export function serveStatus(listen: ListenConfig, { log, metrics, monitor }: Ser
   server.headersTimeout = 5_000;
   server.maxConnections = 100;
   let again: NodeJS.Timeout | undefined;
+  let said: string | undefined;
   server.on('error', (error: NodeJS.ErrnoException) => {
-    log.warn(
-      {
-        ...{ code: error.code, host: listen.host, port: listen.port },
-        remedy: 'set LISTEN to another address or to off; replication goes on without, and it is tried again',
-      },
-      'no status page: LISTEN cannot be had',
-    );
+    // Once: it may be so for days.
+    if (error.code !== said)
+      log.warn(
+        {
+          ...{ code: error.code, host: listen.host, port: listen.port },
+          remedy: `set LISTEN to another address or to off; replication goes on without, and it is tried again every ${againMs / 1000} s`,
+        },
+        'no status page: LISTEN cannot be had',
+      );
+    said = error.code;
     again = setTimeout(() => server.listen(listen.port, listen.host), againMs);
   });
   server.on('listening', () => {
@@ -108,10 +112,11 @@ function statusRoutes(monitor: Monitor, metrics: Metrics): Readonly<Record<strin
     '/page.js': file(types.js, page('page.js')),
     '/uplot.css': file(types.css, import.meta.resolve('uplot/dist/uPlot.min.css')),
     '/uplot.js': file(types.js, import.meta.resolve('uplot/dist/uPlot.iife.min.js')),
-    '/status.json': () =>
-      monitor.document === null
-        ? plain(503, 'Nothing is known yet; ask again in a second.')
-        : { type: types.json, body: JSON.stringify(monitor.document) },
+    '/status.json': async () => {
+      await monitor.looked();
+      if (monitor.document === null) return plain(503, 'It ended before it knew anything.');
+      return { type: types.json, body: JSON.stringify(monitor.document) };
+    },
     '/history.json': (query) => ({
       type: types.json,
       body: JSON.stringify({ points: monitor.pointsAfter(Number(query.get('after') ?? 0) || 0) }),

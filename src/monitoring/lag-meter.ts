@@ -1,4 +1,5 @@
-import { comparePositions } from '../change/position.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Position, comparePositions } from '../change/position.ts';
 import type { Config } from '../config/config.ts';
 import { describeError } from '../errors/describe-error.ts';
 import { type BinlogFiles, SourceProbe, type SourceStatus } from '../source/position/source-status.ts';
@@ -19,8 +20,17 @@ const sourcePatienceMs = 3_000;
 const patienceMs = 4_000;
 /** Findings cost the target more than a look at its checkpoint. */
 const findingsMs = 5_000;
+/**
+ * What other databases of the source write moves the checkpoint twice a second only. A service that is hardly behind is given so
+ * long to say that it has passed what the source had.
+ */
+const arrivingMs = 700;
+const hardlySeconds = 2;
+const lookAgainMs = 50;
 
 export interface Measured {
+  /** The moment of which the report tells. */
+  readonly at: Date;
   readonly report: LagReport;
   /** Null: the target did not answer. */
   readonly status: ReplicaStatus | null;
@@ -70,16 +80,22 @@ export class LagMeter {
       return null;
     };
     this.#target.begin();
+    const asked = new Date();
     const source = await this.#source.ask(async (probe) => await probe.read(), sourcePatienceMs).catch(told);
     const target = await this.#askTarget(async (db) => await this.#readTarget(db), deadline).catch(told);
     if (source !== null) this.#learn(source, target?.status ?? null);
     const files = source === null ? null : await this.#files(source, target?.status ?? null, sourceDeadline, told);
-    return {
-      report: describeLag({ source, files, target, history: this.#history, problems }),
+    const answers = { source, files, history: this.#history, problems };
+    const report = describeLag({ ...answers, target });
+    const rest = {
       status: target?.status ?? null,
       findings: target?.findings ?? noFindings,
       isReachable: { source: source !== null, target: target !== null },
     };
+    if (source === null || target === null || !isArriving(report, target.status)) return { at: asked, report, ...rest };
+    const status = await this.#arrival(source.head, deadline).catch(told);
+    if (status === null) return { at: asked, report, ...rest };
+    return { ...rest, at: new Date(), status, report: describeLag({ ...answers, target: { ...target, status } }) };
   }
 
   /** Something changed that findings tell of: the next measurement reads them anew. */
@@ -110,6 +126,17 @@ export class LagMeter {
     return { status, findings: this.#findings.found };
   }
 
+  /** What the control schema says once the target is at `head`; null: it is not, in the time that is given to it. */
+  async #arrival(head: Position, deadline: number): Promise<ReplicaStatus | null> {
+    for (const end = Math.min(deadline, performance.now() + arrivingMs); performance.now() < end;) {
+      await sleep(lookAgainMs);
+      const status = await this.#askTarget(async (db) => await readReplicaStatus(db, this.#replica), deadline);
+      const applied = status?.checkpoint?.position;
+      if (applied !== undefined && comparePositions(applied, head) >= 0) return status;
+    }
+    return null;
+  }
+
   /** Remembers where the source was when, by itself and by what the service has seen. Another server's places mean nothing here. */
   #learn({ identity, clock, head }: SourceStatus, status: ReplicaStatus | null): void {
     const last = this.#history.samples.at(-1);
@@ -136,6 +163,13 @@ export class LagMeter {
     const left = deadline - performance.now();
     return left <= 0 ? null : await this.#source.ask(async (probe) => await probe.files(head), left).catch(told);
   }
+}
+
+/** A service that works has the last of it in hand, or has just passed what is not its own. */
+function isArriving({ secondsBehind }: LagReport, status: ReplicaStatus | null): boolean {
+  return (
+    secondsBehind !== null && secondsBehind > 0 && secondsBehind <= hardlySeconds && status?.service?.isFresh === true
+  );
 }
 
 /** One measurement. */

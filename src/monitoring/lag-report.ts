@@ -12,7 +12,12 @@ export interface LagReport {
   readonly state: string;
   /** Why it is stalled or retrying. */
   readonly reason: string | null;
-  /** 0 when everything is applied; else how long ago, by the source's clock, the source was what the target is. */
+  /** What to do about it; null: nothing. */
+  readonly remedy: string | null;
+  /**
+   * 0 when everything is applied; else how long ago, by the source's clock, the source was what the target is. Null also until the
+   * first copy is complete.
+   */
   readonly secondsBehind: number | null;
   readonly bytesBehind: number | null;
   /** By GTID; null also where the source numbers no transactions. */
@@ -84,15 +89,20 @@ export interface Answers {
   readonly problems: readonly string[];
 }
 
+const startIt = 'start the service (`tidegate run`); if it ended by itself, the last line of its log says why';
+
 /** What the answers of both databases mean. */
 export function describeLag({ source, files, target, history, problems: unanswered }: Answers): LagReport {
   const problems = [...unanswered];
   const checkpoint = target?.status?.checkpoint ?? null;
   const applied = checkpoint?.position ?? null;
-  if (target !== null && applied === null) problems.push('nothing was copied yet');
+  if (target !== null && applied === null) problems.push('nothing was copied yet: `tidegate run` begins');
   // Places are those of one server's files, and say nothing of another's.
   const isOtherServer = source !== null && checkpoint !== null && checkpoint.sourceIdentity !== source.identity;
   if (isOtherServer) problems.push('the source address leads to another server than the one applied from');
+  // Where the first copy stands in the binlog is a place, but the target is at no moment of the source until it is complete.
+  const copying = (target?.findings.tables ?? []).filter((table) => table.state === 'snapshotting').length;
+  if (copying > 0) problems.push(`the first copy is not complete: ${copying} table${copying === 1 ? '' : 's'} to go`);
   const committedMs = checkpoint?.committedAt?.getTime();
   const committedAt = committedMs === undefined ? null : committedMs / 1000;
   const gap =
@@ -106,7 +116,8 @@ export function describeLag({ source, files, target, history, problems: unanswer
   return {
     state,
     reason: alive?.reason ?? null,
-    secondsBehind: gap === null ? null : secondsBehind(gap),
+    remedy: state === 'stopped' ? startIt : (alive?.remedy ?? null),
+    secondsBehind: gap === null || copying > 0 ? null : secondsBehind(gap),
     bytesBehind: gap === null ? null : bytesBetween(files, gap.applied, gap.source.head),
     transactionsBehind: gap === null ? null : transactionsBehind(gap),
     rowsPerSecond: alive?.rowsPerSecond ?? null,

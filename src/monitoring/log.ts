@@ -31,7 +31,10 @@ export function createLog(
         done();
       },
     });
-    return pino(options, pretty({ colorize: true, translateTime: 'SYS:HH:MM:ss', destination, sync: true }));
+    return pino(
+      options,
+      pretty({ colorize: true, translateTime: 'SYS:HH:MM:ss', singleLine: true, destination, sync: true }),
+    );
   }
   // Synchronous: the last lines before an exit are the ones that matter.
   return pino(options, pino.destination({ dest: 1, sync: true }));

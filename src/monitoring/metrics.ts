@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { LagReport } from './lag-report.ts';
+import { stalls } from './stalls.ts';
 import type { TableStatus } from '../target/control/status.ts';
 
 const prefix = 'tidegate_';
@@ -77,7 +78,7 @@ export class Metrics {
     this.#gauge('info', 'The version that runs', 'version').set({ version }, 1);
     // A counter that appears with its first event has no increase to be seen, and a gauge that was not set is no zero.
     for (const kind of ['backfill', 'verify', 'refresh']) this.failedJobs.inc({ kind }, 0);
-    for (const reason of ['source-silent', 'target-stuck', 'no-leader']) this.stalls.inc({ reason }, 0);
+    for (const reason of Object.keys(stalls)) this.stalls.inc({ reason }, 0);
     for (const gauge of Object.values(this.#known)) gauge.remove();
     this.pace('free');
     this.state('checking');

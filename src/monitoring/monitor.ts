@@ -7,6 +7,7 @@ import { LagMeter, type Measured } from './lag-meter.ts';
 import type { LagReport } from './lag-report.ts';
 import type { Metrics } from './metrics.ts';
 import { SnapshotProgress } from './snapshot-progress.ts';
+import { type Stall, stalls } from './stalls.ts';
 import { type StatusDetail, type TableStatus, writeStatus } from '../target/control/status.ts';
 import { Throughput } from './throughput.ts';
 
@@ -62,9 +63,6 @@ interface TableLine {
 /** Number, time in milliseconds since 1970, seconds behind, rows per second, bytes behind. */
 type Point = readonly [number, number, number | null, number, number | null];
 
-/** Why nothing moves; see docs/operations.md. */
-type Stall = 'source-silent' | 'target-stuck' | 'no-leader';
-
 /**
  * Looks each second how far the target is behind, and tells it: to the control schema, for `lag`; to /status.json and /metrics.
  * What the replicator does is told to it. A standby leaves the control schema to the instance that works.
@@ -84,6 +82,7 @@ export class Monitor {
   #isLeader = false;
   /** Why it is retrying. */
   #reason: string | null = null;
+  #remedy: string | null = null;
   #stall: Stall | null = null;
   readonly #applied = new Map<string, number>();
   #trend: { readonly at: number; readonly bytes: number }[] = [];
@@ -92,6 +91,7 @@ export class Monitor {
   #lastPointAt = Number.NEGATIVE_INFINITY;
   #document: StatusDocument | null = null;
   #wake = Promise.withResolvers<void>();
+  readonly #looked = Promise.withResolvers<void>();
 
   /** `onStall` is told when nothing moves any more, and with null when it does again. */
   constructor(config: Config, metrics: Metrics, onStall: (reason: Stall | null) => void) {
@@ -108,9 +108,10 @@ export class Monitor {
   }
 
   /** `reason`: of a failure, after which it is tried again. */
-  enter(state: string, reason: string | null = null): void {
+  enter(state: string, reason: string | null = null, remedy: string | null = null): void {
     this.#state = state;
     this.#reason = reason;
+    this.#remedy = remedy;
     this.#isLeader = state !== 'standby' && (this.#isLeader || state !== 'retrying');
     if (state !== 'snapshotting' && state !== 'retrying') this.snapshot.begin([]);
     this.#meter.forgetFindings();
@@ -130,6 +131,11 @@ export class Monitor {
     for (const [table, rows] of tables) this.#applied.set(table, rows + (this.#applied.get(table) ?? 0));
   }
 
+  /** Resolves when there was a first look, or there will be none any more. */
+  async looked(): Promise<void> {
+    await this.#looked.promise;
+  }
+
   /** The last look, and what the service does now; null: there was no look yet. */
   get document(): StatusDocument | null {
     return this.#document && { ...this.#document, lag: { ...this.#document.lag, ...this.#stateNow } };
@@ -147,13 +153,15 @@ export class Monitor {
     this.#stall = null;
     this.#ended.abort();
     this.#wake.resolve();
+    this.#looked.resolve();
     await this.#watching;
     if (isLeader) await this.#write().catch(() => undefined);
     await this.#meter.close();
   }
 
-  get #stateNow(): { readonly state: string; readonly reason: string | null } {
-    return { state: this.state, reason: this.#stall ?? this.#reason };
+  get #stateNow(): Pick<LagReport, 'state' | 'reason' | 'remedy'> {
+    if (this.#stall !== null) return { state: this.state, reason: this.#stall, remedy: stalls[this.#stall] };
+    return { state: this.state, reason: this.#reason, remedy: this.#remedy };
   }
 
   /** Told at once, and not when a server that may not answer has been asked. */
@@ -178,6 +186,7 @@ export class Monitor {
     const { heads, identity } = this.#meter;
     const detail: StatusDetail = {
       reason: this.#stateNow.reason,
+      remedy: this.#stateNow.remedy,
       rowsPerSecond: this.#document?.rates.rowsPerSecond ?? 0,
       secondsToCatchUp: this.#document?.lag.secondsToCatchUp ?? null,
       snapshot: this.snapshot.status,
@@ -189,20 +198,19 @@ export class Monitor {
   #take(measured: Measured): void {
     const { status, findings, isReachable } = measured;
     const silence = status?.service?.ageSeconds ?? 0;
-    if (!this.#isLeader) this.stalled(silence > noLeaderSeconds ? 'no-leader' : null);
+    // Before it has tried for the lease, silence may just mean that nobody ran.
+    if (!this.#isLeader) this.stalled(this.#state === 'standby' && silence > noLeaderSeconds ? 'no-leader' : null);
     const rate = this.throughput.rate();
     const lag: LagReport = {
       ...measured.report,
       ...this.#stateNow,
       rowsPerSecond: this.#isLeader ? rate.rows : measured.report.rowsPerSecond,
-      secondsToCatchUp: this.#isLeader
-        ? this.#secondsToCatchUp(measured.report.bytesBehind)
-        : measured.report.secondsToCatchUp,
+      secondsToCatchUp: this.#isLeader ? this.#secondsToCatchUp(measured.report) : measured.report.secondsToCatchUp,
       snapshot: this.#isLeader ? this.snapshot.status : measured.report.snapshot,
     };
     this.#document = {
       version: packageJson.version,
-      at: new Date().toISOString(),
+      at: measured.at.toISOString(),
       instance: {
         ...{ host: hostname(), pid: process.pid, startedAt: this.#startedAt.toISOString() },
         role: this.#isLeader ? 'leader' : 'standby',
@@ -216,6 +224,7 @@ export class Monitor {
     };
     this.#metrics.observe({ lag, tables: findings.tables, isLeader: this.#isLeader, isReachable });
     this.#addPoint(lag, rate.rows);
+    this.#looked.resolve();
   }
 
   #tableLines(tables: readonly TableStatus[], { deadLetters }: LagReport): TableLine[] {
@@ -228,9 +237,10 @@ export class Monitor {
     }));
   }
 
-  /** As fast as the bytes behind have become fewer lately; null: not known, or they have not. */
-  #secondsToCatchUp(bytes: number | null): number | null {
+  /** As fast as the bytes behind have become fewer lately; null: not known, or they have not. A first copy has its own measure. */
+  #secondsToCatchUp({ bytesBehind, secondsBehind }: LagReport): number | null {
     const now = performance.now();
+    const bytes = secondsBehind === null ? null : bytesBehind;
     if (bytes === null) this.#trend = [];
     else this.#trend.push({ at: now, bytes });
     this.#trend = this.#trend.filter(({ at }) => now - at <= trendMs);

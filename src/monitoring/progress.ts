@@ -26,7 +26,19 @@ export function measureProgress({ rows, estimatedRows, startedAt, rowsBefore }: 
   return { rate: Math.round(rate), secondsLeft: rate === 0 ? null : Math.round(left / rate) };
 }
 
-/** A bar for each table at the foot of a terminal. Lines of a log go above them. */
+/** How far all tables are together. */
+export interface TablesDone {
+  readonly tables: number;
+  readonly tablesDone: number;
+  readonly percent: number;
+}
+
+/** Lines of a terminal that are left to the log above the bars. */
+const linesOfLog = 6;
+const lineOfAll = 'all tables';
+const whole = new Intl.NumberFormat('en-US');
+
+/** A bar for each table that is being read, and one for all of them, at the foot of a terminal. Lines of a log go above them. */
 export class ProgressBars {
   readonly #terminal: NodeJS.WriteStream;
   #screen: MultiBar | null = null;
@@ -36,31 +48,25 @@ export class ProgressBars {
     this.#terminal = terminal;
   }
 
-  show(tables: readonly Progress[]): void {
-    if (tables.length === 0) return;
-    this.#screen ??= new MultiBar(
-      {
-        format: '{table} {bar} {percentage} % · {value} rows · {rate} rows/s · {left}',
-        stream: this.#terminal,
-        hideCursor: true,
-        // Signals are ours.
-        gracefulExit: false,
-      },
-      Presets.shades_classic,
-    );
-    const width = Math.max(...tables.map(({ table }) => table.length));
-    for (const progress of tables) {
-      const { table, rows, estimatedRows, ended } = progress;
-      const total = Math.max(1, ended === null ? estimatedRows : 0, rows);
-      const bar = this.#bars.get(table) ?? this.#screen.create(total, 0, { table, rate: 0, left: '' });
-      this.#bars.set(table, bar);
-      const { rate, secondsLeft } = measureProgress(progress);
+  show(reading: readonly Progress[], { tables, tablesDone, percent }: TablesDone): void {
+    if (reading.length === 0) return;
+    const shown = reading
+      .filter(({ ended }) => ended === null)
+      .slice(0, Math.max(1, this.#terminal.rows - linesOfLog))
+      .map((progress) => ({ name: progress.table, value: progress.rows, ...inWords(progress) }));
+    const lines = [...shown, { name: lineOfAll, value: percent, total: 100, told: `${tablesDone} of ${tables} done` }];
+    const width = Math.max(...lines.map(({ name }) => name.length));
+    for (const [name, bar] of this.#bars) {
+      // The last line stays the last one.
+      if (lines.some((line) => line.name === name) && name !== lineOfAll) continue;
+      this.#screen?.remove(bar);
+      this.#bars.delete(name);
+    }
+    for (const { name, value, total, told } of lines) {
+      const bar = this.#bars.get(name) ?? this.#begun().create(total, 0, { name, told });
+      this.#bars.set(name, bar);
       bar.setTotal(total);
-      bar.update(rows, {
-        table: table.padEnd(width),
-        rate,
-        left: ended ?? (secondsLeft === null ? '' : `${secondsLeft} s left`),
-      });
+      bar.update(value, { name: name.padEnd(width), told });
     }
   }
 
@@ -78,4 +84,30 @@ export class ProgressBars {
     this.#screen = null;
     this.#bars.clear();
   }
+
+  #begun(): MultiBar {
+    this.#screen ??= new MultiBar(
+      {
+        format: '{name} {bar} {percentage} % · {told}',
+        stream: this.#terminal,
+        barsize: 20,
+        hideCursor: true,
+        // Signals are ours.
+        gracefulExit: false,
+      },
+      Presets.shades_classic,
+    );
+    return this.#screen;
+  }
+}
+
+/** What a table's bar says. It is not full before the table is done, however many rows the source had guessed. */
+function inWords(progress: Progress): { readonly total: number; readonly told: string } {
+  const { rows, estimatedRows } = progress;
+  const { rate, secondsLeft } = measureProgress(progress);
+  const left = secondsLeft === null || secondsLeft === 0 ? '' : ` · ${secondsLeft} s left`;
+  return {
+    total: Math.max(estimatedRows, rows + 1),
+    told: `${whole.format(rows)} rows · ${whole.format(rate)} rows/s${left}`,
+  };
 }

@@ -5,8 +5,8 @@ import type { BatchFiller } from '../../source/binlog/row-events.ts';
 
 /** Bytes a batch may hold before it is handed over in the midst of a transaction, and before reading pauses. */
 const batchBytes = 4 * 1024 * 1024;
-/** An idle source moves the checkpoint no more often than this. */
-const idleCheckpointMs = 1_000;
+/** An idle source, and what other databases there write, moves the checkpoint no more often than this. */
+const idleCheckpointMs = 500;
 
 /** What back-pressure acts on. */
 export interface Pausable {

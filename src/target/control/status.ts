@@ -17,6 +17,7 @@ const freshSeconds = 10;
 /** What a service says of itself, for `lag` and for its standby. Written by another version it may be missing in part. */
 const statusDetail = z.object({
   reason: z.string().nullable(),
+  remedy: z.string().nullable().default(null),
   rowsPerSecond: z.number(),
   secondsToCatchUp: z.number().nullable(),
   snapshot: z

@@ -1,0 +1,177 @@
+import { styleText } from 'node:util';
+import type { LagReport } from './lag-report.ts';
+
+/** Of what there may be hundreds of, so many are told; `--json` has all. */
+const mostTold = 10;
+const labelWidth = 12;
+
+const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
+
+/** The state and how far behind, in a line that is enough by itself. */
+export function lagHeadline(report: LagReport): string {
+  const { state, snapshot, secondsBehind, rowsPerSecond, secondsToCatchUp } = report;
+  const parts = [
+    paint(snapshot === null ? state : `${state} ${snapshot.percent} %`, tones[state] ?? 'yellow'),
+    secondsBehind === null ? 'lag unknown' : `${inTime(secondsBehind)} behind`,
+  ];
+  if (rowsPerSecond !== null) parts.push(`${whole.format(rowsPerSecond)} rows/s`);
+  if (secondsToCatchUp !== null && secondsToCatchUp > 0) parts.push(`caught up in ${inTime(secondsToCatchUp)}`);
+  return parts.join(', ');
+}
+
+/** What stands beneath the headline: what it rests on, and what somebody has to look after. */
+export function lagDetails(measured: LagReport): string[] {
+  const report = printable(measured);
+  const unequal = report.verifications.filter(({ isEqual }) => !isEqual);
+  const told: Told[] = [
+    ...one('reason', report.reason),
+    ...one('to do', report.remedy && paint(report.remedy, 'bold')),
+    ...one('behind', behind(report)),
+    ...one('first copy', firstCopy(report)),
+    ...one('headroom', headroom(report)),
+    ...one('clocks', clocks(report)),
+    ...one('verified', verified(report)),
+    ...some('job', report.jobs, ({ kind, table, state, rows, estimatedRows }) => [
+      `${kind} ${table}: ${state}, ${whole.format(rows)} of about ${plural(estimatedRows, 'row')}`,
+    ]),
+    ...some('parked', report.parkedTables, ({ table, reason }) => [
+      paint(`${table}: ${reason}`, 'red'),
+      `tidegate backfill ${table}`,
+    ]),
+    ...some('not equal', unequal, ({ table, missing, extra, different, rejected }) => [
+      paint(
+        `${table}: ${missing} missing, ${extra} extra, ${different} different, ${rejected} cannot be carried`,
+        'red',
+      ),
+      `tidegate verify --repair ${table}`,
+    ]),
+    ...some('dead letters', report.deadLetters, ({ table, column, reason, rows }) => [
+      paint(`${plural(rows, 'row')} of ${table}${column === null ? '' : `.${column}`}: ${reason}`, 'yellow'),
+      `tidegate dead-letters list ${table}`,
+    ]),
+    ...one('converted', converted(report)),
+    ...report.problems.map((problem): Told => ({
+      label: 'problem',
+      text: paint(problem, 'yellow'),
+      remedy: undefined,
+    })),
+  ];
+  return told.map(
+    ({ label, text, remedy }) =>
+      `  ${paint(label.padEnd(labelWidth), 'dim')} ${text}${remedy === undefined ? '' : ` ${paint(`→ ${remedy}`, 'bold')}`}`,
+  );
+}
+
+/** The names of tables are somebody else's, and must not steer a terminal. */
+function printable(report: LagReport): LagReport {
+  const cleaned = (_name: string, value: unknown) =>
+    typeof value === 'string' ? value.replaceAll(/\p{Cc}/gu, '?') : value;
+  return JSON.parse(JSON.stringify(report, cleaned)) as LagReport;
+}
+
+/** With the smaller of two units where there is one worth telling. */
+export function inTime(seconds: number): string {
+  if (seconds < 120) return `${Math.round(seconds * 10) / 10} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 120) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return `${hours} h${andMore(minutes % 60, 'min')}`;
+  return `${Math.floor(hours / 24)} days${andMore(hours % 24, 'h')}`;
+}
+
+function andMore(amount: number, unit: string): string {
+  return amount === 0 ? '' : ` ${amount} ${unit}`;
+}
+
+interface Told {
+  readonly label: string;
+  readonly text: string;
+  /** What mends it. */
+  readonly remedy: string | undefined;
+}
+
+function one(label: string, text: string | null): Told[] {
+  return text === null ? [] : [{ label, text, remedy: undefined }];
+}
+
+function some<T>(label: string, things: readonly T[], tell: (thing: T) => [text: string, remedy?: string]): Told[] {
+  const told = things.slice(0, mostTold).map((thing): Told => {
+    const [text, remedy] = tell(thing);
+    return { label, text, remedy };
+  });
+  const more = things.length - told.length;
+  return more > 0 ? [...told, { label, text: `and ${more} more; --json has all`, remedy: undefined }] : told;
+}
+
+function behind({ transactionsBehind, bytesBehind }: LagReport): string | null {
+  const parts = [
+    ...(transactionsBehind === null ? [] : [plural(transactionsBehind, 'transaction')]),
+    ...(bytesBehind === null ? [] : [`${inBytes(bytesBehind)} of binlog`]),
+  ];
+  return parts.length === 0 ? null : parts.join(', ');
+}
+
+function firstCopy({ snapshot }: LagReport): string | null {
+  if (snapshot === null) return null;
+  const { tables, tablesDone, rows, estimatedRows } = snapshot;
+  return `${tablesDone} of ${plural(tables, 'table')}, ${whole.format(rows)} of about ${plural(estimatedRows, 'row')}`;
+}
+
+function headroom({ headroomSeconds, retentionSeconds }: LagReport): string | null {
+  if (headroomSeconds === null) return retentionSeconds === 0 ? 'the source purges nothing by itself' : null;
+  if (headroomSeconds === 0) return paint('none: the source has purged what is needed → tidegate resync', 'red');
+  return `the source keeps what is needed for at least ${inTime(headroomSeconds)} more`;
+}
+
+function clocks({ clockSkewSeconds: skew }: LagReport): string | null {
+  if (skew === null) return null;
+  return skew === 0
+    ? 'agree'
+    : `the source's is ${inTime(Math.abs(skew))} ${skew > 0 ? 'ahead of' : 'behind'} this one`;
+}
+
+function verified({ verifications }: LagReport): string | null {
+  const times = verifications.flatMap(({ at }) => (at === null ? [] : [new Date(at).getTime()]));
+  if (times.length === 0) return null;
+  const equal = verifications.filter(({ isEqual }) => isEqual).length;
+  const ago = Math.round((Date.now() - Math.min(...times)) / 1000);
+  return `${equal} of ${plural(verifications.length, 'table')} equal, the oldest ${inTime(Math.max(0, ago))} ago`;
+}
+
+/** In all, by kind: they are in hundreds of columns where a source has many empty dates, and nothing to look after. */
+function converted({ conversions }: LagReport): string | null {
+  const kinds = Map.groupBy(conversions, ({ kind }) => kind);
+  const parts = [...kinds].map(([kind, columns]) => {
+    const values = columns.reduce((sum, { count }) => sum + count, 0);
+    return `${plural(values, 'value')} in ${plural(columns.length, 'column')} (${kind})`;
+  });
+  return parts.length === 0 ? null : parts.join(', ');
+}
+
+function inBytes(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const unit = Math.min(units.length - 1, bytes < 1 ? 0 : Math.floor(Math.log2(bytes) / 10));
+  const amount = bytes / 1024 ** unit;
+  return `${amount < 10 && unit > 0 ? amount.toFixed(1) : Math.round(amount)} ${units[unit]}`;
+}
+
+function plural(count: number, what: string): string {
+  return `${whole.format(count)} ${what}${count === 1 ? '' : 's'}`;
+}
+
+type Tone = 'green' | 'cyan' | 'yellow' | 'red' | 'dim' | 'bold';
+
+const tones: Readonly<Record<string, Tone>> = {
+  streaming: 'green',
+  standby: 'green',
+  checking: 'cyan',
+  snapshotting: 'cyan',
+  'catching-up': 'cyan',
+  stalled: 'red',
+  stopped: 'red',
+};
+
+/** On a terminal that shows colours and was not asked for none (NO_COLOR). */
+function paint(text: string, tone: Tone): string {
+  return styleText(tone, text, { stream: process.stdout });
+}
