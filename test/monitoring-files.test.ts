@@ -4,6 +4,7 @@ import { parse } from 'yaml';
 import { HeadHistory } from '../src/monitoring/head-history.ts';
 import { describeLag } from '../src/monitoring/lag-report.ts';
 import { Metrics } from '../src/monitoring/metrics.ts';
+import { promtool } from '../sandbox/promtool.ts';
 
 interface Alert {
   readonly alert: string;
@@ -120,6 +121,26 @@ describe('ops/prometheus/alerts.yml', () => {
   test('an alert that is there twice has two severities', () => {
     const kinds = alerts.map(({ alert, labels }) => `${alert} ${labels?.['severity']}`);
     expect(new Set(kinds).size).toBe(kinds.length);
+  });
+});
+
+describe("Prometheus' own tool", () => {
+  test('finds no mistake in the rules and in the example of a job', async () => {
+    expect(await promtool(['check', 'rules', 'ops/prometheus/alerts.yml'])).toContain(`${alerts.length} rules found`);
+    expect(await promtool(['check', 'config', '--syntax-only', 'ops/prometheus/scrape.yml'])).toContain('SUCCESS');
+  });
+
+  test('sees the alerts fire, and only those that should, in ops/prometheus/alerts.test.yml', async () => {
+    expect(await promtool(['test', 'rules', 'ops/prometheus/alerts.test.yml'])).toContain('SUCCESS');
+    const tried = new Set(
+      [...(await read('ops/prometheus/alerts.test.yml')).matchAll(/alertname(?:: |=")(\w+)/g)].map(([, name]) => name),
+    );
+    expect(alerts.filter(({ alert }) => !tried.has(alert))).toEqual([]);
+  });
+
+  test('reads our metrics, and has nothing to say of their names', async () => {
+    const own = exposition.split('\n').filter((line) => !/tidegate_(?:process|nodejs)_/.test(line));
+    expect(await promtool(['check', 'metrics'], `${own.join('\n').trim()}\n`)).toBe('');
   });
 });
 

@@ -1,4 +1,4 @@
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { Counter, Gauge, Histogram, type LabelValues, Registry, collectDefaultMetrics } from '@prometheus-io/client';
 import type { LagReport } from './lag-report.ts';
 import { stalls } from './stalls.ts';
 import type { TableStatus } from '../target/control/status.ts';
@@ -143,11 +143,11 @@ export class Metrics {
     );
   }
 
-  #counter(name: string, help: string, ...labelNames: string[]): Counter {
+  #counter<L extends string>(name: string, help: string, ...labelNames: L[]): Counter<L> {
     return new Counter({ name: prefix + name, help, labelNames, registers: [this.#registry] });
   }
 
-  #gauge(name: string, help: string, ...labelNames: string[]): Gauge {
+  #gauge<L extends string>(name: string, help: string, ...labelNames: L[]): Gauge<L> {
     return new Gauge({ name: prefix + name, help, labelNames, registers: [this.#registry] });
   }
 
@@ -156,21 +156,21 @@ export class Metrics {
   }
 }
 
-type Sample = readonly [labels: Record<string, string>, value: number];
+type Sample<L extends string> = readonly [labels: LabelValues<L>, value: number];
 
 /** What is gone is gone from the metric, too. */
-function fill(gauge: Gauge, samples: readonly Sample[]): void {
+function fill<L extends string>(gauge: Gauge<L>, samples: readonly Sample<L>[]): void {
   gauge.reset();
   for (const [labels, value] of samples) gauge.set(labels, value);
 }
 
-function counted<T>(things: readonly T[], labelsOf: (thing: T) => Record<string, string>): Sample[] {
+function counted<T, L extends string>(things: readonly T[], labelsOf: (thing: T) => LabelValues<L>): Sample<L>[] {
   return summed(things.map((thing) => [labelsOf(thing), 1]));
 }
 
 /** Those with the same labels together. */
-function summed(samples: readonly Sample[]): Sample[] {
-  const sums = new Map<string, Sample>();
+function summed<L extends string>(samples: readonly Sample<L>[]): Sample<L>[] {
+  const sums = new Map<string, Sample<L>>();
   for (const [labels, value] of samples) {
     const name = JSON.stringify(labels);
     sums.set(name, [labels, value + (sums.get(name)?.[1] ?? 0)]);
