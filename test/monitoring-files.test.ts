@@ -203,6 +203,14 @@ describe('ops/grafana/dashboard.json', () => {
   });
 });
 
+test('docs/operations.md says of every state what to do at 7 in the morning', () => {
+  const [, section = ''] = operations.split('## At 7 in the morning');
+  const states = [...exposition.matchAll(/tidegate_state\{state="([^"]+)"\}/g)].map(([, state = '']) => state);
+  expect(states.length).toBeGreaterThan(0);
+  const table = section.slice(0, section.indexOf('\n## '));
+  expect(states.filter((state) => !new RegExp(`^\\| \`${state}\``, 'm').test(table))).toEqual([]);
+});
+
 describe('docs/monitoring.md', () => {
   test('has every metric that is our own and no other, with its type', () => {
     const types = new Map(

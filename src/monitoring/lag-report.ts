@@ -190,7 +190,7 @@ function bytesBetween(files: BinlogFiles | null, from: Position, to: Position): 
 }
 
 function running({ id, table, kind, state, estimatedRows, counts }: Job): RunningJob {
-  return { id, table, kind, state, estimatedRows, rows: counts.rows };
+  return { id, table, kind, state, rows: counts.rows, estimatedRows };
 }
 
 function verified(job: Job): Verification {
