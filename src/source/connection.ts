@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type mysql from 'mysql2';
 import type { SourceConfig } from '../config/config.ts';
 import { fromMysql } from '../errors/mysql-errors.ts';
@@ -74,11 +75,15 @@ export class SourceConnection {
         resolve();
       });
     });
-    this.#connection.destroy();
+    this.destroy();
   }
 
-  /** Hangs up at once; the server ends whatever runs. */
+  /**
+   * Hangs up at once, and what runs at the server ends as soon as it sends something more. mysql2's own destroy() only says that
+   * nothing more will be asked: the server would send all the rest of a result, locks held, and a binlog for ever.
+   */
   destroy(): void {
     this.#connection.destroy();
+    (this.#connection as unknown as { readonly stream: Socket }).stream.destroy();
   }
 }

@@ -154,8 +154,9 @@ export class BinlogStream {
     this.#closed = true;
     clearInterval(this.#watch);
     if (this.#connection === null) return;
-    this.#connection = null;
     this.#zongji.stop();
+    this.#connection.destroy();
+    this.#connection = null;
   }
 
   #checkSilence(): void {
