@@ -99,7 +99,8 @@ test('a server that asks for a file in answer to a statement is sent none', asyn
   const chunk = 'select `PatNum` from `patient`';
   const statements: Record<string, (connection: SourceConnection) => Promise<unknown>> = {
     'show grants': async (connection) => await connection.query('show grants'),
-    [chunk]: async (connection) => await readChunk(connection, chunk, patient, new LineBuffer(), 1_000),
+    [chunk]: async (connection) =>
+      await readChunk(connection, chunk, patient, new LineBuffer(), { bytes: 1_000, ms: 1_000 }),
   };
   for (const [statement, send] of Object.entries(statements)) {
     const way = await between(isQuery(statement), asksForFile);

@@ -119,7 +119,10 @@ describe('a key', () => {
     for (const [index, type] of Object.keys(keys).entries()) {
       const codec = codecs.get(tableOf(index)) as TableCodec;
       const lines = new LineBuffer();
-      await readChunk(reader, chunkQuery(config.source.database, codec, null, 100), codec, lines, 1_000_000);
+      await readChunk(reader, chunkQuery(config.source.database, codec, null, 100), codec, lines, {
+        bytes: 1_000_000,
+        ms: 60_000,
+      });
       const read = [...eachLine(lines.bytes.subarray(0, lines.length))].map((line) => lineKey(line, codec.schema));
       expect(new Set(read), type).toEqual(new Set(streamed.get(tableOf(index))));
       expect(read.length, type).toBe((keys[type] ?? []).length);

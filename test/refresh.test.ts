@@ -96,7 +96,8 @@ describe.each(['InnoDB', 'MyISAM'] as const)('tables without a key that TABLES_R
     await streaming.source.query(`insert into large select repeat('y', 1000000) from seq_1_to_30`);
     const { code, stdout } = await runCli(['backfill', 'large'], env());
     expect(code).toBe(1);
-    expect(stdout).toContain('more than 32 MiB');
+    // Which of the two comes first depends on the machine.
+    expect(stdout).toMatch(/more than 32 MiB|takes too long/);
     expect(await streaming.rows(`select count(*) from large`)).toEqual([['10']]);
   });
 

@@ -15,6 +15,7 @@ export class SourceConnection {
   readonly role: SourceRole;
   readonly #connection: mysql.Connection;
   #version: ServerVersion | null = null;
+  #isOpen = true;
 
   private constructor(role: SourceRole, connection: mysql.Connection) {
     this.role = role;
@@ -46,6 +47,11 @@ export class SourceConnection {
     });
   }
 
+  /** False once it was hung up on; by the server's doing it still counts as open. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
   /** Null: the server did not tell it in a way that is understood. */
   get version(): ServerVersion | null {
     return this.#version;
@@ -68,6 +74,7 @@ export class SourceConnection {
 
   /** Says goodbye and returns; a server that does not answer is hung up on. */
   async close(): Promise<void> {
+    if (!this.#isOpen) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, 1_000);
       this.#connection.end(() => {
@@ -83,6 +90,7 @@ export class SourceConnection {
    * nothing more will be asked: the server would send all the rest of a result, locks held, and a binlog for ever.
    */
   destroy(): void {
+    this.#isOpen = false;
     this.#connection.destroy();
     (this.#connection as unknown as { readonly stream: Socket }).stream.destroy();
   }

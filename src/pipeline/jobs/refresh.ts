@@ -10,14 +10,15 @@ import { refreshRows } from '../../target/rows/whole-table.ts';
 import { checkLines } from '../../target/rows/line-check.ts';
 import type { JobCounts } from '../../target/control/jobs.ts';
 import type { TargetSession } from '../../target/session.ts';
-import { maxChunkBytes } from '../read/chunk-size.ts';
+import { wholeLimits } from '../read/chunk-size.ts';
 import type { PlannedTable } from '../begin/table-plan.ts';
 import type { Reader } from '../read/table-reader.ts';
 import type { Throttle } from '../read/throttle.ts';
 
 /**
  * Copies a table that has no key as a whole: one select, so that what is read was so at one moment, and one transaction at the
- * target. It is bounded, because on MyISAM writers wait while it is read. Raises refused for a table that is larger, and for a row
+ * target. It is bounded in bytes and in time, because whoever wants to alter it, and on MyISAM whoever writes, waits while it is read.
+ * Raises refused for a table that is larger or slower, and for a row
  * that cannot be carried: without a key there can be no dead letter, so the target stays as it was.
  */
 export async function refresh(
@@ -37,17 +38,20 @@ export async function refresh(
     async () => {
       const started = performance.now();
       const query = wholeQuery(config.source.database, codec);
-      const chunk = await readChunk(connection.reader, query, codec, lines, maxChunkBytes);
+      const chunk = await readChunk(connection.reader, query, codec, lines, wholeLimits);
       return { ...chunk, elapsedMs: performance.now() - started };
     },
     signal,
   );
   const conversions = takeConversions(codec);
-  if (chunk.cut)
-    throw new TidegateError(
-      'refused',
-      `table ${schema.table} has no key and more than ${maxChunkBytes / 1024 / 1024} MiB, which is too much to be read at once`,
-    );
+  if (chunk.cut) {
+    const { bytes, ms } = wholeLimits;
+    const isLarge = lines.length + chunk.rejectedBytes >= bytes;
+    const found = isLarge
+      ? `more than ${bytes / 1024 / 1024} MiB, which is too much`
+      : `it takes too long (${ms / 1000} s)`;
+    throw new TidegateError('refused', `table ${schema.table} has no key and ${found} to be read at once`);
+  }
   const checked = checkLines(lines.bytes.subarray(0, lines.length), schema);
   const [bad] = [...chunk.rejected, ...checked.rejected];
   if (bad !== undefined)

@@ -1,3 +1,5 @@
+import type { ReadLimits } from '../../source/chunk/chunk-reader.ts';
+
 /** Milliseconds a chunk's select may take: on engines where writers must wait for it, and on those that read from a snapshot. */
 const targetMs = {
   free: { blocking: 50, snapshotRead: 250 },
@@ -5,8 +7,14 @@ const targetMs = {
 } as const;
 /** How many bytes of COPY text a chunk aims at. */
 const targetBytes = 8 * 1024 * 1024;
-/** Bytes at which reading a chunk stops, whatever was asked for. */
-export const maxChunkBytes = 4 * targetBytes;
+const maxBytes = 4 * targetBytes;
+/**
+ * Milliseconds at which reading a chunk stops. What the one before told may not hold for this one: rows that nobody has read for
+ * years come from a cold disk, and the source may have got busy.
+ */
+const maxMs = { blocking: 200, snapshotRead: 500 } as const;
+/** Of a table that has no chunks. */
+export const wholeLimits: ReadLimits = { bytes: maxBytes, ms: 1_000 };
 const firstRows = 500;
 /**
  * Fewer rows are not asked for: what so few take is the time to get a turn, behind a writer's lock or on a busy processor, and a chunk
@@ -31,6 +39,11 @@ export class ChunkSize {
   constructor(engine: string, mostRows = maxRows) {
     this.#maxRows = mostRows;
     this.#engine = engine.toLowerCase() === 'innodb' ? 'snapshotRead' : 'blocking';
+  }
+
+  /** Where reading stops, whatever was asked for. */
+  get limits(): ReadLimits {
+    return { bytes: maxBytes, ms: maxMs[this.#engine] };
   }
 
   rows(isFree: boolean): number {

@@ -6,7 +6,7 @@ import { type TableCodec, convertedKeyColumn, keyCodec, takeConversions } from '
 import { chunkQuery, filterQuery, lookupQuery } from '../../source/chunk/chunk-query.ts';
 import { type Chunk, readChunk } from '../../source/chunk/chunk-reader.ts';
 import { SourceConnection } from '../../source/connection.ts';
-import { ChunkSize, maxChunkBytes } from './chunk-size.ts';
+import { ChunkSize } from './chunk-size.ts';
 import type { Throttle } from './throttle.ts';
 
 /** A connection to read by, which is replaced when a chunk has to be cut short. */
@@ -75,7 +75,8 @@ export class TableReader {
         chunkQuery(database, keys, after, asked),
         keys,
         new LineBuffer(),
-        maxChunkBytes,
+        // There are no more of them than rows of a chunk, and no table is as quick to read as its keys.
+        { bytes: Infinity, ms: Infinity },
       );
       takeConversions(keys);
       if (range.lastKey === null) return range;
@@ -106,6 +107,7 @@ export class TableReader {
     lines.length = 0;
     const codec = this.#codec;
     const holder = this.#connection;
+    if (!holder.reader.isOpen) holder.reader = await SourceConnection.open(this.#config.source, 'reader');
     const chunk = await this.#throttle.chunk(
       () => holder.reader,
       async () => {
@@ -114,7 +116,7 @@ export class TableReader {
         const chunk: Chunk & { scanned?: number } = await around(holder.reader, async () => {
           const started = performance.now();
           const chunk = await select(
-            async (query) => await readChunk(holder.reader, query, codec, lines, maxChunkBytes),
+            async (query) => await readChunk(holder.reader, query, codec, lines, this.#size.limits),
           );
           elapsedMs = performance.now() - started;
           this.#size.observe(chunk.scanned ?? chunk.rows, elapsedMs, lines.length + chunk.rejectedBytes);
@@ -132,7 +134,6 @@ export class TableReader {
         `table ${table}: a value of key column ${keyColumn} cannot be held by PostgreSQL as it is, so that two rows could become one`,
         { table },
       );
-    if (chunk.cut) holder.reader = await SourceConnection.open(this.#config.source, 'reader');
     return { ...chunk, lines, conversions: takeConversions(codec) };
   }
 }

@@ -22,26 +22,33 @@ export interface Chunk {
   readonly lastKeyText: string[] | null;
   /** With a condition: how many rows of the range were looked at. Absent: as many as were read. */
   readonly scanned?: number;
-  /** Reading stopped at the byte limit before the server was done, and the connection was given up for it. */
+  /** Reading stopped at a limit before the server was done, and the connection was given up for it. */
   readonly cut: boolean;
+}
+
+/** Where reading stops, whatever was asked for. */
+export interface ReadLimits {
+  readonly bytes: number;
+  /** Milliseconds since the first of the result arrived: until then the server has waited for its turn, and held nobody up. */
+  readonly ms: number;
 }
 
 /**
  * Runs a chunk's select and turns its row packets straight into COPY lines. The whole chunk goes to memory before anything
  * waits for PostgreSQL, so the server's read lock (MyISAM) or read view (InnoDB) lasts no longer than its own work.
  *
- * When rows are so wide that `maxBytes` are reached, the connection is hung up, which ends the statement, and what was read
- * so far is the chunk: memory stays bounded, and rows in key order stay usable.
+ * At a limit the connection is hung up, which ends the statement, and what was read so far is the chunk: memory and the time that
+ * somebody waits for the table stay bounded, and rows in key order stay usable. So it is when a row cannot be read at all.
  */
 export async function readChunk(
   connection: SourceConnection,
   query: string,
   codec: TableCodec,
   out: LineBuffer,
-  maxBytes: number,
+  limits: ReadLimits,
 ): Promise<Chunk> {
   return await new Promise<Chunk>((resolve, reject) => {
-    const command = new RowPackets(query, codec, out, maxBytes, (error) => {
+    const command = new RowPackets(query, codec, out, limits, (error) => {
       const chunk = () => ({
         rows: command.rows,
         rejected: command.rejected,
@@ -50,18 +57,10 @@ export async function readChunk(
         lastKeyText: command.lastKeyText(),
         cut: command.cut,
       });
-      if (command.cut) {
-        connection.destroy();
-        resolve(chunk());
-      } else if (error !== null) {
-        reject(
-          error instanceof TidegateError
-            ? error
-            : fromMysql(error, { what: `read table ${codec.schema.table}`, role: connection.role }),
-        );
-      } else {
-        resolve(chunk());
-      }
+      // The server is not done, whether it was enough or too much.
+      if (command.cut || error instanceof TidegateError) connection.destroy();
+      if (error === null) resolve(chunk());
+      else reject(fromMysql(error, { what: `read table ${codec.schema.table}`, role: connection.role }));
     });
     // A connection that breaks under a command reports it to the command's `onResult`.
     (connection.raw as unknown as { addCommand(command: RowPackets): void }).addCommand(command);
@@ -99,7 +98,8 @@ class RowPackets extends EventEmitter {
   readonly #names: readonly string[];
   readonly #key: readonly number[];
   readonly #out: LineBuffer;
-  readonly #maxBytes: number;
+  readonly #limits: ReadLimits;
+  #since = 0;
   readonly #starts: number[];
   readonly #ends: number[];
   #lastRow: Buffer | null = null;
@@ -111,7 +111,7 @@ class RowPackets extends EventEmitter {
     query: string,
     codec: TableCodec,
     out: LineBuffer,
-    maxBytes: number,
+    limits: ReadLimits,
     onResult: (error: Error | null) => void,
   ) {
     super();
@@ -121,7 +121,7 @@ class RowPackets extends EventEmitter {
     this.#names = codec.schema.columns.map(({ name }) => name);
     this.#key = codec.schema.primaryKey;
     this.#out = out;
-    this.#maxBytes = maxBytes;
+    this.#limits = limits;
     this.#starts = codec.codecs.map(() => 0);
     this.#ends = codec.codecs.map(() => 0);
     this.onResult = (error) => {
@@ -183,6 +183,7 @@ class RowPackets extends EventEmitter {
     // Also what is no result at all: a server may ask for a file of this machine instead, and then waits for it.
     if (buffer[offset] === 0xfb || readLengthEncoded(buffer, offset).value !== this.#codecs.length)
       throw new Error('not the columns that were asked for');
+    this.#since = performance.now();
     this.#columnsLeft = this.#codecs.length;
     return this.#columnDefinition;
   }
@@ -212,9 +213,14 @@ class RowPackets extends EventEmitter {
       this.rejected.push(this.#rejectedRow(error, buffer, at, end));
       this.rejectedBytes += end - at;
     }
-    if (out.length + this.rejectedBytes < this.#maxBytes) return this.#row;
+    if (out.length + this.rejectedBytes < this.#limits.bytes && !this.#isLate()) return this.#row;
     this.cut = true;
     return null;
+  }
+
+  /** Looked at now and then: to ask for the time costs as much as to read a column. */
+  #isLate(): boolean {
+    return this.rows % 16 === 0 && performance.now() - this.#since > this.#limits.ms;
   }
 
   /** Writes a row packet as a line and notes where its values are. */
