@@ -44,11 +44,11 @@ async function readingTime(table: string): Promise<number> {
 
 /** The longest that somebody waited for the table as an ALTER does, who asked for it again and again meanwhile. */
 async function longestWait(table: string, meanwhile: Promise<unknown>): Promise<number> {
-  let isOver = false;
-  const over = meanwhile.finally(() => (isOver = true));
+  const ended = new AbortController();
+  const over = meanwhile.finally(() => ended.abort());
   over.catch(() => undefined);
   let longest = 0;
-  while (!isOver) {
+  while (!ended.signal.aborted) {
     const asked = performance.now();
     await admin.query(`lock tables ${table} write`);
     longest = Math.max(longest, performance.now() - asked);
