@@ -12,7 +12,7 @@ export interface TableSchema {
   readonly primaryKey: readonly number[];
   /** The unique index of not-null columns that is its key for want of a primary key; absent: PRIMARY. */
   readonly keyIndex?: string;
-  /** Foreign keys whose changes to this table the source does not log; absent: none. */
+  /** Other tables whose changes change this one without the source logging it; absent: none. */
   readonly cascades?: readonly Cascade[];
 }
 
@@ -20,9 +20,12 @@ export interface TableSchema {
  * A foreign key by which deleting a row of `parent`, or changing its `columns`, deletes or changes rows here. InnoDB does that
  * below the binlog: only MySQL since 9.6 logs those rows
  * (https://dev.mysql.com/doc/refman/8.4/en/innodb-and-mysql-replication.html).
+ *
+ * Or a MERGE table, `parent`, that shows the rows of this one: what is done through it is logged as if they were its own.
  */
 export interface Cascade {
-  readonly constraint: string;
+  /** The foreign key's name; null: a MERGE table, where any change of `parent` is one here. */
+  readonly constraint: string | null;
   /** null: the table's own database. */
   readonly parentDatabase: string | null;
   readonly parent: string;

@@ -13,13 +13,24 @@ export interface Token {
 const wordStart = /[A-Za-z_$\u0080-\uffff]/;
 const wordPart = /[A-Za-z0-9_$\u0080-\uffff]/;
 const digit = /[0-9]/;
-const space = /\s/;
+/** Other white space, such as U+00A0, is part of a name. */
+const space = /[ \t\n\v\f\r]/;
+
+/** What of a session's sql_mode decides where a quoted run ends. */
+export interface QuotingMode {
+  /** ANSI_QUOTES: double quotes enclose names and not strings. */
+  readonly ansiQuotes: boolean;
+  /** Not NO_BACKSLASH_ESCAPES: a backslash in a string takes its meaning from the character behind it. */
+  readonly backslashEscapes: boolean;
+}
+
+const usual: QuotingMode = { ansiQuotes: false, backslashEscapes: true };
 
 /**
  * Splits a statement (https://dev.mysql.com/doc/refman/8.4/en/language-structure.html). Comments are dropped, but
  * executable ones (`/*!40101 … *\/`, `/*M! … *\/`) are code: what stands in them is tokenized as if they were not there.
  */
-export function tokenize(sql: string): Token[] {
+export function tokenize(sql: string, mode = usual): Token[] {
   const tokens: Token[] = [];
   let at = 0;
   while (at < sql.length) {
@@ -30,8 +41,9 @@ export function tokenize(sql: string): Token[] {
     else if (char === '/' && sql[at + 1] === '*') at = afterComment(sql, at);
     else if (char === '*' && sql[at + 1] === '/') at += 2;
     else if (char === '`' || char === "'" || char === '"') {
-      const { text, next } = quoted(sql, at);
-      tokens.push(char === "'" ? { kind: 'string', text: '', raw: '' } : { kind: 'name', text, raw: text });
+      const isName = char === '`' || (char === '"' && mode.ansiQuotes);
+      const { text, next } = quoted(sql, at, !isName && mode.backslashEscapes);
+      tokens.push(isName ? { kind: 'name', text, raw: text } : { kind: 'string', text: '', raw: '' });
       at = next;
     } else if (digit.test(char)) {
       const next = runEnd(sql, at, wordPart);
@@ -71,14 +83,14 @@ function afterComment(sql: string, at: number): number {
   return end < 0 ? sql.length : end + 2;
 }
 
-/** A quoted run: the quote doubled stands for itself; a backslash escapes in strings, not in backquoted names. */
-function quoted(sql: string, start: number): { text: string; next: number } {
+/** A quoted run: the quote doubled stands for itself. */
+function quoted(sql: string, start: number, escapes: boolean): { text: string; next: number } {
   const quote = sql[start] as string;
   let text = '';
   let at = start + 1;
   while (at < sql.length) {
     const char = sql[at] as string;
-    if (char === '\\' && quote !== '`') {
+    if (char === '\\' && escapes) {
       text += sql[at + 1] ?? '';
       at += 2;
     } else if (char !== quote) {

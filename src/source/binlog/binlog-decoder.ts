@@ -2,10 +2,10 @@ import { crc32 } from 'node:zlib';
 import { formatPosition } from '../../change/position.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { BinlogCursor } from './binlog-cursor.ts';
-import { readMariadbGtid, readMysqlGtid, readStatement } from './event-bodies.ts';
+import { type StatementText, readMariadbGtid, readMysqlGtid, readStatement } from './event-bodies.ts';
 import { type EventHeader, checksumLength, eventType, headerLength, readEventHeader } from './event-header.ts';
 import { type BatchFiller, RowEvents } from './row-events.ts';
-import { type Statement, classifyStatement } from './statement.ts';
+import { type Statement, classifyStatement, mayName } from './statement.ts';
 import { type StreamTables, isNewTo } from './stream-tables.ts';
 
 /** `open`: inside a transaction. `xa`: inside one that is prepared here and decided later. */
@@ -204,8 +204,8 @@ export class BinlogDecoder {
     this.#filler.boundary();
   }
 
-  #statement(header: EventHeader, { sql, database }: { sql: string; database: string }): void {
-    const statement = classifyStatement(sql, database);
+  #statement(header: EventHeader, text: StatementText): void {
+    const statement = classifyStatement(text.sql, text.database, text);
     switch (statement.kind) {
       case 'begin':
         if (this.#group === 'none') this.#enter('open');
@@ -230,7 +230,7 @@ export class BinlogDecoder {
         );
         return;
       default:
-        this.#apply(statement, database);
+        this.#apply(statement, text.database);
     }
     // Outside BEGIN … COMMIT a statement is a group of its own.
     if (this.#group === 'none') this.#endGroup(header);
@@ -247,28 +247,16 @@ export class BinlogDecoder {
         changes.truncate();
         return;
       }
-      case 'definition': {
-        const tables =
+      case 'unfollowed': {
+        const { reason, indexes } = statement;
+        const meant =
           statement.database === undefined
-            ? statement.tables.flatMap(({ database, table }) =>
-                this.#tables.named(database, (name) => name === table.toLowerCase()),
-              )
-            : this.#tables.named(statement.database, () => true);
-        const { indexes, verb } = statement;
-        const isMeant = ({ codec: { schema } }: (typeof tables)[number]) =>
-          indexes === undefined || indexes.includes((schema.keyIndex ?? 'primary').toLowerCase());
-        const reason =
-          indexes === undefined
-            ? `${verb} table at the source is not carried over yet`
-            : 'the index that is its key was dropped or replaced at the source';
-        for (const table of tables)
-          if (isMeant(table) && isNewTo(table, this.#groupStart)) this.#rowEvents.park(table, reason, this.#groupStart);
-        return;
-      }
-      case 'emptied': {
-        const table = this.#tables.find(statement.table.database, statement.table.table);
-        if (table !== undefined && isNewTo(table, this.#groupStart))
-          this.#rowEvents.park(table, 'it lost its rows in a restart of the source (engine MEMORY)', this.#groupStart);
+            ? statement.tables.flatMap(({ database, table }) => this.#tables.named(database, table))
+            : this.#tables.named(statement.database);
+        const isKey = ({ codec: { schema } }: (typeof meant)[number]) =>
+          indexes === undefined || indexes.some((index) => mayName(index, schema.keyIndex ?? 'primary'));
+        for (const table of new Set(meant))
+          if (isKey(table) && isNewTo(table, this.#groupStart)) this.#rowEvents.park(table, reason, this.#groupStart);
         return;
       }
       case 'rows-unseen':
@@ -279,7 +267,7 @@ export class BinlogDecoder {
         )
           return;
         // Whatever it names, a view, trigger or function may have led it to any table.
-        for (const table of this.#tables.named(this.#tables.database, () => true))
+        for (const table of this.#tables.named(this.#tables.database))
           if (isNewTo(table, this.#groupStart))
             this.#rowEvents.park(
               table,

@@ -1,3 +1,4 @@
+import type { QuotingMode } from '../tokenize.ts';
 import type { EventHeader } from './event-header.ts';
 
 /** Flags of MariaDB's Gtid event (sql/log_event.h, Gtid_log_event). */
@@ -26,13 +27,33 @@ export function readMysqlGtid(source: Buffer, body: number): string {
   return `${uuid}:${source.readBigUInt64LE(body + 17)}`;
 }
 
-/** The statement of a Query event and the database it ran in. It may hold values and passwords: it is never logged. */
-export function readStatement(source: Buffer, body: number, end: number): { sql: string; database: string } {
+/** A Query event. It may hold values and passwords: it is never logged. */
+export interface StatementText extends QuotingMode {
+  readonly sql: string;
+  /** The database it ran in. */
+  readonly database: string;
+}
+
+/** Bits of sql_mode, the same in MySQL and MariaDB. */
+const ansiQuotes = 4;
+const noBackslashEscapes = 1 << 20;
+
+/**
+ * The statement stands in its client's character set, of which only UTF-8 is read: what is none of its bytes becomes U+FFFD. Of the
+ * variables before it the first two are read, flags and then sql_mode (libs/mysql/binlog/event/statement_events.h, `Query_event`).
+ */
+export function readStatement(source: Buffer, body: number, end: number): StatementText {
   const databaseLength = source[body + 8] as number;
   const statusLength = source.readUInt16LE(body + 11);
-  const database = body + 13 + statusLength;
+  const status = body + 13;
+  const database = status + statusLength;
+  const modeAt = statusLength > 5 && source[status] === 0 ? status + 5 : status;
+  // Without it the server that wrote the event had no modes.
+  const mode = modeAt + 9 <= database && source[modeAt] === 1 ? source.readUInt32LE(modeAt + 1) : 0;
   return {
     database: source.toString('utf8', database, database + databaseLength),
     sql: source.toString('utf8', database + databaseLength + 1, end),
+    ansiQuotes: (mode & ansiQuotes) !== 0,
+    backslashEscapes: (mode & noBackslashEscapes) === 0,
   };
 }

@@ -86,13 +86,11 @@ export class RowEvents {
     if (mapped === undefined) throw new RangeError('a row event names a table that was not introduced');
     const isUpdate = header.type === eventType.updateRows || header.type === eventType.updateRowsV1;
     const isDelete = header.type === eventType.deleteRows || header.type === eventType.deleteRowsV1;
-    for (const dependent of mapped.dependents)
-      if (
-        isDelete
-          ? dependent.cascade.onDelete
-          : isUpdate && dependent.cascade.onUpdate && !refersToKey(dependent, mapped.table)
-      )
-        this.#parkDependent(dependent, mapped.map, group);
+    for (const dependent of mapped.dependents) {
+      const { constraint, onDelete, onUpdate } = dependent.cascade;
+      const isFollowed = isDelete ? onDelete : isUpdate && onUpdate && !refersToKey(dependent, mapped.table);
+      if (isFollowed || constraint === null) this.#parkDependent(dependent, mapped.map, group);
+    }
     const table = this.#carried(mapped, group);
     if (table === null) {
       // Unread, its keys may have changed.
@@ -224,7 +222,10 @@ export class RowEvents {
    */
   #parkDependent({ table, cascade }: Dependent, parent: TableMap, group: RowGroup): void {
     if (!this.#tables.has(table) || !isNewTo(table, group.start)) return;
-    const reason = `rows of ${parent.table} changed that its foreign key ${cascade.constraint} follows, which the source does not log`;
+    const reason =
+      cascade.constraint === null
+        ? `rows were changed through MERGE table ${parent.table}, which the source does not log as changes of this one`
+        : `rows of ${parent.table} changed that its foreign key ${cascade.constraint} follows, which the source does not log`;
     this.park(table, reason, group.start);
     // What it lost by this may have changed others in turn.
     for (const next of this.#tables.dependents(parent.database, table.codec.schema.table))

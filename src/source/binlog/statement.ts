@@ -1,38 +1,43 @@
-import { type Token, tokenize } from '../tokenize.ts';
+import { keepsItsRows } from '../engines.ts';
+import { type TableName, readMergedTables } from '../merged-tables.ts';
+import { type QuotingMode, type Token, tokenize } from '../tokenize.ts';
 
-export interface TableName {
-  readonly database: string;
-  readonly table: string;
-}
-
-/** What a Query event means to a copy. */
+/** What a Query event means to a copy. Names are as written; see `mayName`. */
 export type Statement =
   | { readonly kind: 'begin' | 'commit' | 'rollback' | 'rollback-to-savepoint' | 'xa-start' | 'nothing' }
   | { readonly kind: 'truncate'; readonly table: TableName }
-  /**
-   * A change of definition that rows written later may depend on; with `indexes`, lower case: only where one of these tells the
-   * rows apart.
-   */
+  /** After it these tables, or all of a database, cannot be followed. */
   | {
-      readonly kind: 'definition';
-      readonly verb: string;
+      readonly kind: 'unfollowed';
+      /** Why, in words for the operator. */
+      readonly reason: string;
       readonly tables: readonly TableName[];
       readonly database?: string;
+      /** Only where one of these indexes tells the rows apart. */
       readonly indexes?: readonly string[];
     }
   /** Rows changed by a statement whose row images are not in the binlog; `names`: every identifier in it, lower case. */
-  | { readonly kind: 'rows-unseen'; readonly names: ReadonlySet<string> }
-  /** A MEMORY table lost its rows in a restart: what the server writes when it is first used, whatever the format is. */
-  | { readonly kind: 'emptied'; readonly table: TableName };
+  | { readonly kind: 'rows-unseen'; readonly names: ReadonlySet<string> };
 
 const nothing: Statement = { kind: 'nothing' };
 
-/** Classifies the statement of a Query event. `database` is the default one it ran with. */
-export function classifyStatement(sql: string, database: string): Statement {
+/** What a byte becomes that is no UTF-8. */
+const unread = '\ufffd';
+
+/**
+ * Whether a name in a statement may be this one. They are compared without case; and where a client wrote in a character set that
+ * is not UTF-8, any name that is not ASCII may be meant: one too many is parked sooner than one too few.
+ */
+export function mayName(written: string, name: string): boolean {
+  return written.toLowerCase() === name.toLowerCase() || (written.includes(unread) && /[^ -~]/.test(name));
+}
+
+/** Classifies the statement of a Query event. `database` is the default one it ran with, `mode` how it quotes. */
+export function classifyStatement(sql: string, database: string, mode?: QuotingMode): Statement {
   // Most Query events by far; the server writes them exactly so.
   if (sql === 'BEGIN') return { kind: 'begin' };
   if (sql === 'COMMIT') return { kind: 'commit' };
-  const reader = new TokenReader(tokenize(sql), database);
+  const reader = new TokenReader(tokenize(sql, mode), database, !sql.includes(unread));
   let verb = reader.word();
   // MariaDB's `set statement … for …` runs what follows with other settings.
   if (verb === 'SET' && reader.accept('STATEMENT')) {
@@ -50,16 +55,25 @@ export function classifyStatement(sql: string, database: string): Statement {
       return { kind: reader.has('TO') ? 'rollback-to-savepoint' : 'rollback' };
     case 'XA':
       return reader.accept('START') || reader.accept('BEGIN') ? { kind: 'xa-start' } : nothing;
-    case 'TRUNCATE':
+    case 'TRUNCATE': {
       reader.accept('TABLE');
-      return { kind: 'truncate', table: reader.tableName() };
+      const table = reader.tableName();
+      if (reader.isSound) return { kind: 'truncate', table };
+      return { kind: 'unfollowed', reason: 'a table was emptied whose name could not be read', tables: [table] };
+    }
     case 'CREATE':
     case 'ALTER':
     case 'DROP':
     case 'RENAME':
       return definition(verb.toLowerCase(), reader);
     case 'DELETE':
-      if (reader.isWholeTable()) return { kind: 'emptied', table: reader.tableName() };
+      // Written when the table is first used after a restart, whatever the format is.
+      if (reader.isWholeTable())
+        return {
+          kind: 'unfollowed',
+          reason: 'it lost its rows in a restart of the source (engine MEMORY)',
+          tables: [reader.tableName()],
+        };
       return { kind: 'rows-unseen', names: reader.names() };
     case 'INSERT':
     case 'UPDATE':
@@ -93,38 +107,68 @@ const modifiers = new Set([
 
 function definition(verb: string, reader: TokenReader): Statement {
   let replaces = false;
-  while (modifiers.has(reader.peek())) if (reader.word() === 'REPLACE') replaces = true;
+  let ignores = false;
+  while (modifiers.has(reader.peek())) {
+    const modifier = reader.word();
+    if (modifier === 'REPLACE') replaces = true;
+    if (modifier === 'IGNORE') ignores = true;
+  }
   const object = reader.word();
   switch (object) {
     case 'TEMPORARY':
-      // Its rows are never logged in row format.
-      return nothing;
+      if (verb !== 'create') return nothing;
+      reader.accept('TABLE');
+      reader.skipIfExists();
+      // Not logged in row format. In another, a TRUNCATE of that session would look as if it were of the table of that name.
+      return {
+        kind: 'unfollowed',
+        reason: 'a session that logs statements made a temporary table of its name (binlog_format is not ROW)',
+        tables: [reader.tableName()],
+      };
     case 'TABLE':
     case 'TABLES':
-      return tableDefinition(verb, reader);
+      return tableDefinition(verb, reader, ignores);
     case 'INDEX': {
       if (verb === 'create' && !replaces) return nothing;
       const indexes = [reader.indexName()];
       reader.skipTo('ON');
-      return { kind: 'definition', verb, tables: [reader.tableName()], indexes };
+      return { kind: 'unfollowed', reason: keyIsGone, tables: [reader.tableName()], indexes };
     }
     case 'DATABASE':
     case 'SCHEMA':
       reader.skipIfExists();
-      return verb === 'drop' ? { kind: 'definition', verb, tables: [], database: reader.identifier() } : nothing;
+      return verb === 'drop'
+        ? { kind: 'unfollowed', reason: notCarried(verb), tables: [], database: reader.identifier() }
+        : nothing;
     default:
       return nothing;
   }
 }
 
-function tableDefinition(verb: string, reader: TokenReader): Statement {
-  reader.skipIfExists();
+const keyIsGone = 'the index that is its key was dropped or replaced at the source';
+
+function notCarried(verb: string): string {
+  return `${verb} table at the source is not carried over yet`;
+}
+
+function tableDefinition(verb: string, reader: TokenReader, ignores: boolean): Statement {
+  const isConditional = reader.skipIfExists();
   const tables = [reader.tableName()];
+  const merged = reader.mergedTables();
+  if (merged.length > 0)
+    return {
+      kind: 'unfollowed',
+      reason: 'a MERGE table was put over it, and what is changed through that is not in the binlog as its rows',
+      tables: [...tables, ...merged],
+    };
+  // A table that is carried is there, so that nothing is made.
+  if (verb === 'create' && isConditional) return nothing;
   if (verb === 'alter') {
     const clauses = reader.clauses();
-    if (clauses.length > 0 && clauses.every(keepsRows)) {
+    // IGNORE drops the rows that a new index finds too many.
+    if (!ignores && reader.isSound && clauses.length > 0 && clauses.every(keepsRows)) {
       const indexes = clauses.flatMap(droppedIndex);
-      return indexes.length === 0 ? nothing : { kind: 'definition', verb, tables, indexes };
+      return indexes.length === 0 ? nothing : { kind: 'unfollowed', reason: keyIsGone, tables, indexes };
     }
     // `rename to other` gives a second table a new meaning.
     for (const clause of clauses) {
@@ -144,16 +188,18 @@ function tableDefinition(verb: string, reader: TokenReader): Statement {
     const names = [...reader.names()];
     const databases = [tables[0]?.database ?? '', ...names];
     return {
-      kind: 'definition',
-      verb,
+      kind: 'unfollowed',
+      reason: notCarried(verb),
       tables: databases.flatMap((database) => names.map((table) => ({ database, table }))),
     };
   }
-  return { kind: 'definition', verb, tables };
+  return { kind: 'unfollowed', reason: notCarried(verb), tables };
 }
 
 /** An ALTER TABLE clause after which every row reads as before: indexes by name, statistics, the engine, a rebuild. */
 function keepsRows(clause: TokenReader): boolean {
+  const engine = clause.engine();
+  if (engine !== null && !keepsItsRows(engine)) return false;
   const first = clause.peek();
   if (
     ['DISABLE', 'ENABLE', 'ENGINE', 'FORCE', 'AUTO_INCREMENT', 'ALGORITHM', 'LOCK', 'ORDER', 'ANALYZE'].includes(first)
@@ -178,11 +224,14 @@ function droppedIndex(clause: TokenReader): string[] {
 class TokenReader {
   readonly #tokens: readonly Token[];
   readonly #database: string;
+  /** Every byte of the statement could be read. */
+  readonly isSound: boolean;
   #at = 0;
 
-  constructor(tokens: readonly Token[], database: string) {
+  constructor(tokens: readonly Token[], database: string, isSound = true) {
     this.#tokens = tokens;
     this.#database = database;
+    this.isSound = isSound;
   }
 
   /** The next word or symbol, or one `ahead` of it; empty for what is neither. */
@@ -212,10 +261,12 @@ class TokenReader {
     this.#at++;
   }
 
-  skipIfExists(): void {
-    if (!this.accept('IF')) return;
+  /** Whether there was one. */
+  skipIfExists(): boolean {
+    if (!this.accept('IF')) return false;
     this.accept('NOT');
     this.accept('EXISTS');
+    return true;
   }
 
   /** What is left is FROM, a table with its database, both quoted, and the end; the table is next then. */
@@ -231,13 +282,31 @@ class TokenReader {
 
   indexName(): string {
     this.skipIfExists();
-    return this.identifier().toLowerCase();
+    return this.identifier();
   }
 
   tableName(): TableName {
     const first = this.identifier();
     if (!this.accept('.')) return { database: this.#database, table: first };
     return { database: first, table: this.identifier() };
+  }
+
+  mergedTables(): TableName[] {
+    return readMergedTables(this.#tokens, this.#database);
+  }
+
+  /** The engine that the clause names, empty where it cannot be read; null: it names none. */
+  engine(): string | null {
+    let depth = 0;
+    for (const [at, token] of this.#tokens.entries()) {
+      if (token.kind === 'symbol' && token.text === '(') depth++;
+      if (token.kind === 'symbol' && token.text === ')') depth--;
+      if (depth > 0 || token.kind !== 'word' || token.text !== 'ENGINE') continue;
+      const value = new TokenReader(this.#tokens.slice(at + 1), this.#database);
+      value.accept('=');
+      return value.identifier();
+    }
+    return null;
   }
 
   names(): Set<string> {

@@ -1,6 +1,7 @@
 import { type Position, comparePositions } from '../../change/position.ts';
 import type { Cascade } from '../../change/table-schema.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
+import { mayName } from './statement.ts';
 
 /** A replicated table, as the stream must read it. */
 export interface StreamTable {
@@ -47,12 +48,11 @@ export class StreamTables {
     return this.#key(database) === this.database ? this.#tables.get(this.#key(table)) : undefined;
   }
 
-  /**
-   * Tables a statement may mean, names compared without case: one too many is parked sooner than one too few.
-   */
-  named(database: string, names: (table: string) => boolean): StreamTable[] {
-    if (database.toLowerCase() !== this.database.toLowerCase()) return [];
-    return [...this.#tables.values()].filter((table) => names(table.codec.schema.table.toLowerCase()));
+  /** Tables that a statement may mean; without `table`, all of that database. */
+  named(database: string, table?: string): StreamTable[] {
+    if (!mayName(database, this.database)) return [];
+    const tables = [...this.#tables.values()];
+    return table === undefined ? tables : tables.filter(({ codec }) => mayName(table, codec.schema.table));
   }
 
   /** Tables whose rows follow this one's, replicated or not, without being logged; those already removed included. */

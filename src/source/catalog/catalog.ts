@@ -1,7 +1,10 @@
 import type { Cascade, ColumnSchema, TableSchema } from '../../change/table-schema.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { SourceConnection, TextRow } from '../connection.ts';
+import { keepsItsRows } from '../engines.ts';
 import { readCascades } from './foreign-keys.ts';
+import { readMergedTables } from '../merged-tables.ts';
+import { tokenize } from '../tokenize.ts';
 import { quoteName, quoteText } from '../identifiers.ts';
 import { readImageGaps } from './image-gaps.ts';
 import { readTableKeys } from './table-keys.ts';
@@ -47,16 +50,22 @@ export async function readCatalog(connection: SourceConnection, database: string
     tables.map(({ t, e, type }) => ({ table: t ?? '', engine: e ?? '', isVersioned: type === 'SYSTEM VERSIONED' })),
   );
   const cascadesOf = await readUnloggedCascades(connection, database, tables);
+  const mergesOf = await readMerges(connection, database, tables);
   const described = tables.map((row): CatalogTable => {
     const table = row['t'] ?? '';
+    const engine = row['e'] ?? '';
     const columns = columnsOf.get(table) ?? [];
-    const cascades = cascadesOf.get(table);
+    const cascades = [...(cascadesOf.get(table) ?? []), ...(mergesOf.get(table) ?? [])];
     const key = keyOf.get(table) ?? { primaryKey: [] };
+    // Copied as a whole, which needs no binlog, it may be any.
+    const isFollowed = key.primaryKey.length === 0 || keepsItsRows(engine);
     return {
-      schema: { table, columns, ...key, ...(cascades === undefined ? {} : { cascades }) },
-      engine: row['e'] ?? '',
+      schema: { table, columns, ...key, ...(cascades.length === 0 ? {} : { cascades }) },
+      engine,
       estimatedRows: Number(row['n'] ?? 0),
-      obstacles: isOpened(row) ? (gapsOf.get(table) ?? []) : [cannotOpen],
+      obstacles: isOpened(row)
+        ? [...(gapsOf.get(table) ?? []), ...(isFollowed ? [] : [keptElsewhere(engine)])]
+        : [cannotOpen],
     };
   });
   return { tables: described, others: new Map(others.map(({ t, type }) => [t ?? '', (type ?? '').toLowerCase()])) };
@@ -64,6 +73,10 @@ export async function readCatalog(connection: SourceConnection, database: string
 
 const cannotOpen =
   'the source cannot open it: it is damaged, and an administrator can look there with check table … and mend with repair table …';
+
+function keptElsewhere(engine: string): string {
+  return `its engine ${engine} does not keep its rows itself, so that not every change of them is in the binlog`;
+}
 
 /** Of a table that it cannot open, a server without a dictionary of its own tells the name and the columns alone. */
 function isOpened({ e: engine }: TextRow): boolean {
@@ -86,6 +99,26 @@ async function readUnloggedCascades(
     if (table === null || table === undefined || engine?.toLowerCase() !== 'innodb') continue;
     const cascades = readCascades(await readDefinition(connection, `${quoteName(database)}.${quoteName(table)}`));
     if (cascades.length > 0) found.set(table, cascades);
+  }
+  return found;
+}
+
+/** Per table, the MERGE tables of this database that show its rows. */
+async function readMerges(
+  connection: SourceConnection,
+  database: string,
+  tables: readonly TextRow[],
+): Promise<Map<string, Cascade[]>> {
+  const found = new Map<string, Cascade[]>();
+  for (const { t: parent, e: engine } of tables) {
+    if (parent === null || parent === undefined || engine?.toLowerCase() !== 'mrg_myisam') continue;
+    const definition = await readDefinition(connection, `${quoteName(database)}.${quoteName(parent)}`);
+    for (const member of readMergedTables(tokenize(definition), database))
+      if (member.database.toLowerCase() === database.toLowerCase())
+        found.set(member.table, [
+          ...(found.get(member.table) ?? []),
+          { constraint: null, parentDatabase: null, parent, columns: [], onDelete: true, onUpdate: true },
+        ]);
   }
   return found;
 }
