@@ -85,11 +85,19 @@ function wayIn(table: string, omittable: readonly string[], isKeyless: boolean):
 
 /** Foreign keys that change a table below the binlog; the table is carried until one of them may have done so. */
 function unloggedChanges({ table, cascades = [] }: TableSchema): Finding[] {
+  const leave = `add ${table} to TABLES_EXCLUDE`;
   return cascades.map(({ constraint, parent, onDelete, onUpdate }) => ({
     level: 'warning',
     subject: `table ${table}`,
-    message: `foreign key ${constraint} changes its rows when ${parent} ${onDelete ? 'loses a row' : ''}${onDelete && onUpdate ? ' or ' : ''}${onUpdate ? 'changes a key' : ''}, which this server does not log: then the table will be parked`,
-    remedy: `MySQL 9.6 and later log it; or add ${table} to TABLES_EXCLUDE`,
+    ...(constraint === null
+      ? {
+          message: `MERGE table ${parent} shows its rows, and the binlog does not tell of them what is changed through that: then the table will be parked`,
+          remedy: `change ${table} itself and not through ${parent}; or ${leave}`,
+        }
+      : {
+          message: `foreign key ${constraint} changes its rows when ${parent} ${onDelete ? 'loses a row' : ''}${onDelete && onUpdate ? ' or ' : ''}${onUpdate ? 'changes a key' : ''}, which this server does not log: then the table will be parked`,
+          remedy: `MySQL 9.6 and later log it; or ${leave}`,
+        }),
   }));
 }
 

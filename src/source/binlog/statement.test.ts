@@ -148,7 +148,10 @@ describe('classifyStatement', () => {
   });
 
   it('sees a temporary table that a statement made, because the statements after it may mean that', () => {
-    for (const sql of ['create temporary table a (i int)', 'CREATE OR REPLACE TEMPORARY TABLE IF NOT EXISTS `a` like b'])
+    for (const sql of [
+      'create temporary table a (i int)',
+      'CREATE OR REPLACE TEMPORARY TABLE IF NOT EXISTS `a` like b',
+    ])
       expect(classifyStatement(sql, 'clinic')).toMatchObject({ kind: 'unfollowed', tables: named('a') });
   });
 
