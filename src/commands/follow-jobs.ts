@@ -86,8 +86,8 @@ async function workAlone(config: Config, ids: readonly string[], signal: AbortSi
       progress: ({ table, rows }) => say(`copying ${table} first: ${rows} rows`),
       copied: () => undefined,
       pace: (pace) => {
-        if (pace === 'waiting' || pace === 'closed')
-          say(pace === 'closed' ? 'waits for SNAPSHOT_WINDOW' : 'waits: the source is busy');
+        const reason = whyItWaits[pace];
+        if (reason !== null) say(reason);
       },
       chunk: () => undefined,
       applied: () => undefined,
@@ -102,6 +102,14 @@ async function workAlone(config: Config, ids: readonly string[], signal: AbortSi
     signal,
   );
 }
+
+const whyItWaits = {
+  free: null,
+  considerate: null,
+  waiting: 'waits: the source is busy',
+  lagging: 'waits: the source falls behind the server that it copies from',
+  closed: 'waits for SNAPSHOT_WINDOW',
+} as const;
 
 function cancelOnSignal(session: TargetSession, replica: string, ids: readonly string[]) {
   const controller = new AbortController();

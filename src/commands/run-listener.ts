@@ -194,6 +194,7 @@ const paceMessages = {
   free: 'snapshot at full speed: nobody else writes at the source',
   considerate: 'snapshot slowed: somebody writes at the source',
   waiting: 'snapshot waits: the source is busy',
+  lagging: 'snapshot waits: the source falls behind the server that it copies from',
   closed: 'snapshot waits for SNAPSHOT_WINDOW',
 } as const;
 

@@ -118,6 +118,7 @@ async function snapshotMissing(
       config,
       lease.epoch,
       prepared.copying,
+      replicator,
       {
         progress: (progress) => listener.progress(progress),
         copied: (table, rows) => listener.copied(table, rows),

@@ -5,10 +5,16 @@ import { readCatalog } from '../../source/catalog/catalog.ts';
 import {
   checkReaderGrants,
   checkReplicatorGrants,
+  checkSeesReplicaLag,
   privilegedSource,
   readerGrantsSubject,
 } from '../../source/grants/check-grants.ts';
-import { checkBinlogFilters, checkReceivedChanges, checkSettings } from '../../source/position/check-settings.ts';
+import {
+  checkBinlogFilters,
+  checkReceivedChanges,
+  checkSettings,
+  isReplica,
+} from '../../source/position/check-settings.ts';
 import { SourceConnection } from '../../source/connection.ts';
 import type { SourceRole } from '../../source/guard/guarded-connection.ts';
 import { readBinlogStatus } from '../../source/position/positions.ts';
@@ -164,15 +170,11 @@ async function checkReplicator(connection: SourceConnection, config: Config, jud
   const variables = await named('show global variables');
   const status = await named(`show global status where variable_name in ('Slave_running', 'Slaves_running')`);
   const server = await readServerFlavor(connection);
+  const grants = await readGrants(connection, server.flavor);
+  const rights = await readEffectiveRights(connection, database);
   const findings = [
-    ...judge(
-      checkReplicatorGrants(
-        await readGrants(connection, server.flavor),
-        server.flavor,
-        database,
-        await readEffectiveRights(connection, database),
-      ),
-    ),
+    ...judge(checkReplicatorGrants(grants, server.flavor, database, rights)),
+    ...(isReplica(status) ? checkSeesReplicaLag(grants, server.flavor) : []),
     ...checkSettings(variables, server.flavor, config.source.serverId),
     ...checkReceivedChanges(variables, status),
   ];

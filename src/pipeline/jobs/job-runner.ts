@@ -4,6 +4,7 @@ import { sleep } from '../../errors/backoff.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import { knownCodec } from '../../mapping/table-codec.ts';
 import { SourceConnection } from '../../source/connection.ts';
+import { ReplicaLag } from '../../source/replica-lag.ts';
 import type { ServerFlavor } from '../../source/server-flavor.ts';
 import { assertEpoch } from '../../target/control/checkpoint.ts';
 import { recordEvent } from '../../target/control/events.ts';
@@ -63,7 +64,7 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
     async () => await SourceConnection.open(config.source, 'reader'),
   );
   const reads = new ConsistentReads(options.live, options.server, { replicator, reader }, stop);
-  const throttle = new Throttle(config.snapshotWindow, options.listener);
+  const throttle = new Throttle(config.snapshotWindow, new ReplicaLag(replicator), options.listener);
   const active = new Map<string, Promise<unknown>>();
   /** The next job need not wait for the next look. */
   let ended = Promise.withResolvers<void>();

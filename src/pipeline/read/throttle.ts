@@ -1,6 +1,7 @@
 import { type SnapshotWindow, isOpen } from '../../config/snapshot-window.ts';
 import { sleep } from '../../errors/backoff.ts';
 import type { SourceConnection } from '../../source/connection.ts';
+import type { ReplicaLag } from '../../source/replica-lag.ts';
 import { type SourceActivity, readActivity } from '../../source/source-activity.ts';
 
 /** How often the source is asked how busy it is; a question costs it less than a millisecond. */
@@ -12,12 +13,15 @@ const firstAskMs = 100;
 const calmMs = 10_000;
 /** Statements of others running at once beyond which nothing more is asked of the source. */
 const tooManyRunning = 24;
+/** A source that is a replica itself is left alone while it is so many seconds behind, and asked that often. */
+const tooFarBehind = 10;
+const lagEveryMs = 2_000;
 
 /**
- * How the source is doing: nobody else at work, people writing, more of them than it should have to share with us; or it is not the
- * time of day for it.
+ * How the source is doing: nobody else at work, people writing, more of them than it should have to share with us; it falls behind
+ * the server that it copies from; or it is not the time of day for it.
  */
-export type Pace = 'free' | 'considerate' | 'waiting' | 'closed';
+export type Pace = 'free' | 'considerate' | 'waiting' | 'lagging' | 'closed';
 
 export interface ThrottleListener {
   pace(pace: Pace): void;
@@ -35,14 +39,18 @@ export class Throttle {
   /** Until there is something to compare with, somebody may be writing. */
   #pace: Pace = 'considerate';
   #last: SourceActivity | null = null;
+  readonly #replicaLag: ReplicaLag;
+  #behind = 0;
+  #behindAsked = Number.NEGATIVE_INFINITY;
   #running = 0;
   #lastWriteAt = Number.NEGATIVE_INFINITY;
   #asked = 0;
   /** Chunks that wait for their turn, one behind the other. */
   #turn: Promise<void> = Promise.resolve();
 
-  constructor(window: SnapshotWindow | null, listener: ThrottleListener) {
+  constructor(window: SnapshotWindow | null, replicaLag: ReplicaLag, listener: ThrottleListener) {
     this.#window = window;
+    this.#replicaLag = replicaLag;
     this.#listener = listener;
   }
 
@@ -70,7 +78,7 @@ export class Throttle {
     this.#turn = promise;
     try {
       await before;
-      while (this.#pace === 'waiting' && !signal.aborted) {
+      while ((this.#pace === 'waiting' || this.#pace === 'lagging') && !signal.aborted) {
         await sleep(askEveryMs, signal);
         await this.#ask(reader());
       }
@@ -104,9 +112,17 @@ export class Throttle {
     this.#asked++;
     if (last !== null && now.writes > last.writes) this.#lastWriteAt = now.at;
     this.#running = Math.max(0, now.running - 1);
-    if (last === null) return;
-    const pace =
-      this.#running >= tooManyRunning ? 'waiting' : now.at - this.#lastWriteAt < calmMs ? 'considerate' : 'free';
-    this.#enter(pace);
+    if (now.at - this.#behindAsked >= lagEveryMs) {
+      this.#behindAsked = now.at;
+      this.#behind = await this.#replicaLag.seconds();
+    }
+    const rest = this.#reasonToRest();
+    if (rest !== null) this.#enter(rest);
+    else if (last !== null) this.#enter(now.at - this.#lastWriteAt < calmMs ? 'considerate' : 'free');
+  }
+
+  #reasonToRest(): Pace | null {
+    if (this.#behind >= tooFarBehind) return 'lagging';
+    return this.#running >= tooManyRunning ? 'waiting' : null;
   }
 }

@@ -2,6 +2,7 @@ import type { Config } from '../../config/config.ts';
 import { openAll } from '../open-all.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import { SourceConnection } from '../../source/connection.ts';
+import { ReplicaLag } from '../../source/replica-lag.ts';
 import { sessionName } from '../../target/control/lease.ts';
 import { TargetSession } from '../../target/session.ts';
 import { Throttle, type ThrottleListener } from '../read/throttle.ts';
@@ -22,6 +23,7 @@ export async function copyTables(
   config: Config,
   epoch: bigint,
   tasks: readonly CopyTask[],
+  replicator: SourceConnection,
   listener: SnapshotListener,
   signal: AbortSignal,
   hangUp: AbortSignal,
@@ -30,7 +32,7 @@ export async function copyTables(
   const failed = new AbortController();
   const stop = AbortSignal.any([signal, failed.signal]);
 
-  const throttle = new Throttle(config.snapshotWindow, listener);
+  const throttle = new Throttle(config.snapshotWindow, new ReplicaLag(replicator), listener);
   const work = async () => {
     const worker = await openWorker(config, epoch, hangUp);
     try {

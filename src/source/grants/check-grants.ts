@@ -105,6 +105,20 @@ export function checkReplicatorGrants(
   return [...findings, ...tooMuch(role, grants, database, effective)];
 }
 
+/** Of a source that is a replica itself: whether the replicator may see how far it is behind. MySQL shows it to REPLICATION CLIENT. */
+export function checkSeesReplicaLag({ account, grants }: Grants, flavor: 'mariadb' | 'mysql'): Finding[] {
+  const sees = (held: Grant) => has(held, 'SLAVE MONITOR') || has(held, 'REPLICA MONITOR');
+  if (flavor === 'mysql' || grants.some((held) => held.database === null && sees(held))) return [];
+  return [
+    {
+      level: 'warning',
+      subject: 'replicator grants',
+      message: `the source is a replica itself, and ${account} may not see how far it is behind (SLAVE MONITOR), so that nothing waits for it to catch up`,
+      remedy: `grant slave monitor on *.* to ${account};`,
+    },
+  ];
+}
+
 /** In a grant, the wildcards of a database name are taken for themselves behind a backslash. */
 export function databaseScope(database: string): string {
   return `${quoteName(database.replaceAll(/[_%]/g, String.raw`\$&`))}.*`;

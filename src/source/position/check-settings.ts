@@ -94,13 +94,14 @@ export function checkBinlogFilters(status: TextRow, database: string): Finding[]
   return [];
 }
 
-/**
- * A replica logs what it receives only with log_slave_updates. `status` is `show global status`, where MySQL 5.6 and MariaDB
- * tell without any privilege whether the server is one; newer MySQL logs by default.
- */
+/** From `show global status`, where MySQL 5.6 and MariaDB tell without any privilege whether a server is a replica itself. */
+export function isReplica(status: ReadonlyMap<string, string>): boolean {
+  return status.get('slave_running') === 'ON' || Number(status.get('slaves_running') ?? 0) > 0;
+}
+
+/** A replica logs what it receives only with log_slave_updates; newer MySQL does by default. */
 export function checkReceivedChanges(variables: ServerVariables, status: ReadonlyMap<string, string>): Finding[] {
-  const receives = status.get('slave_running') === 'ON' || Number(status.get('slaves_running') ?? 0) > 0;
-  if (!receives || variables.get('log_slave_updates') !== 'OFF') return [];
+  if (!isReplica(status) || variables.get('log_slave_updates') !== 'OFF') return [];
   return [
     {
       level: 'error',
