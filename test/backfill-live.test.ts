@@ -51,6 +51,7 @@ describe.each(setups)('$name', ({ server, engine }) => {
         say: () => undefined,
       });
       expect(result.wentBack, `seed ${seed}`).toEqual([]);
+      expect(result.falseAlarms, `seed ${seed}`).toEqual([]);
       expect(result.unequal, `seed ${seed}`).toEqual([]);
       expect(result.backfills).toBeGreaterThan(0);
       expect(result.kills).toBeGreaterThan(0);

@@ -62,8 +62,9 @@ for (const [name, { server, engine }] of Object.entries(setups)) {
       damage: true,
       say: (text) => say(`${name}: ${text}`),
     });
-    for (const text of [...result.wentBack.slice(0, 10), ...result.unequal]) say(`${name}: WRONG ${text}`);
-    wrong += result.wentBack.length + result.unequal.length;
+    const faults = [...result.wentBack, ...result.falseAlarms, ...result.unequal];
+    for (const text of faults.slice(0, 20)) say(`${name}: WRONG ${text}`);
+    wrong += faults.length;
   } finally {
     await Promise.all([source.stop(), target.stop()]);
   }

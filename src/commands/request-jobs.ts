@@ -34,25 +34,9 @@ export async function requestAndFollow(config: Config, tables: readonly string[]
     const names = await tablesMeant(config, session, tables, options);
     const { kind, repair, condition } = options;
     const request = async (of: readonly string[], confirmed: boolean) =>
-      await session.transaction(async (trx) => {
-        const refreshed = new Set(
-          (await readTables(trx, config.target.schema))
-            .filter(({ state }) => state === 'refreshed')
-            .map(({ table }) => table),
-        );
-        const ask = async (some: readonly string[], as: JobKind) =>
-          await requestJobs(trx, config.target.schema, some, { kind: as, repair, condition, confirmed });
-        return [
-          ...(await ask(
-            of.filter((table) => !refreshed.has(table)),
-            kind,
-          )),
-          ...(await ask(
-            of.filter((table) => refreshed.has(table)),
-            'refresh',
-          )),
-        ];
-      });
+      await session.guarded(
+        async () => await requestJobs(session.db, config.target.schema, of, { kind, repair, condition, confirmed }),
+      );
     const ids = await request(names, options.yes);
     if (options.detach) return await readJobs(session.db, config.target.schema, ids);
     const jobs = await followJobs(config, session, ids);

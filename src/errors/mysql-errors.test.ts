@@ -36,6 +36,7 @@ describe('fromMysql', () => {
     [{ errno: 144, code: 'HA_ERR_CRASHED_ON_REPAIR' }, 'source-table', 'repair table'],
     [{ errno: 1812, code: 'ER_TABLESPACE_MISSING' }, 'source-table', 'restore'],
     [{ errno: 1064, code: 'ER_PARSE_ERROR' }, 'source-statement', 'Report'],
+    [{ fatal: true }, 'source-unreachable', 'SOURCE_DB_HOST'],
     [{ errno: 4_000_000, code: 'ER_OF_TOMORROW' }, 'internal', 'Report'],
     [{}, 'internal', 'Report'],
   ])('%j is %s', (properties, kind, hint) => {

@@ -169,12 +169,16 @@ const byCode: Readonly<Record<string, Meaning>> = {
 /** What mysql2 or zongji raised, by its numbers alone: their texts may carry statements and values. */
 export function fromMysql(error: unknown, { what, role }: SourceErrorContext): TidegateError {
   if (error instanceof TidegateError) return error;
-  const { errno, code, syscall, library } = (error ?? {}) as Record<string, unknown>;
+  const { errno, code, syscall, library, fatal } = (error ?? {}) as Record<string, unknown>;
   const number = typeof errno === 'number' && errno > 0 ? errno : null;
   const name = typeof code === 'string' && !isNamedForMysqlOnly(number) ? code : null;
-  const meaning =
-    (name === 'HANDSHAKE_SSL_ERROR' && brokenHandshake(syscall, library)) || meaningOf(number, name, syscall);
-  return new TidegateError(meaning.kind, `source (${role}): ${what} failed: ${inWords(name, number)}`, {
+  // What was asked of a connection that had broken before is refused by mysql2 with no code at all.
+  const isClosed = fatal === true && number === null && name === null;
+  const meaning = isClosed
+    ? unreachable
+    : (name === 'HANDSHAKE_SSL_ERROR' && brokenHandshake(syscall, library)) || meaningOf(number, name, syscall);
+  const failure = isClosed ? 'the connection was closed' : inWords(name, number);
+  return new TidegateError(meaning.kind, `source (${role}): ${what} failed: ${failure}`, {
     cause: error,
     ...(meaning.hint === undefined ? {} : { hint: meaning.hint(role) }),
   });

@@ -116,9 +116,9 @@ async function snapshotMissing(
     listener.state('snapshotting');
     await copyTables(
       config,
+      server,
       lease.epoch,
       prepared.copying,
-      replicator,
       {
         progress: (progress) => listener.progress(progress),
         copied: (table, rows) => listener.copied(table, rows),

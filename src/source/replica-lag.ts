@@ -1,5 +1,6 @@
 import { TidegateError } from '../errors/tidegate-error.ts';
 import type { SourceConnection } from './connection.ts';
+import type { OnDemandConnection } from './on-demand-connection.ts';
 import { isAtLeast } from './server-version.ts';
 
 /**
@@ -7,10 +8,10 @@ import { isAtLeast } from './server-version.ts';
  * on MariaDB; without, nothing is known, and `check` says so.
  */
 export class ReplicaLag {
-  readonly #replicator: SourceConnection;
+  readonly #replicator: OnDemandConnection;
   #isTold = true;
 
-  constructor(replicator: SourceConnection) {
+  constructor(replicator: OnDemandConnection) {
     this.#replicator = replicator;
   }
 
@@ -18,7 +19,7 @@ export class ReplicaLag {
   async seconds(): Promise<number> {
     if (!this.#isTold) return 0;
     try {
-      const channels = await this.#replicator.query(this.#statement());
+      const channels = await this.#replicator.use(async (connection) => await connection.query(statusOf(connection)));
       return Math.max(
         0,
         ...channels.map(
@@ -33,11 +34,10 @@ export class ReplicaLag {
       return 0;
     }
   }
+}
 
-  #statement(): string {
-    const { version } = this.#replicator;
-    if (version?.flavor === 'mariadb') return 'show all slaves status';
-    const isRenamed = version !== null && isAtLeast(version, { mariadb: null, mysql: [8, 4] });
-    return isRenamed ? 'show replica status' : 'show slave status';
-  }
+function statusOf({ version }: SourceConnection): string {
+  if (version?.flavor === 'mariadb') return 'show all slaves status';
+  const isRenamed = version !== null && isAtLeast(version, { mariadb: null, mysql: [8, 4] });
+  return isRenamed ? 'show replica status' : 'show slave status';
 }

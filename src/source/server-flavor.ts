@@ -1,4 +1,7 @@
-import type { SourceConnection } from './connection.ts';
+import type { SourceConfig } from '../config/config.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
+import { SourceConnection } from './connection.ts';
+import type { SourceRole } from './guard/guarded-connection.ts';
 import { flavorOf } from './server-version.ts';
 
 /** What the positions of a server depend on. */
@@ -31,4 +34,21 @@ export async function readServerFlavor(connection: SourceConnection): Promise<Se
     identity: variables.get('server_uuid') ?? `${variables.get('hostname')}/${variables.get('server_id')}`,
     serverId: Number(variables.get('server_id')),
   };
+}
+
+/** Opens a connection to this server and no other that the address may lead to. Raises source-unreachable for another one. */
+export async function openOn(source: SourceConfig, role: SourceRole, server: ServerFlavor): Promise<SourceConnection> {
+  const connection = await SourceConnection.open(source, role);
+  try {
+    const { identity } = await readServerFlavor(connection);
+    if (identity === server.identity) return connection;
+  } catch (error) {
+    connection.destroy();
+    throw error;
+  }
+  connection.destroy();
+  throw new TidegateError(
+    'source-unreachable',
+    `another server than the one that is streamed from answers the ${role}`,
+  );
 }

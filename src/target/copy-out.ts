@@ -4,28 +4,31 @@ import type { LineBuffer } from '../change/line-buffer.ts';
 const copyData = 0x64;
 const headerBytes = 5;
 
+/** How many rows came; null: more bytes than wanted, of which some are left away. */
+type Copied = (error: Error | null, rows: number | null) => void;
+
 /**
- * `copy … to stdout`, for `client.query`, into one run of bytes. The server sends a message for each row; those are taken from the
- * socket before pg makes an object of each, which would cost more than all the rest
+ * `copy … to stdout`, for `client.query`, into one run of bytes, of `mostBytes` at most. The server sends a message for each row;
+ * those are taken from the socket before pg makes an object of each, which would cost more than all the rest
  * (https://www.postgresql.org/docs/current/protocol-message-formats.html).
  */
 export class CopyOut implements Submittable {
   readonly #text: string;
-  readonly #out: LineBuffer;
-  readonly #settle: (error: Error | null) => void;
+  readonly #rows: Rows;
+  readonly #settle: Copied;
   /** Gives the socket back to pg. */
   #release: () => void = () => undefined;
 
-  constructor(text: string, out: LineBuffer, settle: (error: Error | null) => void) {
+  constructor(text: string, out: LineBuffer, mostBytes: number, settle: Copied) {
     this.#text = text;
-    this.#out = out;
+    this.#rows = new Rows(out, mostBytes);
     this.#settle = settle;
   }
 
   submit(connection: Connection): void {
     const { stream } = connection;
     const listeners = stream.listeners('data') as ((chunk: Buffer) => void)[];
-    const rest = new RestOf(this.#out, (chunk) => {
+    const rest = new RestOf(this.#rows, (chunk) => {
       for (const listener of listeners) listener.call(stream, chunk);
     });
     const take = (chunk: Buffer) => rest.take(chunk);
@@ -52,28 +55,53 @@ export class CopyOut implements Submittable {
 
   handleReadyForQuery(): void {
     this.#release();
-    this.#settle(null);
+    this.#settle(null, this.#rows.count);
   }
 
   /** After this, pg takes the end of the exchange for itself. */
   handleError(error: Error): void {
     this.#release();
-    this.#settle(error);
+    this.#settle(error, null);
+  }
+}
+
+class Rows {
+  readonly #out: LineBuffer;
+  readonly #mostBytes: number;
+  #count = 0;
+  #isFull = false;
+
+  constructor(out: LineBuffer, mostBytes: number) {
+    this.#out = out;
+    this.#mostBytes = mostBytes;
+  }
+
+  add(data: Buffer, start: number, end: number): void {
+    const out = this.#out;
+    this.#isFull ||= out.length + end - start > this.#mostBytes;
+    if (this.#isFull) return;
+    this.#count++;
+    out.reserve(end - start);
+    out.length += data.copy(out.bytes, out.length, start, end);
+  }
+
+  get count(): number | null {
+    return this.#isFull ? null : this.#count;
   }
 }
 
 /** Takes rows out of what a server sends and passes the rest on, message by message; once it is released, all of it. */
 class RestOf {
   isReleased = false;
-  readonly #out: LineBuffer;
+  readonly #rows: Rows;
   readonly #pass: (chunk: Buffer) => void;
   /** The beginning of a message of which the end has not come yet, and how long both must be together to go on. */
   #begun: Buffer[] = [];
   #length = 0;
   #needed = headerBytes;
 
-  constructor(out: LineBuffer, pass: (chunk: Buffer) => void) {
-    this.#out = out;
+  constructor(rows: Rows, pass: (chunk: Buffer) => void) {
+    this.#rows = rows;
     this.#pass = pass;
   }
 
@@ -90,11 +118,8 @@ class RestOf {
         this.#needed = end - at;
         break;
       }
-      if (data[at] === copyData) {
-        const out = this.#out;
-        out.reserve(end - at);
-        out.length += data.copy(out.bytes, out.length, at + headerBytes, end);
-      } else this.#pass(data.subarray(at, end));
+      if (data[at] === copyData) this.#rows.add(data, at + headerBytes, end);
+      else this.#pass(data.subarray(at, end));
       at = end;
     }
     const rest = data.subarray(at);

@@ -61,13 +61,17 @@ export class TargetSession {
     );
   }
 
-  /** What a query gives, as COPY text, at the end of `out`. The query must take no parameters. */
-  async copyOut(query: string, out: LineBuffer): Promise<void> {
-    await this.guarded(
+  /**
+   * What a query gives, as COPY text, at the end of `out`, which becomes no longer than `mostBytes`. The query must take no
+   * parameters. Returns how many rows came; null: there was more.
+   */
+  async copyOut(query: string, out: LineBuffer, mostBytes: number): Promise<number | null> {
+    return await this.guarded(
       async () =>
-        await new Promise<void>((resolve, reject) => {
+        await new Promise<number | null>((resolve, reject) => {
           const text = `copy (${query}) to stdout`;
-          this.#client.query(new CopyOut(text, out, (error) => (error === null ? resolve() : reject(error))));
+          const copied = (error: Error | null, rows: number | null) => (error === null ? resolve(rows) : reject(error));
+          this.#client.query(new CopyOut(text, out, mostBytes, copied));
         }),
     );
   }

@@ -26,13 +26,20 @@ export interface DriftResult {
   readonly changes: number;
   readonly backfills: number;
   readonly mended: number;
+  readonly verifications: number;
   readonly kills: number;
   readonly polls: number;
+  /** Verifications that found a difference in a table that nobody damages. */
+  readonly falseAlarms: readonly string[];
   /** Rows a reader of the target saw go back to an older version. */
   readonly wentBack: readonly string[];
   /** Tables that were not equal at the end. */
   readonly unequal: readonly string[];
 }
+
+/** `visit` is the large one; `word` has a text key; `aging` is emptied and filled again. */
+const tables = ['visit', 'word', 'aging'] as const;
+const damagedTable = 'visit';
 
 const writerCount = 4;
 /** Keys that most of the changes are about, and that the reader watches. */
@@ -42,19 +49,28 @@ const hotKeys = 400;
 const passing = new Set([1062, 1205, 1213]);
 
 /**
- * Backfills every table again and again while writers insert, update, delete and move rows, and looks at the target all the while:
- * each change gives its row a higher version, so a version that goes back at the target was stale. At the end everything must be
- * equal, what was damaged included.
+ * Backfills and verifies every table, whole and in part, again and again while writers insert, update, delete and move rows and empty
+ * a table, and looks at the target all the while: each change gives its row a higher version, so a version that goes back at the
+ * target was stale. At the end everything must be equal, what was damaged included.
  */
 export async function backfillWhileItDrifts(options: DriftOptions): Promise<DriftResult> {
   const { source, target, seconds, seed, say } = options;
   const replica = await createReplica(source, target);
   const admin = await replica.sourceAdmin();
   const stop = new AbortController();
-  const counts = { changes: 0, backfills: 0, mended: 0, kills: 0 };
+  const counts = { changes: 0, backfills: 0, mended: 0, verifications: 0, kills: 0 };
+  const falseAlarms: string[] = [];
   let run: RunProcess | null = null;
+  const count = (ended: readonly Ended[]) => {
+    for (const job of ended) {
+      counts[job.kind === 'verify' ? 'verifications' : 'backfills']++;
+      counts.mended += job.repaired;
+      if (job.kind === 'verify' && job.table !== damagedTable && job.differences > 0)
+        falseAlarms.push(`${job.table}: ${job.differences} differences`);
+    }
+  };
   try {
-    for (const table of ['visit', 'word']) await makeTable(admin, table, options);
+    for (const table of tables) await makeTable(admin, table, options);
     run = new RunProcess(replica.env);
     await run.logged('streaming');
     const random = new SeededRandom(seed);
@@ -70,7 +86,7 @@ export async function backfillWhileItDrifts(options: DriftOptions): Promise<Drif
     all.catch(() => stop.abort());
     const deadline = Date.now() + seconds * 1000;
     let nextKill = Date.now() + options.killEverySeconds * 1000;
-    let requested = await request(replica);
+    let requested = await request(replica, random);
     while (Date.now() < deadline && !stop.signal.aborted) {
       await sleep(50);
       if (options.killEverySeconds > 0 && Date.now() > nextKill) {
@@ -92,9 +108,8 @@ export async function backfillWhileItDrifts(options: DriftOptions): Promise<Drif
       }
       const ended = await endedOf(replica, requested);
       if (ended === null) continue;
-      counts.backfills += requested.length;
-      counts.mended += ended;
-      requested = await request(replica);
+      count(ended);
+      requested = await request(replica, random);
     }
     stop.abort();
     await all;
@@ -105,9 +120,8 @@ export async function backfillWhileItDrifts(options: DriftOptions): Promise<Drif
         if (!run.running) run = new RunProcess(replica.env);
         await sleep(100);
       }
-      counts.backfills += requested.length;
-      counts.mended += ended;
-      if (round === 0) requested = await request(replica);
+      count(ended);
+      if (round === 0) requested = await request(replica, null);
     }
     await run.stop();
     await new RunProcess(replica.env, ['--until-caught-up']).succeeded();
@@ -124,13 +138,14 @@ export async function backfillWhileItDrifts(options: DriftOptions): Promise<Drif
           `${table}: ${missing} missing, ${extra} extra, ${different} different: ${examples.join('; ')}`,
       );
     say(
-      `${counts.changes} changes, ${counts.backfills} backfills, ${counts.mended} rows mended, ${counts.kills} kills, ${reader.polls} looks`,
+      `${counts.changes} changes, ${counts.backfills} backfills, ${counts.mended} rows mended, ${counts.verifications} verifications, ${counts.kills} kills, ${reader.polls} looks`,
     );
     return {
       ...counts,
       polls: reader.polls,
       wentBack: reader.wentBack,
-      unequal: compared.length === 2 ? unequal : ['a table is not there'],
+      falseAlarms,
+      unequal: compared.length === tables.length ? unequal : ['a table is not there'],
     };
   } finally {
     stop.abort();
@@ -140,21 +155,32 @@ export async function backfillWhileItDrifts(options: DriftOptions): Promise<Drif
   }
 }
 
-async function makeTable(admin: Connection, table: string, { engine, rows }: DriftOptions): Promise<void> {
+async function makeTable(
+  admin: Connection,
+  table: (typeof tables)[number],
+  { engine, rows }: DriftOptions,
+): Promise<void> {
   const key =
-    table === 'visit' ? 'id int not null' : `id varchar(12) character set utf8mb4 collate utf8mb4_general_ci not null`;
+    table === 'word' ? `id varchar(12) character set utf8mb4 collate utf8mb4_general_ci not null` : 'id int not null';
   await admin.query(
     `create table ${table} (${key}, version bigint not null, body varchar(200), amount decimal(10,2), primary key (id)) engine=${engine}`,
   );
-  // The text key's table is smaller: its keys are gone through on both sides.
-  const count = table === 'visit' ? rows : Math.ceil(rows / 10);
+  await fill(admin, table, countOf(table, rows), 0);
+}
+
+async function fill(session: Connection, table: string, count: number, version: number): Promise<void> {
   for (let from = 0; from < count; from += 5_000) {
     const values = Array.from(
       { length: Math.min(5_000, count - from) },
-      (_, i) => `('${from + i}', 0, 'body ${from + i}', ${i}.5)`,
+      (_, i) => `('${from + i}', ${version}, 'body ${from + i}', ${i}.5)`,
     );
-    await admin.query(`insert into ${table} values ${values.join(', ')}`);
+    await session.query(`insert into ${table} values ${values.join(', ')}`);
   }
+}
+
+/** The text key's table is smaller: its keys are gone through on both sides. */
+function countOf(table: (typeof tables)[number], rows: number): number {
+  return table === 'visit' ? rows : Math.ceil(rows / 10);
 }
 
 /** Each writer has keys of its own, so that versions of a key rise in the order of the changes. */
@@ -168,13 +194,14 @@ async function write(
 ): Promise<void> {
   const session = await replica.sourceAdmin();
   let version = 0;
-  const key = (table: string) => {
-    const range = random.chance(0.7) ? hotKeys : table === 'visit' ? rows : Math.ceil(rows / 10);
+  const key = (table: (typeof tables)[number]) => {
+    const range = random.chance(0.7) ? hotKeys : countOf(table, rows);
     const own = Math.floor(random.int(0, range) / writerCount) * writerCount + index;
-    return table === 'visit' ? String(own) : `'${own}'`;
+    return table === 'word' ? `'${own}'` : String(own);
   };
   const change = async () => {
-    const table = random.pick(['visit', 'visit', 'visit', 'word']);
+    // What one empties nobody else writes to, or versions would not rise.
+    const table = random.pick(['visit', 'visit', 'visit', 'word', index === 0 ? 'aging' : 'visit'] as const);
     const id = key(table);
     version++;
     const [result] = await session.query<ResultSetHeader>(
@@ -196,6 +223,10 @@ async function write(
         if (isTransaction) await session.query('begin');
         for (let left = isTransaction ? random.int(1, 30) : 1; left > 0; left--) await change();
         if (isTransaction) await session.query('commit');
+        if (index === 0 && random.chance(0.002)) {
+          await session.query('truncate aging');
+          await fill(session, 'aging', countOf('aging', rows), ++version);
+        }
       } catch (error) {
         if (!passing.has((error as { errno?: number }).errno ?? 0)) throw error;
         await session.query('rollback');
@@ -251,7 +282,8 @@ class VersionReader {
       while (!signal.aborted) {
         const { rows } = await client.query<{ key: string; version: string }>(
           `select 'visit ' || id as key, version from raw.visit where id <= ${hotKeys}
-           union all select 'word ' || id, version from raw.word where length(id) <= 3`,
+           union all select 'word ' || id, version from raw.word where length(id) <= 3
+           union all select 'aging ' || id, version from raw.aging where id <= ${hotKeys}`,
         );
         this.polls++;
         const now = new Map(rows.map(({ key, version }) => [key, BigInt(version)]));
@@ -272,23 +304,41 @@ class VersionReader {
   }
 }
 
-/** Asks for a backfill of every table as the command does. */
-async function request(replica: Replica): Promise<string[]> {
+/** Rows move in and out of each. */
+const conditions = ['amount >= 2', 'version % 2 = 0', "body is not null and amount < 100 or body = 'damaged'"];
+
+/** Asks for a job for each table, as the commands do: most of them backfills, without `random` backfills of all rows. */
+async function request(replica: Replica, random: SeededRandom | null): Promise<string[]> {
+  const asked = tables.map((table) => {
+    const kind = random?.pick(['all', 'all', 'part', 'verify']) ?? 'all';
+    return {
+      ...{ table, kind: kind === 'verify' ? 'verify' : 'backfill', repair: kind !== 'verify' },
+      condition: kind === 'part' ? (random?.pick(conditions) ?? null) : null,
+    };
+  });
   const { rows } = await replica.targetAdmin.query<{ id: string }>(
-    `insert into tidegate.jobs (replica, table_name, kind, repair, confirmed, state, requested_by)
-     select '${replica.schema}', t, 'backfill', true, true, 'waiting', 'test' from unnest(array['visit', 'word']) t returning id`,
+    `insert into tidegate.jobs (replica, table_name, kind, repair, condition, confirmed, state, requested_by)
+     select $1, j."table", j.kind, j.repair, j.condition, true, 'waiting', 'test'
+       from json_to_recordset($2) as j("table" text, kind text, repair boolean, condition text) returning id`,
+    [replica.schema, JSON.stringify(asked)],
   );
   return rows.map(({ id }) => id);
 }
 
-/** How many rows jobs have mended, once all are ended; raises where one failed. */
-async function endedOf(replica: Replica, ids: readonly string[]): Promise<number | null> {
-  const { rows } = await replica.targetAdmin.query<{ state: string; reason: string | null; repaired: string }>(
-    `select state, reason, repaired from tidegate.jobs where id in (${ids.join(', ')})`,
+interface Ended {
+  readonly table: string;
+  readonly kind: string;
+  readonly repaired: number;
+  readonly differences: number;
+}
+
+/** What jobs have found, once all are ended; raises where one failed. */
+async function endedOf(replica: Replica, ids: readonly string[]): Promise<Ended[] | null> {
+  const { rows } = await replica.targetAdmin.query<Ended & { state: string; reason: string | null }>(
+    `select state, reason, table_name as "table", kind, repaired::int, (missing + extra + different)::int as differences
+       from tidegate.jobs where id in (${ids.join(', ')})`,
   );
   const failed = rows.find(({ state }) => state === 'failed' || state === 'cancelled');
   if (failed !== undefined) throw new Error(`a job ${failed.state}: ${failed.reason}`);
-  return rows.every(({ state }) => state === 'done')
-    ? rows.reduce((sum, { repaired }) => sum + Number(repaired), 0)
-    : null;
+  return rows.every(({ state }) => state === 'done') ? rows : null;
 }

@@ -8,8 +8,8 @@ import type { ServerFlavor } from '../../source/server-flavor.ts';
 import { readSnapshotPosition } from '../../source/position/positions.ts';
 import { type Checkpoint, assertEpoch, createCheckpoint } from '../../target/control/checkpoint.ts';
 import { recordEvent } from '../../target/control/events.ts';
-import { endJob, endJobsOf, openJobs, readsAll, requestJobs } from '../../target/control/jobs.ts';
-import type { TargetSession } from '../../target/session.ts';
+import { endJob, openJobs, readsAll, requestJobs } from '../../target/control/jobs.ts';
+import type { Target, TargetSession } from '../../target/session.ts';
 import {
   type KnownTable,
   addTable,
@@ -92,13 +92,6 @@ export async function prepare(
         condition: null,
         confirmed: false,
       });
-    for (const { codec } of refreshed) {
-      const { table } = codec.schema;
-      const before = states.get(table);
-      if (before?.state === 'refreshed' && JSON.stringify(before.schema) === JSON.stringify(codec.source)) continue;
-      await reshapeTable(trx, replica, codec);
-      await keepRefreshed(trx, replica, codec.source, position);
-    }
     for (const { codec } of planned)
       if (states.get(codec.schema.table)?.state === 'refreshed')
         await parkTable(trx, replica, codec.schema.table, 'it has a key by now: backfill it, and it is streamed');
@@ -120,7 +113,24 @@ export async function prepare(
   });
 
   for (const { codec } of planned.filter(({ codec }) => isBack.has(codec.schema.table)))
-    await takeBack(target, replica, epoch, codec, position);
+    await reshape(
+      target,
+      replica,
+      epoch,
+      codec,
+      async (trx) => await takeTableBack(trx, replica, codec.source, position),
+    );
+  for (const { codec } of refreshed) {
+    const before = states.get(codec.schema.table);
+    if (before?.state === 'refreshed' && JSON.stringify(before.schema) === JSON.stringify(codec.source)) continue;
+    await reshape(
+      target,
+      replica,
+      epoch,
+      codec,
+      async (trx) => await keepRefreshed(trx, replica, codec.source, position),
+    );
+  }
   for (const { id, table } of jobs)
     if (!present.has(table))
       await endJob(
@@ -159,30 +169,31 @@ function unread(known: readonly KnownTable[], added: readonly PlannedTable[], wa
 /** What something at the target depends on is left as it is. */
 const dependedOn = new Set(['2BP01', '0A000']);
 
-async function takeBack(
+/** Gives a table the columns that it has now and takes it in by `take`; where something depends on what it had, it stays parked. */
+async function reshape(
   target: TargetSession,
   replica: string,
   epoch: bigint,
   codec: TableCodec,
-  position: Position,
+  take: (trx: Target) => Promise<void>,
 ): Promise<void> {
-  const { table } = codec.schema;
   try {
     await target.transaction(async (trx) => {
       await assertEpoch(trx, replica, epoch);
       await reshapeTable(trx, replica, codec);
-      await takeTableBack(trx, replica, codec.source, position);
+      await take(trx);
     });
   } catch (error) {
     if (!dependedOn.has(sqlStateOf(error) ?? '')) throw error;
-    await endJobsOf(
-      target.db,
-      replica,
-      table,
-      'the source has other columns than before, and a view or another object at the target depends on one that must go or change: drop that, backfill again, and make it anew',
-    );
+    await target.transaction(async (trx) => {
+      await assertEpoch(trx, replica, epoch);
+      await parkTable(trx, replica, codec.source.table, hasDependents);
+    });
   }
 }
+
+const hasDependents =
+  'the source has other columns than before, and a view or another object at the target depends on one that must go or change: drop that, backfill again, and make it anew';
 
 function whyLeftOut(leftOut: readonly LeftOutTable[], name: string): string {
   const reasons = leftOut.find(({ table }) => table === name)?.reasons ?? [];

@@ -1,9 +1,11 @@
 import type { Position } from '../../change/position.ts';
-import { sleep } from '../../errors/backoff.ts';
+import type { SourceConfig } from '../../config/config.ts';
+import { backoff, sleep } from '../../errors/backoff.ts';
+import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { Chunk } from '../../source/chunk/chunk-reader.ts';
-import type { SourceConnection } from '../../source/connection.ts';
+import { OnDemandConnection } from '../../source/on-demand-connection.ts';
 import { readHead, settleMs } from '../../source/position/positions.ts';
-import type { ServerFlavor } from '../../source/server-flavor.ts';
+import { type ServerFlavor, openOn } from '../../source/server-flavor.ts';
 import { openViewBehind, untilExecuted } from '../../source/position/visibility.ts';
 import type { LiveStream } from '../stream/live-stream.ts';
 import type { Around } from '../read/table-reader.ts';
@@ -18,6 +20,22 @@ export interface Reading {
   /** Everything that was read is in the binlog before here. */
   readonly until: Position;
 }
+
+/** A table whose keys are watched. */
+interface Watched {
+  /** Marks before this one are of no use to it. */
+  readonly since: number;
+  readonly how: How;
+  /** Reads under way, and those of which somebody will ask yet what was touched since. */
+  readonly open: Set<OpenReading>;
+}
+
+interface OpenReading {
+  since: number;
+  until: Position | null;
+}
+
+type How = 'view' | 'executed' | 'settled';
 
 interface Settled {
   readonly mark: number;
@@ -40,89 +58,121 @@ interface Settled {
 export class ConsistentReads {
   readonly #live: LiveStream;
   readonly #server: ServerFlavor;
-  readonly #replicator: SourceConnection;
-  readonly #reader: SourceConnection;
+  readonly #replicator: OnDemandConnection;
+  readonly #reader: OnDemandConnection;
   readonly #signal: AbortSignal;
-  /** The oldest mark that each table may refer to; it was not watched before. */
-  readonly #watched = new Map<string, number>();
-  /** Tables that are being read; their chunks say themselves what they need no more. */
-  readonly #begun = new Set<string>();
+  readonly #watched = new Map<string, Watched>();
   #settled: Settled[] = [];
   #isMarking = false;
   /** Why marks can be taken no more. */
   #failure: { readonly error: unknown } | null = null;
 
   constructor(
+    source: SourceConfig,
     live: LiveStream,
     server: ServerFlavor,
-    connections: { replicator: SourceConnection; reader: SourceConnection },
+    replicator: OnDemandConnection,
     signal: AbortSignal,
   ) {
     this.#live = live;
     this.#server = server;
-    this.#replicator = connections.replicator;
-    this.#reader = connections.reader;
+    this.#replicator = replicator;
+    this.#reader = new OnDemandConnection(async () => await openOn(source, 'reader', server));
     this.#signal = signal;
   }
 
   /** This table will be read before long: where a read has to refer to a moment some time ago, that begins now. */
   expect(table: string, engine: string): void {
-    if (this.#how(engine) !== 'settled') return;
-    this.#watch(table);
-    this.#keepMarks();
+    if (this.#how(engine) === 'settled') this.#watch(table, engine);
   }
 
-  /** From now on reads of this table can be put in their place. */
-  begin(table: string): void {
-    this.#watch(table);
-    this.#begun.add(table);
+  /** From now on reads of this table can be put in their place; of earlier ones nobody will ask any more. */
+  begin(table: string, engine: string): void {
+    this.#watch(table, engine).open.clear();
   }
 
-  #watch(table: string): void {
-    if (this.#watched.has(table)) return;
-    this.#live.touched.watch(table);
-    this.#watched.set(table, this.#live.touched.mark());
+  #watch(table: string, engine: string): Watched {
+    let watched = this.#watched.get(table);
+    if (watched === undefined) {
+      this.#live.touched.watch(table);
+      watched = { since: this.#live.touched.mark(), how: this.#how(engine), open: new Set() };
+      this.#watched.set(table, watched);
+    }
+    if (watched.how === 'settled') this.#keepMarks();
+    return watched;
   }
 
-  #how(engine: string): 'view' | 'executed' | 'settled' {
+  #how(engine: string): How {
     if (this.#server.flavor === 'mariadb') return engine.toLowerCase() === 'innodb' ? 'view' : 'settled';
     return this.#server.gtids && this.#live.position.gtid !== null ? 'executed' : 'settled';
   }
 
+  /** Those that are expected or have begun, and are not at their end. */
+  get tables(): string[] {
+    return [...this.#watched.keys()];
+  }
+
   /** Nobody reads this table any more. */
   end(table: string): void {
-    this.#begun.delete(table);
     this.#live.touched.unwatch(table);
     this.#watched.delete(table);
   }
 
-  /** Reads by `read`, which reads a table of this engine by `around`. */
+  /** Reads by `read`, which reads a table by `around`. Whoever gets the reading says when it is `done`. */
   async read<T>(
     table: string,
-    engine: string,
     read: (around: Around) => Promise<T>,
   ): Promise<{ readonly chunk: T; readonly reading: Reading }> {
-    const how = this.#how(engine);
-    let since = 0;
-    let until: Position | null = null;
+    const watched = this.#watched.get(table);
+    if (watched === undefined) throw new TidegateError('internal', `table ${table} is read before it is watched`);
+    const reading: OpenReading = { since: 0, until: null };
+    const since = (mark: number) => {
+      reading.since = mark;
+      watched.open.add(reading);
+      this.#forget(table, watched);
+    };
     const around: Around = async (reader, select) => {
-      if (how === 'view') {
-        since = this.#live.mark();
-        until = await openViewBehind(reader, await this.#place(), this.#signal);
+      if (watched.how === 'view') {
+        since(this.#live.mark());
+        reading.until = await openViewBehind(reader, await this.#place(), this.#signal);
         const chunk: Chunk = await select();
         // A chunk that was cut short has given the connection up.
         if (!chunk.cut) await reader.query('commit');
         return chunk;
       }
-      if (how === 'executed') {
-        since = this.#live.mark();
-        await untilExecuted(this.#replicator, (await this.#place()).gtid ?? '', this.#signal);
-      } else since = await this.#settledMark(table);
+      if (watched.how === 'executed') {
+        since(this.#live.mark());
+        const { gtid } = await this.#place();
+        await this.#replicator.use(async (replicator) => await untilExecuted(replicator, gtid ?? '', this.#signal));
+      } else since(await this.#settledMark(watched));
       return await select();
     };
-    const chunk = await read(around);
-    until ??= await readHead(this.#replicator);
-    return { chunk, reading: { since, until } };
+    try {
+      const chunk = await read(around);
+      return { chunk, reading: Object.assign(reading, { until: reading.until ?? (await this.head()) }) };
+    } catch (error) {
+      watched.open.delete(reading);
+      throw error;
+    }
+  }
+
+  /** Nobody will ask about this reading any more. */
+  done(table: string, reading: Reading): void {
+    const watched = this.#watched.get(table);
+    if (watched === undefined) return;
+    watched.open.delete(reading);
+    this.#forget(table, watched);
+  }
+
+  /** Where the source's binlog ends now. */
+  async head(): Promise<Position> {
+    return await this.#replicator.use(readHead);
+  }
+
+  /** What was touched before every reading that is still open, and every one to come, is of no use. */
+  #forget(table: string, { how, open }: Watched): void {
+    const next = how === 'settled' ? (this.#usable(performance.now(), 0)?.mark ?? 0) : this.#live.nextMark;
+    this.#live.touched.forget(table, Math.min(next, ...[...open].map(({ since }) => since)));
   }
 
   /** Where the target is, once that is known by file and offset. */
@@ -134,13 +184,11 @@ export class ConsistentReads {
     return this.#live.position;
   }
 
-  async #settledMark(table: string): Promise<number> {
-    this.#keepMarks();
-    const oldest = this.#watched.get(table) ?? Infinity;
+  async #settledMark({ since }: Watched): Promise<number> {
     for (;;) {
       this.#signal.throwIfAborted();
       if (this.#failure !== null) throw this.#failure.error;
-      const usable = this.#usable(performance.now(), oldest);
+      const usable = this.#usable(performance.now(), since);
       if (usable !== undefined) return usable.mark;
       await sleep(markEveryMs / 5, this.#signal);
     }
@@ -156,25 +204,35 @@ export class ConsistentReads {
     this.#keepMarking().catch((error: unknown) => (this.#failure = { error }));
   }
 
+  /** For as long as somebody needs marks. */
   async #keepMarking(): Promise<void> {
-    while (!this.#signal.aborted) {
-      const mark = this.#live.mark();
-      const seen = await this.#place();
-      if (this.#server.flavor === 'mariadb') {
-        await openViewBehind(this.#reader, seen, this.#signal);
-        await this.#reader.query('commit');
+    const isNeeded = () => [...this.#watched.values()].some(({ how }) => how === 'settled');
+    for (let failures = 0; isNeeded() && !this.#signal.aborted;) {
+      try {
+        await this.#settle();
+        failures = 0;
+        await sleep(markEveryMs, this.#signal);
+      } catch (error) {
+        if (!(error instanceof TidegateError) || error.action !== 'retry') throw error;
+        await sleep(backoff(++failures), this.#signal);
       }
-      const now = performance.now();
-      this.#settled.push({ mark, at: now });
-      this.#settled = this.#settled.filter(({ at }) => now - at < settleMs * 5);
-      const oldest = this.#usable(now, 0)?.mark ?? 0;
-      for (const table of this.#watched.keys()) if (!this.#begun.has(table)) this.#live.touched.forget(table, oldest);
-      await sleep(markEveryMs, this.#signal);
     }
+    this.#settled = [];
+    this.#isMarking = false;
+    await this.#reader.close();
   }
 
-  /** No read that began before this one is of use any more. */
-  forget(table: string, { since }: Reading): void {
-    this.#live.touched.forget(table, since);
+  async #settle(): Promise<void> {
+    const mark = this.#live.mark();
+    const seen = await this.#place();
+    if (this.#server.flavor === 'mariadb')
+      await this.#reader.use(async (reader) => {
+        await openViewBehind(reader, seen, this.#signal);
+        await reader.query('commit');
+      });
+    const now = performance.now();
+    this.#settled.push({ mark, at: now });
+    this.#settled = this.#settled.filter(({ at }) => now - at < settleMs * 5);
+    for (const [table, watched] of this.#watched) this.#forget(table, watched);
   }
 }

@@ -1,25 +1,29 @@
 import { toCopyText } from '../../change/copy-text.ts';
-import { TableChanges } from '../../change/table-changes.ts';
 import type { Config } from '../../config/config.ts';
-import { TidegateError } from '../../errors/tidegate-error.ts';
 import { failpoint } from '../../errors/failpoint.ts';
+import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
-import { keyTextOf } from '../../target/rows/copy-lines.ts';
+import type { ServerFlavor } from '../../source/server-flavor.ts';
 import type { JobExample, JobProgress } from '../../target/control/control-schema.ts';
 import { type Job, type JobCounts, advanceJob } from '../../target/control/jobs.ts';
-import { lineKey, lineStarts } from '../../target/rows/line-check.ts';
-import { type Difference, type KeyText, RowDiff, type Scope } from '../../target/rows/row-diff.ts';
+import { eachLine } from '../../target/rows/line-check.ts';
+import { type Difference, RowDiff, type Scope } from '../../target/rows/row-diff.ts';
 import type { TargetSession } from '../../target/session.ts';
+import type { KeyText } from '../../target/rows/table-key.ts';
+import { TargetKeys } from '../../target/rows/target-keys.ts';
 import type { Condition } from './where-condition.ts';
 import type { ConsistentReads, Reading } from './consistent-reads.ts';
-import type { LiveStream, Merge } from '../stream/live-stream.ts';
-import { type Reader, type TableChunk, TableReader } from '../read/table-reader.ts';
+import type { LiveStream } from '../stream/live-stream.ts';
+import { type Settlement, settle } from './settlement.ts';
+import { type Around, type Reader, type TableChunk, TableReader } from '../read/table-reader.ts';
 import type { Throttle } from '../read/throttle.ts';
 
 /** Rows of a chunk at most: while they are written the stream waits. */
 const mostRows = 20_000;
-/** Rows asked for by their keys at once. */
+/** Rows asked for by their keys at once: MariaDB takes a list of 1,000 and more for a table to join. */
 const lookupRows = 500;
+/** Keys of the target that are gone through between two notes of how far that is. */
+const pageKeys = 10_000;
 /** How often a row is looked at again that changed while it was compared. */
 const looksAgain = 4;
 /** How many rows that differ are named. */
@@ -29,6 +33,7 @@ const unconfirmed = { rows: 1_000, share: 0.1 } as const;
 
 export interface JobContext {
   readonly config: Config;
+  readonly server: ServerFlavor;
   readonly live: LiveStream;
   readonly reads: ConsistentReads;
   readonly throttle: Throttle;
@@ -43,10 +48,10 @@ export interface JobTable {
   readonly estimatedRows: number;
 }
 
-interface Comparison {
-  readonly difference: Difference;
-  readonly reading: Reading;
+/** Rows of the source, and what they are worth. */
+interface Read {
   readonly chunk: TableChunk;
+  readonly reading: Reading;
 }
 
 /**
@@ -64,18 +69,26 @@ export class TableComparison {
   readonly #table: JobTable;
   readonly #condition: Condition | null;
   readonly #source: TableReader;
-  readonly #diff: RowDiff;
+  readonly #keys: TargetKeys;
+  /** Of chunks, and of rows that are looked up while more of a chunk is to be settled. */
+  readonly #diffs: { readonly chunks: RowDiff; readonly lookups: RowDiff };
   readonly #sortsAlike: boolean;
   #counts: JobCounts;
   #examples: readonly JobExample[];
 
   constructor(job: Job, context: JobContext, table: JobTable, condition: Condition | null) {
+    const { config, server, connection, throttle, session } = context;
+    const { schema: replica } = config.target;
     this.#job = job;
     this.#context = context;
     this.#table = table;
     this.#condition = condition;
-    this.#source = new TableReader(context.config, context.connection, context.throttle, table, mostRows);
-    this.#diff = new RowDiff(context.session, context.config.target.schema, table.codec);
+    this.#source = new TableReader(config, server, connection, throttle, table, mostRows);
+    this.#keys = new TargetKeys(session, replica, table.codec);
+    this.#diffs = {
+      chunks: new RowDiff(session, replica, table.codec, 'tidegate_chunk'),
+      lookups: new RowDiff(session, replica, table.codec, 'tidegate_lookup'),
+    };
     const { schema, codecs } = table.codec;
     this.#sortsAlike = schema.primaryKey.every((index) => codecs[index]?.sortsAlike === true);
     this.#counts = job.counts;
@@ -85,22 +98,23 @@ export class TableComparison {
   /** Raises refused for what must be confirmed first, or cannot be done; target-refused for the table. */
   async run(): Promise<JobCounts> {
     const { progress } = this.#job;
-    if (this.#condition !== null) await this.#diff.tryCondition(this.#condition.target);
+    if (this.#condition !== null) await this.#keys.tryCondition(this.#condition.target);
     if (progress?.side !== 'target') await this.#readSource(progress);
     if (!this.#sortsAlike) await this.#searchTarget(progress?.side === 'target' ? progress.afterKey : null);
     return this.#counts;
   }
 
   async #readSource(progress: JobProgress | null): Promise<void> {
+    const { signal } = this.#context;
     let { after, afterKey } = progress ?? { after: null, afterKey: null };
     const read = async () =>
       await this.#read(
-        async (around) => await this.#source.next(after, this.#condition?.source ?? null, this.#context.signal, around),
+        async (around) => await this.#source.next(after, this.#condition?.source ?? null, signal, around),
       );
     let next = read();
     for (;;) {
       const { chunk, reading } = await next;
-      this.#context.signal.throwIfAborted();
+      signal.throwIfAborted();
       const behind = chunk.lastKey;
       const last = chunk.isLast || behind === null;
       const upTo = last ? null : chunk.lastKeyText;
@@ -114,40 +128,54 @@ export class TableComparison {
         // It is awaited after this one is done; until then a failure must not count as unhandled.
         next.catch(() => undefined);
       }
-      await this.#take(chunk, reading, scope);
+      this.#add({ rows: chunk.rows });
+      await this.#take({ chunk, reading }, this.#diffs.chunks, scope);
       if (last) break;
       await this.#advance({ side: 'source', after, afterKey });
     }
     await this.#advance({ side: 'target', after: null, afterKey: null });
   }
 
-  /** Goes through the target's keys, in its own order, and asks the source for each. */
+  /**
+   * Goes through the target's keys, in its own order, and asks the source which of them it has. Those that it has were compared
+   * already; only the others are looked at closely.
+   */
   async #searchTarget(from: KeyText | null): Promise<void> {
     for (let after = from; ;) {
-      const keys = await this.#diff.page(after, this.#condition?.target ?? null, lookupRows);
+      const keys = await this.#keys.next(after, this.#condition?.target ?? null, pageKeys);
       const last = keys.at(-1);
       if (last === undefined) return;
-      // Without a condition, what the source has of them was compared already.
-      await this.#lookAt(keys, 0, this.#condition === null);
+      for (let at = 0; at < keys.length; at += lookupRows)
+        await this.#lookAt(await this.#absent(keys.slice(at, at + lookupRows)), 0);
       after = last;
       await this.#advance({ side: 'target', after: null, afterKey: after });
     }
   }
 
-  async #lookAt(keys: readonly KeyText[], again: number, onlyExtra = false): Promise<void> {
-    let most = lookupRows;
-    for (let at = 0; at < keys.length;) {
-      const some = keys.slice(at, at + most);
+  /** Those that the source did not have, of rows that meet the condition, when it was asked; letter by letter, so it may have some. */
+  async #absent(keys: readonly KeyText[]): Promise<KeyText[]> {
+    const literals = keys.map((key) => this.#literals(key));
+    const { lines } = await this.#source.present(literals, this.#condition?.source ?? null, this.#context.signal);
+    this.#context.signal.throwIfAborted();
+    const present = new Set([...eachLine(lines.bytes.subarray(0, lines.length))].map((line) => line.toString('utf8')));
+    return keys.filter((key) => !present.has(`${key.map(toCopyText).join('\t')}\n`));
+  }
+
+  /** Compares these rows, whatever the condition. */
+  async #lookAt(keys: readonly KeyText[], again: number): Promise<void> {
+    for (let at = 0; at < keys.length; at += lookupRows) {
+      const some = keys.slice(at, at + lookupRows);
       const literals = some.map((key) => this.#literals(key));
-      const { chunk, reading } = await this.#read(
+      const read = await this.#read(
         async (around) => await this.#source.lookup(literals, this.#context.signal, around),
       );
-      // Of keys whose turn did not come it is not known whether the source has them: fewer are asked for.
-      if (chunk.cut && some.length > 1) most = Math.ceil(some.length / 2);
-      else {
-        await this.#take(chunk, reading, { kind: 'keys', keys: some }, again, onlyExtra);
-        at += some.length;
-      }
+      if (read.chunk.cut && some.length > 1) {
+        // What was not read must not pass for what is not there.
+        this.#done(read.reading);
+        const half = Math.ceil(some.length / 2);
+        await this.#lookAt(some.slice(0, half), again);
+        await this.#lookAt(some.slice(half), again);
+      } else await this.#take(read, this.#diffs.lookups, { kind: 'keys', keys: some }, again);
     }
   }
 
@@ -164,104 +192,68 @@ export class TableComparison {
     });
   }
 
-  async #read(read: Parameters<ConsistentReads['read']>[2]): Promise<{ chunk: TableChunk; reading: Reading }> {
-    const { codec, engine } = this.#table;
-    return (await this.#context.reads.read(codec.schema.table, engine, read)) as {
-      chunk: TableChunk;
-      reading: Reading;
-    };
+  async #read(read: (around: Around) => Promise<TableChunk>): Promise<Read> {
+    return await this.#context.reads.read(this.#table.codec.schema.table, read);
   }
 
-  /** Compares a chunk, waits for its moment, and counts and mends what is different then. */
-  async #take(chunk: TableChunk, reading: Reading, scope: Scope, again = 0, onlyExtra = false): Promise<void> {
-    const { live, reads, signal } = this.#context;
-    const { table } = this.#table.codec.schema;
-    const compared = await this.#diff.compare(chunk.lines.bytes.subarray(0, chunk.lines.length), chunk.rejected, scope);
-    const difference = onlyExtra ? { ...compared, missing: [], different: [], outdated: [], rejected: [] } : compared;
-    const settled = await live.at(
-      reading.until,
-      async (merge) => await this.#settle({ difference, reading, chunk }, scope, merge),
-    );
-    signal.throwIfAborted();
-    reads.forget(table, reading);
-    if (scope.kind !== 'keys') this.#add({ rows: chunk.rows });
-    failpoint('chunk-merged');
-    if (settled === 'parked') throw new JobCancelled();
-    if (settled instanceof TidegateError) throw settled;
-    const { suspects, changing } = settled;
-    if (suspects.length > 0) await this.#lookAt(suspects, again);
-    if (changing.length === 0) return;
-    if (again < looksAgain) await this.#lookAt(changing, again + 1);
-    else this.#add({ changing: changing.length });
+  #done(reading: Reading): void {
+    this.#context.reads.done(this.#table.codec.schema.table, reading);
   }
 
-  /** At rest, so that a failure is the stream's: sorts what differs into what the stream has touched since, and what is so; and writes the latter. */
+  /** Compares rows of the source, and counts and mends what is different, at its moment. */
+  async #take({ chunk, reading }: Read, diff: RowDiff, scope: Scope, again = 0): Promise<void> {
+    const isPart = scope.kind === 'range' && scope.condition !== null;
+    const lines = chunk.lines.bytes.subarray(0, chunk.lines.length);
+    let difference = await diff.compare(lines, chunk.rejected, scope);
+    for (let { conversions } = chunk; ; conversions = []) {
+      const { suspects, changing } = await this.#settle(difference, reading, isPart, conversions);
+      this.#context.signal.throwIfAborted();
+      failpoint('chunk-merged');
+      await this.#lookAt(suspects, again);
+      if (again < looksAgain) await this.#lookAt(changing, again + 1);
+      else this.#add({ changing: changing.length });
+      if (difference.more === null) break;
+      difference = await difference.more();
+    }
+    this.#done(reading);
+  }
+
+  /**
+   * Waits until the target is where it can be told what is different, and counts and mends it then. Returns what is to be looked at
+   * again.
+   */
   async #settle(
-    { difference, reading, chunk }: Comparison,
-    scope: Scope,
-    merge: Merge,
-  ): Promise<{ suspects: KeyText[]; changing: KeyText[] } | TidegateError | 'parked'> {
+    difference: Difference,
+    { since, until }: Reading,
+    isPart: boolean,
+    conversions: TableChunk['conversions'],
+  ): Promise<Pick<Settlement, 'suspects' | 'changing'>> {
+    const { live } = this.#context;
     const { schema } = this.#table.codec;
-    if (this.#context.live.parked.has(schema.table)) return 'parked';
-    const touched = this.#context.live.touched.since(schema.table, reading.since);
-    const { lines } = difference;
-    const starts =
-      difference.missing.length + difference.different.length + difference.outdated.length > 0 ? lineStarts(lines) : [];
-    const changes = new TableChanges(schema);
-    const changing: KeyText[] = [];
-    const counts = { missing: 0, extra: 0, different: 0, rejected: 0 };
-    const take = (n: number, what: 'missing' | 'different' | 'outdated') => {
-      const line = lines.subarray(starts[n], starts[n + 1]);
-      const key = lineKey(line, schema);
-      if (touched.all || touched.has(key)) {
-        if (what !== 'outdated') changing.push(keyTextOf(key, schema.primaryKey.length));
-        return;
-      }
-      if (what !== 'outdated') {
-        counts[what]++;
-        this.#name(what, keyTextOf(key, schema.primaryKey.length));
-      }
-      const start = changes.lines.length;
-      changes.lines.plain(line, 0, line.length);
-      changes.upsert(what === 'missing' ? 'insert' : 'update', key, start);
-    };
-    for (const n of difference.missing) take(n, 'missing');
-    for (const n of difference.different) take(n, 'different');
-    for (const n of difference.outdated) take(n, 'outdated');
-    for (const row of difference.rejected) {
-      if (touched.all || touched.has(row.key)) continue;
-      counts.rejected++;
-      changes.reject(row);
-    }
-
-    // With a condition, a row that the source has in this range may just not meet it any more.
-    const suspects = scope.kind === 'range' && scope.condition !== null ? [...difference.extra] : [];
-    const extra = suspects.length > 0 ? [] : difference.extra;
-    const others =
-      extra.length === 0 || touched.all ? [] : touched.keys().map((key) => keyTextOf(key, schema.primaryKey.length));
-    const moved = await this.#diff.among(extra, others);
-    for (const [index, key] of extra.entries()) {
-      if (touched.all || moved.has(index)) {
-        changing.push(key);
-        continue;
-      }
-      counts.extra++;
-      this.#name('extra', key);
-      changes.delete(copyTextOf(key));
-    }
-
-    const found = counts.missing + counts.extra + counts.different;
-    if (this.#job.repair) {
+    const { repair } = this.#job;
+    // At rest, so that a failure is the stream's; what is the job's own is raised after.
+    const settled = await live.at(until, async (merge) => {
+      if (live.parked.has(schema.table)) return new JobCancelled();
+      const touched = live.touched.since(schema.table, since);
+      const room = mostExamples - this.#examples.length;
+      const settlement = await settle(difference, touched, schema, this.#keys, isPart, room);
+      const { changes, counts, changing } = settlement;
+      if (!repair) return settlement;
       const refusal = this.#refusalToDelete(counts.extra);
       if (refusal !== null) return refusal;
-      changes.converted(chunk.conversions);
+      changes.converted(conversions);
       if (changes.keyCount > 0 || counts.rejected > 0) await merge(changes);
-      this.#add({ ...counts, repaired: found });
       // What the stream has brought since is right as it is; where that may be anything, it has to be looked at.
-      return { suspects, changing: touched.all ? changing : [] };
-    }
-    this.#add(counts);
-    return { suspects, changing };
+      return { ...settlement, changing: touched.all ? changing : [] };
+    });
+    if (settled instanceof Error) throw settled;
+    const { counts, examples } = settled;
+    this.#add({ ...counts, ...(repair ? { repaired: counts.missing + counts.extra + counts.different } : {}) });
+    this.#examples = [
+      ...this.#examples,
+      ...examples.map(({ what, key }) => ({ what, key: showableKey(this.#table.codec, key) })),
+    ];
+    return settled;
   }
 
   /** Why so many rows must not be deleted; null: they may. */
@@ -276,11 +268,6 @@ export class TableComparison {
       'unconfirmed',
       `table ${codec.schema.table}: the source lacks more than ${limit} of the target's rows, and deleting so many must be confirmed`,
     );
-  }
-
-  #name(what: JobExample['what'], key: KeyText): void {
-    if (this.#examples.length < mostExamples)
-      this.#examples = [...this.#examples, { what, key: showableKey(this.#table.codec, key) }];
   }
 
   #add(more: Partial<JobCounts>): void {
@@ -300,19 +287,14 @@ export class TableComparison {
   }
 }
 
-/** Somebody cancelled the job; there is nothing to report. */
+/** Somebody cancelled the job, or its table was parked; there is nothing to report. */
 export class JobCancelled extends Error {}
-
-function copyTextOf(key: KeyText): string {
-  const text = key.map(toCopyText).join('\t');
-  return Buffer.from(text, 'utf8').toString('latin1');
-}
 
 /** Types whose values name a row and nobody. */
 const showable = /int$|^(decimal|year|date|datetime|timestamp|time|bit|uuid)$/;
 
 /** A key for people; null where it holds text, which may be anything. */
-export function showableKey({ schema }: TableCodec, key: KeyText): string | null {
+function showableKey({ schema }: TableCodec, key: KeyText): string | null {
   const isShowable = schema.primaryKey.every((index) => showable.test(schema.columns[index]?.type ?? ''));
   return isShowable ? key.join(', ') : null;
 }

@@ -5,7 +5,8 @@ import { TidegateError } from '../../errors/tidegate-error.ts';
 import { type TableCodec, convertedKeyColumn, keyCodec, takeConversions } from '../../mapping/table-codec.ts';
 import { chunkQuery, filterQuery, lookupQuery } from '../../source/chunk/chunk-query.ts';
 import { type Chunk, readChunk } from '../../source/chunk/chunk-reader.ts';
-import { SourceConnection } from '../../source/connection.ts';
+import type { SourceConnection } from '../../source/connection.ts';
+import { type ServerFlavor, openOn } from '../../source/server-flavor.ts';
 import { ChunkSize } from './chunk-size.ts';
 import type { Throttle } from './throttle.ts';
 
@@ -28,26 +29,32 @@ const plainly: Around = async (_reader, read) => await read();
 
 /**
  * Reads a table in chunks that are small in time, when the source has room for them. A chunk's lines are good until the chunk
- * after the next is read.
+ * after the next is read; those of rows that were looked up until the next are. Of reads that are asked for at the same time,
+ * each begins when the one before has ended, for they share a connection, and whatever surrounds them on it.
  */
 export class TableReader {
   readonly #config: Config;
+  readonly #server: ServerFlavor;
   readonly #codec: TableCodec;
   readonly #connection: Reader;
   readonly #throttle: Throttle;
   readonly #size: ChunkSize;
   readonly #buffers = [new LineBuffer(), new LineBuffer()] as const;
+  readonly #found = new LineBuffer(4096);
   #turn = 0;
+  #last: Promise<unknown> = Promise.resolve();
 
   /** `mostRows`: a chunk has no more of them, however fast they are read. */
   constructor(
     config: Config,
+    server: ServerFlavor,
     connection: Reader,
     throttle: Throttle,
     table: { readonly codec: TableCodec; readonly engine: string },
     mostRows?: number,
   ) {
     this.#config = config;
+    this.#server = server;
     this.#connection = connection;
     this.#throttle = throttle;
     this.#codec = table.codec;
@@ -65,61 +72,104 @@ export class TableReader {
     around: Around = plainly,
   ): Promise<TableChunk> {
     const { database } = this.#config.source;
+    const codec = this.#codec;
     let asked = 0;
-    const chunk = await this.#read(signal, around, async (read) => {
+    const lines = this.#buffers[this.#turn++ % 2] as LineBuffer;
+    const chunk = await this.#read(codec, lines, signal, around, async (read) => {
       asked = this.#size.rows(this.#throttle.pace === 'free');
-      if (condition === null) return await read(chunkQuery(database, this.#codec, after, asked));
-      const keys = keyCodec(this.#codec);
-      const range = await readChunk(
-        this.#connection.reader,
-        chunkQuery(database, keys, after, asked),
-        keys,
-        new LineBuffer(),
-        // There are no more of them than rows of a chunk, and no table is as quick to read as its keys.
-        { bytes: Infinity, ms: Infinity },
-      );
-      takeConversions(keys);
-      if (range.lastKey === null) return range;
-      const found = await read(filterQuery(database, this.#codec, { after, upTo: range.lastKey }, condition));
-      if (found.cut) return found;
-      return { ...found, lastKey: range.lastKey, lastKeyText: range.lastKeyText, scanned: range.rows };
+      const started = performance.now();
+      const chunk =
+        condition === null
+          ? await read(chunkQuery(database, codec, after, asked))
+          : await this.#filtered(after, asked, condition, read);
+      this.#size.observe(chunk.scanned ?? chunk.rows, performance.now() - started, lines.length + chunk.rejectedBytes);
+      return chunk;
     });
     const scanned = chunk.scanned ?? chunk.rows;
     return { ...chunk, isLast: scanned < asked && !chunk.cut };
   }
 
-  /** The rows with these keys, given as SQL literals. */
+  async #filtered(
+    after: readonly string[] | null,
+    asked: number,
+    condition: string,
+    read: (query: string) => Promise<Chunk>,
+  ): Promise<Chunk> {
+    const { database } = this.#config.source;
+    const keys = keyCodec(this.#codec);
+    const query = chunkQuery(database, keys, after, asked);
+    // There are no more of them than rows of a chunk, and no table is as quick to read as its keys.
+    const unlimited = { bytes: Infinity, ms: Infinity };
+    const range = await readChunk(this.#connection.reader, query, keys, new LineBuffer(), unlimited);
+    takeConversions(keys);
+    if (range.lastKey === null) return range;
+    const found = await read(filterQuery(database, this.#codec, { after, upTo: range.lastKey }, condition));
+    if (found.cut) return found;
+    return { ...found, lastKey: range.lastKey, lastKeyText: range.lastKeyText, scanned: range.rows };
+  }
+
+  /** The rows with these keys, given as SQL literals; not all of them, if it is `cut`. */
   async lookup(
     keys: readonly (readonly string[])[],
     signal: AbortSignal,
     around: Around = plainly,
   ): Promise<TableChunk> {
-    const query = lookupQuery(this.#config.source.database, this.#codec, keys);
-    return { ...(await this.#read(signal, around, async (read) => await read(query))), isLast: true };
+    const query = lookupQuery(this.#config.source.database, this.#codec, keys, null);
+    const chunk = await this.#read(this.#codec, this.#found, signal, around, async (read) => await read(query));
+    return { ...chunk, isLast: true };
   }
 
+  /** The keys alone of those of these rows that are there, and meet the condition, at some moment, as lines. */
+  async present(
+    keys: readonly (readonly string[])[],
+    condition: string | null,
+    signal: AbortSignal,
+  ): Promise<TableChunk> {
+    const codec = keyCodec(this.#codec);
+    const query = lookupQuery(this.#config.source.database, codec, keys, condition);
+    const chunk = await this.#read(codec, this.#found, signal, plainly, async (read) => await read(query));
+    return { ...chunk, isLast: true };
+  }
+
+  /** Reads into `lines` by `select`, when everything that was asked for before has been read. */
   async #read(
+    codec: TableCodec,
+    lines: LineBuffer,
     signal: AbortSignal,
     around: Around,
-    select: (read: (query: string) => Promise<Chunk>) => Promise<Chunk & { scanned?: number }>,
-  ): Promise<Omit<TableChunk, 'isLast'> & { scanned?: number }> {
-    const lines = this.#buffers[this.#turn++ % 2] as LineBuffer;
-    lines.length = 0;
-    const codec = this.#codec;
+    select: (read: (query: string) => Promise<Chunk>) => Promise<Chunk>,
+  ): Promise<Omit<TableChunk, 'isLast'>> {
+    const before = this.#last;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#last = promise;
+    try {
+      await before;
+      lines.length = 0;
+      return await this.#readAlone(codec, lines, signal, around, select);
+    } finally {
+      resolve();
+    }
+  }
+
+  async #readAlone(
+    codec: TableCodec,
+    lines: LineBuffer,
+    signal: AbortSignal,
+    around: Around,
+    select: (read: (query: string) => Promise<Chunk>) => Promise<Chunk>,
+  ): Promise<Omit<TableChunk, 'isLast'>> {
     const holder = this.#connection;
-    if (!holder.reader.isOpen) holder.reader = await SourceConnection.open(this.#config.source, 'reader');
+    if (!holder.reader.isOpen) holder.reader = await openOn(this.#config.source, 'reader', this.#server);
+    const read = async (query: string) => await readChunk(holder.reader, query, codec, lines, this.#size.limits);
     const chunk = await this.#throttle.chunk(
       () => holder.reader,
       async () => {
         // What is waited for around the select costs the source nothing.
         let elapsedMs = 0;
-        const chunk: Chunk & { scanned?: number } = await around(holder.reader, async () => {
+        const chunk = await around(holder.reader, async () => {
           const started = performance.now();
-          const chunk = await select(
-            async (query) => await readChunk(holder.reader, query, codec, lines, this.#size.limits),
-          );
+          const chunk = await select(read);
           elapsedMs = performance.now() - started;
-          this.#size.observe(chunk.scanned ?? chunk.rows, elapsedMs, lines.length + chunk.rejectedBytes);
           return chunk;
         });
         return { ...chunk, elapsedMs };

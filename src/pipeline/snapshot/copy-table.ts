@@ -4,6 +4,7 @@ import { matchesAny } from '../../config/table-filter.ts';
 import { failpoint } from '../../errors/failpoint.ts';
 import { isRowRefusal } from '../../errors/postgres-errors.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
+import type { ServerFlavor } from '../../source/server-flavor.ts';
 import { assertEpoch } from '../../target/control/checkpoint.ts';
 import { recordConversions } from '../../target/control/conversions.ts';
 import { assertNotTooMany, badRow, writeDeadLetters } from '../../target/rows/dead-letters.ts';
@@ -46,6 +47,7 @@ export interface CopyWorker extends Reader {
  */
 export async function copyTable(
   config: Config,
+  server: ServerFlavor,
   epoch: bigint,
   worker: CopyWorker,
   throttle: Throttle,
@@ -55,7 +57,7 @@ export async function copyTable(
 ): Promise<number> {
   const { codec } = task;
   const { table } = codec.schema;
-  const source = new TableReader(config, worker, throttle, task);
+  const source = new TableReader(config, server, worker, throttle, task);
   let after = task.copiedKey;
   let rows = task.copiedRows;
   let allRejected = 0;

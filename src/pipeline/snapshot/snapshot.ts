@@ -1,8 +1,9 @@
 import type { Config } from '../../config/config.ts';
 import { openAll } from '../open-all.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
-import { SourceConnection } from '../../source/connection.ts';
+import { OnDemandConnection } from '../../source/on-demand-connection.ts';
 import { ReplicaLag } from '../../source/replica-lag.ts';
+import { type ServerFlavor, openOn } from '../../source/server-flavor.ts';
 import { sessionName } from '../../target/control/lease.ts';
 import { TargetSession } from '../../target/session.ts';
 import { Throttle, type ThrottleListener } from '../read/throttle.ts';
@@ -21,9 +22,9 @@ export interface SnapshotListener extends ThrottleListener {
  */
 export async function copyTables(
   config: Config,
+  server: ServerFlavor,
   epoch: bigint,
   tasks: readonly CopyTask[],
-  replicator: SourceConnection,
   listener: SnapshotListener,
   signal: AbortSignal,
   hangUp: AbortSignal,
@@ -32,15 +33,17 @@ export async function copyTables(
   const failed = new AbortController();
   const stop = AbortSignal.any([signal, failed.signal]);
 
+  const replicator = new OnDemandConnection(async () => await openOn(config.source, 'replicator', server));
   const throttle = new Throttle(config.snapshotWindow, new ReplicaLag(replicator), listener);
   const work = async () => {
-    const worker = await openWorker(config, epoch, hangUp);
+    const worker = await openWorker(config, server, epoch, hangUp);
     try {
       for (let task = queue.shift(); task !== undefined && !stop.aborted; task = queue.shift()) {
         const { table } = task.codec.schema;
         try {
           const rows = await copyTable(
             config,
+            server,
             epoch,
             worker,
             throttle,
@@ -65,6 +68,7 @@ export async function copyTables(
 
   const count = Math.max(1, Math.min(config.snapshotConnections, tasks.length));
   const results = await Promise.allSettled(Array.from({ length: count }, work));
+  await replicator.close();
   signal.throwIfAborted();
   const failure = results.find((result) => result.status === 'rejected');
   if (failure !== undefined) throw failed.signal.reason;
@@ -77,9 +81,14 @@ function reasonToPark(error: unknown): string | null {
   return error.kind === 'target-refused' ? error.message : null;
 }
 
-async function openWorker(config: Config, epoch: bigint, hangUp: AbortSignal): Promise<CopyWorker> {
+async function openWorker(
+  config: Config,
+  server: ServerFlavor,
+  epoch: bigint,
+  hangUp: AbortSignal,
+): Promise<CopyWorker> {
   const [reader, target] = await openAll(
-    async () => await SourceConnection.open(config.source, 'reader'),
+    async () => await openOn(config.source, 'reader', server),
     async () => await TargetSession.open(config.target, sessionName('snapshot', config.target.schema, epoch), hangUp),
   );
   return { reader, target };

@@ -60,6 +60,11 @@ export class LiveStream {
     return this.#openSince ?? mark;
   }
 
+  /** No mark to come is before this one. */
+  get nextMark(): number {
+    return this.#openSince ?? Number.POSITIVE_INFINITY;
+  }
+
   /** A batch, or a part of a transaction, is at the target. */
   applied(batch: ChangeBatch): void {
     if (batch.open) this.#openSince ??= this.touched.mark();

@@ -1,6 +1,6 @@
 import type { TableChanges } from '../../change/table-changes.ts';
 
-/** More keys of a table than this are not remembered one by one: then every key counts as touched. */
+/** More keys of a table than this are not remembered one by one: those of the oldest moments are given up, and any may be among them. */
 const mostKeys = 500_000;
 
 interface Generation {
@@ -39,13 +39,12 @@ export class TouchedKeys {
     let last = generations.at(-1);
     if (last?.number !== this.#generation)
       generations.push((last = { number: this.#generation, keys: new Set(), all: false }));
-    if (changes.truncated || last.keys.size + changes.keyCount > mostKeys) {
-      last.all = true;
-      last.keys.clear();
+    if (changes.truncated) giveUp(last);
+    if (!last.all) {
+      for (const key of changes.keys) last.keys.add(key);
+      for (const { key } of changes.rejected) last.keys.add(key);
     }
-    if (last.all) return;
-    for (const key of changes.keys) last.keys.add(key);
-    for (const { key } of changes.rejected) last.keys.add(key);
+    bound(generations);
   }
 
   /** What was recorded of a table since a moment. */
@@ -65,6 +64,26 @@ export class TouchedKeys {
     const kept = generations.findIndex(({ number }) => number >= before);
     generations.splice(0, kept < 0 ? generations.length : kept);
   }
+}
+
+function giveUp(generation: Generation): void {
+  generation.all = true;
+  generation.keys.clear();
+}
+
+/** Gives the oldest generations up until the others' keys are few enough. */
+function bound(generations: Generation[]): void {
+  let count = generations.reduce((sum, { keys }) => sum + keys.size, 0);
+  for (const generation of generations) {
+    if (count <= mostKeys) break;
+    count -= generation.keys.size;
+    giveUp(generation);
+  }
+  // Whoever asks about an older one asks about this one, too.
+  generations.splice(
+    0,
+    generations.findLastIndex(({ all }) => all),
+  );
 }
 
 /** Keys are COPY text of their columns, joined by tabs, as in TableChanges. */

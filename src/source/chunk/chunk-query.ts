@@ -38,15 +38,21 @@ export function filterQuery(database: string, codec: TableCodec, { after, upTo }
   return `${selectFrom(database, codec)} where ${[...bounds, `(${condition})`].join(' and ')} order by ${key.join(', ')}`;
 }
 
-/** The select of the rows with these keys, where they exist. */
-export function lookupQuery(database: string, codec: TableCodec, keys: readonly (readonly string[])[]): string {
+/** The select of the rows with these keys, where they exist, and meet a condition, which assertPlainCondition has let through. */
+export function lookupQuery(
+  database: string,
+  codec: TableCodec,
+  keys: readonly (readonly string[])[],
+  condition: string | null,
+): string {
   const names = keyNames(codec);
   const [name] = names;
   const wanted =
     names.length === 1
       ? `${name} in (${keys.map(([literal]) => literal).join(', ')})`
       : keys.map((literals) => `(${equal(names, literals)})`).join(' or ');
-  return `${selectFrom(database, codec)} where ${wanted} order by ${names.join(', ')}`;
+  const where = condition === null ? wanted : `(${wanted}) and (${condition})`;
+  return `${selectFrom(database, codec)} where ${where} order by ${names.join(', ')}`;
 }
 
 function selectFrom(database: string, codec: TableCodec): string {

@@ -13,6 +13,7 @@ export interface Job {
   readonly condition: string | null;
   readonly confirmed: boolean;
   readonly state: JobState;
+  /** Why it failed, or was cancelled, or waits. */
   readonly reason: string | null;
   /** It would have deleted more rows than may be without a confirmation. */
   readonly unconfirmed: boolean;
@@ -219,17 +220,30 @@ async function select(
   }));
 }
 
-export async function beginJob(db: Target, id: string, estimatedRows: number): Promise<void> {
-  await db
+/** False: it has ended. */
+export async function beginJob(db: Target, id: string, estimatedRows: number): Promise<boolean> {
+  const { numUpdatedRows } = await db
     .updateTable('tidegate.jobs')
     .set({
       state: 'running',
+      reason: null,
       estimated_rows: estimatedRows,
       started_at: sql`coalesce(started_at, now())`,
       updated_at: sql`now()`,
     })
     .where('id', '=', id)
     .where('state', 'in', ['waiting', 'running'])
+    .executeTakeFirst();
+  return numUpdatedRows === 1n;
+}
+
+/** A job waits for something that passes by itself. */
+export async function delayJob(db: Target, id: string, reason: string): Promise<void> {
+  await db
+    .updateTable('tidegate.jobs')
+    .set({ state: 'waiting', reason, updated_at: sql`now()` })
+    .where('id', '=', id)
+    .where('state', '=', 'running')
     .execute();
 }
 

@@ -45,6 +45,15 @@ export async function readTables(db: Target, replica: string): Promise<KnownTabl
   }));
 }
 
+/** Which tables there are, without what they look like. */
+export async function readStates(db: Target, replica: string): Promise<{ table: string; state: TableState }[]> {
+  return await db
+    .selectFrom('tidegate.tables')
+    .select(['table_name as table', 'state'])
+    .where('replica', '=', replica)
+    .execute();
+}
+
 /**
  * Takes a table in: its columns as of `from`. It is copied first, or streamed from there while what it had before is read beside
  * the stream.

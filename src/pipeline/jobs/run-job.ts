@@ -1,0 +1,156 @@
+import type { Position } from '../../change/position.ts';
+import type { Config } from '../../config/config.ts';
+import { backoff, sleep } from '../../errors/backoff.ts';
+import { errorKinds } from '../../errors/error-kinds.ts';
+import { TidegateError } from '../../errors/tidegate-error.ts';
+import { type ServerFlavor, openOn } from '../../source/server-flavor.ts';
+import { assertEpoch } from '../../target/control/checkpoint.ts';
+import { recordEvent } from '../../target/control/events.ts';
+import {
+  type Job,
+  type JobCounts,
+  beginJob,
+  countJob,
+  delayJob,
+  endJob,
+  readJobs,
+  readsAll,
+} from '../../target/control/jobs.ts';
+import { sessionName } from '../../target/control/lease.ts';
+import { TargetSession } from '../../target/session.ts';
+import { finishBackfill, parkTable, readTables } from '../../target/control/table-states.ts';
+import { readCondition } from './where-condition.ts';
+import type { ConsistentReads } from './consistent-reads.ts';
+import { JobCancelled, TableComparison } from './table-comparison.ts';
+import type { ReplicatorListener } from '../listener.ts';
+import { openAll } from '../open-all.ts';
+import type { LiveStream } from '../stream/live-stream.ts';
+import { refresh } from './refresh.ts';
+import type { PlannedTable } from '../begin/table-plan.ts';
+import type { Throttle } from '../read/throttle.ts';
+
+/** What a job is done with. */
+export interface JobTools {
+  readonly config: Config;
+  readonly epoch: bigint;
+  readonly server: ServerFlavor;
+  readonly live: LiveStream;
+  readonly reads: ConsistentReads;
+  readonly throttle: Throttle;
+  readonly listener: ReplicatorListener;
+  /** Keeps the job's place and its counts, and whether somebody has cancelled it. */
+  readonly session: TargetSession;
+  readonly hangUp: AbortSignal;
+}
+
+/** The table of a job, which is streamed from a place on, or, with null, copied as a whole. */
+export interface TableOfJob extends PlannedTable {
+  readonly from: Position | null;
+}
+
+/**
+ * Does one job to its end, over whatever passes by itself: the source is slow to let go of a lock, or ends a connection. Resolves with
+ * true when its table is parked for it, which the stream does not know yet. Rejects for what is not this job's alone.
+ */
+export async function runJob(tools: JobTools, job: Job, table: TableOfJob, signal: AbortSignal): Promise<boolean> {
+  const { config, listener, session } = tools;
+  let rows = -1;
+  for (let failures = 0; ;) {
+    const [present] = await session.guarded(async () => await readJobs(session.db, config.target.schema, [job.id]));
+    if (present === undefined) return false;
+    const over = new AbortController();
+    try {
+      return await attempt(tools, present, table, AbortSignal.any([signal, over.signal]));
+    } catch (error) {
+      if (signal.aborted || !isPassing(error)) throw error;
+      failures = present.counts.rows > rows ? 1 : failures + 1;
+      rows = present.counts.rows;
+      await session.guarded(async () => await delayJob(session.db, job.id, error.message));
+      listener.job({ ...present, state: 'waiting', reason: error.message });
+      await sleep(backoff(failures), signal);
+      signal.throwIfAborted();
+    } finally {
+      over.abort();
+    }
+  }
+}
+
+function isPassing(error: unknown): error is TidegateError {
+  return error instanceof TidegateError && error.action === 'retry' && error.kind !== 'lease-lost';
+}
+
+async function attempt(tools: JobTools, job: Job, table: TableOfJob, signal: AbortSignal): Promise<boolean> {
+  const { config, epoch, live, reads, listener, session } = tools;
+  const replica = config.target.schema;
+  try {
+    // The stream brings this table's changes from there on. Keys are watched from a moment at which no transaction is there in part.
+    if (table.from !== null)
+      await live.at(table.from, async () => await Promise.resolve(reads.begin(job.table, table.engine)));
+    if (!(await session.guarded(async () => await beginJob(session.db, job.id, table.estimatedRows)))) return false;
+    listener.job({ ...job, state: 'running', reason: null, estimatedRows: table.estimatedRows });
+    const counts = await perform(tools, job, table, signal);
+    await session.transaction(async (trx) => {
+      await assertEpoch(trx, replica, epoch);
+      await countJob(trx, job.id, counts);
+      if (!(await endJob(trx, job.id, 'done', null))) return;
+      if (readsAll(job)) await finishBackfill(trx, replica, job.table);
+      await recordEvent(trx, replica, 'job-ended', { ...describe(job), ...counts });
+    });
+    listener.job({ ...job, state: 'done', counts });
+    return false;
+  } catch (error) {
+    if (error instanceof JobCancelled) return false;
+    if (signal.aborted || !(error instanceof TidegateError) || error.action !== 'operator') throw error;
+    // A definition that changed while the table was read is in the stream, too, and parks the table.
+    await live.at(await reads.head(), async () => await Promise.resolve());
+    if (live.parked.has(job.table)) return false;
+    return await failJob(tools, job, reasonOf(error), error.kind === 'unconfirmed');
+  }
+}
+
+async function perform(tools: JobTools, job: Job, table: TableOfJob, signal: AbortSignal): Promise<JobCounts> {
+  const { config, epoch, server, throttle, hangUp } = tools;
+  const [session, reader] = await openAll(
+    async () => await TargetSession.open(config.target, sessionName('jobs', config.target.schema, epoch), hangUp),
+    async () => await openOn(config.source, 'reader', server),
+  );
+  const connection = { reader };
+  try {
+    if (table.from === null)
+      return { ...job.counts, ...(await refresh(config, epoch, table, connection, session, throttle, signal)) };
+    const condition = job.condition === null ? null : readCondition(job.condition, table.codec.schema);
+    return await new TableComparison(job, { ...tools, connection, session, signal }, table, condition).run();
+  } finally {
+    await Promise.all([connection.reader.close(), session.close()]);
+  }
+}
+
+function reasonOf({ kind, message, hint }: TidegateError): string {
+  return hint === errorKinds[kind].hint && kind === 'refused' ? message : `${message}. ${hint}`;
+}
+
+/** Ends a job without having done it. A table that is not whole without it is parked, which is told by true. */
+export async function failJob(
+  { config, epoch, listener, session }: JobTools,
+  job: Job,
+  reason: string,
+  unconfirmed = false,
+): Promise<boolean> {
+  const replica = config.target.schema;
+  const isParked = await session.transaction(async (trx) => {
+    await assertEpoch(trx, replica, epoch);
+    await endJob(trx, job.id, 'failed', reason, unconfirmed);
+    await recordEvent(trx, replica, 'job-ended', { ...describe(job), reason });
+    const state = (await readTables(trx, replica)).find(({ table }) => table === job.table)?.state;
+    if (state !== 'backfilling' || !readsAll(job)) return false;
+    await parkTable(trx, replica, job.table, reason);
+    return true;
+  });
+  listener.job({ ...job, state: 'failed', reason });
+  if (isParked) listener.parked(job.table, reason);
+  return isParked;
+}
+
+function describe({ id, table, kind, repair, condition, requestedBy }: Job) {
+  return { job: id, table, kind, repair, part: condition !== null, requestedBy };
+}

@@ -1,0 +1,86 @@
+import { toCopyText } from '../../change/copy-text.ts';
+import { TableChanges } from '../../change/table-changes.ts';
+import type { TableSchema } from '../../change/table-schema.ts';
+import { keyTextOf } from '../../target/rows/copy-lines.ts';
+import type { JobExample } from '../../target/control/control-schema.ts';
+import { lineKey, lineStarts } from '../../target/rows/line-check.ts';
+import type { Difference } from '../../target/rows/row-diff.ts';
+import type { KeyText } from '../../target/rows/table-key.ts';
+import type { TargetKeys } from '../../target/rows/target-keys.ts';
+import type { Touched } from '../stream/touched-keys.ts';
+
+/** What a difference between source and target comes to, once the target is where everything stands that the source's rows show. */
+export interface Settlement {
+  /** What makes the target equal to the source. */
+  readonly changes: TableChanges;
+  readonly counts: Readonly<Record<'missing' | 'extra' | 'different' | 'rejected', number>>;
+  /** The first rows that differ. */
+  readonly examples: readonly { readonly what: JobExample['what']; readonly key: KeyText }[];
+  /** Keys that the stream has brought meanwhile, so that nothing can be said of them. */
+  readonly changing: readonly KeyText[];
+  /** Keys that the source may have, out of the condition: they must be asked for. */
+  readonly suspects: readonly KeyText[];
+}
+
+/**
+ * Sorts what differs into what is so and what is left to the stream, whose rows are as new or newer: the keys it has `touched` since
+ * before the source was read. `isPart`: the source was asked for rows that meet a condition, and others may be there.
+ */
+export async function settle(
+  { lines, missing, different, outdated, rejected, extra }: Difference,
+  touched: Touched,
+  schema: TableSchema,
+  keys: TargetKeys,
+  isPart: boolean,
+  mostExamples: number,
+): Promise<Settlement> {
+  const width = schema.primaryKey.length;
+  const changes = new TableChanges(schema);
+  const counts = { missing: 0, extra: 0, different: 0, rejected: 0 };
+  const examples: { what: JobExample['what']; key: KeyText }[] = [];
+  const changing: KeyText[] = [];
+  const found = (what: JobExample['what'], key: () => KeyText) => {
+    counts[what]++;
+    if (examples.length < mostExamples) examples.push({ what, key: key() });
+  };
+
+  const starts = missing.length + different.length + outdated.length > 0 ? lineStarts(lines) : [];
+  const take = (n: number, what: 'missing' | 'different' | 'outdated') => {
+    const line = lines.subarray(starts[n], starts[n + 1]);
+    const key = lineKey(line, schema);
+    if (touched.all || touched.has(key)) {
+      if (what !== 'outdated') changing.push(keyTextOf(key, width));
+      return;
+    }
+    if (what !== 'outdated') found(what, () => keyTextOf(key, width));
+    const start = changes.lines.length;
+    changes.lines.plain(line, 0, line.length);
+    changes.upsert(what === 'missing' ? 'insert' : 'update', key, start);
+  };
+  for (const n of missing) take(n, 'missing');
+  for (const n of different) take(n, 'different');
+  for (const n of outdated) take(n, 'outdated');
+  for (const row of rejected) {
+    if (touched.all || touched.has(row.key)) continue;
+    counts.rejected++;
+    changes.reject(row);
+  }
+
+  if (isPart) return { changes, counts, examples, changing, suspects: extra };
+  const others = extra.length === 0 || touched.all ? [] : touched.keys().map((key) => keyTextOf(key, width));
+  const moved = await keys.among(extra, others);
+  for (const [index, key] of extra.entries()) {
+    if (touched.all || moved.has(index)) {
+      changing.push(key);
+      continue;
+    }
+    found('extra', () => key);
+    changes.delete(copyTextOf(key));
+  }
+  return { changes, counts, examples, changing, suspects: [] };
+}
+
+function copyTextOf(key: KeyText): string {
+  const text = key.map(toCopyText).join('\t');
+  return Buffer.from(text, 'utf8').toString('latin1');
+}
