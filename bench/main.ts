@@ -7,6 +7,7 @@ import { type BenchContext, durableSource, durableTarget } from './context.ts';
 import { hugeTransaction } from './huge-transaction.ts';
 import { deadLetters } from './dead-letters.ts';
 import { impact } from './impact.ts';
+import { lagAnswer } from './lag-answer.ts';
 import { lagTruth } from './lag-truth.ts';
 import { latency } from './latency.ts';
 import { page } from './page.ts';
@@ -19,6 +20,7 @@ const benches: Readonly<Record<string, (context: BenchContext) => Promise<BenchR
   'catch-up': catchUp,
   latency,
   lag: lagTruth,
+  'lag-answer': lagAnswer,
   page,
   'huge-transaction': hugeTransaction,
   'dead-letters': deadLetters,
