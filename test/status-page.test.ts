@@ -69,7 +69,8 @@ test('shows what is, and goes on by itself', async () => {
     await text('#seconds').toBe('0 s');
     await text('#conversions-list').toContain('born.day: 1 value (date-to-null)');
     await text('#events').toContain('snapshot-finished');
-    expect(await page.locator('#lag-chart canvas').count()).toBe(1);
+    await page.locator('#lag-chart .u-over').hover();
+    await text('figure:first-child figcaption').toMatch(/^seconds behind · 0 at \d/);
     const changes = () =>
       expect.poll(async () => await rowOf(page, 't007').locator('td').nth(2).textContent(), patient);
     await changes().toBe('0');
@@ -96,7 +97,7 @@ test('tables are found by name and state, and sorted by any column, and stay so 
     await page.click('#columns button:text("table")');
     expect(await page.locator('#rows th').first().textContent()).toBe('t019');
     await streaming.source.query('insert into t013 values (1)');
-    await page.click('#columns button:text("changes since start")');
+    await page.click('#columns button:text("changes")');
     await expect.poll(async () => await page.locator('#rows th').first().textContent(), patient).toBe('t013');
     expect(await page.getAttribute('#columns th:nth-child(4)', 'aria-sort')).toBe('descending');
   });

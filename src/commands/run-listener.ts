@@ -166,7 +166,8 @@ export class RunListener implements ReplicatorListener {
     const since = { transactions: transactions - this.#taken.transactions, rows: rows - this.#taken.rows };
     this.#taken = { transactions, rows };
     const { secondsBehind = null } = monitor.document?.lag ?? {};
-    if (since.transactions > 0) log.info({ ...since, seconds: ratesEveryMs / 1000, secondsBehind }, 'applied');
+    // What other databases of the source write is passed, and no news.
+    if (since.rows > 0) log.info({ ...since, seconds: ratesEveryMs / 1000, secondsBehind }, 'applied');
   }
 
   #sayProgress(): void {

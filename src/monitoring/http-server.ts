@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { type IncomingMessage, type ServerResponse, createServer } from 'node:http';
 import { type AddressInfo, isIP } from 'node:net';
 import { fileURLToPath } from 'node:url';
@@ -105,11 +105,13 @@ function statusRoutes(monitor: Monitor, metrics: Metrics): Readonly<Record<strin
     const body = readFileSync(fileURLToPath(url));
     return () => ({ type, body });
   };
-  const page = (name: string) => new URL(`./page/${name}`, import.meta.url).href;
+  const folder = new URL('./page/', import.meta.url);
+  const page = readdirSync(folder).map((name): [path: string, Route] => [
+    name === 'index.html' ? '/' : `/${name}`,
+    file(types[name.split('.').at(-1) as keyof typeof types], new URL(name, folder).href),
+  ]);
   return {
-    '/': file(types.html, page('index.html')),
-    '/page.css': file(types.css, page('page.css')),
-    '/page.js': file(types.js, page('page.js')),
+    ...Object.fromEntries(page),
     '/uplot.css': file(types.css, import.meta.resolve('uplot/dist/uPlot.min.css')),
     '/uplot.js': file(types.js, import.meta.resolve('uplot/dist/uPlot.iife.min.js')),
     '/status.json': async () => {

@@ -1,95 +1,11 @@
-// The status page: asks this server for what it knows, every two seconds, and shows it. Every text goes in as text: the names of
-// tables are somebody else's.
+// The status page: asks this server for what it knows, every two seconds, and shows it.
+
+import { makeCharts, resizeCharts, showHistory, showMinutes } from './charts.js';
+import { byId, fillList, setText, setTextWithCode, setTone, toneOf } from './elements.js';
+import { inBytes, inTime, plural, timeOf, whole } from './format.js';
+import { drawColumns, drawTables, showTables } from './tables.js';
 
 const everyMs = 2_000;
-/** As many points as /history.json keeps. */
-const pointsKept = 4_320;
-
-const tones = {
-  streaming: 'is-good',
-  standby: 'is-good',
-  snapshotting: 'is-busy',
-  'catching-up': 'is-busy',
-  backfilling: 'is-busy',
-  checking: 'is-busy',
-  paused: 'is-warn',
-  retrying: 'is-warn',
-  parked: 'is-bad',
-  stalled: 'is-bad',
-  stopped: 'is-bad',
-};
-
-/** @param {string} id */
-const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
-
-/** Writes only what changed, so that nothing flickers and what is selected stays so. */
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
-function setTone(element, tone) {
-  for (const each of ['is-good', 'is-busy', 'is-warn', 'is-bad']) element.classList.toggle(each, each === tone);
-}
-
-// --- Figures
-
-const whole = new Intl.NumberFormat();
-const short = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 2 });
-
-function inBytes(bytes) {
-  if (bytes === null) return '–';
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let unit = 0;
-  let amount = bytes;
-  while (amount >= 1024 && unit < units.length - 1) {
-    amount /= 1024;
-    unit++;
-  }
-  return `${amount < 10 && unit > 0 ? amount.toFixed(1) : Math.round(amount)} ${units[unit]}`;
-}
-
-function inTime(seconds) {
-  if (seconds === null) return '–';
-  if (seconds < 10) return `${Math.round(seconds * 10) / 10} s`;
-  if (seconds < 120) return `${Math.round(seconds)} s`;
-  if (seconds < 7_200) return `${Math.floor(seconds / 60)} min`;
-  if (seconds < 172_800) return `${Math.floor(seconds / 3_600)} h`;
-  return `${Math.floor(seconds / 86_400)} days`;
-}
-
-function plural(count, what) {
-  return `${whole.format(count)} ${what}${count === 1 ? '' : 's'}`;
-}
-
-function timeOf(text) {
-  return text === null
-    ? 'never'
-    : new Date(text).toLocaleString(undefined, { dateStyle: 'short', timeStyle: 'medium' });
-}
-
-// --- Lists
-
-/**
- * Makes a list the one of `things`, in their order: an element of before is used again for the thing of the same key.
- * @param {HTMLElement} list
- */
-function fillList(list, things, keyOf, make, update) {
-  const before = new Map([...list.children].map((child) => [/** @type {HTMLElement} */ (child).dataset.key, child]));
-  let place = list.firstElementChild;
-  for (const thing of things) {
-    const key = keyOf(thing);
-    let element = before.get(key);
-    before.delete(key);
-    if (element === undefined) {
-      element = make(thing);
-      element.dataset.key = key;
-    }
-    update(element, thing);
-    if (element === place) place = place.nextElementSibling;
-    else list.insertBefore(element, place);
-  }
-  for (const gone of before.values()) gone.remove();
-}
 
 function item() {
   return document.createElement('li');
@@ -100,11 +16,12 @@ function item() {
 function showHeadline({ lag, source, target, instance, version }) {
   const percent = lag.snapshot === null ? '' : ` ${lag.snapshot.percent} %`;
   setText(byId('state'), `${lag.state}${lag.state === 'snapshotting' ? percent : ''}`);
-  setTone(byId('dot'), tones[lag.state] ?? '');
-  setText(byId('reason'), lag.reason ?? '');
-  byId('reason').hidden = lag.reason === null;
+  setTone(byId('dot'), toneOf(lag.state));
+  const why = [lag.reason, lag.remedy].filter((text) => text !== null).join(': ');
+  setTextWithCode(byId('reason'), why);
+  byId('reason').hidden = why === '';
   setText(byId('source'), source);
-  setText(byId('target'), `PostgreSQL schema ${target}`);
+  setText(byId('target'), `PostgreSQL ${target}`);
   setText(
     byId('about'),
     `Tidegate ${version} on ${instance.host}, process ${instance.pid}, ${instance.role} since ${timeOf(instance.startedAt)}` +
@@ -119,16 +36,20 @@ function showTiles({ lag, rates }) {
   setText(byId('transactions'), lag.transactionsBehind === null ? '–' : whole.format(lag.transactionsBehind));
   setText(byId('bytes'), inBytes(lag.bytesBehind));
   setText(byId('rate'), whole.format(Math.round(lag.rowsPerSecond ?? rates.rowsPerSecond)));
-  setText(byId('catchup'), lag.bytesBehind === 0 ? 'now' : inTime(lag.secondsToCatchUp));
+  setText(byId('catchup'), inTime(lag.secondsToCatchUp));
   const unlimited = lag.headroomSeconds === null && lag.retentionSeconds === 0;
   setText(byId('headroom'), unlimited ? 'for ever' : inTime(lag.headroomSeconds));
-  const isTight = lag.headroomSeconds !== null && lag.headroomSeconds < 86_400;
-  setTone(byId('headroom'), lag.headroomSeconds === 0 ? 'is-bad' : isTight ? 'is-warn' : '');
+  // A source that keeps its binlog for half a day only is not about to lose it.
+  const isTight = lag.headroomSeconds < 86_400 && lag.headroomSeconds < lag.retentionSeconds / 4;
+  setTone(
+    byId('headroom'),
+    lag.headroomSeconds === 0 ? 'is-bad' : lag.headroomSeconds !== null && isTight ? 'is-warn' : '',
+  );
   const letters = lag.deadLetters.reduce((sum, { rows }) => sum + rows, 0);
   setText(byId('letters'), whole.format(letters));
-  setTone(byId('letters'), letters > 0 ? 'is-warn' : '');
+  setTone(byId('letters'), letters > 0 ? 'is-warn' : 'is-soft');
   setText(byId('parked'), whole.format(lag.parkedTables.length));
-  setTone(byId('parked'), lag.parkedTables.length > 0 ? 'is-bad' : '');
+  setTone(byId('parked'), lag.parkedTables.length > 0 ? 'is-bad' : 'is-soft');
 }
 
 function showSnapshot({ lag: { snapshot } }) {
@@ -141,6 +62,9 @@ function showSnapshot({ lag: { snapshot } }) {
   );
 }
 
+/** Of what there may be hundreds of, so many are shown. */
+const mostShown = 20;
+
 /** Whatever somebody has to look after, the worst first. */
 function showAttention({ lag }) {
   const things = [
@@ -150,9 +74,9 @@ function showAttention({ lag }) {
     })),
     ...lag.verifications
       .filter(({ isEqual }) => !isEqual)
-      .map(({ table, at, missing, extra, different, rejected }) => ({
+      .map((verification) => ({
         isBad: true,
-        text: `Table ${table} was not equal at ${timeOf(at)}: ${missing} missing, ${extra} extra, ${different} different, ${rejected} cannot be carried. \`tidegate verify --repair ${table}\` mends it.`,
+        text: `Table ${verification.table} was not equal at ${timeOf(verification.at)}: ${differences(verification)}. \`tidegate verify --repair ${verification.table}\` mends it.`,
       })),
     ...lag.deadLetters.map(({ table, column, reason, sqlState, rows }) => ({
       isBad: false,
@@ -160,6 +84,9 @@ function showAttention({ lag }) {
     })),
     ...lag.problems.map((problem) => ({ isBad: false, text: problem })),
   ];
+  const left = things.length - mostShown;
+  if (left > 0)
+    things.splice(mostShown, left, { isBad: false, text: `And ${left} more; \`tidegate lag --json\` has all.` });
   byId('attention').hidden = things.length === 0;
   fillList(
     byId('attention-list'),
@@ -168,16 +95,27 @@ function showAttention({ lag }) {
     item,
     (element, { isBad, text }) => {
       element.classList.toggle('is-bad', isBad);
-      setText(element, text);
+      setTextWithCode(element, text);
     },
   );
 }
 
+function differences({ missing, extra, different, rejected }) {
+  const counts = { missing, extra, different, 'that cannot be carried': rejected };
+  return Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .map(([what, count]) => `${whole.format(count)} ${what}`)
+    .join(', ');
+}
+
 function showJobs({ lag: { jobs } }) {
   byId('jobs').hidden = jobs.length === 0;
+  const running = jobs.filter(({ state }) => state === 'running');
+  const waiting = jobs.length - running.length;
+  setText(byId('jobs-waiting'), waiting === 0 ? '' : `${waiting} more wait`);
   fillList(
     byId('jobs-list'),
-    jobs,
+    running,
     ({ id }) => id,
     () => {
       const element = item();
@@ -185,9 +123,9 @@ function showJobs({ lag: { jobs } }) {
       element.append(document.createElement('span'), bar);
       return element;
     },
-    (element, { kind, table, state, rows, estimatedRows }) => {
+    (element, { kind, table, rows, estimatedRows }) => {
       const [label, bar] = element.children;
-      setText(label, `${kind} ${table}: ${state}, ${whole.format(rows)} of about ${plural(estimatedRows, 'row')}`);
+      setText(label, `${kind} ${table}: ${whole.format(rows)} of about ${plural(estimatedRows, 'row')}`);
       bar.max = Math.max(1, estimatedRows, rows);
       bar.value = rows;
       bar.setAttribute('aria-label', `${kind} ${table}`);
@@ -197,6 +135,8 @@ function showJobs({ lag: { jobs } }) {
 
 function showConversions({ lag: { conversions } }) {
   byId('conversions').hidden = conversions.length === 0;
+  const values = conversions.reduce((sum, { count }) => sum + count, 0);
+  setText(byId('conversions-count'), `${whole.format(values)} in ${plural(conversions.length, 'column')}`);
   fillList(
     byId('conversions-list'),
     conversions,
@@ -224,179 +164,12 @@ function showEvents({ events }) {
   );
 }
 
-// --- Tables
-
-const columns = [
-  { name: 'table', label: 'table', of: (row) => row.table },
-  { name: 'state', label: 'state', of: (row) => row.state },
-  { name: 'rows', label: 'rows copied', of: (row) => row.rows, text: (row) => copied(row) },
-  { name: 'applied', label: 'changes since start', of: (row) => row.applied },
-  { name: 'deadLetters', label: 'dead letters', of: (row) => row.deadLetters },
-  { name: 'verifiedAt', label: 'verified', of: (row) => row.verifiedAt ?? '', text: (row) => timeOf(row.verifiedAt) },
-];
-const sorting = { column: columns[0], isDescending: false };
-let tableRows = [];
-
-function copied({ rows, estimatedRows, state }) {
-  if (state !== 'snapshotting' || estimatedRows === null || estimatedRows === 0) return whole.format(rows);
-  return `${whole.format(rows)} (${Math.min(99, Math.floor((100 * rows) / estimatedRows))} %)`;
-}
-
-function compareRows(a, b) {
-  const [x, y] = [sorting.column.of(a), sorting.column.of(b)];
-  const order = typeof x === 'number' ? x - y : x.localeCompare(y);
-  return (sorting.isDescending ? -order : order) || a.table.localeCompare(b.table);
-}
-
-function showTables({ tables, lag }) {
-  const verifiedAt = new Map(lag.verifications.map(({ table, at }) => [table, at]));
-  tableRows = tables.map((row) => ({ ...row, verifiedAt: verifiedAt.get(row.table) ?? null }));
-  drawTables();
-}
-
-function drawTables() {
-  const wanted = /** @type {HTMLInputElement} */ (byId('filter')).value.trim().toLowerCase();
-  const shown = tableRows
-    .filter(({ table, state }) => table.toLowerCase().includes(wanted) || state.includes(wanted))
-    .toSorted(compareRows);
-  setText(
-    byId('table-count'),
-    shown.length === tableRows.length ? `${shown.length}` : `${shown.length} of ${tableRows.length}`,
-  );
-  fillList(
-    byId('rows'),
-    shown,
-    ({ table }) => table,
-    () => {
-      const element = document.createElement('tr');
-      for (const { name, label } of columns) {
-        const cell = document.createElement(name === 'table' ? 'th' : 'td');
-        if (name === 'table') cell.scope = 'row';
-        else cell.dataset.label = label;
-        element.append(cell);
-      }
-      return element;
-    },
-    (element, row) => {
-      for (const [index, { name, of, text }] of columns.entries()) {
-        const cell = element.children[index];
-        const value = of(row);
-        setText(cell, text === undefined ? (typeof value === 'number' ? whole.format(value) : value) : text(row));
-        if (name === 'table') cell.title = row.table;
-        if (name === 'state') {
-          setTone(cell, tones[row.state] ?? '');
-          cell.title = row.reason ?? '';
-        }
-        if (name === 'deadLetters') setTone(cell, row.deadLetters > 0 ? 'is-warn' : '');
-      }
-    },
-  );
-}
-
-function drawColumns() {
-  fillList(
-    byId('columns'),
-    columns,
-    ({ name }) => name,
-    (column) => {
-      const cell = document.createElement('th');
-      cell.scope = 'col';
-      const button = document.createElement('button');
-      button.type = 'button';
-      button.textContent = column.label;
-      button.addEventListener('click', () => {
-        sorting.isDescending = sorting.column === column ? !sorting.isDescending : column.name !== 'table';
-        sorting.column = column;
-        drawColumns();
-        drawTables();
-      });
-      cell.append(button);
-      return cell;
-    },
-    (cell, column) => {
-      const direction = sorting.isDescending ? 'descending' : 'ascending';
-      cell.setAttribute('aria-sort', sorting.column === column ? direction : 'none');
-    },
-  );
-}
-
-// --- Charts
-
-/** Number, time in milliseconds, seconds behind, rows a second, bytes behind. */
-let points = [];
-let startedAt = '';
-let minutes = 15;
-const charts = [
-  { id: 'lag-chart', field: 2, label: 'seconds behind', plot: null },
-  { id: 'rate-chart', field: 3, label: 'row changes a second', plot: null },
-];
-
-function style(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
-
-function optionsOf({ label }, box) {
-  const axis = { stroke: style('--soft'), grid: { stroke: style('--line'), width: 1 }, ticks: { show: false } };
-  return {
-    width: box.clientWidth,
-    height: box.clientHeight,
-    legend: { show: false },
-    cursor: { y: false },
-    scales: { x: { time: true }, y: { range: (_plot, _low, high) => [0, Math.max(1, (high ?? 0) * 1.1)] } },
-    axes: [axis, { ...axis, size: 48, values: (_plot, values) => values.map((value) => short.format(value)) }],
-    series: [
-      {},
-      {
-        label,
-        stroke: style('--accent'),
-        fill: `${style('--accent')}22`,
-        width: 1.5,
-        points: { show: false },
-        spanGaps: false,
-      },
-    ],
-  };
-}
-
-/** Colours and sizes are the plot's own from its beginning. */
-function makeCharts() {
-  for (const chart of charts) {
-    const box = byId(chart.id);
-    chart.plot?.destroy();
-    chart.plot = new globalThis.uPlot(optionsOf(chart, box), [[], []], box);
-  }
-  drawCharts();
-}
-
-function drawCharts() {
-  const now = Date.now();
-  const shown = points.filter(([, at]) => at > now - minutes * 60_000);
-  const times = shown.map(([, at]) => at / 1_000);
-  for (const { plot, field } of charts) {
-    plot?.setData([times, shown.map((point) => point[field])], false);
-    plot?.setScale('x', { min: now / 1_000 - minutes * 60, max: now / 1_000 });
-  }
-}
-
-function resizeCharts() {
-  for (const { plot, id } of charts) plot?.setSize({ width: byId(id).clientWidth, height: byId(id).clientHeight });
-}
-
 // --- Asking
 
 async function ask(path) {
   const answer = await fetch(path, { signal: AbortSignal.timeout(10_000) });
   if (!answer.ok) throw new Error(`${answer.status}`);
   return await answer.json();
-}
-
-async function showHistory({ instance }) {
-  // Another process counts from 1 again.
-  if (instance.startedAt !== startedAt) points = [];
-  startedAt = instance.startedAt;
-  const { points: news } = await ask(`history.json?after=${points.at(-1)?.[0] ?? 0}`);
-  points = [...points, ...news].slice(-pointsKept);
-  drawCharts();
 }
 
 let answeredAt = new Date();
@@ -415,7 +188,7 @@ async function show() {
       showEvents,
     ])
       part(status);
-    await showHistory(status);
+    await showHistory(status, ask);
     answeredAt = new Date();
     byId('silence').hidden = true;
   } catch {
@@ -431,10 +204,9 @@ async function show() {
 byId('filter').addEventListener('input', drawTables);
 for (const button of document.querySelectorAll('[data-minutes]'))
   button.addEventListener('click', () => {
-    minutes = Number(button.dataset.minutes);
     for (const each of document.querySelectorAll('[data-minutes]'))
       each.setAttribute('aria-pressed', String(each === button));
-    drawCharts();
+    showMinutes(Number(button.dataset.minutes));
   });
 addEventListener('resize', resizeCharts);
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', makeCharts);

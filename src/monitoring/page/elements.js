@@ -1,0 +1,68 @@
+// Elements of the page, changed only where something is new, so that nothing flickers and what is selected stays so. Every text goes in
+// as text: the names of tables are somebody else's.
+
+/** @param {string} id */
+export const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** What stands in backticks is something to type. */
+export function setTextWithCode(element, text) {
+  if (element.dataset.text === text) return;
+  element.dataset.text = text;
+  const parts = text.split('`').map((part, index) => {
+    if (index % 2 === 0) return part;
+    const code = document.createElement('code');
+    code.textContent = part;
+    return code;
+  });
+  element.replaceChildren(...parts);
+}
+
+const tones = {
+  streaming: 'is-good',
+  standby: 'is-good',
+  snapshotting: 'is-busy',
+  'catching-up': 'is-busy',
+  backfilling: 'is-busy',
+  checking: 'is-busy',
+  paused: 'is-warn',
+  retrying: 'is-warn',
+  parked: 'is-bad',
+  stalled: 'is-bad',
+  stopped: 'is-bad',
+};
+
+/** The colour of a state, of the service or of a table. */
+export function toneOf(state) {
+  return tones[state] ?? '';
+}
+
+export function setTone(element, tone) {
+  for (const each of ['is-good', 'is-busy', 'is-warn', 'is-bad', 'is-soft'])
+    element.classList.toggle(each, each === tone);
+}
+
+/**
+ * Makes a list the one of `things`, in their order: an element of before is used again for the thing of the same key.
+ * @param {HTMLElement} list
+ */
+export function fillList(list, things, keyOf, make, update) {
+  const before = new Map([...list.children].map((child) => [/** @type {HTMLElement} */ (child).dataset.key, child]));
+  let place = list.firstElementChild;
+  for (const thing of things) {
+    const key = keyOf(thing);
+    let element = before.get(key);
+    before.delete(key);
+    if (element === undefined) {
+      element = make(thing);
+      element.dataset.key = key;
+    }
+    update(element, thing);
+    if (element === place) place = place.nextElementSibling;
+    else list.insertBefore(element, place);
+  }
+  for (const gone of before.values()) gone.remove();
+}
