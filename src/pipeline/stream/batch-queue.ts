@@ -26,7 +26,7 @@ export class BatchQueue implements BatchFiller {
   #failure: { readonly error: Error } | null = null;
   #stopped = false;
   readonly #gtids: GtidProgress;
-  #lastHandedAt = 0;
+  #lastHandedAt = -Infinity;
   #lastEnd: Position;
   /** The batch handed out last was a part, and PostgreSQL waits with an open transaction for the rest. */
   #partHanded = false;
@@ -123,7 +123,7 @@ export class BatchQueue implements BatchFiller {
     const { batch } = this;
     if (this.#taker === null || batch.open || batch.end === null) return;
     if (batch.isPositionOnly && !this.#partHanded) {
-      const now = Date.now();
+      const now = performance.now();
       const isWanted = this.#wanted !== null && comparePositions(batch.end.position, this.#wanted) >= 0;
       if (!isWanted && now - this.#lastHandedAt < idleCheckpointMs) return;
       if (comparePositions(batch.end.position, this.#lastEnd) === 0) return;

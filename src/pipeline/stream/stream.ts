@@ -15,6 +15,7 @@ import { sessionName } from '../../target/control/lease.ts';
 import { TargetSession } from '../../target/session.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import { BatchQueue } from './batch-queue.ts';
+import { DumpWatch } from './dump-watch.ts';
 import type { Applied } from '../listener.ts';
 import { LiveStream, type Merge } from './live-stream.ts';
 import { type StallListener, StallWatch } from './stall-watch.ts';
@@ -61,6 +62,11 @@ export async function streamChanges(
   );
   const queue = new BatchQueue(reader, cursor.gtids, start);
   const watch = new StallWatch(reader, options.stalls, () => stuck.abort());
+  const dump = new DumpWatch(
+    config.source,
+    () => (reader.isIdle ? cursor.place : null),
+    (error) => queue.fail(error),
+  );
   const stop = () => queue.stop();
   signal.addEventListener('abort', stop, { once: true });
   reader.failed.catch((error: Error) => queue.fail(error));
@@ -101,6 +107,7 @@ export async function streamChanges(
   } finally {
     signal.removeEventListener('abort', stop);
     reader.close();
+    dump.close();
     watch.close();
     live.end(new TidegateError('internal', 'the stream ended'));
     over.abort();

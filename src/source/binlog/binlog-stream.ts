@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import ZongJi from '@vlasky/zongji';
 import type { Connection } from 'mysql2';
 import type { SourceConfig } from '../../config/config.ts';
@@ -5,6 +6,8 @@ import type { Position } from '../../change/position.ts';
 import { fromMysql } from '../../errors/mysql-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import { SourceConnection } from '../connection.ts';
+import { isAtLeast } from '../server-version.ts';
+import { eventType, typeAt } from './event-header.ts';
 
 /** Takes events as they come: `source` from `at` to `end` is one event. */
 export interface EventSink {
@@ -14,6 +17,9 @@ export interface EventSink {
 /** The source says something at least this often; much longer silence means the connection is dead. */
 export const heartbeatSeconds = 1;
 const silenceLimitMs = 15_000;
+/** A heartbeat means that there is nothing to send, until the next ones are missed. */
+const idleMs = 5 * heartbeatSeconds * 1_000;
+const checksumsSince = { mariadb: [5, 3], mysql: [5, 6] } as const;
 /** First byte of an EOF packet; a dump that waits for news never ends by itself. */
 const endOfDump = 0xfe;
 
@@ -32,7 +38,6 @@ interface DumpCommand {
 type DumpCommandClass = new (callback: unknown) => DumpCommand;
 interface ZongJiParts {
   BinlogClass: DumpCommandClass;
-  useChecksum: boolean;
   connection: Connection | null;
   ctrlConnection: Connection | null;
 }
@@ -46,13 +51,18 @@ export class BinlogStream {
   /** Null until there is one, and again after the end. */
   #connection: SourceConnection | null = null;
   readonly #failed = Promise.withResolvers<never>();
-  #lastEventAt = Date.now();
+  /** By a clock that nobody sets. */
+  #heardAt = performance.now();
+  /** When the last event came that says that there is nothing to send; null: another came after it. */
+  #idleAt: number | null = null;
+  /** Of the socket, where a large event is on its way for longer than the server may be silent. */
+  #socketBytes = 0;
   #readBytes = 0;
   #paused = false;
   #closed = false;
   readonly #watch: NodeJS.Timeout;
 
-  /** `sinkFor` is called once, when it is known whether events carry checksums. */
+  /** `sinkFor` is called once, when it is known whether events carry checksums before the first file says. */
   constructor(source: SourceConfig, start: Position, byGtid: boolean, sinkFor: (checksums: boolean) => EventSink) {
     // The promise may fail before anybody waits for it.
     this.#failed.promise.catch(() => undefined);
@@ -79,8 +89,13 @@ export class BinlogStream {
     zongji.on('error', failed);
     zongji.on('ready', () => {
       const nanoseconds = heartbeatSeconds * 1_000_000_000;
-      connection.raw.query(`set @master_heartbeat_period = ${nanoseconds}, @source_heartbeat_period = ${nanoseconds}`);
-      parts.BinlogClass = this.#tap(parts.BinlogClass, sinkFor(parts.useChecksum));
+      // The checksum of what it makes up before the first file. Without it, or with the setting of this moment that zongji names, a
+      // server refuses to send files that were written under another one.
+      connection.raw.query(
+        `set @master_heartbeat_period = ${nanoseconds}, @source_heartbeat_period = ${nanoseconds}, @master_binlog_checksum = 'CRC32'`,
+      );
+      const { version } = connection;
+      parts.BinlogClass = this.#tap(parts.BinlogClass, sinkFor(version === null || isAtLeast(version, checksumsSince)));
     });
     zongji.start({
       serverId: source.serverId,
@@ -109,7 +124,8 @@ export class BinlogStream {
     const status = buffer[offset];
     if (status === endOfDump) this.#fail(new TidegateError('source-unreachable', 'the source ended the binlog dump'));
     if (status !== 0) return status === endOfDump;
-    this.#lastEventAt = Date.now();
+    this.#heardAt = performance.now();
+    this.#idleAt = buffer[offset + 1 + typeAt] === eventType.heartbeat ? this.#heardAt : null;
     this.#readBytes += end - offset;
     if (this.#closed) return true;
     try {
@@ -132,7 +148,12 @@ export class BinlogStream {
 
   /** Milliseconds since the source said something; 0 while nothing is read from the socket. */
   get silentMs(): number {
-    return this.#paused || this.#closed ? 0 : Date.now() - this.#lastEventAt;
+    return this.#paused || this.#closed ? 0 : performance.now() - this.#heardAt;
+  }
+
+  /** The source says that it has nothing to send. */
+  get isIdle(): boolean {
+    return !this.#paused && this.#idleAt !== null && performance.now() - this.#idleAt < idleMs;
   }
 
   /** Stops reading from the socket; what has arrived already still comes. */
@@ -145,7 +166,7 @@ export class BinlogStream {
   resume(): void {
     if (!this.#paused || this.#closed) return;
     this.#paused = false;
-    this.#lastEventAt = Date.now();
+    this.#heardAt = performance.now();
     this.#connection?.raw.resume();
   }
 
@@ -160,6 +181,10 @@ export class BinlogStream {
   }
 
   #checkSilence(): void {
+    const socket = (this.#connection?.raw as { readonly stream: Socket } | undefined)?.stream;
+    const received = socket?.bytesRead ?? 0;
+    if (received !== this.#socketBytes) this.#heardAt = performance.now();
+    this.#socketBytes = received;
     if (this.silentMs < silenceLimitMs) return;
     this.#fail(
       new TidegateError('source-unreachable', `the binlog connection has been silent for ${silenceLimitMs / 1000} s`),

@@ -43,6 +43,8 @@ export const eventType = {
 
 /** Bytes of the common header of every event since MySQL 4.1. */
 export const headerLength = 19;
+/** Where in it the type stands. */
+export const typeAt = 4;
 /** Bytes of the CRC32 behind an event, where the file has checksums. */
 export const checksumLength = 4;
 
@@ -68,7 +70,7 @@ export function readEventHeader(source: Buffer, at: number): EventHeader {
   const flags = source.readUInt16LE(at + 17);
   return {
     timestamp: source.readUInt32LE(at),
-    type: source[at + 4] as number,
+    type: source[at + typeAt] as number,
     serverId: source.readUInt32LE(at + 5),
     length: source.readUInt32LE(at + 9),
     endPosition: source.readUInt32LE(at + 13),

@@ -27,7 +27,7 @@ const allowed = [
   "set|session|time_zone|=|'+00:00'|,|sql_mode|=|''|,|lock_wait_timeout|=|2",
   'set|role|`r`',
   "set|@slave_connect_state|=|'0-1-2'",
-  'set|@master_heartbeat_period|=|1000|,|@source_heartbeat_period|=|1000',
+  "set|@master_heartbeat_period|=|1000|,|@source_heartbeat_period|=|1000|,|@master_binlog_checksum|=|'CRC32'",
   'start|transaction|with|consistent|snapshot',
   'commit',
 ].map((statement) => statement.split('|'));

@@ -55,7 +55,7 @@ describe('assertAllowedStatement', () => {
     'SELECT 1',
     'SET @mariadb_slave_capability=4',
     "SET @slave_connect_state='0-1-2,1-1-3'",
-    'set @master_heartbeat_period = 1000000000, @source_heartbeat_period = 1000000000',
+    "set @master_heartbeat_period = 1000000000, @source_heartbeat_period = 1000000000, @master_binlog_checksum = 'CRC32'",
   ])('lets through %s', (sql) => {
     expect(() => assertAllowedStatement(sql)).not.toThrow();
   });

@@ -32,7 +32,7 @@ const allowedForms = [
   'set @master_binlog_checksum = @@global.binlog_checksum',
   'set @mariadb_slave_capability = {number}',
   'set @slave_connect_state = {text}',
-  'set @master_heartbeat_period = {number} , @source_heartbeat_period = {number}',
+  'set @master_heartbeat_period = {number} , @source_heartbeat_period = {number} , @master_binlog_checksum = {text}',
 ].map((form) => form.split(' '));
 
 /** Session variables that may be set, with the literals they may be set to. */
