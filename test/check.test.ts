@@ -253,7 +253,6 @@ describe('server settings', () => {
     ['--skip-log-bin', 'log_bin', 'log_bin = binlog'],
     ['--binlog-format=MIXED', 'binlog_format', 'binlog_format = ROW'],
     ['--binlog-row-image=MINIMAL', 'binlog_row_image', 'binlog_row_image = FULL'],
-    ['--log-bin-compress=ON', 'log_bin_compress', 'log_bin_compress = OFF'],
     ['--binlog-do-db=elsewhere', 'binlog-do-db', 'binlog-do-db = clinic_'],
   ])('%s is refused with the line for my.ini', async (option, name, line) => {
     const server = await startSource({ args: [option] });

@@ -39,7 +39,7 @@ export const errorKinds = {
   },
   'binlog-unreadable': {
     action: 'operator',
-    hint: 'The binlog holds events that cannot be decoded exactly; see `tidegate check`.',
+    hint: 'What the binlog holds there cannot be followed exactly. Mend what the message names, for which `tidegate check` prints the line, then run `tidegate resync`, which reads every table again, in place.',
   },
   'server-id-taken': {
     action: 'operator',

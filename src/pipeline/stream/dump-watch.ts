@@ -4,7 +4,7 @@ import { TidegateError } from '../../errors/tidegate-error.ts';
 import { SourceConnection } from '../../source/connection.ts';
 import { readHead } from '../../source/position/positions.ts';
 
-const everyMs = 15_000;
+const everyMs = 10_000;
 
 /**
  * Looks whether a dump that brings nothing new has nothing to bring. After RESET MASTER a server goes on with heartbeats for ever, for

@@ -71,7 +71,7 @@ export class LiveStream {
     else this.#openSince = null;
     for (const changes of batch.tables.values()) this.touched.record(changes);
     for (const table of batch.parked.keys()) this.parked.add(table);
-    if (batch.end !== null) this.#position = batch.end.position;
+    if (batch.end !== null && !batch.open) this.#position = batch.end.position;
   }
 
   /** No transaction is open at the target: whoever waited for this place has his turn. What fails here fails the stream. */

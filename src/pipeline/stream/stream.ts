@@ -118,12 +118,14 @@ export async function streamChanges(
 
 /** What a transaction brings, however many parts it comes in. */
 class Tally {
+  #transactions = 0;
   #rows = 0;
   #bytes = 0;
   #seconds = 0;
   #tables = new Map<string, number>();
 
   add(batch: ChangeBatch, seconds: number): void {
+    this.#transactions += batch.transactions;
     this.#rows += batch.rows;
     this.#bytes += batch.size;
     this.#seconds += seconds;
@@ -132,12 +134,18 @@ class Tally {
   }
 
   /** All of it, with the batch that ends it. */
-  take({ transactions, rejected, parked, end }: ChangeBatch): Applied {
+  take({ rejected, parked, end }: ChangeBatch): Applied {
     const applied = {
-      ...{ transactions, rows: this.#rows, bytes: this.#bytes, seconds: this.#seconds, tables: this.#tables },
+      ...{
+        transactions: this.#transactions,
+        rows: this.#rows,
+        bytes: this.#bytes,
+        seconds: this.#seconds,
+        tables: this.#tables,
+      },
       ...{ rejected, parked, position: end?.position ?? null },
     };
-    this.#rows = this.#bytes = this.#seconds = 0;
+    this.#transactions = this.#rows = this.#bytes = this.#seconds = 0;
     this.#tables = new Map();
     return applied;
   }

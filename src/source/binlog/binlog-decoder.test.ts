@@ -95,6 +95,49 @@ describe('a transaction', () => {
   });
 });
 
+describe('table ids', () => {
+  it('are known until their transaction ends, however many it names', () => {
+    const named = (id: number) => {
+      const body = Buffer.concat([Buffer.of(0, 0, 0, 0, 0, 0, 0, 0, 6), Buffer.from('clinic\0'), Buffer.of(4)]);
+      body.writeUIntLE(id, 0, 6);
+      return event(eventType.tableMap, Buffer.concat([body, Buffer.from('beat\0'), Buffer.of(2, 3, 3, 0, 0)]));
+    };
+    for (const [first, count] of [
+      [7, 3_000],
+      [2 ** 40, 3_000],
+    ] as const) {
+      feed(query('BEGIN'));
+      for (let i = count; i >= 0; i--) feed(named(first + i));
+      feed(named(7));
+      feed(rows(eventType.writeRows, [3], row(first % 1000, 1)));
+      feed(xid());
+    }
+    expect(batch.changes(codec.schema).keyCount).toBe(2);
+  });
+});
+
+describe('MySQL 8.3 and later', () => {
+  it('tags GTIDs', () => {
+    const progress = mysqlGtids('61653411-e870-11f1-a205-02fc00000001:1-2');
+    const tables = new StreamTables('clinic', false, [{ codec, from: start }]);
+    const filler = { batch, boundary: () => undefined, grown: () => undefined };
+    decoder = new BinlogDecoder(new BinlogCursor(start, progress), tables, filler, 1, true);
+    // As 9.7 wrote them for number 1 of tag clinic, and number 300.
+    for (const body of [
+      '027000000002c2ca6822a103e022c50389020a04f103000000020404060c636c696e696308080a0c0c7f8682bad40f61061029041283120b',
+      '027400000002c2ca6822a103e022c50389020a04f10300000002046109060c636c696e696308080a81090c7fc4caced40f61061031041283120b',
+    ]) {
+      feed(event(eventType.gtidTagged, Buffer.from(body, 'hex')));
+      feed(query('BEGIN'));
+      feed(xid());
+    }
+    expect(progress.text).toBe('61653411-e870-11f1-a205-02fc00000001:1-2:clinic:1:300');
+    expect(() => feed(event(eventType.gtidTagged, Buffer.of(4, 0, 0)))).toThrow(
+      expect.objectContaining({ kind: 'binlog-unreadable' }),
+    );
+  });
+});
+
 describe('what cannot be read exactly', () => {
   it.each([
     ['another number of columns', [3, 3, 3], [3]],

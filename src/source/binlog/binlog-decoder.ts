@@ -2,8 +2,15 @@ import { crc32 } from 'node:zlib';
 import { formatPosition } from '../../change/position.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { BinlogCursor } from './binlog-cursor.ts';
-import { type StatementText, readMariadbGtid, readMysqlGtid, readStatement } from './event-bodies.ts';
-import { type EventHeader, checksumLength, eventType, headerLength, readEventHeader } from './event-header.ts';
+import { type StatementText, readMariadbGtid, readMysqlGtid, readStatement, readTaggedGtid } from './event-bodies.ts';
+import {
+  type EventHeader,
+  checksumLength,
+  eventType,
+  headerLength,
+  readEventHeader,
+  rowsFormOf,
+} from './event-header.ts';
 import { type BatchFiller, RowEvents } from './row-events.ts';
 import { type Statement, classifyStatement, mayName } from './statement.ts';
 import { type StreamTables, isNewTo } from './stream-tables.ts';
@@ -77,6 +84,12 @@ export class BinlogDecoder {
   }
 
   #dispatch(header: EventHeader, source: Buffer, body: number, end: number): void {
+    const rows = rowsFormOf(header.type);
+    if (rows !== undefined) {
+      this.cursor.advance(header);
+      this.#rowEvents.rows(rows, source, body, end, { start: this.#groupStart, isXa: this.#group === 'xa' });
+      return;
+    }
     switch (header.type) {
       case eventType.rotate:
         // Made up by the server that sends the dump, so it bears that server's id.
@@ -94,10 +107,13 @@ export class BinlogDecoder {
         if (this.#group === 'none') this.#idle();
         return;
       case eventType.gtid:
-      case eventType.anonymousGtid:
+        this.#startGroup(header, readMysqlGtid(source, body), 'none');
+        return;
       case eventType.gtidTagged:
-        this.#startGroup(header, header.type === eventType.gtid ? readMysqlGtid(source, body) : null, 'none');
-        if (header.type === eventType.gtidTagged) this.#unreadable('tagged GTIDs are not carried');
+        this.#startGroup(header, readTaggedGtid(source, body), 'none');
+        return;
+      case eventType.anonymousGtid:
+        this.#startGroup(header, null, 'none');
         return;
       case eventType.mariadbGtid: {
         const { gtid, isAlone, isPreparedXa } = readMariadbGtid(header, source, body);
@@ -105,23 +121,15 @@ export class BinlogDecoder {
         return;
       }
       case eventType.query:
+      case eventType.mariadbQueryCompressed:
         // Without GTIDs a group begins with its first statement.
         if (this.#group === 'none' && this.#gtid === null) this.#groupStart = this.cursor.place;
         this.cursor.advance(header);
-        this.#statement(header, readStatement(source, body, end));
+        this.#statement(header, readStatement(source, body, end, header.type === eventType.mariadbQueryCompressed));
         return;
       case eventType.tableMap:
         this.cursor.advance(header);
         this.#rowEvents.mapTable(source, body, end);
-        return;
-      case eventType.writeRows:
-      case eventType.writeRowsV1:
-      case eventType.updateRows:
-      case eventType.updateRowsV1:
-      case eventType.deleteRows:
-      case eventType.deleteRowsV1:
-        this.cursor.advance(header);
-        this.#rowEvents.rows(header, source, body, end, { start: this.#groupStart, isXa: this.#group === 'xa' });
         return;
       case eventType.xid:
         this.cursor.advance(header);

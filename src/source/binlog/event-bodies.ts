@@ -1,3 +1,4 @@
+import { inflateSync } from 'node:zlib';
 import type { QuotingMode } from '../tokenize.ts';
 import type { EventHeader } from './event-header.ts';
 
@@ -23,8 +24,65 @@ export function readMariadbGtid(
 /** `uuid:number` of a MySQL Gtid event: flags, 16 bytes of uuid, 8 of number. */
 export function readMysqlGtid(source: Buffer, body: number): string {
   const hex = source.toString('hex', body + 1, body + 17);
-  const uuid = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
-  return `${uuid}:${source.readBigUInt64LE(body + 17)}`;
+  return `${dashed(hex)}:${source.readBigUInt64LE(body + 17)}`;
+}
+
+/**
+ * `uuid:tag:number` of a tagged Gtid event of MySQL 8.3 and later (libs/mysql/serialization/readme.md): its version, its size, the last
+ * field that must be understood, and then fields with their numbers: flags, uuid, number, tag and others. Raises RangeError where it is
+ * otherwise.
+ */
+export function readTaggedGtid(source: Buffer, body: number): string {
+  let at = body;
+  const integer = (): bigint => {
+    const { value, next } = readTrailingOnes(source, at);
+    at = next;
+    return value;
+  };
+  const field = (number: number) => {
+    if (integer() !== BigInt(number)) throw new RangeError('a tagged GTID has other fields than known');
+  };
+  if (integer() !== 1n) throw new RangeError('a tagged GTID is of another version than known');
+  integer();
+  integer();
+  field(0);
+  integer();
+  field(1);
+  const hex = Buffer.from(Array.from({ length: 16 }, () => Number(integer()))).toString('hex');
+  field(2);
+  // Signed integers have their sign in the lowest bit.
+  const gno = integer() >> 1n;
+  field(3);
+  const length = Number(integer());
+  return `${dashed(hex)}:${source.toString('latin1', at, at + length)}:${gno}`;
+}
+
+/** An integer whose first byte ends with as many ones as bytes follow it. */
+function readTrailingOnes(source: Buffer, at: number): { value: bigint; next: number } {
+  const first = source.readUInt8(at);
+  let more = 0;
+  while (more < 8 && ((first >> more) & 1) === 1) more++;
+  let value = 0n;
+  for (let i = more; i >= 0; i--) value = (value << 8n) | BigInt(source.readUInt8(at + i));
+  return { value: value >> BigInt(more === 8 ? 8 : more + 1), next: at + more + 1 };
+}
+
+function dashed(hex: string): string {
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+/**
+ * What MariaDB compressed (log_bin_compress, sql/log_event.cc, `binlog_buf_uncompress`): a byte with the method and the bytes of the
+ * length, the length, and what zlib made of it. Raises RangeError where it is otherwise.
+ */
+export function inflate(source: Buffer, at: number, end: number): Buffer {
+  const first = source.readUInt8(at);
+  const lengthBytes = first & 0x07;
+  if ((first & 0xf0) !== 0x80 || lengthBytes === 0) throw new RangeError('compressed by another method than known');
+  const length = source.readUIntBE(at + 1, lengthBytes);
+  const plain = inflateSync(source.subarray(at + 1 + lengthBytes, end), { maxOutputLength: Math.max(length, 1) });
+  if (plain.length !== length) throw new RangeError('compressed data has another length than it says');
+  return plain;
 }
 
 /** A Query event. It may hold values and passwords: it is never logged. */
@@ -42,7 +100,7 @@ const noBackslashEscapes = 1 << 20;
  * The statement stands in its client's character set, of which only UTF-8 is read: what is none of its bytes becomes U+FFFD. Of the
  * variables before it the first two are read, flags and then sql_mode (libs/mysql/binlog/event/statement_events.h, `Query_event`).
  */
-export function readStatement(source: Buffer, body: number, end: number): StatementText {
+export function readStatement(source: Buffer, body: number, end: number, isCompressed: boolean): StatementText {
   const databaseLength = source[body + 8] as number;
   const statusLength = source.readUInt16LE(body + 11);
   const status = body + 13;
@@ -52,7 +110,9 @@ export function readStatement(source: Buffer, body: number, end: number): Statem
   const mode = modeAt + 9 <= database && source[modeAt] === 1 ? source.readUInt32LE(modeAt + 1) : 0;
   return {
     database: source.toString('utf8', database, database + databaseLength),
-    sql: source.toString('utf8', database + databaseLength + 1, end),
+    sql: isCompressed
+      ? inflate(source, database + databaseLength + 1, end).toString('utf8')
+      : source.toString('utf8', database + databaseLength + 1, end),
     ansiQuotes: (mode & ansiQuotes) !== 0,
     backslashEscapes: (mode & noBackslashEscapes) === 0,
   };

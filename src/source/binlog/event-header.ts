@@ -39,7 +39,47 @@ export const eventType = {
   mariadbGtid: 162,
   mariadbGtidList: 163,
   mariadbStartEncryption: 164,
+  mariadbQueryCompressed: 165,
+  mariadbWriteRowsCompressedV1: 166,
+  mariadbUpdateRowsCompressedV1: 167,
+  mariadbDeleteRowsCompressedV1: 168,
+  mariadbWriteRowsCompressed: 169,
+  mariadbUpdateRowsCompressed: 170,
+  mariadbDeleteRowsCompressed: 171,
 } as const;
+
+/** An event that brings rows. */
+export interface RowsForm {
+  readonly change: 'insert' | 'update' | 'delete';
+  /** Version 2 has data of its own length before the columns. */
+  readonly hasExtra: boolean;
+  /** By log_bin_compress: the images, and nothing before them. */
+  readonly isCompressed: boolean;
+}
+
+const rowsForms = new Map<number, RowsForm>(
+  (
+    [
+      [eventType.writeRowsV1, 'insert', false, false],
+      [eventType.updateRowsV1, 'update', false, false],
+      [eventType.deleteRowsV1, 'delete', false, false],
+      [eventType.writeRows, 'insert', true, false],
+      [eventType.updateRows, 'update', true, false],
+      [eventType.deleteRows, 'delete', true, false],
+      [eventType.mariadbWriteRowsCompressedV1, 'insert', false, true],
+      [eventType.mariadbUpdateRowsCompressedV1, 'update', false, true],
+      [eventType.mariadbDeleteRowsCompressedV1, 'delete', false, true],
+      [eventType.mariadbWriteRowsCompressed, 'insert', true, true],
+      [eventType.mariadbUpdateRowsCompressed, 'update', true, true],
+      [eventType.mariadbDeleteRowsCompressed, 'delete', true, true],
+    ] as const
+  ).map(([type, change, hasExtra, isCompressed]) => [type, { change, hasExtra, isCompressed }]),
+);
+
+/** Undefined: the event brings none. */
+export function rowsFormOf(type: number): RowsForm | undefined {
+  return rowsForms.get(type);
+}
 
 /** Bytes of the common header of every event since MySQL 4.1. */
 export const headerLength = 19;

@@ -4,11 +4,15 @@ import { type Position, formatPosition } from '../../change/position.ts';
 import type { TableChanges } from '../../change/table-changes.ts';
 import { InvalidValue } from '../../mapping/invalid-value.ts';
 import { convertedKeyColumn, takeConversions } from '../../mapping/table-codec.ts';
-import { type EventHeader, eventType } from './event-header.ts';
+import { inflate } from './event-bodies.ts';
+import type { RowsForm } from './event-header.ts';
 import { readLengthEncoded } from '../length-encoded.ts';
 import { RowReader } from './row-reader.ts';
 import { type Dependent, type StreamTable, type StreamTables, isNewTo } from './stream-tables.ts';
 import { type TableMap, readTableMap, tableIdAt } from './table-map.ts';
+
+/** Tables that are remembered beyond their transaction: more than a clinic has, and few enough for their readers to fit. */
+const mostMapped = 1_000;
 
 /** Who collects what the decoder reads. */
 export interface BatchFiller {
@@ -60,6 +64,8 @@ export class RowEvents {
   /** A transaction begins. */
   begin(): void {
     this.#touched.clear();
+    // Ids grow for ever; only those of this server's open tables matter. What a transaction maps, it may name until it ends.
+    if (this.#mapped.size > mostMapped) this.#mapped.clear();
   }
 
   /** Remembers the table that the next row events mean. */
@@ -69,8 +75,6 @@ export class RowEvents {
     if (known !== undefined && known.body.compare(source, body, end) === 0) return;
     const map = readTableMap(source, body);
     const table = this.#tables.find(map.database, map.table) ?? null;
-    // Ids grow for ever; only those of this server's open tables matter.
-    if (this.#mapped.size > 10_000) this.#mapped.clear();
     this.#mapped.set(id, {
       body: Buffer.from(source.subarray(body, end)),
       map,
@@ -81,11 +85,11 @@ export class RowEvents {
   }
 
   /** Adds the rows of an event, `body` to `end`, to the batch. */
-  rows(header: EventHeader, source: Buffer, body: number, end: number, group: RowGroup): void {
+  rows(form: RowsForm, source: Buffer, body: number, end: number, group: RowGroup): void {
     const mapped = this.#mapped.get(tableIdAt(source, body));
     if (mapped === undefined) throw new RangeError('a row event names a table that was not introduced');
-    const isUpdate = header.type === eventType.updateRows || header.type === eventType.updateRowsV1;
-    const isDelete = header.type === eventType.deleteRows || header.type === eventType.deleteRowsV1;
+    const isUpdate = form.change === 'update';
+    const isDelete = form.change === 'delete';
     for (const dependent of mapped.dependents) {
       const { constraint, onDelete, onUpdate } = dependent.cascade;
       const isFollowed = isDelete ? onDelete : isUpdate && onUpdate && !refersToKey(dependent, mapped.table);
@@ -101,11 +105,10 @@ export class RowEvents {
 
     const reader = mapped.reader;
     if (reader === null) return;
-    const version2 = header.type >= eventType.writeRows;
-    const start = body + 8 + (version2 ? source.readUInt16LE(body + 8) : 0);
+    const start = body + 8 + (form.hasExtra ? source.readUInt16LE(body + 8) : 0);
     const columns = readLengthEncoded(source, start);
     const bitmapBytes = (columns.value + 7) >> 3;
-    let at = columns.next + bitmapBytes * (isUpdate ? 2 : 1);
+    const at = columns.next + bitmapBytes * (isUpdate ? 2 : 1);
     if (columns.value !== reader.columnCount || !allSet(source, columns.next, columns.value, isUpdate ? 2 : 1)) {
       this.park(
         table,
@@ -118,7 +121,8 @@ export class RowEvents {
     const { batch } = this.#filler;
     const changes = batch.changes(table.codec.schema);
     const sizeBefore = changes.size;
-    const unsound = this.#readRows(reader, source, at, end, changes, isUpdate, isDelete, (oldKey) => {
+    const images = form.isCompressed ? inflate(source, at, end) : source.subarray(at, end);
+    const unsound = this.#readRows(reader, images, changes, isUpdate, isDelete, (oldKey) => {
       changes.delete(oldKey);
       for (const dependent of mapped.dependents)
         if (dependent.cascade.onUpdate) this.#parkDependent(dependent, mapped.map, group);
@@ -140,8 +144,6 @@ export class RowEvents {
   #readRows(
     reader: RowReader,
     source: Buffer,
-    at: number,
-    end: number,
     changes: TableChanges,
     isUpdate: boolean,
     isDelete: boolean,
@@ -150,6 +152,8 @@ export class RowEvents {
     const { batch } = this.#filler;
     const { lines } = changes;
     const scratch = this.#scratch;
+    const end = source.length;
+    let at = 0;
     try {
       while (at < end) {
         batch.rows++;

@@ -43,11 +43,6 @@ export function checkSettings(variables: ServerVariables, flavor: 'mariadb' | 'm
       'binlog_row_value_options has PARTIAL_JSON: JSON columns would arrive as differences',
       `${inFile("binlog_row_value_options = ''")}; and for sessions that begin from now on: set global binlog_row_value_options = '';`,
     );
-  if (flavor === 'mariadb' && is('log_bin_compress', 'ON'))
-    wrong(
-      'log_bin_compress is ON: events would arrive in a form that is not read',
-      `${inFile('log_bin_compress = OFF')}; and at once: set global log_bin_compress = OFF;`,
-    );
   findings.push(...checkRetention(variables));
   if (findings.every(({ level }) => level !== 'error'))
     findings.push({
