@@ -20,7 +20,7 @@ export interface LagOptions {
 export async function lag(config: Config, { json, maxSeconds, watch }: LagOptions): Promise<number> {
   const meter = new LagMeter(config, 'tidegate lag');
   try {
-    const { report } = watch ? await watchLag(config, meter, json) : await meter.measure();
+    const { report } = watch ? await watchLag(config, meter, json) : await meter.measureAtStart();
     // What was watched as lines was printed already.
     if (!watch || (process.stdout.isTTY && !json))
       print(json ? JSON.stringify(report) : [lagHeadline(report), ...lagDetails(report)].join('\n'));

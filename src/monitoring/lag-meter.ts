@@ -15,9 +15,12 @@ import {
   readReplicaStatus,
 } from '../target/control/status.ts';
 
-/** Whoever asks has his answer within five seconds, whatever the servers do; the target is asked when the source has had its time. */
-const sourcePatienceMs = 3_000;
+/** Whoever asks has his answer within five seconds, whatever the servers do. */
 const patienceMs = 4_000;
+/** The target is asked when the source has had its share of that. */
+const sourceShare = 0.75;
+/** A program that took its time to start on a busy machine waits less, but no less than this. */
+const leastPatienceMs = 2_000;
 /** Findings cost the target more than a look at its checkpoint. */
 const findingsMs = 5_000;
 /**
@@ -71,9 +74,10 @@ export class LagMeter {
    * Asks both databases: what one does not answer, or not in time, is null, with the reason among the problems. The source is asked
    * first, so that what was committed after the question is no lag.
    */
-  async measure(): Promise<Measured> {
-    const deadline = performance.now() + patienceMs;
-    const sourceDeadline = performance.now() + sourcePatienceMs;
+  async measure(patience = patienceMs): Promise<Measured> {
+    const begun = performance.now();
+    const deadline = begun + patience;
+    const sourcePatience = sourceShare * patience;
     const problems: string[] = [];
     const told = (error: unknown) => {
       problems.push(describeError(error).message);
@@ -81,10 +85,10 @@ export class LagMeter {
     };
     this.#target.begin();
     const asked = new Date();
-    const source = await this.#source.ask(async (probe) => await probe.read(), sourcePatienceMs).catch(told);
+    const source = await this.#source.ask(async (probe) => await probe.read(), sourcePatience).catch(told);
     const target = await this.#askTarget(async (db) => await this.#readTarget(db), deadline).catch(told);
     if (source !== null) this.#learn(source, target?.status ?? null);
-    const files = source === null ? null : await this.#files(source, target?.status ?? null, sourceDeadline, told);
+    const files = source === null ? null : await this.#files(source, target?.status ?? null, begun + sourcePatience, told);
     const answers = { source, files, history: this.#history, problems };
     const report = describeLag({ ...answers, target });
     const rest = {
@@ -96,6 +100,11 @@ export class LagMeter {
     const status = await this.#arrival(source.head, deadline).catch(told);
     if (status === null) return { at: asked, report, ...rest };
     return { ...rest, at: new Date(), status, report: describeLag({ ...answers, target: { ...target, status } }) };
+  }
+
+  /** The first measurement of a program that was started for it: its start counts, too. */
+  async measureAtStart(): Promise<Measured> {
+    return await this.measure(Math.max(leastPatienceMs, patienceMs - performance.now()));
   }
 
   /** Something changed that findings tell of: the next measurement reads them anew. */
