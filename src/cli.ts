@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { constants, setPriority } from 'node:os';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { config as loadDotenv } from 'dotenv';
 import packageJson from '../package.json' with { type: 'json' };
 import { backfill } from './commands/backfill.ts';
@@ -9,6 +9,7 @@ import { discard, listDeadLetters, retry } from './commands/dead-letters.ts';
 import { grants } from './commands/grants.ts';
 import { cancel, listJobs } from './commands/jobs.ts';
 import { lag } from './commands/lag.ts';
+import { nonNegative, notEmpty, notEmptyText, positiveWhole } from './commands/option-values.ts';
 import { pauseOrResume } from './commands/pause.ts';
 import { reset } from './commands/reset.ts';
 import { resync } from './commands/resync.ts';
@@ -33,27 +34,6 @@ for (const stream of [process.stdout, process.stderr])
 let failureCode = 1;
 /** For `lag` 1 is an answer, "beyond the limit", so all that keeps it from one is 2. */
 const lagUnknown = 2;
-
-function nonNegative(text: string): number {
-  if (!/^\d+(\.\d+)?$/.test(text)) throw new InvalidArgumentError('It must be a number of seconds.');
-  return Number(text);
-}
-
-function positiveWhole(text: string): number {
-  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError('It must be a whole number from 1.');
-  return Number(text);
-}
-
-function notEmptyText(text: string): string {
-  if (text.trim() === '') throw new InvalidArgumentError('It must be a condition.');
-  return text;
-}
-
-function notEmpty(text: string): string {
-  // To the servers an empty host is any host.
-  if (text === '') throw new InvalidArgumentError('It must be a host, an address, or a pattern of them.');
-  return text;
-}
 
 const privileged = [
   '--allow-privileged-source',

@@ -88,7 +88,8 @@ export class LagMeter {
     const source = await this.#source.ask(async (probe) => await probe.read(), sourcePatience).catch(told);
     const target = await this.#askTarget(async (db) => await this.#readTarget(db), deadline).catch(told);
     if (source !== null) this.#learn(source, target?.status ?? null);
-    const files = source === null ? null : await this.#files(source, target?.status ?? null, begun + sourcePatience, told);
+    const files =
+      source === null ? null : await this.#files(source, target?.status ?? null, begun + sourcePatience, told);
     const answers = { source, files, history: this.#history, problems };
     const report = describeLag({ ...answers, target });
     const rest = {

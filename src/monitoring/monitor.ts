@@ -112,6 +112,7 @@ export class Monitor {
     this.#state = state;
     this.#reason = reason;
     this.#remedy = remedy;
+    this.#stall = null;
     this.#isLeader = state !== 'standby' && (this.#isLeader || state !== 'retrying');
     if (state !== 'snapshotting' && state !== 'retrying') this.snapshot.begin([]);
     this.#meter.forgetFindings();

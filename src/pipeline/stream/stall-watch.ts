@@ -55,10 +55,10 @@ export class StallWatch {
     }
   }
 
+  /** What comes after the stream is another state; a stall does not end in it by moving again. */
   close(): void {
     clearInterval(this.#timer);
     this.#tellRead();
-    this.#enter(null);
   }
 
   #look(): void {
