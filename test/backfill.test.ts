@@ -32,7 +32,7 @@ describe('while the service streams', () => {
     await target.query(`insert into visit (id, note) values (-5, 'nobody'), (6000, 'nobody')`);
     await target.query(`delete from word where uses = 5`);
     await target.query(`update word set uses = 0 where uses = 6`);
-    await target.query(`insert into word (word, branch) values ('wörd 9', 0), ('nobody''s\tword \\', 1)`);
+    await target.query(`insert into word (word, branch) values ('wörd 9', 0), ('Wörd 8 ', 2), ('nobody''s\tword \\', 1)`);
     await target.query(`delete from old_style where id < 10`);
     await target.query(`insert into old_style values (70000, 'nobody')`);
     await target.query(`insert into empty_one values (1)`);
@@ -59,7 +59,7 @@ describe('while the service streams', () => {
       changing: 0,
     });
     expect(tables.get('visit')?.examples).toContainEqual({ what: 'extra', key: '-5' });
-    expect(tables.get('word')?.counts).toMatchObject({ rows: 900, missing: 1, different: 1, extra: 2 });
+    expect(tables.get('word')?.counts).toMatchObject({ rows: 900, missing: 1, different: 1, extra: 3 });
     expect(tables.get('word')?.examples.every(({ key }) => key === null)).toBe(true);
     expect(tables.get('old_style')?.counts).toMatchObject({ missing: 9, extra: 1, different: 0 });
     expect(tables.get('empty_one')?.counts).toMatchObject({ rows: 0, extra: 1 });

@@ -5,6 +5,7 @@ import { compareDatabases, isEqual } from '../sandbox/compare.ts';
 import { RunProcess } from '../sandbox/run-process.ts';
 import { createReplica, type Replica } from '../sandbox/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';
+import { runCli } from './support/cli.ts';
 import { allCases } from './types/all-cases.ts';
 
 const seed = Number(process.env['TIDEGATE_TEST_SEED'] ?? Date.now() % 1_000_000);
@@ -15,6 +16,7 @@ const keyTypes = [
   'bigint_signed',
   'bigint_unsigned',
   'decimal_65_30',
+  'float_column',
   'double_column',
   'char_10__latin1',
   'char_10__utf16',
@@ -26,10 +28,12 @@ const keyTypes = [
   'set_column',
   'date_column',
   'datetime_6',
+  'timestamp_0',
   'timestamp_3',
   'time_6',
   'uuid_column',
   'inet4_column',
+  'inet6_column',
 ];
 /** More than the first chunk of a snapshot. */
 const keys = 3_000;
@@ -84,6 +88,36 @@ describe('each type as a key', () => {
     await admin.query(`update ignore int_unsigned set v = v ^ 1 where n % 2 = 0`);
     await admin.query(`update ignore uuid_column set v = uuid() where n % 2 = 0`);
     await admin.query(`update ignore binary_16 set v = concat('x', v) where n % 2 = 0`);
+    await expectEqual();
+  });
+
+  test('finds the rows at the source that differ at the target, and takes away those that only the target has', async () => {
+    await admin.query('set session sql_log_bin = 0');
+    for (const name of keyTypes) {
+      await replica.targetAdmin.query(`update raw."${name}" set n = 999999 where n % 2 = 0`);
+      await admin.query(`delete from ${name} where n % 5 = 0`);
+    }
+    await admin.query('set session sql_log_bin = 1');
+    // What somebody may have written at the target that the source cannot even say.
+    for (const [name, value] of [
+      ['double_column', 'NaN'],
+      ['float_column', 'Infinity'],
+      ['enum_300', 'nonsense'],
+      ['set_column', '{nonsense}'],
+      ['date_column', 'infinity'],
+      ['datetime_6', '0044-03-15 BC'],
+      ['inet4_column', '10.0.0.0/8'],
+      ['char_10__latin1', '€ 漢字 \u{1F600}'],
+    ])
+      await replica.targetAdmin.query(`insert into raw."${name}" values ($1, 999999)`, [value]);
+    const part = await runCli(['backfill', ...keyTypes, '--where', 'n = 999999'], replica.env);
+    expect(part.code, part.stdout + part.stderr).toBe(0);
+    const { rows } = await replica.targetAdmin.query(
+      keyTypes.map((name) => `select '${name}' from raw."${name}" where n = 999999`).join(' union all '),
+    );
+    expect(rows).toEqual([]);
+    const all = await runCli(['backfill', '--all'], replica.env);
+    expect(all.code, all.stdout + all.stderr).toBe(0);
     await expectEqual();
   });
 });

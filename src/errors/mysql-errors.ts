@@ -193,6 +193,15 @@ function brokenHandshake(syscall: unknown, library: unknown): Meaning | null {
   return typeof library === 'string' ? tlsTooOld : null;
 }
 
+/**
+ * Whether a statement failed because a text in it has characters that the column it is compared with cannot have: the server finds no
+ * collation for both.
+ */
+export function isForeignText(error: unknown): boolean {
+  const { errno } = ((error instanceof TidegateError ? error.cause : null) ?? {}) as Record<string, unknown>;
+  return typeof errno === 'number' && [1267, 1270, 1271].includes(errno);
+}
+
 /** MariaDB gives these numbers meanings of its own, while mysql2 names every number as MySQL does. */
 export function isNamedForMysqlOnly(errno: unknown): boolean {
   return typeof errno === 'number' && errno >= 4000;

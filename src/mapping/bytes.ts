@@ -1,7 +1,6 @@
 import { binlogType } from './binlog-types.ts';
 import { type CodecFamily, type TextReader, fixedWidth, lengthPrefixed } from './codec.ts';
 import { compressedReader } from './compressed.ts';
-import { TidegateError } from '../errors/tidegate-error.ts';
 import { InvalidValue } from './invalid-value.ts';
 
 const blobs = new Set(['tinyblob', 'blob', 'mediumblob', 'longblob']);
@@ -22,16 +21,14 @@ const hexReader: TextReader = (source, start, end, out) => out.hex(source, start
 const hexLiteral = (source: Buffer, start: number, end: number) => `x'${source.toString('hex', start, end)}'`;
 
 /** Bytes as PostgreSQL prints them: `\\x` and hex digits. */
-function bytesOf(printed: string): string {
-  if (!/^\\x[0-9a-f]*$/.test(printed)) throw new TidegateError('internal', 'a key is not the bytes it should be');
-  return `x'${printed.slice(2)}'`;
+function bytesOf(printed: string): string | null {
+  return /^\\x[0-9a-f]*$/.test(printed) ? `x'${printed.slice(2)}'` : null;
 }
 
-/** A boolean or a bit string as PostgreSQL prints it. */
-function bitsOf(printed: string): string {
-  if (printed === 't' || printed === 'f') return printed === 't' ? '1' : '0';
-  if (!/^[01]+$/.test(printed)) throw new TidegateError('internal', 'a key is not the bits it should be');
-  return BigInt(`0b${printed}`).toString();
+/** A boolean, in short or in full, or a bit string as PostgreSQL prints it. */
+function bitsOf(printed: string): string | null {
+  if (/^(t(rue)?|f(alse)?)$/.test(printed)) return printed.startsWith('t') ? '1' : '0';
+  return /^[01]+$/.test(printed) ? BigInt(`0b${printed}`).toString() : null;
 }
 
 /** varbinary, the blob types and vector, byte for byte; spatial values as the server stores them: 4-byte SRID, then WKB. */

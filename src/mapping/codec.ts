@@ -1,7 +1,6 @@
 import type { Conversion } from '../change/conversion.ts';
 import type { ColumnSchema } from '../change/table-schema.ts';
 import type { LineBuffer } from '../change/line-buffer.ts';
-import { TidegateError } from '../errors/tidegate-error.ts';
 
 /**
  * How one column crosses: the PostgreSQL type it becomes, and two readers that write the same COPY text, one from the
@@ -20,8 +19,11 @@ export interface Codec {
   readonly fromImage: (type: number, metadata: number) => ImageReader | null;
   /** Writes a value as a literal the source compares like the column itself; undefined: the column cannot bound a chunk. */
   readonly keyLiteral?: (source: Buffer, start: number, end: number) => string;
-  /** The same literal, made from what PostgreSQL prints; undefined: rows cannot be asked for by it. */
-  readonly literalOf?: (printed: string) => string;
+  /**
+   * The same literal, made from what PostgreSQL prints; null: the source has no such value. Undefined: rows cannot be asked for by
+   * it.
+   */
+  readonly literalOf?: (printed: string) => string | null;
   /** PostgreSQL sorts the values as the source does, so that a range of keys there is the same range here. */
   readonly sortsAlike?: true;
 }
@@ -120,19 +122,16 @@ export function numberLiteral(source: Buffer, start: number, end: number): strin
   return source.toString('latin1', start, end);
 }
 
-/** A number as PostgreSQL prints it, as SQL literal. Raises internal for what is none. */
-export function numberOf(printed: string): string {
-  if (!/^-?\d+(\.\d+)?(e[-+]\d+)?$/.test(printed))
-    throw new TidegateError('internal', 'a key is not the number it should be');
-  return printed;
+/** A number as PostgreSQL prints it, as SQL literal; null for what is none. */
+export function numberOf(printed: string): string | null {
+  return /^-?\d+(\.\d+)?(e[-+]\d+)?$/.test(printed) ? printed : null;
 }
 
-/** A date, time or address as PostgreSQL prints it, as SQL literal; times are in UTC on both sides. */
-export function quotedOf(printed: string): string {
-  const plain = printed.replace(/\+00$/, '');
-  if (!/^[-0-9A-Fa-f:. ]+$/.test(plain))
-    throw new TidegateError('internal', 'a key is not the time or address it should be');
-  return `'${plain}'`;
+/** A date, time or address as PostgreSQL prints it, as SQL literal, or null; times are in UTC on both sides. */
+export function quotedOf(printed: string): string | null {
+  // The zone of a time, or the width of an address's network, which is all of it.
+  const plain = printed.replace(/\+00$|\/\d+$/, '');
+  return /^[-0-9A-Fa-f:. ]+$/.test(plain) ? `'${plain}'` : null;
 }
 
 /** A quoted literal of server-printed ASCII without quotes: dates and times. */

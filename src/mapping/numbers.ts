@@ -52,7 +52,8 @@ export const floats: CodecFamily = (column) => {
     fromText: isFixed(column.fullType) ? finiteText : floatText,
     fromImage: (code) => (code === (single ? binlogType.float : binlogType.double) ? reader : null),
     keyLiteral: numberLiteral,
-    literalOf: numberOf,
+    // PostgreSQL prints a float as short as it can, and the source compares it as the double that it is.
+    literalOf: single ? (printed) => numberOf(String(Math.fround(Number(printed)))) : numberOf,
     sortsAlike: true,
   };
 };

@@ -58,7 +58,8 @@ export const enums: CodecFamily = (column, conversions) => {
       : {
           keyLiteral: (source: Buffer, start: number, end: number) =>
             String(indexes.get(source.toString('latin1', start, end)) ?? 0),
-          literalOf: (printed: string) => String(indexes.get(Buffer.from(printed, 'utf8').toString('latin1')) ?? 0),
+          literalOf: (printed: string) =>
+            indexes.get(Buffer.from(printed, 'utf8').toString('latin1'))?.toString() ?? null,
         }),
   };
 };
@@ -112,10 +113,22 @@ export const sets: CodecFamily = (column) => {
         write(source.readUIntLE(at, lowBytes), high, out);
       });
     },
-    keyLiteral: (source, start, end) =>
-      String(membersOf(source, start, end).reduce((bits, index) => bits | (1n << BigInt(index)), 0n)),
+    // A set orders by its bitmap; one whose last bit is set the server takes for less than none in a comparison.
+    ...(labels.length < 64
+      ? {
+          keyLiteral: (source, start, end) => bitmap(membersOf(source, start, end)),
+          literalOf: (printed) => {
+            const members = arrayElements(printed).map((member) => byLabel.get(member));
+            return members.includes(undefined) ? null : bitmap(members as number[]);
+          },
+        }
+      : {}),
   };
 };
+
+function bitmap(members: readonly number[]): string {
+  return String(members.reduce((bits, index) => bits | (1n << BigInt(index)), 0n));
+}
 
 const unknownMember = 'a set has a member that its definition lacks';
 
@@ -165,4 +178,11 @@ function memberList(column: ColumnSchema): string[] {
 /** A quoted element of a PostgreSQL array literal. */
 function arrayElement(member: string): string {
   return `"${member.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
+}
+
+/** The elements of a PostgreSQL array of text as it prints it: quoted where they have to be. */
+function arrayElements(printed: string): string[] {
+  return [...printed.matchAll(/"((?:[^"\\]|\\.)*)"|([^{},"]+)/g)].map(
+    ([, quoted, plain]) => plain ?? (quoted ?? '').replaceAll(/\\(.)/g, '$1'),
+  );
 }

@@ -48,7 +48,7 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
   const replicator = new OnDemandConnection(async () => await openOn(config.source, 'replicator', options.server));
   const reads = new ConsistentReads(config.source, options.live, options.server, replicator, stop);
   const throttle = new Throttle(config.snapshotWindow, new ReplicaLag(replicator), options.listener);
-  const tools: JobTools = { ...options, session, reads, throttle };
+  const tools: JobTools = { ...options, reads, throttle };
   const active = new Map<string, Promise<unknown>>();
   /** The next job need not wait for the next look. */
   let ended = Promise.withResolvers<void>();
@@ -74,7 +74,7 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
           const planned = options.planned.get(job.table);
           const refusal = refusalOf(job, table);
           if (refusal !== null) {
-            await failJob(tools, job, refusal);
+            await failJob(tools, session, job, refusal);
             continue;
           }
           if (table === undefined || planned === undefined || !isTaken(table)) return 'again';

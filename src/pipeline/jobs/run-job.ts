@@ -23,7 +23,6 @@ import { readCondition } from './where-condition.ts';
 import type { ConsistentReads } from './consistent-reads.ts';
 import { JobCancelled, TableComparison } from './table-comparison.ts';
 import type { ReplicatorListener } from '../listener.ts';
-import { openAll } from '../open-all.ts';
 import type { LiveStream } from '../stream/live-stream.ts';
 import { refresh } from './refresh.ts';
 import type { PlannedTable } from '../begin/table-plan.ts';
@@ -38,8 +37,6 @@ export interface JobTools {
   readonly reads: ConsistentReads;
   readonly throttle: Throttle;
   readonly listener: ReplicatorListener;
-  /** Keeps the job's place and its counts, and whether somebody has cancelled it. */
-  readonly session: TargetSession;
   readonly hangUp: AbortSignal;
 }
 
@@ -53,20 +50,23 @@ export interface TableOfJob extends PlannedTable {
  * true when its table is parked for it, which the stream does not know yet. Rejects for what is not this job's alone.
  */
 export async function runJob(tools: JobTools, job: Job, table: TableOfJob, signal: AbortSignal): Promise<boolean> {
-  const { config, listener, session } = tools;
   let rows = -1;
   for (let failures = 0; ;) {
-    const [present] = await session.guarded(async () => await readJobs(session.db, config.target.schema, [job.id]));
-    if (present === undefined) return false;
     const over = new AbortController();
     try {
-      return await attempt(tools, present, table, AbortSignal.any([signal, over.signal]));
+      return await withSession(tools, async (session) => {
+        const present = await readJob(session, tools, job);
+        return await attempt(tools, session, present, table, AbortSignal.any([signal, over.signal]));
+      });
     } catch (error) {
       if (signal.aborted || !isPassing(error)) throw error;
+      const present = await withSession(tools, async (session) => {
+        await session.guarded(async () => await delayJob(session.db, job.id, error.message));
+        return await readJob(session, tools, job);
+      });
       failures = present.counts.rows > rows ? 1 : failures + 1;
       rows = present.counts.rows;
-      await session.guarded(async () => await delayJob(session.db, job.id, error.message));
-      listener.job({ ...present, state: 'waiting', reason: error.message });
+      tools.listener.job({ ...present, state: 'waiting', reason: error.message });
       await sleep(backoff(failures), signal);
       signal.throwIfAborted();
     } finally {
@@ -75,12 +75,37 @@ export async function runJob(tools: JobTools, job: Job, table: TableOfJob, signa
   }
 }
 
+/** A session that a job has for itself. */
+async function withSession<T>(
+  { config, epoch, hangUp }: JobTools,
+  work: (session: TargetSession) => Promise<T>,
+): Promise<T> {
+  const session = await TargetSession.open(config.target, sessionName('jobs', config.target.schema, epoch), hangUp);
+  try {
+    return await work(session);
+  } finally {
+    await session.close();
+  }
+}
+
+/** The job as it is now. */
+async function readJob(session: TargetSession, { config }: JobTools, job: Job): Promise<Job> {
+  const [present] = await session.guarded(async () => await readJobs(session.db, config.target.schema, [job.id]));
+  return present ?? job;
+}
+
 function isPassing(error: unknown): error is TidegateError {
   return error instanceof TidegateError && error.action === 'retry' && error.kind !== 'lease-lost';
 }
 
-async function attempt(tools: JobTools, job: Job, table: TableOfJob, signal: AbortSignal): Promise<boolean> {
-  const { config, epoch, live, reads, listener, session } = tools;
+async function attempt(
+  tools: JobTools,
+  session: TargetSession,
+  job: Job,
+  table: TableOfJob,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { config, epoch, live, reads, listener } = tools;
   const replica = config.target.schema;
   try {
     // The stream brings this table's changes from there on. Keys are watched from a moment at which no transaction is there in part.
@@ -88,7 +113,7 @@ async function attempt(tools: JobTools, job: Job, table: TableOfJob, signal: Abo
       await live.at(table.from, async () => await Promise.resolve(reads.begin(job.table, table.engine)));
     if (!(await session.guarded(async () => await beginJob(session.db, job.id, table.estimatedRows)))) return false;
     listener.job({ ...job, state: 'running', reason: null, estimatedRows: table.estimatedRows });
-    const counts = await perform(tools, job, table, signal);
+    const counts = await perform(tools, session, job, table, signal);
     await session.transaction(async (trx) => {
       await assertEpoch(trx, replica, epoch);
       await countJob(trx, job.id, counts);
@@ -104,24 +129,26 @@ async function attempt(tools: JobTools, job: Job, table: TableOfJob, signal: Abo
     // A definition that changed while the table was read is in the stream, too, and parks the table.
     await live.at(await reads.head(), async () => await Promise.resolve());
     if (live.parked.has(job.table)) return false;
-    return await failJob(tools, job, reasonOf(error), error.kind === 'unconfirmed');
+    return await failJob(tools, session, job, reasonOf(error), error.kind === 'unconfirmed');
   }
 }
 
-async function perform(tools: JobTools, job: Job, table: TableOfJob, signal: AbortSignal): Promise<JobCounts> {
-  const { config, epoch, server, throttle, hangUp } = tools;
-  const [session, reader] = await openAll(
-    async () => await TargetSession.open(config.target, sessionName('jobs', config.target.schema, epoch), hangUp),
-    async () => await openOn(config.source, 'reader', server),
-  );
-  const connection = { reader };
+async function perform(
+  tools: JobTools,
+  session: TargetSession,
+  job: Job,
+  table: TableOfJob,
+  signal: AbortSignal,
+): Promise<JobCounts> {
+  const { config, epoch, server, throttle } = tools;
+  const connection = { reader: await openOn(config.source, 'reader', server) };
   try {
     if (table.from === null)
       return { ...job.counts, ...(await refresh(config, epoch, table, connection, session, throttle, signal)) };
     const condition = job.condition === null ? null : readCondition(job.condition, table.codec.schema);
     return await new TableComparison(job, { ...tools, connection, session, signal }, table, condition).run();
   } finally {
-    await Promise.all([connection.reader.close(), session.close()]);
+    await connection.reader.close();
   }
 }
 
@@ -131,7 +158,8 @@ function reasonOf({ kind, message, hint }: TidegateError): string {
 
 /** Ends a job without having done it. A table that is not whole without it is parked, which is told by true. */
 export async function failJob(
-  { config, epoch, listener, session }: JobTools,
+  { config, epoch, listener }: JobTools,
+  session: TargetSession,
   job: Job,
   reason: string,
   unconfirmed = false,

@@ -1,6 +1,7 @@
 import { toCopyText } from '../../change/copy-text.ts';
 import type { Config } from '../../config/config.ts';
 import { failpoint } from '../../errors/failpoint.ts';
+import { isForeignText } from '../../errors/mysql-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
 import type { ServerFlavor } from '../../source/server-flavor.ts';
@@ -153,11 +154,19 @@ export class TableComparison {
   }
 
   /** Those that the source did not have, of rows that meet the condition, when it was asked; letter by letter, so it may have some. */
-  async #absent(keys: readonly KeyText[]): Promise<KeyText[]> {
-    const literals = keys.map((key) => this.#literals(key));
-    const { lines } = await this.#source.present(literals, this.#condition?.source ?? null, this.#context.signal);
-    this.#context.signal.throwIfAborted();
-    const present = new Set([...eachLine(lines.bytes.subarray(0, lines.length))].map((line) => line.toString('utf8')));
+  async #absent(keys: readonly KeyText[]): Promise<readonly KeyText[]> {
+    const literals = this.#literals(keys);
+    const { signal } = this.#context;
+    const chunk = await this.#source
+      .present(literals, this.#condition?.source ?? null, signal)
+      .catch((error: unknown) => {
+        if (isForeignText(error)) return null;
+        throw error;
+      });
+    signal.throwIfAborted();
+    if (chunk === null) return keys;
+    const lines = chunk.lines.bytes.subarray(0, chunk.lines.length);
+    const present = new Set([...eachLine(lines)].map((line) => line.toString('utf8')));
     return keys.filter((key) => !present.has(`${key.map(toCopyText).join('\t')}\n`));
   }
 
@@ -165,31 +174,44 @@ export class TableComparison {
   async #lookAt(keys: readonly KeyText[], again: number): Promise<void> {
     for (let at = 0; at < keys.length; at += lookupRows) {
       const some = keys.slice(at, at + lookupRows);
-      const literals = some.map((key) => this.#literals(key));
-      const read = await this.#read(
-        async (around) => await this.#source.lookup(literals, this.#context.signal, around),
-      );
-      if (read.chunk.cut && some.length > 1) {
-        // What was not read must not pass for what is not there.
-        this.#done(read.reading);
-        const half = Math.ceil(some.length / 2);
-        await this.#lookAt(some.slice(0, half), again);
-        await this.#lookAt(some.slice(half), again);
-      } else await this.#take(read, this.#diffs.lookups, { kind: 'keys', keys: some }, again);
+      const read = await this.#lookUp(some);
+      if (read !== null) {
+        await this.#take(read, this.#diffs.lookups, { kind: 'keys', keys: some }, again);
+        continue;
+      }
+      const half = Math.ceil(some.length / 2);
+      await this.#lookAt(some.slice(0, half), again);
+      await this.#lookAt(some.slice(half), again);
     }
   }
 
-  #literals(key: KeyText): string[] {
+  /** Null: they cannot be asked for together. What was not read must not pass for what is not there. */
+  async #lookUp(keys: readonly KeyText[]): Promise<Read | null> {
+    const lookup = async (some: readonly KeyText[]) =>
+      await this.#read(async (around) => await this.#source.lookup(this.#literals(some), this.#context.signal, around));
+    try {
+      const read = await lookup(keys);
+      if (!read.chunk.cut || keys.length === 1) return read;
+      this.#done(read.reading);
+      return null;
+    } catch (error) {
+      if (!isForeignText(error)) throw error;
+      return keys.length === 1 ? await lookup([]) : null;
+    }
+  }
+
+  /** Of keys as the target prints them, those that the source may have. */
+  #literals(keys: readonly KeyText[]): string[][] {
     const { schema, codecs } = this.#table.codec;
-    return schema.primaryKey.map((index, position) => {
-      const literal = codecs[index]?.literalOf;
-      if (literal === undefined)
-        throw new TidegateError(
-          'refused',
-          `table ${schema.table}: the source cannot be asked for rows by a key of this type`,
-        );
-      return literal(key[position] ?? '');
-    });
+    const readers = schema.primaryKey.map((index) => codecs[index]?.literalOf);
+    if (readers.includes(undefined))
+      throw new TidegateError(
+        'refused',
+        `table ${schema.table}: the source cannot be asked for rows by a key of this type`,
+      );
+    return keys
+      .map((key) => readers.map((literalOf, position) => literalOf?.(key[position] ?? '') ?? null))
+      .filter((literals) => !literals.includes(null)) as string[][];
   }
 
   async #read(read: (around: Around) => Promise<TableChunk>): Promise<Read> {

@@ -48,9 +48,11 @@ export function lookupQuery(
   const names = keyNames(codec);
   const [name] = names;
   const wanted =
-    names.length === 1
-      ? `${name} in (${keys.map(([literal]) => literal).join(', ')})`
-      : keys.map((literals) => `(${equal(names, literals)})`).join(' or ');
+    keys.length === 0
+      ? 'false'
+      : names.length === 1
+        ? `${name} in (${keys.map(([literal]) => literal).join(', ')})`
+        : keys.map((literals) => `(${equal(names, literals)})`).join(' or ');
   const where = condition === null ? wanted : `(${wanted}) and (${condition})`;
   return `${selectFrom(database, codec)} where ${where} order by ${names.join(', ')}`;
 }
