@@ -32,7 +32,9 @@ describe('while the service streams', () => {
     await target.query(`insert into visit (id, note) values (-5, 'nobody'), (6000, 'nobody')`);
     await target.query(`delete from word where uses = 5`);
     await target.query(`update word set uses = 0 where uses = 6`);
-    await target.query(`insert into word (word, branch) values ('wörd 9', 0), ('Wörd 8 ', 2), ('nobody''s\tword \\', 1)`);
+    await target.query(
+      `insert into word (word, branch) values ('wörd 9', 0), ('Wörd 8 ', 2), ('nobody''s\tword \\', 1)`,
+    );
     await target.query(`delete from old_style where id < 10`);
     await target.query(`insert into old_style values (70000, 'nobody')`);
     await target.query(`insert into empty_one values (1)`);
