@@ -1,0 +1,84 @@
+import { stripVTControlCharacters } from 'node:util';
+import { expect, it } from 'vitest';
+import type { LagReport } from './lag-report.ts';
+import { inTime, lagDetails, lagHeadline } from './lag-words.ts';
+
+const counts = { rows: 9, extra: 2, different: 3, rejected: 4, repaired: 0 };
+const report: LagReport = {
+  ...{ state: 'retrying', reason: 'target: connect failed', remedy: 'Check TARGET_DB_HOST', secondsBehind: 7_260 },
+  ...{ bytesBehind: 3_000_000, transactionsBehind: 1_234, rowsPerSecond: 1_500, secondsToCatchUp: 90 },
+  snapshot: { tables: 3, tablesDone: 1, rows: 1_000, estimatedRows: 2_000, percent: 50 },
+  ...{ retentionSeconds: 259_200, headroomSeconds: 200_000, clockSkewSeconds: -300 },
+  ...{ sourcePosition: 'b.000002:4', appliedPosition: 'b.000001:4', appliedGtid: null },
+  parkedTables: [{ table: 'claim', reason: 'its definition changed' }],
+  deadLetters: [{ table: 'visit', column: 'note', reason: 'no text', sqlState: null, rows: 2 }],
+  conversions: [
+    { table: 'visit', column: 'day', kind: 'date-to-null', count: 1_000 },
+    { table: 'claim', column: 'day', kind: 'date-to-null', count: 500 },
+  ],
+  jobs: [{ id: '7', table: 'visit', kind: 'verify', state: 'running', rows: 5, estimatedRows: 10 }],
+  verifications: [
+    { table: 'visit', at: new Date(Date.now() - 7_200_000), isEqual: true, missing: 0, ...counts },
+    { table: 'fee', at: new Date(), isEqual: false, missing: 1, ...counts },
+  ],
+  problems: ['source: no answer within 3 s'],
+};
+
+const words = (changes: Partial<LagReport> = {}) =>
+  lagDetails({ ...report, ...changes }).map((line) => stripVTControlCharacters(line).trim().replaceAll(/ +/g, ' '));
+
+it('says in the first line what matters', () => {
+  expect(stripVTControlCharacters(lagHeadline(report))).toBe(
+    'retrying 50 %, 2 h 1 min behind, 1,500 rows/s, caught up in 90 s',
+  );
+  expect(stripVTControlCharacters(lagHeadline({ ...report, snapshot: null, secondsBehind: null }))).toContain(
+    'retrying, lag unknown',
+  );
+});
+
+it('states everything that a report has', () => {
+  expect(words()).toEqual([
+    'reason target: connect failed',
+    'to do Check TARGET_DB_HOST',
+    'behind 1,234 transactions, 2.9 MiB of binlog',
+    'first copy 1 of 3 tables, 1,000 of about 2,000 rows',
+    'headroom the source keeps what is needed for at least 2 days 7 h more',
+    "clocks the source's is 5 min behind this one",
+    'verified 1 of 2 tables equal, the oldest 2 h ago',
+    'job verify visit: running, 5 of about 10 rows',
+    'parked claim: its definition changed → tidegate backfill claim',
+    'not equal fee: 1 missing, 2 extra, 3 different, 4 cannot be carried → tidegate verify --repair fee',
+    'dead letters 2 rows of visit.note: no text → tidegate dead-letters list visit',
+    'converted 1,500 values in 2 columns (date-to-null)',
+    'problem source: no answer within 3 s',
+  ]);
+});
+
+it('says when what is needed is gone, and when nothing is purged', () => {
+  expect(words({ headroomSeconds: 0 })).toContain(
+    'headroom none: the source has purged what is needed → tidegate resync',
+  );
+  expect(words({ headroomSeconds: null, retentionSeconds: 0 })).toContain(
+    'headroom the source purges nothing by itself',
+  );
+});
+
+it('tells some of many, and lets no name steer the terminal', () => {
+  const parkedTables = Array.from({ length: 300 }, () => ({ table: 'a\u001b[2Jb', reason: 'changed' }));
+  const parked = lagDetails({ ...report, parkedTables }).filter((line) => line.includes('parked'));
+  expect(parked).toHaveLength(11);
+  expect(parked.at(-1)).toContain('and 290 more');
+  expect(parked.join('')).not.toContain('\u001b[2J');
+});
+
+it.each([
+  [0, '0 s'],
+  [0.4, '0.4 s'],
+  [119, '119 s'],
+  [120, '2 min'],
+  [7_199, '119 min'],
+  [7_200, '2 h'],
+  [9_000, '2 h 30 min'],
+  [172_800, '2 days'],
+  [604_800, '7 days'],
+])('tells %d seconds as %s', (seconds, text) => expect(inTime(seconds)).toBe(text));
