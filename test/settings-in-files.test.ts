@@ -35,6 +35,7 @@ const others = new Set([
   'TARGET_PORT',
   // Terms of MySQL, Linux and Windows.
   'AFTER_SYNC',
+  'MASTER_DELAY',
   'TABLE_MAP',
   'AF_INET',
   'AF_INET6',
