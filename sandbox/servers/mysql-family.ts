@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import mysql, { type RowDataPacket } from 'mysql2/promise';
 
@@ -28,5 +29,13 @@ export function privateOptions(folder: string, port: number): string[] {
     ],
     ...[`--server-id=${port}`, '--log-bin=binlog', '--binlog-format=ROW', '--binlog-row-image=FULL'],
     '--skip-name-resolve',
+    ...generalLog(port),
   ];
+}
+
+/** Where TIDEGATE_GENERAL_LOG names a folder, every server writes down there what it is asked, for whoever wants to judge it. */
+function generalLog(port: number): string[] {
+  const folder = process.env['TIDEGATE_GENERAL_LOG'];
+  if (folder === undefined) return [];
+  return ['--general-log=1', '--log-output=FILE', `--general-log-file=${join(folder, `${port}-${randomUUID()}.log`)}`];
 }
