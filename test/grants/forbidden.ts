@@ -46,6 +46,7 @@ export async function judgeForbiddenGrants(source: SourceServer, target: TargetS
     for (const one of cases) await trial.judge(one, 'itself');
     if (await trial.makeRole()) for (const one of cases) await trial.judge(one, 'a role');
     if (await hasPublic(admin)) for (const one of cases.filter(isPrinted)) await trial.judge(one, 'PUBLIC');
+    await trial.judgeRoles();
     return trial;
   } finally {
     admin.destroy();
@@ -111,6 +112,50 @@ class Trial implements ForbiddenResult {
       await this.#mend(one, role, through, found);
       await this.#tidy(one, through, grantee, found);
     }
+  }
+
+  /** A role may come by way of another, be active from the login on, or be everybody's. */
+  async judgeRoles(): Promise<void> {
+    const [one, other] = [`one_${this.#role}`, `other_${this.#role}`].map((name) => name.slice(0, 30));
+    const account = this.#account('reader');
+    const isMysql = this.#flavor === 'mysql';
+    try {
+      await this.#admin.query(`create role ${one}`);
+    } catch {
+      return;
+    }
+    await this.#admin.query(`create role ${other}`);
+    await this.#admin.query(`grant insert on *.* to ${other}`);
+    await this.#admin.query(`grant ${other} to ${one}`);
+    const ways = [
+      [`grant ${one} to ${account}`],
+      [`grant ${one} to ${account}`, `set default role ${one} ${isMysql ? 'to' : 'for'} ${account}`],
+      [`grant ${other} to ${account}`, `set default role ${other} ${isMysql ? 'to' : 'for'} ${account}`],
+      ...((await hasPublic(this.#admin)) ? [[`grant ${one} to public`]] : []),
+    ];
+    for (const way of ways) {
+      for (const sql of way) await this.#admin.query(sql);
+      const found = await this.#judgeRole(way.join('; '));
+      for (const sql of found.flatMap(({ remedy }) => remedy?.split(/(?<=;) /) ?? [])) await this.#admin.query(sql);
+      if ((await findingsOf(this.#source, this.#flavor, 'reader')).length > 0)
+        this.wrong.push(`${way.join('; ')}: not mended by ${found.map(({ remedy }) => remedy).join(' ')}`);
+    }
+    // Nobody can revoke it, so there is no remedy to be tried.
+    if (isMysql) {
+      await this.#admin.query(`set global mandatory_roles = '${one}'`);
+      await this.#judgeRole('mandatory_roles');
+      await this.#admin.query(`set global mandatory_roles = ''`);
+    }
+    for (const role of [one, other]) await this.#admin.query(`drop role ${role}`);
+  }
+
+  async #judgeRole(way: string): Promise<Finding[]> {
+    const found = await findingsOf(this.#source, this.#flavor, 'reader');
+    this.judged++;
+    this.refused++;
+    if (!found.some(({ level, message }) => level === 'error' && message.includes('INSERT')))
+      this.wrong.push(`INSERT by ${way}: not refused`);
+    return found;
   }
 
   /** Takes away what no remedy did. */

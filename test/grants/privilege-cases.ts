@@ -20,6 +20,7 @@ export async function privilegeCases(admin: Connection, database: string): Promi
   const names = rows.map((row) => String(row['Privilege']).toUpperCase()).filter((name) => name !== 'USAGE');
   const exact = `\`${database.replaceAll('_', String.raw`\_`)}\``;
   const [, version = ''] = /^(.*)$/.exec(await versionOf(admin)) ?? [];
+  if (!version.includes('MariaDB')) await letProxy(admin);
   const possible = ['ALL PRIVILEGES', ...names].flatMap((name): PrivilegeCase[] => {
     const privilege = version.includes('MariaDB') ? (printed[name] ?? name) : name;
     if (name === 'PROXY')
@@ -39,6 +40,17 @@ export async function privilegeCases(admin: Connection, database: string): Promi
     ];
   });
   return await onlySensible(admin, possible);
+}
+
+/** MySQL's administrators may hand PROXY on only where it was handed to them. */
+async function letProxy(admin: Connection): Promise<void> {
+  const [[row]] = await admin.query<RowDataPacket[]>('select current_user() as account');
+  const [user, host] = String(row?.['account']).split('@');
+  await admin.query(
+    `replace into mysql.proxies_priv (Host, User, Proxied_host, Proxied_user, With_grant, Grantor, Timestamp) values (?, ?, '', '', 1, '', now())`,
+    [host, user],
+  );
+  await admin.query('flush privileges');
 }
 
 /** Those that the server takes, for an account that nobody uses. */
