@@ -69,3 +69,48 @@ test('who did what and when is written down, without a value, and cannot be chan
   ])
     await expect(streaming.target.query(change)).rejects.toMatchObject({ code: '42501' });
 });
+
+test('also what jobs did, how they ended, who agreed to deletions, and tables without a key', async () => {
+  const other = await Streaming.start(
+    async (source) => {
+      await source.query('create table visits (id int not null primary key, note varchar(40))');
+      await source.query(`insert into visits values (1, 'secret'), (2, 'secret')`);
+      await source.query('create table counters (n int)');
+    },
+    undefined,
+    { TABLES_REFRESH: 'counters' },
+  );
+  const recorded = async (kind: string) => {
+    const rows = await other.rows(`select detail from tidegate.events where kind = '${kind}' order by id`);
+    return rows.map(([detail]) => JSON.parse(detail ?? '{}') as Record<string, unknown>);
+  };
+  try {
+    expect((await recorded('tables-added')).flatMap(({ tables }) => tables)).toEqual(
+      expect.arrayContaining(['visits', 'counters']),
+    );
+    await other.target.query(`update visits set note = 'changed by hand' where id = 1`);
+    await other.target.query(`insert into visits values (3, 'secret')`);
+    expect((await runCli(['backfill', 'visits', '--yes'], other.env)).code).toBe(0);
+    await runCli(['pause'], other.env);
+    await runCli(['backfill', 'visits', '--where', `note = 'secret'`, '--detach'], other.env);
+    const { stdout } = await runCli(['jobs', '--json'], other.env);
+    const { jobs } = JSON.parse(stdout) as { jobs: { id: string; state: string }[] };
+    const waiting = jobs.filter(({ state }) => state === 'waiting').map(({ id }) => id);
+    expect((await runCli(['jobs', 'cancel', ...waiting], other.env)).code).toBe(0);
+
+    expect(await recorded('deletions-confirmed')).toMatchObject([{ tables: ['visits'], confirmed: 'option' }]);
+    const ended = (await recorded('job-ended')).filter(({ table }) => table === 'visits');
+    expect(ended).toMatchObject(
+      [
+        { kind: 'backfill', state: 'done', part: false, rows: 2, different: 1, extra: 1, repaired: 2 },
+        { kind: 'backfill', state: 'cancelled', part: true, repaired: 0, reason: expect.stringMatching(/^by ./u) },
+      ].map((one) => ({ ...one, requestedBy: expect.stringMatching(/.@./u), by: expect.stringMatching(/.@./u) })),
+    );
+    expect(JSON.stringify(ended)).not.toContain('secret');
+    await other.run.stop();
+    expect((await runCli(['reset'], other.env)).code).toBe(0);
+    expect(await other.rows('select count(*) from tidegate.jobs')).toEqual([['0']]);
+  } finally {
+    await other.end();
+  }
+});

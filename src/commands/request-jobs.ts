@@ -7,6 +7,7 @@ import { planTables, selectionOf } from '../pipeline/begin/table-plan.ts';
 import { readCatalog } from '../source/catalog/catalog.ts';
 import { SourceConnection } from '../source/connection.ts';
 import { readCheckpoint } from '../target/control/checkpoint.ts';
+import { type Confirmation, recordEvent } from '../target/control/events.ts';
 import type { JobKind } from '../target/control/control-schema.ts';
 import { type Job, readJobs, requestJobs } from '../target/control/jobs.ts';
 import { hasControlTable, migrateControlSchema } from '../target/control/migrate.ts';
@@ -33,11 +34,13 @@ export async function requestAndFollow(config: Config, tables: readonly string[]
   try {
     const names = await tablesMeant(config, session, tables, options);
     const { kind, repair, condition } = options;
-    const request = async (of: readonly string[], confirmed: boolean) =>
-      await session.guarded(
-        async () => await requestJobs(session.db, config.target.schema, of, { kind, repair, condition, confirmed }),
-      );
-    const ids = await request(names, options.yes);
+    const { schema: replica } = config.target;
+    const request = async (of: readonly string[], confirmed: Confirmation | null) =>
+      await session.transaction(async (trx) => {
+        if (confirmed !== null) await recordEvent(trx, replica, 'deletions-confirmed', { tables: of, confirmed });
+        return await requestJobs(trx, replica, of, { kind, repair, condition, confirmed: confirmed !== null });
+      });
+    const ids = await request(names, options.yes ? 'option' : null);
     if (options.detach) return await readJobs(session.db, config.target.schema, ids);
     const jobs = await followJobs(config, session, ids);
     const unconfirmed = jobs.filter((job) => job.unconfirmed);
@@ -46,13 +49,14 @@ export async function requestAndFollow(config: Config, tables: readonly string[]
     process.stderr.write(
       `this deletes rows of ${namesInWords(unconfirmed.map(({ table }) => table))} in schema ${config.target.schema} of ${config.target.database}\n`,
     );
-    if ((await confirm(config.environment, false, config.target.schema)) === null) return jobs;
+    const confirmed = await confirm(config.environment, false, replica);
+    if (confirmed === null) return jobs;
     const again = await followJobs(
       config,
       session,
       await request(
         unconfirmed.map(({ table }) => table),
-        true,
+        confirmed,
       ),
     );
     return [...jobs.filter((job) => !job.unconfirmed), ...again];

@@ -123,22 +123,18 @@ export async function prepare(
   for (const { codec } of refreshed) {
     const before = states.get(codec.schema.table);
     if (before?.state === 'refreshed' && JSON.stringify(before.schema) === JSON.stringify(codec.source)) continue;
-    await reshape(
-      target,
-      replica,
-      epoch,
-      codec,
-      async (trx) => await keepRefreshed(trx, replica, codec.source, position),
-    );
+    await reshape(target, replica, epoch, codec, async (trx) => {
+      await keepRefreshed(trx, replica, codec.source, position);
+      const told = { tables: [codec.schema.table], at: formatPosition(position) };
+      await recordEvent(trx, replica, before === undefined ? 'tables-added' : 'tables-altered', told);
+    });
   }
   for (const { id, table } of jobs)
     if (!present.has(table))
-      await endJob(
-        target.db,
-        id,
-        'failed',
-        `the source has no such table that can be carried${whyLeftOut(leftOut, table)}`,
-      );
+      await endJob(target.db, id, {
+        state: 'failed',
+        reason: `the source has no such table that can be carried${whyLeftOut(leftOut, table)}`,
+      });
 
   const engines = new Map(planned.map((table) => [table.codec.schema.table, table]));
   const current = await readTables(target.db, replica);

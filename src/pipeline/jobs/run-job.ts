@@ -5,7 +5,6 @@ import { errorKinds } from '../../errors/error-kinds.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import { type ServerFlavor, openOn } from '../../source/server-flavor.ts';
 import { assertEpoch } from '../../target/control/checkpoint.ts';
-import { recordEvent } from '../../target/control/events.ts';
 import {
   type Job,
   type JobCounts,
@@ -117,9 +116,8 @@ async function attempt(
     await session.transaction(async (trx) => {
       await assertEpoch(trx, replica, epoch);
       await countJob(trx, job.id, counts);
-      if (!(await endJob(trx, job.id, 'done', null))) return;
+      if (!(await endJob(trx, job.id, { state: 'done', reason: null }))) return;
       if (readsAll(job)) await finishBackfill(trx, replica, job.table);
-      await recordEvent(trx, replica, 'job-ended', { ...describe(job), ...counts });
     });
     listener.job({ ...job, state: 'done', counts });
     return false;
@@ -167,8 +165,7 @@ export async function failJob(
   const replica = config.target.schema;
   const isParked = await session.transaction(async (trx) => {
     await assertEpoch(trx, replica, epoch);
-    await endJob(trx, job.id, 'failed', reason, unconfirmed);
-    await recordEvent(trx, replica, 'job-ended', { ...describe(job), reason });
+    await endJob(trx, job.id, { state: 'failed', reason, unconfirmed });
     const state = (await readTables(trx, replica)).find(({ table }) => table === job.table)?.state;
     if (state !== 'backfilling' || !readsAll(job)) return false;
     await parkTable(trx, replica, job.table, reason);
@@ -177,8 +174,4 @@ export async function failJob(
   listener.job({ ...job, state: 'failed', reason });
   if (isParked) listener.parked(job.table, reason);
   return isParked;
-}
-
-function describe({ id, table, kind, repair, condition, requestedBy }: Job) {
-  return { job: id, table, kind, repair, part: condition !== null, requestedBy };
 }

@@ -7,9 +7,11 @@ export type EventKind =
   | 'started'
   | 'stopped'
   | 'tables-added'
+  | 'tables-altered'
   | 'table-parked'
   | 'table-taken-back'
   | 'job-ended'
+  | 'deletions-confirmed'
   | 'resynced'
   | 'snapshot-finished'
   | 'server-changed'
@@ -34,9 +36,14 @@ export async function recordEvent(
     .values({
       replica,
       kind,
-      detail: JSON.stringify({ ...detail, by: who(), pid: process.pid, version: packageJson.version }),
+      detail: JSON.stringify({ ...detail, ...stamp() }),
     })
     .execute();
+}
+
+/** Who writes an event. */
+export function stamp(): Readonly<Record<string, unknown>> {
+  return { by: who(), pid: process.pid, version: packageJson.version };
 }
 
 export interface RecordedEvent {

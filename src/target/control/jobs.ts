@@ -1,7 +1,7 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { JobExample, JobKind, JobProgress, JobState } from './control-schema.ts';
-import { who } from './events.ts';
+import { type EventKind, stamp, who } from './events.ts';
 import type { Target } from '../session.ts';
 
 /** A table, or a part of it, that is to be read again while it streams: to mend the target, or to compare it only. */
@@ -273,32 +273,40 @@ export async function countJob(db: Target, id: string, counts: JobCounts): Promi
     .execute();
 }
 
+/** How a job ended. */
+interface End {
+  readonly state: 'done' | 'failed' | 'cancelled';
+  readonly reason: string | null;
+  readonly unconfirmed?: boolean;
+}
+
 /** Ends a job that is not ended yet. False: it was. */
-export async function endJob(
-  db: Target,
-  id: string,
-  state: 'done' | 'failed' | 'cancelled',
-  reason: string | null,
-  unconfirmed = false,
-): Promise<boolean> {
-  const { numUpdatedRows } = await db
-    .updateTable('tidegate.jobs')
-    .set({ state, reason, unconfirmed, finished_at: sql`now()`, updated_at: sql`now()` })
-    .where('id', '=', id)
-    .where('state', 'in', ['waiting', 'running'])
-    .executeTakeFirst();
-  return numUpdatedRows === 1n;
+export async function endJob(db: Target, id: string, end: End): Promise<boolean> {
+  return (await endThose(db, sql`id = ${id}`, end)) === 1;
 }
 
 /** What was to be done with a table cannot be any more. */
 export async function endJobsOf(db: Target, replica: string, table: string, reason: string): Promise<void> {
-  await db
-    .updateTable('tidegate.jobs')
-    .set({ state: 'failed', reason, finished_at: sql`now()`, updated_at: sql`now()` })
-    .where('replica', '=', replica)
-    .where('table_name', '=', table)
-    .where('state', 'in', ['waiting', 'running'])
-    .execute();
+  await endThose(db, sql`replica = ${replica} and table_name = ${table}`, { state: 'failed', reason });
+}
+
+/** In one statement with what is written down about it. Returns how many were ended. */
+async function endThose(db: Target, those: RawBuilder<unknown>, { state, reason, unconfirmed }: End): Promise<number> {
+  const { numAffectedRows } = await sql`
+    with ended as (
+      update tidegate.jobs
+         set state = ${state}, reason = ${reason}, unconfirmed = ${unconfirmed ?? false}, finished_at = now(), updated_at = now()
+       where ${those} and state in ('waiting', 'running')
+       returning *)
+    insert into tidegate.events (replica, kind, detail)
+    select replica, ${'job-ended' satisfies EventKind},
+           jsonb_strip_nulls(jsonb_build_object(
+             'job', id::text, 'table', table_name, 'kind', kind, 'repair', repair, 'part', condition is not null,
+             'requestedBy', requested_by, 'state', state, 'reason', reason, 'rows', rows, 'missing', missing, 'extra', extra,
+             'different', different, 'changing', changing, 'rejected', rejected, 'repaired', repaired))
+           || ${JSON.stringify(stamp())}::jsonb
+      from ended`.execute(db);
+  return Number(numAffectedRows ?? 0);
 }
 
 /** Cancels what of these is not ended; the rows that were mended stay mended. Raises refused for a number that is no job. */
@@ -310,6 +318,6 @@ export async function cancelJobs(db: Target, replica: string, ids: readonly stri
       hint: '`tidegate jobs` lists them.',
     });
   let cancelled = 0;
-  for (const id of ids) if (await endJob(db, id, 'cancelled', `by ${who()}`)) cancelled++;
+  for (const id of ids) if (await endJob(db, id, { state: 'cancelled', reason: `by ${who()}` })) cancelled++;
   return cancelled;
 }

@@ -12,6 +12,7 @@ const stateTables = [
   'tidegate.schema_versions',
   'tidegate.conversions',
   'tidegate.dead_letters',
+  'tidegate.jobs',
   'tidegate.controls',
   'tidegate.status',
 ] as const satisfies (keyof ControlSchema)[];

@@ -157,18 +157,15 @@ export async function discardDeadLetters(
   confirmed: Confirmation,
 ): Promise<number> {
   if (tables.length === 0) throw new TidegateError('internal', 'no tables to discard of');
-  const { numDeletedRows } = await session.transaction(
-    async (trx) =>
-      await trx
-        .deleteFrom('tidegate.dead_letters')
-        .where('replica', '=', replica)
-        .where('table_name', 'in', tables)
-        .where('at', '<=', seen)
-        .executeTakeFirst(),
-  );
-  const rows = Number(numDeletedRows);
-  await session.guarded(
-    async () => await recordEvent(session.db, replica, 'dead-letters-discarded', { tables, rows, confirmed }),
-  );
-  return rows;
+  return await session.transaction(async (trx) => {
+    const { numDeletedRows } = await trx
+      .deleteFrom('tidegate.dead_letters')
+      .where('replica', '=', replica)
+      .where('table_name', 'in', tables)
+      .where('at', '<=', seen)
+      .executeTakeFirst();
+    const rows = Number(numDeletedRows);
+    await recordEvent(trx, replica, 'dead-letters-discarded', { tables, rows, confirmed });
+    return rows;
+  });
 }
