@@ -1,4 +1,6 @@
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { RunProcess } from '../sandbox/run-process.ts';
 import { Streaming } from './stream/streaming.ts';
@@ -7,6 +9,7 @@ import { sharedServers } from './support/shared-servers.ts';
 
 /** Stands in every value, wherever one can stand; found anywhere outside the two databases, it is one too many. */
 const canary = `canary${randomBytes(6).toString('hex')}`;
+const token = `token-of-${randomBytes(8).toString('hex')}`;
 const outputs: { readonly from: string; readonly text: string }[] = [];
 let streaming: Streaming;
 
@@ -25,8 +28,41 @@ async function cli(args: readonly string[], env: Readonly<Record<string, string>
   return code;
 }
 
+/** A command with a terminal for its output, where it shows bars. */
+async function onTerminal(args: readonly string[], env: Readonly<Record<string, string>>): Promise<string> {
+  const command = [process.execPath, 'src/cli.ts', ...args].join(' ');
+  const child = spawn('script', ['-qec', command, '/dev/null'], {
+    cwd: new URL('..', import.meta.url),
+    env: { PATH: process.env['PATH'], TERM: 'xterm', ...streaming.env, LOG_LEVEL: 'trace', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (part) => (text += part));
+  await once(child, 'close');
+  outputs.push({ from: `${args.join(' ')} on a terminal`, text });
+  return text;
+}
+
 function keep(from: string, run: RunProcess): void {
   outputs.push({ from, text: run.tail(Number.MAX_SAFE_INTEGER) });
+}
+
+/** What people read of the control schema; rows, keys and definitions are in there, too, and stay in the database. */
+async function readByPeople(): Promise<void> {
+  for (const [table, columns] of [
+    ['events', 'kind, detail'],
+    ['status', 'state, detail'],
+    ['tables', 'state, reason'],
+    ['dead_letters', 'reason, column_name, sqlstate'],
+    ['conversions', 'column_name, kind'],
+    ['lease', 'holder'],
+    ['controls', 'changed_by'],
+    ['jobs', 'table_name, kind, state, reason, requested_by'],
+  ])
+    outputs.push({
+      from: `tidegate.${table}`,
+      text: JSON.stringify(await streaming.rows(`select ${columns} from tidegate.${table}`)),
+    });
 }
 
 beforeAll(async () => {
@@ -45,15 +81,25 @@ beforeAll(async () => {
       );
     },
     sharedServers(),
-    { LOG_LEVEL: 'trace' },
+    { LOG_LEVEL: 'trace', LISTEN: '127.0.0.1:0', LISTEN_TOKEN: token },
   );
 });
+
+/** All that `run` answers to browsers and monitoring, also to whoever lacks the token. */
+async function served(when: string): Promise<void> {
+  const url = String((await streaming.run.logged('status page'))['url']);
+  for (const path of ['', 'status.json', 'history.json', 'metrics', 'healthz', 'readyz', canary])
+    for (const headers of [{ authorization: `Bearer ${token}` }, { authorization: `Bearer ${canary}` }]) {
+      const answer = await fetch(url + path, { headers });
+      outputs.push({ from: `${when}: /${path}`, text: [...answer.headers].join() + (await answer.text()) });
+    }
+}
 
 afterAll(async () => {
   await streaming?.end();
 });
 
-test('no value, password or statement is in any output, whatever goes wrong', async () => {
+test('no value, password or statement is in any output, whatever goes wrong', { timeout: 400_000 }, async () => {
   const { source, target, env } = streaming;
   await cli(['check']);
   await cli(['check', '--json']);
@@ -71,6 +117,25 @@ test('no value, password or statement is in any output, whatever goes wrong', as
   await source.query(`delete from notes where id = '${canary} 1'`);
   await source.query(`insert into triggered values ('${canary}', '${canary}')`);
   await streaming.settled();
+  // Differences of every kind, looked at and mended, wholly and by a condition that is made of values.
+  await target.query(`update stated set body = '${canary} by hand'`);
+  await target.query(`insert into stated values ('${canary} too many', '${canary}')`);
+  await source.query(`insert into stated values ('${canary} stated', '${canary}')`);
+  for (const args of [
+    ['verify'],
+    ['verify', '--json', 'stated'],
+    ['verify', '--repair', 'stated'],
+    ['backfill', 'stated', '--json', '--where', `body like '%${canary}%'`],
+    ['backfill', 'stated', '--where', `body = "${canary}"`],
+    ['backfill', 'stated', '--where', `sleep('${canary}')`],
+    ['backfill', 'stated', '--detach'],
+    ['backfill', 'no_such_table'],
+    ['jobs'],
+    ['jobs', '--json'],
+  ])
+    await cli(args);
+  await served('while it streams');
+  expect(outputs.find(({ from }) => from.endsWith('/status.json'))?.text).toContain('"state":"streaming"');
   await target.query('alter table dropped drop column body');
   await source.query(`insert into dropped values ('${canary}', '${canary}')`);
   await streaming.until(async () => (await streaming.tableState('dropped')).state === 'parked', 'dropped is parked');
@@ -90,6 +155,7 @@ test('no value, password or statement is in any output, whatever goes wrong', as
   await cli(['pause']);
   await cli(['resume']);
   await cli(['grants']);
+  await served('after faults');
   await streaming.run.stop();
   keep('run', streaming.run);
 
@@ -113,28 +179,30 @@ test('no value, password or statement is in any output, whatever goes wrong', as
   }
   await cli(['lag', '--json'], { TARGET_DB_PASSWORD: canary });
 
-  // What people read of the control schema; rows, keys and definitions are in there, too, and stay in the database.
-  for (const [table, columns] of [
-    ['events', 'kind, detail'],
-    ['status', 'state, detail'],
-    ['tables', 'state, reason'],
-    ['dead_letters', 'reason, column_name, sqlstate'],
-    ['conversions', 'column_name, kind'],
-    ['lease', 'holder'],
-    ['controls', 'changed_by'],
-  ])
-    outputs.push({
-      from: `tidegate.${table}`,
-      text: JSON.stringify(await streaming.rows(`select ${columns} from tidegate.${table}`)),
-    });
-
+  await readByPeople();
   const dead = await streaming.rows(`select distinct table_name from tidegate.dead_letters order by 1`);
   expect(dead).toEqual([['notes'], ['triggered']]);
+
+  // Begun anew, and copied anew: on a terminal with its bars, killed in the midst of it, and on to the end.
+  await cli(['resync', '--yes']);
+  await cli(['reset', '--yes'], { ENVIRONMENT: 'production' });
+  const terminal = await onTerminal(['run', '--until-caught-up'], { TIDEGATE_FAILPOINT: 'chunk-committed:2' });
+  expect(terminal).not.toBe('');
+  const killed = streaming.another(['--until-caught-up'], {
+    LOG_LEVEL: 'trace',
+    TIDEGATE_FAILPOINT: 'checkpoint-written:1',
+  });
+  await killed.exited;
+  keep('run killed', killed);
+  await onTerminal(['run', '--until-caught-up'], {});
+  await onTerminal(['verify', 'notes'], {});
+
+  await readByPeople();
   const passwords = Object.entries(env)
     .filter(([name]) => name.endsWith('_PASSWORD'))
     .map(([, value]) => value);
   expect(passwords.length).toBe(3);
-  expect(sightings([canary, ...passwords])).toEqual([]);
+  expect(sightings([canary, token, ...passwords])).toEqual([]);
 
   // The search finds one when there is one.
   outputs.push({ from: 'a hex leak', text: Buffer.from(canary).toString('hex') });
