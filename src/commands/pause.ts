@@ -20,7 +20,7 @@ export async function pauseOrResume(config: Config, paused: boolean): Promise<nu
     await session.transaction(async (trx) => await setPaused(trx, replica, paused));
     process.stdout.write(
       paused
-        ? `paused: the source is left alone until tidegate resume. Its binlog must last until then.\n`
+        ? `paused: the source is only asked where its binlog ends, until tidegate resume. Its binlog must last until then.\n`
         : `resumed\n`,
     );
     return 0;
