@@ -50,6 +50,10 @@ export const errorKinds = {
     hint: 'Check TARGET_DB_HOST and TARGET_DB_PORT, and that PostgreSQL is up and its pg_hba.conf lets this machine in.',
   },
   'target-login': { action: 'operator', hint: 'Check TARGET_DB_USER, its password, and TARGET_DB_NAME.' },
+  'target-pooled': {
+    action: 'operator',
+    hint: 'A connection pooler stands before PostgreSQL. Let TARGET_DB_HOST and TARGET_DB_PORT lead to PostgreSQL itself; a handful of connections is all that is used.',
+  },
   'target-tls': {
     action: 'operator',
     hint: 'Check TARGET_DB_TLS and TARGET_DB_TLS_CA against what the server offers.',

@@ -19,6 +19,9 @@ import { copyTables } from './snapshot/snapshot.ts';
 import { streamChanges } from './stream/stream.ts';
 import type { PlannedTable } from './begin/table-plan.ts';
 
+/** How long PostgreSQL may take to finish what is under way once it is told to stop; then it is broken off, and comes again. */
+const drainMs = 10_000;
+
 /** The work of the one instance that holds the lease: snapshot what is missing, then stream. */
 export async function lead(
   config: Config,
@@ -32,6 +35,11 @@ export async function lead(
   const lost = new AbortController();
   lease.lost.catch((error: unknown) => lost.abort(error));
   const ended = AbortSignal.any([signal, lost.signal]);
+  let drain: NodeJS.Timeout | undefined;
+  const stopping = () => {
+    drain = setTimeout(() => lost.abort(new TidegateError('target-busy', 'stopped in the midst of it')), drainMs);
+  };
+  signal.addEventListener('abort', stopping, { once: true });
   try {
     listener.state('checking');
     for (let outcome = 'again'; outcome === 'again' && !ended.aborted;) {
@@ -44,6 +52,9 @@ export async function lead(
     if (await parkedFor(error, config, lease, listener))
       throw new TidegateError('target-busy', 'a table was parked; the others go on', { cause: error });
     throw await explain(config, lease, error);
+  } finally {
+    signal.removeEventListener('abort', stopping);
+    clearTimeout(drain);
   }
   lost.signal.throwIfAborted();
 }

@@ -37,7 +37,7 @@ export async function replicate(
   };
   while (!signal.aborted) {
     try {
-      await migrate(config);
+      await migrate(config, signal);
       const lease = await waitForLease(config, watched, signal);
       if (lease === null) return;
       try {
@@ -65,8 +65,8 @@ export async function replicate(
   }
 }
 
-async function migrate(config: Config): Promise<void> {
-  const session = await TargetSession.open(config.target);
+async function migrate(config: Config, signal: AbortSignal): Promise<void> {
+  const session = await TargetSession.open(config.target, 'tidegate', signal);
   try {
     await migrateControlSchema(session);
   } finally {

@@ -1,15 +1,23 @@
 import type { Socket } from 'node:net';
 import pg from 'pg';
 import type { TargetConfig } from '../config/config.ts';
-import { fromPostgres } from '../errors/postgres-errors.ts';
+import { fromPostgres, sqlStateOf } from '../errors/postgres-errors.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { refusesTls } from './tls-probe.ts';
 
 const connectTimeoutMs = 10_000;
+/** Limits of a role or database, made for people who forget a session; some are of newer versions only. */
+const limits = [
+  'statement_timeout',
+  'lock_timeout',
+  'idle_in_transaction_session_timeout',
+  'idle_session_timeout',
+  'transaction_timeout',
+];
 
 /**
  * One PostgreSQL connection of the target role. Text is read and written the same way whatever the role's or the server's
- * defaults are: ISO dates, UTC, exact floats, `\x` bytes, standard strings.
+ * defaults are: ISO dates, UTC, exact floats, `\x` bytes, standard strings. It waits for locks as long as it takes; see stall-watch.ts.
  *
  * Commits do not wait for the disk (synchronous_commit = off). Rows and the checkpoint that covers them stand in one
  * transaction, and a crash of PostgreSQL loses only a tail of transactions, in order: what is lost comes again from the
@@ -17,7 +25,7 @@ const connectTimeoutMs = 10_000;
  *
  * `hangUp` breaks the connection off, whatever it is doing, its beginning included; what it was doing then fails.
  *
- * Raises TidegateError target-unreachable, target-tls, target-login or target-privilege.
+ * Raises TidegateError target-unreachable, target-tls, target-login, target-pooled or target-privilege.
  */
 export async function openTarget(
   target: TargetConfig,
@@ -36,7 +44,8 @@ export async function openTarget(
     keepAlive: true,
     options:
       '-c timezone=UTC -c datestyle=ISO,YMD -c extra_float_digits=1 -c intervalstyle=postgres -c bytea_output=hex' +
-      ' -c synchronous_commit=off -c client_encoding=UTF8 -c client_min_messages=warning -c standard_conforming_strings=on',
+      ' -c synchronous_commit=off -c client_encoding=UTF8 -c client_min_messages=warning -c standard_conforming_strings=on' +
+      ' -c array_nulls=on -c default_transaction_isolation=read\\ committed',
     ssl:
       mode === 'disable'
         ? false
@@ -55,7 +64,16 @@ export async function openTarget(
   try {
     await client.connect();
     if (hangUp?.aborted === true) breakOff();
+    const { rows } = await client.query<{ pid: number }>(
+      `select pg_backend_pid() as pid, count(set_config(name, '0', false)) from pg_settings where name in ('${limits.join("', '")}')`,
+    );
+    // Behind a pooler sessions are shared and outlive us: neither their settings nor the lease could be relied on.
+    const { processID } = client as unknown as { processID: number };
+    if (rows[0]?.pid !== processID) throw pooled(null);
   } catch (error) {
+    connection.stream.destroy();
+    // What PgBouncer says to settings of ours that it does not know.
+    if (sqlStateOf(error) === '08P01') throw pooled(error);
     const raised = fromPostgres(error, { what: 'connect' });
     if (mode !== 'disable' && raised.kind === 'target-unreachable' && (await refusesTls(target.host, target.port)))
       throw new TidegateError('target-tls', 'target: connect failed: the server offers no TLS', {
@@ -65,4 +83,8 @@ export async function openTarget(
     throw raised;
   }
   return client;
+}
+
+function pooled(cause: unknown): TidegateError {
+  return new TidegateError('target-pooled', 'target: a connection pooler answers in place of PostgreSQL', { cause });
 }

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { type ControlledTransaction, Kysely, PostgresDialect } from 'kysely';
 import type pg from 'pg';
 import type { LineBuffer } from '../change/line-buffer.ts';
@@ -7,6 +8,8 @@ import { openTarget } from './connection.ts';
 import type { ControlSchema } from './control/control-schema.ts';
 import { CopyIn } from './copy-in.ts';
 import { CopyOut } from './copy-out.ts';
+
+const goodbyeMs = 1_000;
 
 export type Target = Kysely<ControlSchema>;
 
@@ -85,7 +88,11 @@ export class TargetSession {
     }
   }
 
+  /** Says goodbye and returns; a server that does not answer is hung up on. */
   async close(): Promise<void> {
+    const { connection } = this.#client as unknown as { connection: { stream: Socket } };
+    const timer = setTimeout(() => connection.stream.destroy(), goodbyeMs);
     await this.#client.end().catch(() => undefined);
+    clearTimeout(timer);
   }
 }

@@ -12,6 +12,10 @@ const leaseSeconds = 15;
 const renewEveryMs = 1_000;
 /** Nobody but another instance on its way to the lease holds these rows, and never for long. */
 const lockTimeoutMs = 5_000;
+/** A server that does not answer for longer has lost us the lease, whether it knows or not. */
+const answerMs = leaseSeconds * 1_000;
+/** Giving the lease back is a courtesy. */
+const releaseMs = 2_000;
 
 /** Sessions that write under a lease. */
 const workers = ['stream', 'snapshot', 'lead', 'jobs'] as const;
@@ -32,12 +36,14 @@ export class Lease {
   /** Heard of at each renewal. */
   readonly pause = new PauseSwitch();
   readonly #session: TargetSession;
+  readonly #hangUp: AbortController;
   readonly #replica: string;
   readonly #lost = Promise.withResolvers<never>();
   #timer: NodeJS.Timeout | undefined;
 
-  private constructor(session: TargetSession, replica: string, epoch: bigint) {
+  private constructor(session: TargetSession, hangUp: AbortController, replica: string, epoch: bigint) {
     this.#session = session;
+    this.#hangUp = hangUp;
     this.#replica = replica;
     this.epoch = epoch;
     this.#lost.promise.catch(() => undefined);
@@ -46,7 +52,9 @@ export class Lease {
 
   /** Takes the lease if it is free; null: another instance holds it. The control schema must exist. */
   static async tryAcquire(target: TargetConfig): Promise<Lease | null> {
-    const session = await TargetSession.open(target, 'tidegate lease');
+    const hangUp = new AbortController();
+    const session = await TargetSession.open(target, 'tidegate lease', hangUp.signal);
+    const timer = setTimeout(() => hangUp.abort(), answerMs);
     try {
       await session.guarded(async () => {
         await sql`set lock_timeout = ${sql.raw(String(lockTimeoutMs))}`.execute(session.db);
@@ -74,10 +82,12 @@ export class Lease {
           .execute();
         return BigInt(taken);
       });
-      if (epoch !== null) return new Lease(session, target.schema, epoch);
+      if (epoch !== null) return new Lease(session, hangUp, target.schema, epoch);
     } catch (error) {
       await session.close();
       throw error;
+    } finally {
+      clearTimeout(timer);
     }
     await session.close();
     return null;
@@ -90,7 +100,8 @@ export class Lease {
 
   /** Renews the lease now. Raises lease-lost when it is somebody else's. */
   async assertHeld(): Promise<void> {
-    const renewed = await this.#session.guarded(
+    const renewed = await this.#within(
+      answerMs,
       async () =>
         await this.#session.db
           .updateTable('tidegate.lease')
@@ -121,15 +132,28 @@ export class Lease {
   async release(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    await this.#session.db
-      .updateTable('tidegate.lease')
-      .set({ expires_at: sql`now() - interval '1 second'` })
-      .where('replica', '=', this.#replica)
-      .where('epoch', '=', this.epoch.toString())
-      .execute()
+    await this.#within(
+      releaseMs,
+      async () =>
+        await this.#session.db
+          .updateTable('tidegate.lease')
+          .set({ expires_at: sql`now() - interval '1 second'` })
+          .where('replica', '=', this.#replica)
+          .where('epoch', '=', this.epoch.toString())
+          .execute(),
       // The connection may be what broke; the lease then runs out by itself.
-      .catch(() => undefined);
+    ).catch(() => undefined);
     await this.#session.close();
+  }
+
+  /** Hangs up where PostgreSQL does not answer. */
+  async #within<T>(ms: number, work: () => Promise<T>): Promise<T> {
+    const timer = setTimeout(() => this.#hangUp.abort(), ms);
+    try {
+      return await this.#session.guarded(work);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }
 

@@ -8,6 +8,8 @@ import type { Target, TargetSession } from '../session.ts';
 
 /** Held while the control schema is looked at and migrated, so that two instances starting together take turns. */
 const migrationLock = 7_433_421_026;
+/** An instance that froze while it held that lock is told of, not waited for without a word. */
+const lockTimeoutMs = 30_000;
 
 /**
  * Brings the control schema up to this program's version. Raises control-schema-newer when a later Tidegate has migrated it
@@ -15,7 +17,10 @@ const migrationLock = 7_433_421_026;
  */
 export async function migrateControlSchema(session: TargetSession): Promise<void> {
   const { db } = session;
-  await session.guarded(async () => await sql`select pg_advisory_lock(${migrationLock}::bigint)`.execute(db));
+  await session.guarded(async () => {
+    await sql`set lock_timeout = ${sql.raw(String(lockTimeoutMs))}`.execute(db);
+    await sql`select pg_advisory_lock(${migrationLock}::bigint)`.execute(db);
+  });
   try {
     await assertNotNewer(db);
     await session.guarded(async () => await sql`create schema if not exists ${sql.id(controlSchemaName)}`.execute(db));
