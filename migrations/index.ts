@@ -5,6 +5,7 @@ import { up as controls } from './0003-controls.ts';
 import { up as appendOnlyEvents } from './0004-append-only-events.ts';
 import { up as jobs } from './0005-jobs.ts';
 import { up as refresh } from './0006-refresh.ts';
+import { up as sourceDatabase } from './0007-source-database.ts';
 
 /** Every migration by name, in order. A static list: what is not in here does not run, whatever files lie about. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -14,4 +15,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0004-append-only-events': { up: appendOnlyEvents },
   '0005-jobs': { up: jobs },
   '0006-refresh': { up: refresh },
+  '0007-source-database': { up: sourceDatabase },
 };

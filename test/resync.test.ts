@@ -58,6 +58,11 @@ describe.each(['mariadb', 'mysql'] as const)('what no log of %s shows', (flavor)
     expect(refused.code, refused.stdout).not.toBe(0);
     expect(refused.stdout).toMatch(/"(position-lost|source-changed)"/);
     expect(refused.stdout).toContain('tidegate resync');
+    // What a service said a moment ago may be older than what is at the target.
+    await streaming.until(async () => {
+      const { code, stdout } = await runCli(['lag', '--json', '--max-seconds', '60'], streaming.env);
+      return code === 2 && stdout.includes('tidegate resync');
+    }, 'lag says that it does not know, and why');
 
     const reader = streaming.watch('select from visit_notes having count(*) < 1499');
     const { code, stdout, stderr } = await runCli(['resync'], streaming.env);

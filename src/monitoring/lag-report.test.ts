@@ -17,6 +17,7 @@ const job: Job = {
 const everything: Answers = {
   source: {
     ...{ identity: 'one', clock: 1_000_000, head, clockSkew: 3, retention: 86_400 },
+    lacks: () => false,
     transactionsSince: () => 12,
   },
   files: [
@@ -29,6 +30,7 @@ const everything: Answers = {
         position: { file: 'b.000001', offset: 600, gtid: '0-1-5' },
         committedAt: new Date(999_990_000),
         sourceIdentity: 'one',
+        sourceDatabase: 'clinic',
       },
       service: { state: 'retrying', ageSeconds: 1, isFresh: true },
       detail: {

@@ -100,16 +100,21 @@ export function describeLag({ source, files, target, history, problems: unanswer
   // Places are those of one server's files, and say nothing of another's.
   const isOtherServer = source !== null && checkpoint !== null && checkpoint.sourceIdentity !== source.identity;
   if (isOtherServer) problems.push('the source address leads to another server than the one applied from');
+  const { service, detail } = target?.status ?? { service: null, detail: null };
+  // While a service works, the target may have got further since the source was asked.
+  const isReset =
+    !isOtherServer && service?.isFresh !== true && source !== null && applied !== null && source.lacks(applied);
+  if (isReset)
+    problems.push('the source lacks what was applied: it was restored, or its binlog begun anew: `tidegate resync`');
   // Where the first copy stands in the binlog is a place, but the target is at no moment of the source until it is complete.
   const copying = (target?.findings.tables ?? []).filter((table) => table.state === 'snapshotting').length;
   if (copying > 0) problems.push(`the first copy is not complete: ${copying} table${copying === 1 ? '' : 's'} to go`);
   const committedMs = checkpoint?.committedAt?.getTime();
   const committedAt = committedMs === undefined ? null : committedMs / 1000;
   const gap =
-    source === null || applied === null || isOtherServer
+    source === null || applied === null || isOtherServer || isReset
       ? null
       : { source, applied, asOf: history.asOf(applied, committedAt) };
-  const { service, detail } = target?.status ?? { service: null, detail: null };
   const state = target === null ? 'unknown' : service?.isFresh === true ? service.state : 'stopped';
   // What a service said before it ended is no news.
   const alive = state === 'stopped' ? null : detail;

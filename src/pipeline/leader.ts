@@ -95,7 +95,8 @@ async function assertCheckpointContinues(config: Config): Promise<void> {
   const { replicator, target } = await openBoth(config);
   try {
     const progress = await readProgress(target.db, config.target.schema);
-    if (progress !== null) await assertContinues(replicator, await readServerFlavor(replicator), progress);
+    if (progress !== null)
+      await assertContinues(replicator, await readServerFlavor(replicator), config.source.database, progress);
   } finally {
     await Promise.all([replicator.close(), target.close()]);
   }

@@ -20,7 +20,7 @@ export async function readProgress(db: Target, replica: string): Promise<Progres
 }
 
 /**
- * Makes sure that the stream can go on from a checkpoint. Raises source-changed or position-lost.
+ * Makes sure that the stream can go on from a checkpoint, with changes of `database`. Raises source-changed or position-lost.
  *
  * GTIDs are the same on every server of a replication group; files and offsets are one server's own. So on another server the
  * stream goes on by GTID, unless a place known by file and offset is still needed: while a snapshot is under way, or its end is
@@ -29,9 +29,18 @@ export async function readProgress(db: Target, replica: string): Promise<Progres
 export async function assertContinues(
   replicator: SourceConnection,
   server: ServerFlavor,
+  database: string,
   { checkpoint, tables }: Progress,
 ): Promise<void> {
-  const { position, sourceIdentity } = checkpoint;
+  const { position, sourceIdentity, sourceDatabase } = checkpoint;
+  if (sourceDatabase !== null && !isSame(sourceDatabase, database, server))
+    throw new TidegateError(
+      'source-changed',
+      `the target has the rows of database ${sourceDatabase}, and SOURCE_DB_NAME is ${database}`,
+      {
+        hint: 'Give each database a TARGET_DB_SCHEMA of its own. If this one was renamed or is to take the place of the other: `tidegate resync`.',
+      },
+    );
   const byGtid = startsByGtid(server, position);
   if (sourceIdentity !== server.identity) {
     if (!byGtid)
@@ -47,6 +56,10 @@ export async function assertContinues(
       );
   }
   await assertReachable(replicator, server, position, byGtid);
+}
+
+function isSame(one: string, other: string, { foldNames }: ServerFlavor): boolean {
+  return foldNames ? one.toLowerCase() === other.toLowerCase() : one === other;
 }
 
 function needsPlace({ state }: KnownTable): boolean {

@@ -6,7 +6,7 @@ import { readCatalog } from '../../source/catalog/catalog.ts';
 import type { SourceConnection } from '../../source/connection.ts';
 import type { ServerFlavor } from '../../source/server-flavor.ts';
 import { readSnapshotPosition } from '../../source/position/positions.ts';
-import { type Checkpoint, assertEpoch, createCheckpoint } from '../../target/control/checkpoint.ts';
+import { type Checkpoint, assertEpoch, createCheckpoint, keepDatabase } from '../../target/control/checkpoint.ts';
 import { recordEvent } from '../../target/control/events.ts';
 import { endJob, openJobs, readsAll, requestJobs } from '../../target/control/jobs.ts';
 import type { Target, TargetSession } from '../../target/session.ts';
@@ -49,7 +49,8 @@ export async function prepare(
 ): Promise<Prepared> {
   const { reader, replicator, server } = source;
   const replica = config.target.schema;
-  const checkpoint = await resumedCheckpoint(replicator, server, target, replica, epoch);
+  const { database } = config.source;
+  const checkpoint = await resumedCheckpoint(replicator, server, database, target, replica, epoch);
   const known = await readTables(target.db, replica);
   const selection = selectionOf(config);
   assertSameRules(known, selection);
@@ -60,7 +61,7 @@ export async function prepare(
     known.filter(({ table, state }) => state === 'parked' && wanted.has(table)).map(({ table }) => table),
   );
   // The position comes before the catalog: a definition that changes in between is then ahead in the stream, and seen.
-  const probe = planTables((await readCatalog(reader, config.source.database)).tables, selection);
+  const probe = planTables((await readCatalog(reader, database)).tables, selection);
   const allInnodb = probe.planned.every(({ engine }) => engine.toLowerCase() === 'innodb');
   const isNews =
     checkpoint === null ||
@@ -68,17 +69,18 @@ export async function prepare(
   const position = isNews
     ? await readSnapshotPosition(reader, replicator, server, allInnodb, signal)
     : checkpoint.position;
-  const { planned, refreshed, leftOut } = planTables(
-    (await readCatalog(reader, config.source.database)).tables,
-    selection,
-  );
+  const { planned, refreshed, leftOut } = planTables((await readCatalog(reader, database)).tables, selection);
 
   const added = planned.filter(({ codec }) => !isKnown.has(codec.schema.table));
   const present = new Set([...planned, ...refreshed].map(({ codec }) => codec.schema.table));
   const states = new Map(known.map((table) => [table.table, table]));
   await target.transaction(async (trx) => {
-    if (checkpoint === null) await createCheckpoint(trx, replica, epoch, position, server.identity);
-    else await assertEpoch(trx, replica, epoch);
+    if (checkpoint === null)
+      await createCheckpoint(trx, replica, epoch, position, { identity: server.identity, database });
+    else {
+      await assertEpoch(trx, replica, epoch);
+      await keepDatabase(trx, replica, database);
+    }
     await createSchema(trx, replica);
     for (const { codec } of added) {
       await createTable(trx, replica, codec);
@@ -200,13 +202,14 @@ function whyLeftOut(leftOut: readonly LeftOutTable[], name: string): string {
 async function resumedCheckpoint(
   replicator: SourceConnection,
   server: ServerFlavor,
+  database: string,
   target: TargetSession,
   replica: string,
   epoch: bigint,
 ): Promise<Checkpoint | null> {
   const progress = await readProgress(target.db, replica);
   if (progress === null) return null;
-  await assertContinues(replicator, server, progress);
+  await assertContinues(replicator, server, database, progress);
   const { checkpoint } = progress;
   if (checkpoint.sourceIdentity === server.identity) return checkpoint;
   return await moveToOtherServer(target, replica, epoch, server, checkpoint);

@@ -38,7 +38,7 @@ export async function resync(config: Config, confirmed: Confirmation): Promise<s
     try {
       const { position, identity } = await presentPosition(config);
       return await session.transaction(async (trx) => {
-        const from = await restartCheckpoint(trx, replica, position, identity);
+        const from = await restartCheckpoint(trx, replica, position, { identity, database: config.source.database });
         await assertEpoch(trx, replica, lease.epoch);
         const known = await readTables(trx, replica);
         for (const { table } of known)

@@ -183,7 +183,7 @@ async function checkReplicator(connection: SourceConnection, config: Config, jud
     findings.push(...checkBinlogFilters(await readBinlogStatus(connection), database));
     const progress = await fromTarget(config, async ({ db }) => await readProgress(db, config.target.schema));
     if (progress !== null)
-      await assertContinues(connection, server, progress).catch((error: unknown) =>
+      await assertContinues(connection, server, database, progress).catch((error: unknown) =>
         findings.push(failure('position', error)),
       );
   }

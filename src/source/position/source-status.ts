@@ -18,6 +18,8 @@ export interface SourceStatus {
   readonly retention: number;
   /** How many transactions are in its binlog that a place by GTID lacks; null: it numbers none. */
   transactionsSince(gtid: string): number | null;
+  /** Whether the place has something that is not in its binlog: then it was reset or restored since. */
+  lacks(place: Position): boolean;
 }
 
 export type BinlogFiles = Awaited<ReturnType<typeof readBinlogFiles>>;
@@ -57,6 +59,8 @@ export class SourceProbe {
     return {
       ...{ identity: server.identity, clock, head, clockSkew, retention },
       transactionsSince: (gtid) => (executed === null ? null : count(executed, gtid)),
+      lacks: (place) =>
+        executed === null || place.gtid === null ? comparePositions(place, head) > 0 : count(place.gtid, executed) > 0,
     };
   }
 

@@ -8,6 +8,14 @@ export interface Checkpoint {
   readonly position: Position;
   readonly committedAt: Date | null;
   readonly sourceIdentity: string;
+  /** Null: begun by a version that did not keep it. */
+  readonly sourceDatabase: string | null;
+}
+
+/** Where the rows of a replica come from. */
+export interface Origin {
+  readonly identity: string;
+  readonly database: string;
 }
 
 export async function readCheckpoint(db: Target, replica: string): Promise<Checkpoint | null> {
@@ -17,6 +25,8 @@ export async function readCheckpoint(db: Target, replica: string): Promise<Check
     position: { file: row.file, offset: Number(row.offset), gtid: row.gtid },
     committedAt: row.committed_at,
     sourceIdentity: row.source_identity,
+    // Before the control schema is migrated, which `check` does not do, there is no such column.
+    sourceDatabase: row.source_database ?? null,
   };
 }
 
@@ -26,7 +36,7 @@ export async function createCheckpoint(
   replica: string,
   epoch: bigint,
   position: Position,
-  sourceIdentity: string,
+  { identity, database }: Origin,
 ): Promise<void> {
   await db
     .insertInto('tidegate.checkpoint')
@@ -38,7 +48,8 @@ export async function createCheckpoint(
       committed_at: null,
       applied_at: sql`now()`,
       lease_epoch: epoch.toString(),
-      source_identity: sourceIdentity,
+      source_identity: identity,
+      source_database: database,
     })
     .execute();
 }
@@ -82,19 +93,32 @@ export async function moveToServer(
     .execute();
 }
 
+/** Keeps which database a replica is of that was begun by a version that did not. */
+export async function keepDatabase(trx: Target, replica: string, database: string): Promise<void> {
+  await trx
+    .updateTable('tidegate.checkpoint')
+    .set({ source_database: database })
+    .where('replica', '=', replica)
+    .where('source_database', 'is', null)
+    .execute();
+}
+
 /** Another beginning: what was applied up to now says nothing about it. Returns the place of before, for people. */
 export async function restartCheckpoint(
   trx: Target,
   replica: string,
   position: Position,
-  sourceIdentity: string,
+  { identity, database }: Origin,
 ): Promise<string> {
   const before = await readCheckpoint(trx, replica);
   if (before === null) throw new TidegateError('refused', `nothing was copied into schema ${replica} yet`);
   const { file, offset, gtid } = position;
   await trx
     .updateTable('tidegate.checkpoint')
-    .set({ file, offset, gtid, committed_at: null, applied_at: sql`now()`, source_identity: sourceIdentity })
+    .set({
+      ...{ file, offset, gtid, committed_at: null, applied_at: sql`now()` },
+      ...{ source_identity: identity, source_database: database },
+    })
     .where('replica', '=', replica)
     .execute();
   return formatPosition(before.position);

@@ -41,6 +41,8 @@ export interface CheckpointTable {
   lease_epoch: Bigint;
   /** Which server the position belongs to. */
   source_identity: string;
+  /** Which of its databases; null: begun by a version that did not keep it. */
+  source_database: string | null;
 }
 
 /** Who may write the target now. */
