@@ -4,8 +4,8 @@ import type { Logged } from './logged.ts';
 
 /** Time (left out where it is the one before, or with a zone), connection, command, and what it says, which may go on in more lines. */
 const entry = /^(?:\d{6} [ \d]\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S+|\t)\t *(\d+) ([A-Z][A-Za-z ]+?)\t(.*)$/;
-/** The users of createReplica. */
-const user = /^(rd|rp)_\w+@/;
+/** What the tests call Tidegate's users. */
+const user = /^(rd|rp)/;
 
 /** What Tidegate's users asked, of all that is in a server's general log. */
 export async function* readLogFile(file: string): AsyncGenerator<Logged> {
