@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 import { constants, setPriority } from 'node:os';
 import { Command, Option } from 'commander';
-import { config as loadDotenv } from 'dotenv';
 import packageJson from '../package.json' with { type: 'json' };
 import { backfill } from './commands/backfill.ts';
 import { check } from './commands/check.ts';
@@ -9,20 +8,20 @@ import { discard, listDeadLetters, retry } from './commands/dead-letters.ts';
 import { grants } from './commands/grants.ts';
 import { cancel, listJobs } from './commands/jobs.ts';
 import { lag } from './commands/lag.ts';
-import { nonNegative, notEmpty, notEmptyText, positiveWhole } from './commands/option-values.ts';
+import { jobIds, nonNegative, notEmpty, notEmptyText, positiveWhole } from './commands/option-values.ts';
 import { pauseOrResume } from './commands/pause.ts';
 import { reset } from './commands/reset.ts';
 import { resync } from './commands/resync.ts';
 import { run } from './commands/run.ts';
 import { verify } from './commands/verify.ts';
+import type { Config } from './config/config.ts';
+import { addEnvFile } from './config/env-file.ts';
 import { loadConfig } from './config/load-config.ts';
 import { describeError } from './errors/describe-error.ts';
 import { parseVersion } from './source/server-version.ts';
 
 // Where this machine is the source's, too, those who work there come first.
 setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
-
-loadDotenv({ quiet: true });
 
 // Whoever reads our output may leave early (`tidegate check | head`): the work and its exit code stay the same.
 for (const stream of [process.stdout, process.stderr])
@@ -34,6 +33,11 @@ for (const stream of [process.stdout, process.stderr])
 let failureCode = 1;
 /** For `lag` 1 is an answer, "beyond the limit", so all that keeps it from one is 2. */
 const lagUnknown = 2;
+
+function settings(): Config {
+  addEnvFile(process.env);
+  return loadConfig(process.env);
+}
 
 const privileged = [
   '--allow-privileged-source',
@@ -58,7 +62,7 @@ program
     '\nExit code: 0 ready, 1 not.\n\nExamples:\n  tidegate check\n  tidegate check --json | jq .findings',
   )
   .action(async (options: { json?: true; allowPrivilegedSource?: true }) => {
-    process.exitCode = await check(loadConfig(process.env), {
+    process.exitCode = await check(settings(), {
       json: options.json === true,
       allowPrivilegedSource: options.allowPrivilegedSource === true,
     });
@@ -96,7 +100,7 @@ program
         program.error(
           'error: --flavor and --server-version go together, as in --flavor mariadb --server-version 10.11',
         );
-      process.exitCode = await grants(loadConfig(process.env), {
+      process.exitCode = await grants(settings(), {
         side: options.for ?? null,
         server,
         fromHost: options.fromHost ?? null,
@@ -114,7 +118,7 @@ program
     '\nSIGTERM or SIGINT stops at the next commit; a second one at once.\nExit code: 0 stopped, 1 failed, 2 refused by the checks.\n\nExamples:\n  tidegate run\n  tidegate run --until-caught-up',
   )
   .action(async (options: { untilCaughtUp?: true; allowPrivilegedSource?: true }) => {
-    const config = loadConfig(process.env);
+    const config = settings();
     process.exitCode = await run(config, {
       untilCaughtUp: options.untilCaughtUp === true,
       allowPrivilegedSource: options.allowPrivilegedSource === true,
@@ -141,7 +145,7 @@ program
     '\nA running service does it; where there is none, this command does it and streams meanwhile. Ctrl-C cancels it.\nExit code: 0 done, 1 not.\n\nExamples:\n  tidegate backfill appointment\n  tidegate backfill --all\n  tidegate backfill appointment --where "AptDateTime >= \'2026-01-01\'"',
   )
   .action(async (tables: string[], options: { all?: true; where?: string; detach?: true; json?: true; yes?: true }) => {
-    process.exitCode = await backfill(loadConfig(process.env), tables, {
+    process.exitCode = await backfill(settings(), tables, {
       all: options.all === true,
       where: options.where ?? null,
       yes: options.yes === true,
@@ -163,7 +167,7 @@ program
     '\nA row that differs is looked at again once the stream has passed it, so what is only on its way is no difference.\nExit code: 0 equal, or mended; 1 not.\n\nExamples:\n  tidegate verify\n  tidegate verify appointment patient --json\n  tidegate verify --repair',
   )
   .action(async (tables: string[], options: { repair?: true; json?: true; yes?: true }) => {
-    process.exitCode = await verify(loadConfig(process.env), tables, {
+    process.exitCode = await verify(settings(), tables, {
       repair: options.repair === true,
       json: options.json === true,
       yes: options.yes === true,
@@ -182,7 +186,7 @@ program
     '\nNothing is dropped, and the target stays readable; views keep working. No service may be running.\nExit code: 0 done, 1 not.\n\nExample:\n  tidegate resync',
   )
   .action(async (options: { yes?: true; detach?: true }) => {
-    process.exitCode = await resync(loadConfig(process.env), {
+    process.exitCode = await resync(settings(), {
       yes: options.yes === true,
       detach: options.detach === true,
     });
@@ -199,15 +203,16 @@ jobs
   .option('--limit <n>', 'print so many', positiveWhole, 20)
   .addHelpText('after', '\nExample:\n  tidegate jobs')
   .action(async (options: { json?: true; limit: number }) => {
-    process.exitCode = await listJobs(loadConfig(process.env), { json: options.json === true, limit: options.limit });
+    process.exitCode = await listJobs(settings(), { json: options.json === true, limit: options.limit });
   });
 
 jobs
-  .command('cancel <id...>')
+  .command('cancel')
+  .argument('<id...>', 'as `jobs` shows them', jobIds)
   .description('end them; what they mended stays mended')
   .addHelpText('after', '\nExit code: 0 done, 1 not.\n\nExample:\n  tidegate jobs cancel 17')
   .action(async (ids: string[]) => {
-    process.exitCode = await cancel(loadConfig(process.env), ids);
+    process.exitCode = await cancel(settings(), ids);
   });
 
 program
@@ -223,7 +228,7 @@ program
   )
   .action(async (options: { json?: true; maxSeconds?: number; watch?: true }) => {
     failureCode = lagUnknown;
-    process.exitCode = await lag(loadConfig(process.env), {
+    process.exitCode = await lag(settings(), {
       json: options.json === true,
       maxSeconds: options.maxSeconds ?? null,
       watch: options.watch === true,
@@ -238,7 +243,7 @@ program
     '\nThe service finishes the chunk or batch under way and reads nothing more. The source must keep its binlog until it goes on.\nExit code: 0 done, 1 not.\n\nExample:\n  tidegate pause',
   )
   .action(async () => {
-    process.exitCode = await pauseOrResume(loadConfig(process.env), true);
+    process.exitCode = await pauseOrResume(settings(), true);
   });
 
 program
@@ -246,7 +251,7 @@ program
   .description('go on after `pause`')
   .addHelpText('after', '\nExit code: 0 done, 1 not.\n\nExample:\n  tidegate resume')
   .action(async () => {
-    process.exitCode = await pauseOrResume(loadConfig(process.env), false);
+    process.exitCode = await pauseOrResume(settings(), false);
   });
 
 program
@@ -255,7 +260,7 @@ program
   .option('--yes', 'do not ask for the typed confirmation that production demands')
   .addHelpText('after', '\nExit code: 0 done, 1 not.\n\nExample:\n  tidegate reset && tidegate run')
   .action(async (options: { yes?: true }) => {
-    process.exitCode = await reset(loadConfig(process.env), { yes: options.yes === true });
+    process.exitCode = await reset(settings(), { yes: options.yes === true });
   });
 
 const deadLetters = program
@@ -272,7 +277,7 @@ deadLetters
     '\nA key that holds text is not printed; the column key of tidegate.dead_letters has it, and row the row.\n\nExample:\n  tidegate dead-letters list appointment',
   )
   .action(async (tables: string[], options: { json?: true; limit: number }) => {
-    process.exitCode = await listDeadLetters(loadConfig(process.env), tables, {
+    process.exitCode = await listDeadLetters(settings(), tables, {
       json: options.json === true,
       limit: options.limit,
     });
@@ -286,7 +291,7 @@ deadLetters
     '\nExit code: 0 none is left, 1 some are.\n\nExample:\n  tidegate dead-letters retry appointment',
   )
   .action(async (tables: string[]) => {
-    process.exitCode = await retry(loadConfig(process.env), tables);
+    process.exitCode = await retry(settings(), tables);
   });
 
 deadLetters
@@ -295,7 +300,7 @@ deadLetters
   .option('--yes', 'do not ask for the typed confirmation that production demands')
   .addHelpText('after', '\nExit code: 0 done, 1 not.\n\nExample:\n  tidegate dead-letters discard appointment')
   .action(async (tables: string[], options: { yes?: true }) => {
-    process.exitCode = await discard(loadConfig(process.env), tables, { yes: options.yes === true });
+    process.exitCode = await discard(settings(), tables, { yes: options.yes === true });
   });
 
 function fail(error: unknown): void {

@@ -34,7 +34,10 @@ it('tells its version and, for each command, examples and exit codes', async () 
 });
 
 it('refuses what it does not know', async () => {
-  for (const args of [['frob'], ['check', 'extra'], ['run', '--frob']]) {
+  for (const args of [
+    ...[['frob'], ['check', 'extra'], ['run', '--frob']],
+    ...['x', '', '0', '-1', '1.5', '9'.repeat(20)].map((id) => ['jobs', 'cancel', '17', id]),
+  ]) {
     const { code, stdout, stderr } = await runCli(args, await nowhere());
     expect(code).toBe(1);
     expect(stdout).toBe('');
@@ -91,6 +94,13 @@ it('advises the template to whoever has set next to nothing', async () => {
   expect((await runCli(['check'], {})).stderr).toContain('cp .env.template .env');
   const { TARGET_DB_HOST: _, ...most } = await nowhere();
   expect((await runCli(['check'], most)).stderr).not.toContain('.env.template');
+});
+
+it('names a mistyped setting before it connects anywhere', async () => {
+  const { code, stderr } = await runCli(['check'], { ...(await nowhere()), TABLES_EXLUDE: 'canary' });
+  expect(code).toBe(1);
+  expect(stderr).toContain('TABLES_EXLUDE is no setting; is TABLES_EXCLUDE meant?');
+  expect(stderr).not.toContain('canary');
 });
 
 it('ends as usual when nobody reads its output any more', async () => {

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 
-// What the values of options must be; commander tells which option it was.
+// What the values of options and arguments must be; commander tells which one it was.
 
 export function nonNegative(text: string): number {
   if (!/^\d+(\.\d+)?$/.test(text)) throw new InvalidArgumentError('It must be a number of seconds.');
@@ -21,4 +21,10 @@ export function notEmpty(text: string): string {
   // To the servers an empty host is any host.
   if (text === '') throw new InvalidArgumentError('It must be a host, an address, or a pattern of them.');
   return text;
+}
+
+/** Ids stay text, because PostgreSQL's bigint is wider than a number here. */
+export function jobIds(text: string, before: readonly string[] = []): string[] {
+  if (!/^[1-9]\d{0,17}$/.test(text)) throw new InvalidArgumentError('It must be the number of a job.');
+  return [...before, text];
 }

@@ -59,8 +59,10 @@ export const environmentSchema = z.object({
   ),
   SOURCE_DB_REPLICATION_PASSWORD: secret.describe('its password'),
   SOURCE_SERVER_ID: whole(1, 4_294_967_295)
-    .default(84_330_001)
-    .describe('replica id to announce; unique among all replicas and tools that read this source'),
+    .optional()
+    .describe(
+      'replica id to announce; unique among all replicas and tools that read this source; not set: a number made of TARGET_DB_HOST, TARGET_DB_PORT, TARGET_DB_NAME and TARGET_DB_SCHEMA',
+    ),
   SOURCE_DB_TLS: tlsMode.describe(
     'verify-full (default off loopback), verify-ca, or disable, which must be spelled out',
   ),

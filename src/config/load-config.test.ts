@@ -29,16 +29,24 @@ describe('.env.template', () => {
 
   it('is valid as it stands, and shows the defaults', () => {
     const config = loadConfig(minimal);
-    expect(config.source).toMatchObject({ port: 3306, serverId: 84_330_001, tls: { mode: 'verify-full' } });
+    expect(config.source).toMatchObject({ port: 3306, tls: { mode: 'verify-full' } });
     expect(config.target).toMatchObject({ port: 5432, schema: 'raw' });
+    expect(loadConfig(everything)).toEqual(config);
     for (const [name, field] of Object.entries(environmentSchema.shape)) {
-      const shown = everything[name] ?? '';
-      const isDefault =
-        !(name in minimal) && !name.endsWith('_TLS') && !name.endsWith('_CA') && name !== 'TABLES_EXCLUDE';
-      // An empty setting is one that is not set.
-      const given = shown === '' ? undefined : shown;
-      if (isDefault) expect([name, field.parse(given)]).toEqual([name, field.parse(undefined)]);
+      const fallback = field.safeParse(undefined).data;
+      // The default of a list is an empty one, which is shown as it is.
+      if (!(name in minimal) && fallback !== undefined && !Array.isArray(fallback))
+        expect([name, everything[name]]).not.toEqual([name, '']);
     }
+  });
+
+  it('quotes as it says', () => {
+    const examples = [...template.matchAll(/(?<=as )(['`]).*?\1(?=[;.])/g)].map(([example]) => example);
+    expect(examples).toHaveLength(2);
+    for (const example of examples)
+      expect(parse(`TARGET_DB_PASSWORD=${example}`)['TARGET_DB_PASSWORD']).toBe(example.slice(1, -1));
+    expect(parse("A='a#b $HOME \\n \\ \"'")['A']).toBe('a#b $HOME \\n \\ "');
+    expect(parse('A=` it\'s "#1" `')['A']).toBe(' it\'s "#1" ');
   });
 });
 
@@ -87,6 +95,69 @@ describe('loadConfig', () => {
     }
   });
 
+  it.each([
+    ['TABLES_EXLUDE', 'TABLES_EXCLUDE'],
+    ['TABLES_EXCLUDES', 'TABLES_EXCLUDE'],
+    ['TABLE_EXLUDE', 'TABLES_EXCLUDE'],
+    ['COLUMN_RULE', 'COLUMN_RULES'],
+    ['SOURCE_DB_HOTS', 'SOURCE_DB_HOST'],
+    ['LOGLEVEL', 'LOG_LEVEL'],
+    ['LISTNE', 'LISTEN'],
+    ['tables_exclude', 'TABLES_EXCLUDE'],
+    ['LISTEN_TOKEN_FIEL', 'LISTEN_TOKEN_FILE'],
+    ['TARGET_DB_PASWORD_FILE', 'TARGET_DB_PASSWORD_FILE'],
+  ])('does not pass over %s, which is spelled nearly like %s', (name, meant) => {
+    const lines = problemsOf({ ...minimal, [name]: 'canary', LOG_LEVEL: 'loud' }).split('\n');
+    expect(lines.slice(1)).toEqual([
+      `  ${name} is no setting; is ${meant} meant?`,
+      expect.stringContaining('LOG_LEVEL must be'),
+    ]);
+  });
+
+  it.each([
+    ...[
+      'LISTEN_FDS',
+      'LISTEN_PID',
+      'LISTEN_FDNAMES',
+      'LISTENER',
+      'NODE_ENV',
+      'ENV',
+      'HOSTNAME',
+      'TZ',
+      'LANG',
+      'LANGUAGE',
+    ],
+    ...['TARGET_PORT', 'SOURCE_PORT', 'DB_HOST', 'TARGET', 'SOURCE_DATE_EPOCH', 'TERM', 'PATH', 'EDITOR', 'VERBOSE'],
+    ...['npm_config_loglevel', 'http_proxy', 'LS_COLORS', 'LESSOPEN', 'INVOCATION_ID', 'CREDENTIALS_DIRECTORY'],
+    ...['TARGET_DB_SERVICE_HOST', 'MYSQL_DATABASE', 'POSTGRES_DB', 'TIDEGATE_PORT', 'SYSTEMD_EXEC_PID'],
+  ])("takes %s for somebody else's", (name) => {
+    expect(problemsOf({ ...minimal, [name]: 'x' })).toBe('');
+  });
+
+  it('takes nothing of this machine for a mistyped setting', () => {
+    expect(problemsOf({ ...process.env, ...minimal })).toBe('');
+  });
+
+  it('announces another server id for another target, and the same one for the same', () => {
+    const idOf = (change: NodeJS.ProcessEnv) => loadConfig({ ...minimal, ...change }).source.serverId;
+    const ids = [
+      {},
+      { TARGET_DB_HOST: 'other.example' },
+      { TARGET_DB_PORT: '5433' },
+      { TARGET_DB_NAME: 'other' },
+      { TARGET_DB_SCHEMA: 'other' },
+    ].map(idOf);
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const id of ids) {
+      expect(id).toBeGreaterThanOrEqual(2 ** 31);
+      expect(id).toBeLessThan(2 ** 32);
+    }
+    // A standby, and the same version elsewhere or a later one, must come to this very number.
+    expect(ids[0]).toBe(2_679_055_272);
+    expect(idOf({ TARGET_DB_HOST: minimal['TARGET_DB_HOST']?.toUpperCase(), TARGET_DB_PASSWORD: 'x' })).toBe(ids[0]);
+    expect(idOf({ SOURCE_SERVER_ID: '7' })).toBe(7);
+  });
+
   it('never prints a value', () => {
     const canary = 'canary';
     const broken = Object.fromEntries(Object.keys(environmentSchema.shape).map((name) => [name, `${canary}\u0000`]));
@@ -129,7 +200,27 @@ describe('loadConfig', () => {
     writeFileSync(file, 'from a file\n');
     const { TARGET_DB_PASSWORD: _, ...rest } = minimal;
     expect(loadConfig({ ...rest, TARGET_DB_PASSWORD_FILE: file }).target.user.password).toBe('from a file');
+    // As Windows editors write it.
+    writeFileSync(file, '\uFEFFfrom a file\r\n');
+    expect(loadConfig({ ...rest, TARGET_DB_PASSWORD_FILE: file }).target.user.password).toBe('from a file');
     expect(problemsOf({ ...minimal, TARGET_DB_PASSWORD_FILE: file })).toContain('TARGET_DB_PASSWORD_FILE');
+    rmSync(folder, { recursive: true });
+  });
+
+  it.each([
+    ['UTF-16 as Windows PowerShell writes it', Buffer.from('\uFEFFcanary\r\n', 'utf16le')],
+    ['UTF-16 without a mark', Buffer.from('canary\r\n', 'utf16le')],
+    ['Latin-1', Buffer.from('canaré\n', 'latin1')],
+  ])('refuses a password file in %s', (_, bytes) => {
+    const folder = mkdtempSync(join(tmpdir(), 'tidegate-config-'));
+    const file = join(folder, 'password');
+    writeFileSync(file, bytes);
+    const { TARGET_DB_PASSWORD: _password, ...rest } = minimal;
+    expect(
+      problemsOf({ ...rest, TARGET_DB_PASSWORD_FILE: file })
+        .split('\n')
+        .slice(1),
+    ).toEqual(['  TARGET_DB_PASSWORD_FILE names a file that is not UTF-8 text: save it as UTF-8']);
     rmSync(folder, { recursive: true });
   });
 

@@ -1,15 +1,18 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import type { Config, ListenConfig, TlsConfig } from './config.ts';
 import { type Environment, environmentSchema, secretNames } from './environment.ts';
+import { nearMisses } from './near-misses.ts';
+import { decodeText } from './text-file.ts';
 
 /**
  * Reads the settings from the environment. Raises one TidegateError config that lists every problem, each with the variable it
  * concerns and never with its value.
  */
 export function loadConfig(environment: NodeJS.ProcessEnv): Config {
-  const problems: string[] = [];
+  const problems = nearMisses(environment);
   const { values, reported } = withSecretFiles(environment, problems);
   for (const [name, value] of Object.entries(values))
     // Neither database takes one, and in C strings it ends the text early.
@@ -71,10 +74,15 @@ function withSecretFiles(environment: NodeJS.ProcessEnv, problems: string[]): Va
       problems.push(`${name} and ${name}_FILE are both set: keep one`);
       continue;
     }
-    const text = readText(file, `${name}_FILE`, problems)?.replace(/\r?\n$/, '');
-    if (text === '') problems.push(`${name}_FILE names a file that is empty`);
-    if (text === undefined || text === '') reported.add(name);
-    else values[name] = text;
+    const bytes = read(file, `${name}_FILE`, problems);
+    const text = bytes === undefined ? undefined : decodeText(bytes)?.replace(/\r?\n$/, '');
+    if (text !== undefined && text !== '') {
+      values[name] = text;
+      continue;
+    }
+    reported.add(name);
+    if (bytes !== undefined)
+      problems.push(`${name}_FILE names a file that is ${text === '' ? 'empty' : 'not UTF-8 text: save it as UTF-8'}`);
   }
   return { values, reported };
 }
@@ -86,7 +94,7 @@ function readAuthorities(values: Record<string, string | undefined>, problems: s
   const authorities: Authorities = {};
   for (const name of ['SOURCE_DB_TLS_CA', 'TARGET_DB_TLS_CA'] as const) {
     const file = values[name];
-    const text = file === undefined ? undefined : readText(file, name, problems);
+    const text = file === undefined ? undefined : read(file, name, problems)?.toString('utf8');
     if (text === undefined) continue;
     if (text.includes('-----BEGIN CERTIFICATE-----')) authorities[name] = text;
     else problems.push(`${name} names a file that holds no certificate in PEM form`);
@@ -94,9 +102,9 @@ function readAuthorities(values: Record<string, string | undefined>, problems: s
   return authorities;
 }
 
-function readText(file: string, name: string, problems: string[]): string | undefined {
+function read(file: string, name: string, problems: string[]): Buffer | undefined {
   try {
-    return readFileSync(file, 'utf8');
+    return readFileSync(file);
   } catch (error) {
     problems.push(`${name} names a file that cannot be read (${(error as NodeJS.ErrnoException).code})`);
     return undefined;
@@ -112,7 +120,7 @@ function assemble(env: Environment, authorities: Authorities, problems: string[]
       database: env.SOURCE_DB_NAME,
       reader: { user: env.SOURCE_DB_READONLY_USER, password: env.SOURCE_DB_READONLY_PASSWORD },
       replicator: { user: env.SOURCE_DB_REPLICATION_USER, password: env.SOURCE_DB_REPLICATION_PASSWORD },
-      serverId: env.SOURCE_SERVER_ID,
+      serverId: env.SOURCE_SERVER_ID ?? serverIdOf(env),
       tls: tls('SOURCE', env.SOURCE_DB_HOST, env.SOURCE_DB_TLS, authorities.SOURCE_DB_TLS_CA, problems),
     },
     target: {
@@ -137,6 +145,16 @@ function assemble(env: Environment, authorities: Authorities, problems: string[]
     listen: listen(env, problems),
     logLevel: env.LOG_LEVEL,
   };
+}
+
+/**
+ * One replica has one id, whichever of its instances announces it, and two replicas of a source have two: it is made of what makes
+ * them two. Always in the upper half of what there is, where servers that people number are not.
+ */
+function serverIdOf(env: Environment): number {
+  const replica = [env.TARGET_DB_HOST.toLowerCase(), env.TARGET_DB_PORT, env.TARGET_DB_NAME, env.TARGET_DB_SCHEMA];
+  const upperHalf = 2 ** 31;
+  return upperHalf + (createHash('sha256').update(JSON.stringify(replica)).digest().readUInt32BE() % upperHalf);
 }
 
 function listen({ LISTEN, LISTEN_TOKEN }: Environment, problems: string[]): ListenConfig | null {
