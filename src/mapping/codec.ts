@@ -50,17 +50,20 @@ export class Conversions {
     return this.dateToNull + this.nulReplaced + this.sentinelToNull;
   }
 
-  /** What was counted since the last call. */
-  take(column: string): Conversion[] {
+  /** What was counted since it was as in `before`. */
+  since(before: Conversions, column: string): Conversion[] {
     const counted: Conversion[] = [
-      { column, kind: 'date-to-null', count: this.dateToNull },
-      { column, kind: 'nul-replaced', count: this.nulReplaced },
-      { column, kind: 'sentinel-to-null', count: this.sentinelToNull },
+      { column, kind: 'date-to-null', count: this.dateToNull - before.dateToNull },
+      { column, kind: 'nul-replaced', count: this.nulReplaced - before.nulReplaced },
+      { column, kind: 'sentinel-to-null', count: this.sentinelToNull - before.sentinelToNull },
     ];
-    this.dateToNull = 0;
-    this.nulReplaced = 0;
-    this.sentinelToNull = 0;
     return counted.filter(({ count }) => count > 0);
+  }
+
+  set(to: Conversions): void {
+    this.dateToNull = to.dateToNull;
+    this.nulReplaced = to.nulReplaced;
+    this.sentinelToNull = to.sentinelToNull;
   }
 }
 

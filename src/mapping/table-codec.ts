@@ -23,8 +23,8 @@ export interface TableRefusal {
 export interface RefusedColumn {
   readonly column: string;
   readonly reason: string;
-  /** Its type cannot be carried, or the rule that the operator gave it does not fit. */
-  readonly fault: 'type' | 'rule';
+  /** The column cannot be carried as it is, or the rule that the operator gave it does not fit. */
+  readonly fault: 'column' | 'rule';
 }
 
 export function isOmitted({ rule }: TableSchema['columns'][number]): boolean {
@@ -41,7 +41,7 @@ export function tableCodec(source: TableSchema): TableCodec | TableRefusal {
     else if (!isOmitted(column)) {
       const counts = new Conversions();
       const codec = columnCodec(column, counts);
-      if (isRefusal(codec)) refused.push({ column: column.name, reason: codec.refused, fault: 'type' });
+      if (isRefusal(codec)) refused.push({ column: column.name, reason: codec.refused, fault: 'column' });
       else {
         codecs.push(codec);
         conversions.push(counts);
@@ -87,12 +87,40 @@ export function takeConversions({ schema, conversions }: TableCodec): readonly C
   let counted: Conversion[] = none;
   for (let i = 0; i < conversions.length; i++) {
     const counts = conversions[i] as Conversions;
-    if (counts.total > 0) counted = [...counted, ...counts.take(schema.columns[i]?.name ?? '')];
+    if (counts.total === 0) continue;
+    counted = [...counted, ...counts.since(zero, schema.columns[i]?.name ?? '')];
+    counts.set(zero);
   }
   return counted;
 }
 
 const none: Conversion[] = [];
+const zero = new Conversions();
+
+/** Tells row by row what the readers convert from now on, when nothing is counted, and takes nothing of it away. */
+export class ConversionJournal {
+  readonly #codec: TableCodec;
+  readonly #seen: readonly Conversions[];
+
+  constructor(codec: TableCodec) {
+    this.#codec = codec;
+    this.#seen = codec.conversions.map(() => new Conversions());
+  }
+
+  /** What was converted since the last call. */
+  next(): readonly Conversion[] {
+    const { schema, conversions } = this.#codec;
+    let counted = none;
+    for (let i = 0; i < conversions.length; i++) {
+      const now = conversions[i] as Conversions;
+      const seen = this.#seen[i] as Conversions;
+      if (now.total === seen.total) continue;
+      counted = [...counted, ...now.since(seen, schema.columns[i]?.name ?? '')];
+      seen.set(now);
+    }
+    return counted;
+  }
+}
 
 /**
  * A key column of which a value had to be converted, so that two rows of the source may have become one; null: none. To be asked

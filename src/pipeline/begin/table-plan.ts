@@ -4,7 +4,7 @@ import type { Config } from '../../config/config.ts';
 import { ruleFinder } from '../../config/column-rules.ts';
 import { matchesAny, tableFilter } from '../../config/table-filter.ts';
 import type { CatalogTable } from '../../source/catalog/catalog.ts';
-import { type TableCodec, isOmitted, tableCodec } from '../../mapping/table-codec.ts';
+import { type RefusedColumn, type TableCodec, isOmitted, tableCodec } from '../../mapping/table-codec.ts';
 import { loadedAtColumn } from '../../target/rows/tables.ts';
 
 export interface PlannedTable {
@@ -44,6 +44,10 @@ export function selectionOf({ tables, columnRules }: Pick<Config, 'tables' | 'co
 
 /** PostgreSQL cuts longer names off (NAMEDATALEN), which could make two of one. */
 const maxNameBytes = 63;
+/** Names of columns that every table of PostgreSQL has of its own (https://www.postgresql.org/docs/current/ddl-system-columns.html). */
+const systemColumns = new Set(['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid']);
+/** PostgreSQL's limit (MaxHeapAttributeNumber) but for the column that Tidegate adds. */
+const maxColumns = 1_599;
 
 /** Which tables of the catalog are carried, by which rules, and why the others are not. */
 export function planTables(
@@ -57,7 +61,7 @@ export function planTables(
     if (!isSelected(described.table)) continue;
     const schema = withRules(described, ruleOf);
     const codec = tableCodec(schema);
-    const refused = 'refused' in codec ? codec.refused : [];
+    const refused = [...('refused' in codec ? codec.refused : []), ...misnamed(schema)];
     // An obstacle may be why the rest is not known.
     const wantsRefresh = schema.primaryKey.length === 0 && isRefreshed(schema.table);
     const reasons = obstacles.length > 0 ? [...obstacles] : inTheWay(schema, wantsRefresh);
@@ -65,7 +69,7 @@ export function planTables(
       for (const index of codec.schema.primaryKey)
         if (codec.codecs[index]?.keyLiteral === undefined)
           reasons.push(`key column ${codec.schema.columns[index]?.name} cannot bound a chunk`);
-    if (!('refused' in codec) && reasons.length === 0)
+    if (!('refused' in codec) && reasons.length + refused.length === 0)
       (wantsRefresh ? refreshed : planned).push({ codec, engine, estimatedRows });
     else
       leftOut.push({
@@ -93,20 +97,39 @@ function inTheWay(schema: TableSchema, needsNoKey: boolean): string[] {
     reasons.push(
       'it has no primary key, and no unique index of whole not-null columns instead, so its rows cannot be told apart',
     );
-  const columns = schema.columns.filter((column) => !isOmitted(column)).map(({ name }) => name);
-  for (const name of [schema.table, ...columns].filter((name) => Buffer.byteLength(name) > maxNameBytes))
-    reasons.push(`the name ${name} is longer than PostgreSQL's ${maxNameBytes} bytes`);
-  if (columns.includes(loadedAtColumn)) reasons.push(`it has a column ${loadedAtColumn}, which Tidegate adds itself`);
+  const tooLong = lengthOfName(schema.table);
+  if (tooLong !== null) reasons.push(tooLong);
+  const count = schema.columns.filter((column) => !isOmitted(column)).length;
+  if (count > maxColumns)
+    reasons.push(
+      `it has ${count} columns, and a table of PostgreSQL holds ${maxColumns} beside ${loadedAtColumn}: the rule omit leaves some out`,
+    );
   return reasons;
 }
 
-/** Columns whose types alone are in the way; none where one of them is in the key. */
-function omittable(
-  { columns, primaryKey }: TableSchema,
-  refused: readonly { readonly column: string; readonly fault: 'type' | 'rule' }[],
-): string[] {
+/** Columns whose names PostgreSQL does not take, or Tidegate needs. */
+function misnamed({ columns }: TableSchema): RefusedColumn[] {
+  return columns
+    .filter((column) => !isOmitted(column))
+    .flatMap(({ name }): RefusedColumn[] => {
+      const reason =
+        lengthOfName(name) ??
+        (systemColumns.has(name) ? 'PostgreSQL has a system column of that name in every table' : null) ??
+        (name === loadedAtColumn ? 'Tidegate adds a column of that name itself' : null);
+      return reason === null ? [] : [{ column: name, reason, fault: 'column' }];
+    });
+}
+
+function lengthOfName(name: string): string | null {
+  return Buffer.byteLength(name) > maxNameBytes
+    ? `the name ${name} is longer than PostgreSQL's ${maxNameBytes} bytes`
+    : null;
+}
+
+/** Columns that alone are in the way; none where one of them is in the key. */
+function omittable({ columns, primaryKey }: TableSchema, refused: readonly RefusedColumn[]): string[] {
   const isKey = (name: string) => primaryKey.some((index) => columns[index]?.name === name);
-  return refused.every(({ column, fault }) => fault === 'type' && !isKey(column))
+  return refused.every(({ column, fault }) => fault === 'column' && !isKey(column))
     ? refused.map(({ column }) => column)
     : [];
 }

@@ -1,3 +1,4 @@
+import type { Conversion } from '../../change/conversion.ts';
 import { toCopyText } from '../../change/copy-text.ts';
 import { TableChanges } from '../../change/table-changes.ts';
 import type { TableSchema } from '../../change/table-schema.ts';
@@ -22,12 +23,16 @@ export interface Settlement {
   readonly suspects: readonly KeyText[];
 }
 
+/** What was converted in the source's rows, by their keys. */
+export type Converted = ReadonlyMap<string, readonly Conversion[]>;
+
 /**
  * Sorts what differs into what is so and what is left to the stream, whose rows are as new or newer: the keys it has `touched` since
  * before the source was read. `isPart`: the source was asked for rows that meet a condition, and others may be there.
  */
 export async function settle(
   { lines, missing, different, outdated, rejected, extra }: Difference,
+  converted: Converted,
   touched: Touched,
   schema: TableSchema,
   keys: TargetKeys,
@@ -56,6 +61,7 @@ export async function settle(
     const start = changes.lines.length;
     changes.lines.plain(line, 0, line.length);
     changes.upsert(what === 'missing' ? 'insert' : 'update', key, start);
+    if (what !== 'outdated') changes.converted(converted.get(key) ?? []);
   };
   for (const n of missing) take(n, 'missing');
   for (const n of different) take(n, 'different');

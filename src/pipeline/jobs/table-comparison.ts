@@ -7,7 +7,7 @@ import type { TableCodec } from '../../mapping/table-codec.ts';
 import type { ServerFlavor } from '../../source/server-flavor.ts';
 import type { JobExample, JobProgress } from '../../target/control/control-schema.ts';
 import { type Job, type JobCounts, advanceJob } from '../../target/control/jobs.ts';
-import { eachLine } from '../../target/rows/line-check.ts';
+import { eachLine, lineKey, lineStarts } from '../../target/rows/line-check.ts';
 import { type Difference, RowDiff, type Scope } from '../../target/rows/row-diff.ts';
 import type { TargetSession } from '../../target/session.ts';
 import type { KeyText } from '../../target/rows/table-key.ts';
@@ -15,7 +15,7 @@ import { TargetKeys } from '../../target/rows/target-keys.ts';
 import type { Condition } from './where-condition.ts';
 import type { ConsistentReads, Reading } from './consistent-reads.ts';
 import type { LiveStream } from '../stream/live-stream.ts';
-import { type Settlement, settle } from './settlement.ts';
+import { type Converted, type Settlement, settle } from './settlement.ts';
 import { type Around, type Reader, type TableChunk, TableReader } from '../read/table-reader.ts';
 import type { Throttle } from '../read/throttle.ts';
 
@@ -84,7 +84,7 @@ export class TableComparison {
     this.#context = context;
     this.#table = table;
     this.#condition = condition;
-    this.#source = new TableReader(config, server, connection, throttle, table, mostRows);
+    this.#source = new TableReader(config, server, connection, throttle, table, { mostRows, lineByLine: job.repair });
     this.#keys = new TargetKeys(session, replica, table.codec);
     this.#diffs = {
       chunks: new RowDiff(session, replica, table.codec, 'tidegate_chunk'),
@@ -227,8 +227,9 @@ export class TableComparison {
     const isPart = scope.kind === 'range' && scope.condition !== null;
     const lines = chunk.lines.bytes.subarray(0, chunk.lines.length);
     let difference = await diff.compare(lines, chunk.rejected, scope);
-    for (let { conversions } = chunk; ; conversions = []) {
-      const { suspects, changing } = await this.#settle(difference, reading, isPart, conversions);
+    const converted = conversionsByKey(chunk, this.#table.codec.schema);
+    for (;;) {
+      const { suspects, changing } = await this.#settle(difference, reading, isPart, converted);
       this.#context.signal.throwIfAborted();
       failpoint('chunk-merged');
       await this.#lookAt(suspects, again);
@@ -248,7 +249,7 @@ export class TableComparison {
     difference: Difference,
     { since, until }: Reading,
     isPart: boolean,
-    conversions: TableChunk['conversions'],
+    converted: Converted,
   ): Promise<Pick<Settlement, 'suspects' | 'changing'>> {
     const { live } = this.#context;
     const { schema } = this.#table.codec;
@@ -258,12 +259,11 @@ export class TableComparison {
       if (live.parked.has(schema.table)) return new JobCancelled();
       const touched = live.touched.since(schema.table, since);
       const room = mostExamples - this.#examples.length;
-      const settlement = await settle(difference, touched, schema, this.#keys, isPart, room);
+      const settlement = await settle(difference, converted, touched, schema, this.#keys, isPart, room);
       const { changes, counts, changing } = settlement;
       if (!repair) return settlement;
       const refusal = this.#refusalToDelete(counts.extra);
       if (refusal !== null) return refusal;
-      changes.converted(conversions);
       if (changes.keyCount > 0 || counts.rejected > 0) await merge(changes);
       // What the stream has brought since is right as it is; where that may be anything, it has to be looked at.
       return { ...settlement, changing: touched.all ? changing : [] };
@@ -307,6 +307,15 @@ export class TableComparison {
     signal.throwIfAborted();
     if (!goesOn) throw new JobCancelled();
   }
+}
+
+function conversionsByKey({ lines, converted }: TableChunk, schema: TableCodec['schema']): Converted {
+  if (converted.size === 0) return new Map();
+  const all = lines.bytes.subarray(0, lines.length);
+  const starts = lineStarts(all);
+  return new Map(
+    [...converted].map(([n, conversions]) => [lineKey(all.subarray(starts[n], starts[n + 1]), schema), conversions]),
+  );
 }
 
 /** Somebody cancelled the job, or its table was parked; there is nothing to report. */

@@ -39,19 +39,23 @@ export class TableReader {
   readonly #connection: Reader;
   readonly #throttle: Throttle;
   readonly #size: ChunkSize;
+  readonly #lineByLine: boolean;
   readonly #buffers = [new LineBuffer(), new LineBuffer()] as const;
   readonly #found = new LineBuffer(4096);
   #turn = 0;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** `mostRows`: a chunk has no more of them, however fast they are read. */
+  /**
+   * `mostRows`: a chunk has no more of them, however fast they are read. `lineByLine`: conversions are told of each line, for whoever
+   * writes only some of them.
+   */
   constructor(
     config: Config,
     server: ServerFlavor,
     connection: Reader,
     throttle: Throttle,
     table: { readonly codec: TableCodec; readonly engine: string },
-    mostRows?: number,
+    { mostRows, lineByLine = false }: { readonly mostRows?: number; readonly lineByLine?: boolean } = {},
   ) {
     this.#config = config;
     this.#server = server;
@@ -59,6 +63,7 @@ export class TableReader {
     this.#throttle = throttle;
     this.#codec = table.codec;
     this.#size = new ChunkSize(table.engine, mostRows);
+    this.#lineByLine = lineByLine;
   }
 
   /**
@@ -160,7 +165,7 @@ export class TableReader {
   ): Promise<Omit<TableChunk, 'isLast'>> {
     const holder = this.#connection;
     if (!holder.reader.isOpen) holder.reader = await openOn(this.#config.source, 'reader', this.#server);
-    const read = async (query: string) => await readChunk(holder.reader, query, codec, lines, this.#size.limits);
+    const read = async (query: string) => await readChunk(holder.reader, query, codec, lines, this.#size.limits, this.#lineByLine);
     const chunk = await this.#throttle.chunk(
       () => holder.reader,
       async () => {

@@ -1,12 +1,13 @@
 import { EventEmitter } from 'node:events';
 import { fromCopyText } from '../../change/copy-text.ts';
+import type { Conversion } from '../../change/conversion.ts';
 import { LineBuffer } from '../../change/line-buffer.ts';
 import type { RejectedRow } from '../../change/rejected-row.ts';
 import { fromMysql } from '../../errors/mysql-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { Codec } from '../../mapping/codec.ts';
 import { InvalidValue } from '../../mapping/invalid-value.ts';
-import type { TableCodec } from '../../mapping/table-codec.ts';
+import { ConversionJournal, type TableCodec, takeConversions } from '../../mapping/table-codec.ts';
 import { readLengthEncoded } from '../length-encoded.ts';
 import type { SourceConnection } from '../connection.ts';
 
@@ -16,6 +17,8 @@ export interface Chunk {
   readonly rejected: readonly RejectedRow[];
   /** What the rejected ones hold. */
   readonly rejectedBytes: number;
+  /** By the number of the line, what was converted in it, if that was asked for. */
+  readonly converted: ReadonlyMap<number, readonly Conversion[]>;
   /** Key of the last row as SQL literals, for the next chunk; null when there is no row. */
   readonly lastKey: string[] | null;
   /** The same as text that PostgreSQL takes. */
@@ -39,6 +42,8 @@ export interface ReadLimits {
  *
  * At a limit the connection is hung up, which ends the statement, and what was read so far is the chunk: memory and the time that
  * somebody waits for the table stay bounded, and rows in key order stay usable. So it is when a row cannot be read at all.
+ *
+ * What the codec has counted of conversions afterwards is of this chunk alone. `lineByLine`: they are told of each line, too.
  */
 export async function readChunk(
   connection: SourceConnection,
@@ -46,13 +51,18 @@ export async function readChunk(
   codec: TableCodec,
   out: LineBuffer,
   limits: ReadLimits,
+  lineByLine = false,
 ): Promise<Chunk> {
+  // Left by a read that failed.
+  takeConversions(codec);
+  const journal = lineByLine ? new ConversionJournal(codec) : null;
   return await new Promise<Chunk>((resolve, reject) => {
-    const command = new RowPackets(query, codec, out, limits, (error) => {
+    const command = new RowPackets(query, codec, out, limits, journal, (error) => {
       const chunk = () => ({
         rows: command.rows,
         rejected: command.rejected,
         rejectedBytes: command.rejectedBytes,
+        converted: command.converted,
         lastKey: command.lastKey(),
         lastKeyText: command.lastKeyText(),
         cut: command.cut,
@@ -91,6 +101,7 @@ class RowPackets extends EventEmitter {
   cut = false;
   readonly rejected: RejectedRow[] = [];
   rejectedBytes = 0;
+  readonly converted = new Map<number, readonly Conversion[]>();
   readonly onResult: (error: Error | null) => void;
   readonly #query: string;
   readonly #codecs: readonly Codec[];
@@ -99,6 +110,7 @@ class RowPackets extends EventEmitter {
   readonly #key: readonly number[];
   readonly #out: LineBuffer;
   readonly #limits: ReadLimits;
+  readonly #journal: ConversionJournal | null;
   #since = 0;
   readonly #starts: number[];
   readonly #ends: number[];
@@ -112,6 +124,7 @@ class RowPackets extends EventEmitter {
     codec: TableCodec,
     out: LineBuffer,
     limits: ReadLimits,
+    journal: ConversionJournal | null,
     onResult: (error: Error | null) => void,
   ) {
     super();
@@ -122,6 +135,7 @@ class RowPackets extends EventEmitter {
     this.#key = codec.schema.primaryKey;
     this.#out = out;
     this.#limits = limits;
+    this.#journal = journal;
     this.#starts = codec.codecs.map(() => 0);
     this.#ends = codec.codecs.map(() => 0);
     this.onResult = (error) => {
@@ -207,10 +221,12 @@ class RowPackets extends EventEmitter {
     const from = out.length;
     try {
       this.#line(buffer, at, out);
+      if (this.#journal !== null) this.#note(this.#journal.next());
     } catch (error) {
       if (!(error instanceof InvalidValue)) throw error;
       out.length = from;
       this.rejected.push(this.#rejectedRow(error, buffer, at, end));
+      this.#journal?.next();
       this.rejectedBytes += end - at;
     }
     if (out.length + this.rejectedBytes < this.#limits.bytes && !this.#isLate()) return this.#row;
@@ -221,6 +237,10 @@ class RowPackets extends EventEmitter {
   /** Looked at now and then: to ask for the time costs as much as to read a column. */
   #isLate(): boolean {
     return this.rows % 16 === 0 && performance.now() - this.#since > this.#limits.ms;
+  }
+
+  #note(conversions: readonly Conversion[]): void {
+    if (conversions.length > 0) this.converted.set(this.rows - this.rejected.length - 1, conversions);
   }
 
   /** Writes a row packet as a line and notes where its values are. */
