@@ -5,7 +5,18 @@ import { sharedServers } from './support/shared-servers.ts';
 
 /** A lone surrogate in UTF-8's form: MySQL and MariaDB take it for text, PostgreSQL does not. */
 const badText = `_utf8mb4 x'eda080'`;
-const tables = ['copied', 'streamed', 'checked', 'raced', 'updated', 'healed', 'emptied', 'huge', 'stated'];
+const tables = [
+  'copied',
+  'streamed',
+  'checked',
+  'raced',
+  'updated',
+  'healed',
+  'emptied',
+  'huge',
+  'stated',
+  'triggered',
+];
 
 let streaming: Streaming;
 
@@ -117,6 +128,35 @@ describe('a row that cannot be carried becomes a dead letter, and only that row'
       ['label 7', '1'],
       ['label 8', '1'],
     ]);
+  });
+
+  test('refused by a trigger, also by one that waits for the commit, whether inserted or updated', async () => {
+    const { source, target } = streaming;
+    await target.query(
+      `create function refuse() returns trigger language plpgsql as $$
+         begin if new.label = 'secret' then raise 'no'; end if; return new; end $$;
+       create constraint trigger at_commit after insert or update on triggered deferrable initially deferred
+         for each row execute function refuse()`,
+    );
+    const write = async (bad: readonly number[], tag: string, statement: (label: string) => string) => {
+      await source.query(statement(`if(id in (${bad.join(', ')}), 'secret', concat('${tag} ', id))`));
+      await streaming.settled();
+      const found = await letters('triggered');
+      expect(found.map(({ key }) => Number(key.split('\t')[0])).toSorted((a, b) => a - b)).toEqual(bad);
+      expect(new Set(found.map(({ sqlState }) => sqlState))).toEqual(new Set(['P0001']));
+    };
+    await write(
+      [1, 2, 300, 999],
+      'new',
+      (label) => `insert into triggered select id, 'p', ${label}, null from (select seq as id from seq_1_to_1000) n`,
+    );
+    await write([7, 600, 601, 1000], 'changed', (label) => `update triggered set label = ${label}`);
+    await target.query('drop trigger at_commit on triggered');
+    await target.query(
+      'create trigger at_once before insert or update on triggered for each row execute function refuse()',
+    );
+    await write([8, 256, 257], 'again', (label) => `update triggered set label = ${label}`);
+    expect(await streaming.rows('select count(*) from triggered')).toEqual([['1000']]);
   });
 
   test('in a transaction too large to hold, which stays whole', async () => {

@@ -5,7 +5,7 @@ import { sql } from 'kysely';
 import { sharedServers } from './support/shared-servers.ts';
 import { checkLines } from '../src/target/rows/line-check.ts';
 import { TargetSession } from '../src/target/session.ts';
-import { writeAround } from '../src/target/rows/write-around.ts';
+import { type WriteRuns, writeAround } from '../src/target/rows/write-around.ts';
 
 const column = {
   type: 'text',
@@ -41,7 +41,9 @@ describe('writeAround', () => {
       tls: { mode: 'disable', ca: undefined },
     });
     await sql
-      .raw(`create temporary table rows_12_34 (id int primary key, note text check (note <> 'bad'))`)
+      .raw(
+        `create temporary table rows_12_34 (id int primary key, note text check (note <> 'bad')); create temporary table staged (id int, note text)`,
+      )
       .execute(session.db);
   });
 
@@ -49,25 +51,28 @@ describe('writeAround', () => {
     await session?.close();
   });
 
-  it.each(['copy', 'statement'] as const)('rejects exactly the refused rows, wherever they are, by %s', async (way) => {
+  it.each([
+    ['copy, which names a line', [''], true],
+    ['copy, all of it first', [''], false],
+    ['copy of a relation that is not known', ['another'], true],
+    ['a merge, which names none', [''], true],
+  ] as const)('rejects exactly the refused rows, wherever they are, by %s', async (way, [relation], isSuspected) => {
+    const write: WriteRuns = async (runs, before, after) =>
+      await session.copyEach(
+        runs.map(({ lines }) => ({
+          statement: way.startsWith('a merge')
+            ? `${before}copy staged from stdin; with line as (delete from staged returning *) insert into rows_12_34 select * from line${after}`
+            : `${before}copy rows_12_34 (id, note) from stdin${after}`,
+          lines,
+        })),
+      );
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.boolean(), { minLength: 1, maxLength: 300 }), async (bad) => {
+      fc.asyncProperty(fc.array(fc.boolean(), { minLength: 1, maxLength: 700 }), async (bad) => {
         const lines = Buffer.from(bad.map((isBad, id) => `${id}\t${isBad ? 'bad' : 'good'}\n`).join(''));
         const trx = await session.begin();
-        const rejected = await writeAround(trx, lines, schema, async (part, _, before) => {
-          if (way === 'copy') await session.copy('rows_12_34', 'id, note', part, before);
-          else {
-            // Tells no line, so that runs are halved.
-            await sql.raw(before).execute(trx);
-            const values = part
-              .toString()
-              .trimEnd()
-              .split('\n')
-              .map((line) => line.split('\t'));
-            await sql`insert into rows_12_34 select * from unnest(${values.map(([id]) => Number(id))}::int[], ${values.map(([, note]) => note)}::text[])`.execute(
-              trx,
-            );
-          }
+        const rejected = await writeAround(trx, lines, schema, write, {
+          relations: [relation === '' ? 'rows_12_34' : relation],
+          isSuspected,
         });
         const { rows } = await sql<{ id: number }>`select id from rows_12_34 order by id`.execute(trx);
         await trx.rollback().execute();
@@ -79,6 +84,23 @@ describe('writeAround', () => {
       }),
       { numRuns: 25 },
     );
+  });
+
+  it('raises what is no refusal of a row, and the session goes on', async () => {
+    const trx = await session.begin();
+    const writing = writeAround(
+      trx,
+      Buffer.from('1\tgood\n2\tgood\n'),
+      schema,
+      async (runs, before, after) =>
+        await session.copyEach(
+          runs.map(({ lines }) => ({ statement: `${before}copy not_there from stdin${after}`, lines })),
+        ),
+      { relations: [], isSuspected: true },
+    );
+    await expect(writing).rejects.toMatchObject({ kind: 'target-refused', cause: { code: '42P01' } });
+    await trx.rollback().execute();
+    expect((await sql<{ one: number }>`select 1 as one`.execute(session.db)).rows).toEqual([{ one: 1 }]);
   });
 });
 

@@ -6,7 +6,7 @@ import type { TargetConfig } from '../config/config.ts';
 import { fromPostgres } from '../errors/postgres-errors.ts';
 import { openTarget } from './connection.ts';
 import type { ControlSchema } from './control/control-schema.ts';
-import { CopyIn } from './copy-in.ts';
+import { type Copy, CopyIn } from './copy-in.ts';
 import { CopyOut } from './copy-out.ts';
 
 const goodbyeMs = 1_000;
@@ -55,13 +55,18 @@ export class TargetSession {
    * that go in the same message and save a round trip.
    */
   async copy(table: string, columns: string, lines: Buffer, before = ''): Promise<void> {
-    await this.guarded(
-      async () =>
-        await new Promise<void>((resolve, reject) => {
-          const text = `${before}copy ${table} (${columns}) from stdin`;
-          this.#client.query(new CopyIn(text, lines, (error) => (error === null ? resolve() : reject(error))));
-        }),
-    );
+    const statement = `${before}copy ${table} (${columns}) from stdin`;
+    const [error] = await this.copyEach([{ statement, lines: [lines] }]);
+    if (error) throw fromPostgres(error, { what: 'apply' });
+  }
+
+  /**
+   * Sends several COPYs without waiting in between. Returns what PostgreSQL raised for each, null for nothing, as it is: with values, for
+   * programs only.
+   */
+  async copyEach(copies: readonly Copy[]): Promise<readonly (Error | null)[]> {
+    if (copies.length === 0) return [];
+    return await new Promise((resolve) => this.#client.query(new CopyIn(this.#client, copies, resolve)));
   }
 
   /**

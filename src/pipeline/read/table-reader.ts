@@ -165,7 +165,8 @@ export class TableReader {
   ): Promise<Omit<TableChunk, 'isLast'>> {
     const holder = this.#connection;
     if (!holder.reader.isOpen) holder.reader = await openOn(this.#config.source, 'reader', this.#server);
-    const read = async (query: string) => await readChunk(holder.reader, query, codec, lines, this.#size.limits, this.#lineByLine);
+    const read = async (query: string) =>
+      await readChunk(holder.reader, query, codec, lines, this.#size.limits, this.#lineByLine);
     const chunk = await this.#throttle.chunk(
       () => holder.reader,
       async () => {

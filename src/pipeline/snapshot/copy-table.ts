@@ -11,7 +11,7 @@ import { assertNotTooMany, badRow, writeDeadLetters } from '../../target/rows/de
 import { checkLines } from '../../target/rows/line-check.ts';
 import type { TargetSession } from '../../target/session.ts';
 import { addPrimaryKey, columnList, quoteTable } from '../../target/rows/tables.ts';
-import { writeAround } from '../../target/rows/write-around.ts';
+import { type WriteRuns, writeAround } from '../../target/rows/write-around.ts';
 import { type Reader, type TableChunk, TableReader } from '../read/table-reader.ts';
 import type { Throttle } from '../read/throttle.ts';
 
@@ -103,15 +103,20 @@ async function writeChunk(
   const { schema } = codec;
   const { table } = schema;
   const { lines, rejected } = checkLines(chunk.lines.bytes.subarray(0, chunk.lines.length), schema);
-  const copy = async (part: Buffer, _rows: number, before = '') =>
-    await target.copy(quoteTable(replica, table), columnList(schema), part, before);
+  const [into, columns] = [quoteTable(replica, table), columnList(schema)];
+  const writeRuns: WriteRuns = async (runs, before, after) =>
+    await target.copyEach(
+      runs.map((run) => ({ statement: `${before}copy ${into} (${columns}) from stdin${after}`, lines: run.lines })),
+    );
   const write = async (around: boolean) =>
     await target.transaction(async (trx) => {
       await assertEpoch(trx, replica, epoch);
       // A constraint that waits for the commit could name no row.
       if (around) await sql`set constraints all immediate`.execute(trx);
-      const refused = around ? await writeAround(trx, lines, schema, copy) : [];
-      if (!around) await copy(lines, chunk.rows);
+      const refused = around
+        ? await writeAround(trx, lines, schema, writeRuns, { relations: [table], isSuspected: true })
+        : [];
+      if (!around) await target.copy(into, columns, lines);
       const dead = [...chunk.rejected, ...rejected, ...refused];
       if (dead[0] !== undefined && matchesAny(config.tables.halt)(table)) throw badRow(table, dead[0], null);
       await writeDeadLetters(trx, replica, table, dead, null);

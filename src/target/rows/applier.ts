@@ -46,6 +46,8 @@ export class Applier {
   /** What parts of the transaction that is open have brought. */
   #parked = new Map<string, string>();
   #rejected = new Map<string, number>();
+  /** Tables of which PostgreSQL refused rows in their last batch. */
+  readonly #suspected = new Set<string>();
 
   private constructor(session: TargetSession, options: ApplierOptions, deadLetters: DeadLetters) {
     this.#session = session;
@@ -62,17 +64,18 @@ export class Applier {
 
   /**
    * Returns once the batch is durable, or, for a part of a transaction, once it is written. When PostgreSQL refuses a row, a
-   * whole batch is taken back and written anew around such rows. What came before a part cannot be written again, so parts are
-   * written around them from the first.
+   * whole batch is taken back and written anew around such rows, and so are the next ones of that table as long as there are any. What
+   * came before a part cannot be written again, so parts are written around them from the first.
    */
   async apply(batch: ChangeBatch): Promise<void> {
     const isPart = batch.open || this.#open !== null;
     try {
-      await this.#write(batch, isPart);
+      await this.#write(batch, isPart ? 'around' : 'no');
     } catch (error) {
       if (isPart || !isRowRefusal(error)) throw error;
       await this.#takeBack();
-      await this.#write(batch, true);
+      if (error instanceof TidegateError && error.table !== undefined) this.#suspected.add(error.table);
+      await this.#write(batch, 'around');
     }
   }
 
@@ -84,15 +87,19 @@ export class Applier {
     await this.apply(batch);
   }
 
-  async #write(batch: ChangeBatch, around: boolean): Promise<void> {
+  async #write(batch: ChangeBatch, around: 'no' | 'around'): Promise<void> {
     const { schema } = this.#options;
     this.#open ??= await this.#session.begin();
     const trx = this.#open;
     // A constraint that waits for the commit could name no row.
-    if (around) await this.#session.guarded(async () => await sql`set constraints all immediate`.execute(trx));
+    if (around === 'around' || [...batch.tables.keys()].some((table) => this.#suspected.has(table)))
+      await this.#session.guarded(async () => await sql`set constraints all immediate`.execute(trx));
     for (const [table, changes] of batch.tables) {
       try {
-        const unwritten = await this.#writer(table).write(trx, changes, around);
+        const how = this.#suspected.has(table) ? 'suspected' : around;
+        const unwritten = await this.#writer(table).write(trx, changes, how);
+        if (unwritten.every(({ sqlState }) => sqlState === null)) this.#suspected.delete(table);
+        else this.#suspected.add(table);
         const rejected = this.#judged(changes, unwritten);
         this.#deadLettersTouched = true;
         await this.#deadLetters.keep(trx, changes, rejected, this.#at);

@@ -113,7 +113,7 @@ export async function retryDeadLetters(session: TargetSession, replica: string, 
         changes.lines.plain(row, 0, row.length);
         changes.upsert('update', key.toString('latin1'), start);
       }
-      const refused = new Set((await writer.write(trx, changes, true)).map(({ key }: RejectedRow) => key));
+      const refused = new Set((await writer.write(trx, changes, 'suspected')).map(({ key }: RejectedRow) => key));
       const done = letters.filter(({ key }) => !refused.has(key.toString('latin1'))).map(({ id }) => id);
       if (done.length > 0) await trx.deleteFrom('tidegate.dead_letters').where('id', 'in', done).execute();
       return { last: letters.at(-1)?.id, written: done.length };

@@ -49,6 +49,12 @@ export function lineKey(line: Buffer, { primaryKey }: TableSchema): string {
   return primaryKey.map((index) => (values[index] as Buffer).toString('latin1')).join('\t');
 }
 
+/** The lines but for those of rows that were rejected as lines. */
+export function without(lines: Buffer, rejected: readonly RejectedRow[]): Buffer {
+  const gone = new Set(rejected.map(({ row }) => row.toString('latin1')));
+  return Buffer.concat([...eachLine(lines)].filter((line) => !gone.has(line.toString('latin1'))));
+}
+
 /** Where each line begins, and at last where the last one ends. */
 export function lineStarts(lines: Buffer): number[] {
   const starts = [0];

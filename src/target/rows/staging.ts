@@ -3,11 +3,11 @@ import type { RejectedRow } from '../../change/rejected-row.ts';
 import { isRowRefusal } from '../../errors/postgres-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
-import { checkLines, eachLine, lineStarts } from './line-check.ts';
+import { checkLines, lineStarts } from './line-check.ts';
 import type { TargetSession } from '../session.ts';
+import { stageAround, stagedLine } from './stage-around.ts';
 import { type KeyRange, TableKey } from './table-key.ts';
 import { columnList, quoteIdentifier } from './tables.ts';
-import { writeAround } from './write-around.ts';
 
 /** What was staged: the lines given but for those that cannot be written. */
 export interface Staged {
@@ -16,21 +16,23 @@ export interface Staged {
 }
 
 /** The number of a row's line, from 0 on, in a staging table `side`. */
-export const lineNumber = (side: string) => `${side}.tidegate_line_number - 1`;
+export const lineNumber = (side: string) => `${side}.${stagedLine} - 1`;
 
 /** Rows of the source, as PostgreSQL would store them, in a table that this session alone has. */
 export class Staging {
   /** Its name in SQL. */
   readonly table: string;
+  readonly #name: string;
   readonly #session: TargetSession;
   readonly #codec: TableCodec;
   readonly #key: TableKey;
   readonly #columns: string;
   #isMade = false;
 
-  /** `name`: the session has no other of that name. */
+  /** `name`, a plain word: the session has no other of that name. */
   constructor(session: TargetSession, codec: TableCodec, name: string) {
-    this.table = `pg_temp.${quoteIdentifier(name)}`;
+    this.table = `pg_temp.${name}`;
+    this.#name = name;
     this.#session = session;
     this.#codec = codec;
     this.#key = new TableKey(codec);
@@ -43,36 +45,21 @@ export class Staging {
     const checked = checkLines(given, schema);
     await this.#empty();
     if (checked.lines.length === 0) return checked;
-    const refused = await this.#copyAround(checked.lines);
-    const lines = refused.length === 0 ? checked.lines : without(checked.lines, refused);
-    if (refused.length > 0) {
-      await this.#empty();
-      if (lines.length > 0) await this.#copy(lines);
-    }
+    const { lines, refused } = await this.#copyAround(checked.lines);
     await this.#validate(lines, range);
     return { lines, rejected: [...checked.rejected, ...refused] };
   }
 
-  async #copy(lines: Buffer, before = ''): Promise<void> {
-    await this.#session.copy(this.table, this.#columns, lines, before);
-  }
-
-  /** Returns the rows that PostgreSQL refuses. */
-  async #copyAround(lines: Buffer): Promise<readonly RejectedRow[]> {
+  async #copyAround(lines: Buffer): Promise<{ lines: Buffer; refused: readonly RejectedRow[] }> {
     try {
-      await this.#copy(lines);
-      return [];
+      await this.#session.copy(this.table, this.#columns, lines);
+      return { lines, refused: [] };
     } catch (error) {
       if (!isRowRefusal(error)) throw error;
     }
     return await this.#session.transaction(async (trx) => {
       await this.#empty();
-      return await writeAround(
-        trx,
-        lines,
-        this.#codec.schema,
-        async (part, _rows, before) => await this.#copy(part, before),
-      );
+      return await stageAround(this.#session, trx, this.#name, lines, this.#codec.schema, true);
     });
   }
 
@@ -88,7 +75,7 @@ export class Staging {
     // Its key refuses what would make one row of two.
     await sql
       .raw(
-        `create temporary table ${this.table.slice('pg_temp.'.length)} (tidegate_line_number bigint generated always as identity, ${columns.join(', ')}, primary key (${key.join(', ')}))`,
+        `create temporary table ${this.table.slice('pg_temp.'.length)} (${stagedLine} bigint generated always as identity, ${columns.join(', ')}, primary key (${key.join(', ')}))`,
       )
       .execute(db);
     this.#isMade = true;
@@ -108,9 +95,4 @@ export class Staging {
         `table ${this.#codec.schema.table}: of ${read} rows read, ${counted?.all} were staged and ${counted?.inside} are in the range asked for`,
       );
   }
-}
-
-function without(lines: Buffer, refused: readonly RejectedRow[]): Buffer {
-  const gone = new Set(refused.map(({ row }) => row.toString('latin1')));
-  return Buffer.concat([...eachLine(lines)].filter((line) => !gone.has(line.toString('latin1'))));
 }

@@ -9,10 +9,13 @@ import { keysToColumns, linesToColumns } from './copy-lines.ts';
 import { checkLines } from './line-check.ts';
 import type { Target, TargetSession } from '../session.ts';
 import { columnList, loadedAtColumn, quoteIdentifier, quoteTable } from './tables.ts';
-import { writeAround } from './write-around.ts';
+import { stageAround, stagedLine } from './stage-around.ts';
+import { type WriteRuns, writeAround } from './write-around.ts';
 
 /** Up to this many rows go as the parameters of one statement; beyond, COPY to a staging table and a merge are quicker. */
 const statementRows = 200;
+/** And so many bytes, which are made strings of on the way. */
+const statementBytes = 1024 * 1024;
 /** After a direct copy met rows that were there, so many large batches go by the merge before it is tried again. */
 const mergesAfterConflict = 50;
 const uniqueViolation = '23505';
@@ -54,29 +57,69 @@ export class TableWriter {
 
   /**
    * Writes within the open transaction `trx` of the session. Returns the rows that cannot be written: with `around`, also those
-   * that PostgreSQL refuses; without, such a row makes the whole fail, which is quicker where there is none.
+   * that PostgreSQL refuses (of which some are `suspected`); without, such a row makes the whole fail, which is quicker where there is
+   * none.
    */
-  async write(trx: Target, changes: TableChanges, around: boolean): Promise<readonly RejectedRow[]> {
+  async write(
+    trx: Target,
+    changes: TableChanges,
+    around: 'no' | 'around' | 'suspected',
+  ): Promise<readonly RejectedRow[]> {
     // Not TRUNCATE, which readers with an older snapshot would see and which waits for every one of them.
     if (changes.truncated) await sql.raw(`delete from ${this.#table}`).execute(trx);
     await this.#delete(trx, changes.deletedKeys());
     if (changes.upsertCount === 0) return [];
     const { lines, rejected } = checkLines(changes.upsertLines(), this.#schema);
-    const rows = changes.upsertCount - rejected.length;
-    let isNew = changes.onlyInserts;
-    if (!around) {
-      await this.#upsert(trx, lines, rows, isNew);
+    if (around === 'no') {
+      await this.#upsert(trx, lines, changes.upsertCount - rejected.length, changes.onlyInserts);
       return rejected;
     }
-    const refused = await writeAround(trx, lines, this.#schema, async (part, count, before) => {
-      if (isNew) {
-        // COPY whatever the number: it says where it was refused.
-        if (await this.#insertByCopy(trx, part, before)) return;
-        isNew = false;
-      } else await sql.raw(before).execute(trx);
-      await this.#upsert(trx, part, count, false);
-    });
+    const refused = await this.#writeAround(trx, lines, changes.onlyInserts, around === 'suspected');
     return [...rejected, ...refused];
+  }
+
+  /** Straight into the table while nothing is there already, and by COPY whatever the number of rows: it says where it was refused. */
+  async #writeAround(trx: Target, lines: Buffer, isNew: boolean, isSuspected: boolean): Promise<RejectedRow[]> {
+    if (!isNew || this.#mergesLeft > 0) return await this.#mergeAround(trx, lines, isSuspected);
+    const there: Buffer[] = [];
+    const write: WriteRuns = async (runs, before, after) => {
+      const statement = `${before}copy ${this.#table} (${this.#columns}) from stdin${after}`;
+      const outcomes = await this.#session.copyEach(runs.map((run) => ({ statement, lines: run.lines })));
+      return outcomes.map((error, index) => {
+        if (sqlStateOf(error) !== uniqueViolation) return error;
+        there.push(...(runs[index]?.lines ?? []));
+        return null;
+      });
+    };
+    const relations = [this.#schema.table];
+    const refused = await writeAround(trx, lines, this.#schema, write, { relations, isSuspected });
+    if (there.length === 0) return refused;
+    this.#mergesLeft = mergesAfterConflict;
+    return [...refused, ...(await this.#mergeAround(trx, Buffer.concat(there), isSuspected))];
+  }
+
+  /**
+   * Stages the lines in a table with the constraints of this one, so that COPY tells which rows break them, and merges from there. What
+   * only the merge meets, as a trigger, is found by halves.
+   */
+  async #mergeAround(trx: Target, lines: Buffer, isSuspected: boolean): Promise<RejectedRow[]> {
+    const staging = 'tidegate_checked';
+    await sql
+      .raw(
+        `create temporary table ${staging} (${stagedLine} bigint generated always as identity primary key, like ${this.#table} including constraints including defaults)`,
+      )
+      .execute(trx);
+    const staged = await stageAround(this.#session, trx, staging, lines, this.#schema, isSuspected);
+    const merge: WriteRuns = async (runs, before, after) =>
+      await this.#session.copyEach(
+        runs.map(({ rows }) => {
+          const which = rows.map(({ from, to }) => `${stagedLine} > ${from} and ${stagedLine} <= ${to}`).join(' or ');
+          return { statement: `${before}${this.#mergeFrom(`pg_temp.${staging} where ${which}`)}${after}`, lines: [] };
+        }),
+      );
+    const refused = await writeAround(trx, staged.lines, this.#schema, merge, { relations: [], isSuspected: false });
+    await sql.raw(`drop table pg_temp.${staging}`).execute(trx);
+    return [...staged.refused, ...refused];
   }
 
   /** Outside a transaction: what was staged is needed no more. */
@@ -86,7 +129,7 @@ export class TableWriter {
 
   async #upsert(trx: Target, lines: Buffer, rows: number, isNew: boolean): Promise<void> {
     if (rows === 0) return;
-    if (rows <= statementRows) await this.#upsertByStatement(trx, lines);
+    if (rows <= statementRows && lines.length <= statementBytes) await this.#upsertByStatement(trx, lines);
     else if (!isNew || !(await this.#insertByCopy(trx, lines))) await this.#upsertByMerge(trx, lines);
   }
 
@@ -118,14 +161,13 @@ export class TableWriter {
    * Copies rows that should all be new straight into the table, twice as fast as a merge. False: one was there, as happens
    * while the stream repeats what a snapshot has already; then nothing was written.
    */
-  async #insertByCopy(trx: Target, lines: Buffer, before = ''): Promise<boolean> {
+  async #insertByCopy(trx: Target, lines: Buffer): Promise<boolean> {
     if (this.#mergesLeft > 0) {
       this.#mergesLeft--;
-      if (before !== '') await sql.raw(before).execute(trx);
       return false;
     }
     try {
-      await this.#session.copy(this.#table, this.#columns, lines, `${before}savepoint direct_copy; `);
+      await this.#session.copy(this.#table, this.#columns, lines, 'savepoint direct_copy; ');
       return true;
     } catch (error) {
       if (sqlStateOf(error) !== uniqueViolation) throw error;
@@ -136,19 +178,23 @@ export class TableWriter {
   }
 
   async #upsertByMerge(trx: Target, lines: Buffer): Promise<void> {
+    await this.#emptyStaging(trx);
+    await this.#session.copy(this.#staging, this.#columns, lines);
+    await sql.raw(this.#mergeFrom(this.#staging)).execute(trx);
+  }
+
+  #mergeFrom(relation: string): string {
+    return `insert into ${this.#table} (${this.#columns}, ${loadedAtColumn}) select ${this.#columns}, now() from ${relation} ${this.#onConflict}`;
+  }
+
+  async #emptyStaging(trx: Target): Promise<void> {
     if (this.#hasStaging) await sql.raw(`truncate ${this.#staging}`).execute(trx);
     else
       await sql
         .raw(
-          `create temporary table if not exists ${this.#staging.slice('pg_temp.'.length)} as select ${this.#columns} from ${this.#table} with no data`,
+          `create temporary table ${this.#staging.slice('pg_temp.'.length)} as select ${this.#columns} from ${this.#table} with no data`,
         )
         .execute(trx);
-    await this.#session.copy(this.#staging, this.#columns, lines);
-    await sql
-      .raw(
-        `insert into ${this.#table} (${this.#columns}, ${loadedAtColumn}) select ${this.#columns}, now() from ${this.#staging} ${this.#onConflict}`,
-      )
-      .execute(trx);
     this.#hasStaging = true;
   }
 }

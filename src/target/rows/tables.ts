@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
 import type { TableSchema } from '../../change/table-schema.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
-import { isRowRefusal } from '../../errors/postgres-errors.ts';
+import { isRowRefusal, sqlStateOf } from '../../errors/postgres-errors.ts';
+import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { Target } from '../session.ts';
 
 /** When a row was last written here, by PostgreSQL's clock. Dashboards filter by it. */
@@ -40,7 +41,7 @@ export async function createTable(db: Target, schemaName: string, { schema, code
 
 /**
  * Gives a copied table its primary key, unless it has it: sorting the keys once costs PostgreSQL a fraction of keeping an index
- * while rows arrive. A key that is there twice is refused here.
+ * while rows arrive. Raises target-refused where a key is there twice, or is longer than an index can hold.
  */
 export async function addPrimaryKey(db: Target, schemaName: string, { schema }: TableCodec): Promise<void> {
   if (schema.primaryKey.length === 0) return;
@@ -48,8 +49,19 @@ export async function addPrimaryKey(db: Target, schemaName: string, { schema }: 
   const { rows } = await sql`select from pg_index where indrelid = ${table}::regclass and indisprimary`.execute(db);
   if (rows.length > 0) return;
   const key = schema.primaryKey.map((index) => sql.id(schema.columns[index]?.name ?? ''));
-  await sql`alter table ${sql.raw(table)} add primary key (${sql.join(key)})`.execute(db);
+  try {
+    await sql`alter table ${sql.raw(table)} add primary key (${sql.join(key)})`.execute(db);
+  } catch (error) {
+    if (sqlStateOf(error) !== programLimitExceeded) throw error;
+    throw new TidegateError(
+      'target-refused',
+      `table ${schema.table}: a row has a key longer than an index of PostgreSQL holds (2,704 bytes); backfill the table, and only such rows become dead letters`,
+      { cause: error, table: schema.table },
+    );
+  }
 }
+
+const programLimitExceeded = '54000';
 
 export async function createSchema(db: Target, schemaName: string): Promise<void> {
   await sql`create schema if not exists ${sql.id(schemaName)}`.execute(db);
@@ -82,7 +94,8 @@ export async function reshapeTable(trx: Target, schemaName: string, codec: Table
     );
   const alter = async (change: string) => await sql.raw(`alter table ${table} ${change}`).execute(trx);
   if (isOtherKey) {
-    await sql.raw(`delete from ${table}`).execute(trx);
+    // Without a key its copy was never finished and nobody relies on it; deleted rows would still count when the key is made.
+    await sql.raw(`${keyNow.length === 0 ? 'truncate' : 'delete from'} ${table}`).execute(trx);
     const { rows: constraints } = await sql<{ name: string }>`
       select conname as name from pg_constraint where conrelid = ${table}::regclass and contype = 'p'`.execute(trx);
     for (const { name } of constraints) await alter(`drop constraint ${quoteIdentifier(name)}`);

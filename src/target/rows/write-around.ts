@@ -1,138 +1,151 @@
 import { sql } from 'kysely';
-import { isRowRefusal, raisedBy, sqlStateOf } from '../../errors/postgres-errors.ts';
+import { fromPostgres, isRowRefusal, raisedBy, sqlStateOf } from '../../errors/postgres-errors.ts';
 import type { RejectedRow } from '../../change/rejected-row.ts';
 import type { TableSchema } from '../../change/table-schema.ts';
 import { lineStarts, rejectedLine } from './line-check.ts';
 import type { Target } from '../session.ts';
 
-const firstRun = 2_048;
-const leastRun = 8;
+/** Rows of a run that may hold refused ones: with one in a hundred, a run has some and is not sent often. */
+const suspectedRun = 256;
 /** `COPY` says in its context which line it was at. */
 const copyContext = /^COPY /;
 
+/** Rows by their numbers, from 0. */
+interface Range {
+  readonly from: number;
+  /** The first that is not among them. */
+  readonly to: number;
+}
+
+/** Some of the rows that are to be written, in order. */
+type Run = readonly Range[];
+
+/** What is to be written at once: which rows, and their lines. */
+export interface RunToWrite {
+  readonly rows: Run;
+  readonly lines: readonly Buffer[];
+}
+
 /**
- * Writes COPY lines of which PostgreSQL may refuse some, and returns those. Rows are written in runs, each inside a savepoint. A
- * run that is refused is taken back and tried again without the row that COPY names, or, where nothing is named, cut in half.
- * A row is rejected only if it is refused alone, or if its run is refused with it and not without it. So a wrong guess costs an
- * attempt and nothing else; and the name is a number in a text of the server's language, so it can only be a guess.
+ * Writes runs without waiting in between, each inside a savepoint: `before` and `after` go before and behind its statements, in the same
+ * message. Returns what was raised for each.
+ */
+export type WriteRuns = (
+  runs: readonly RunToWrite[],
+  before: string,
+  after: string,
+) => Promise<readonly (Error | null)[]>;
+
+/**
+ * Writes COPY lines of which PostgreSQL may refuse some, and returns those. Rows are written in runs. A refused run is taken back and
+ * taken apart: what is before the row that COPY names, that row alone, and what is behind it; or, where nothing is named, two halves.
+ * A row is rejected only if it is refused alone. So a wrong guess costs an attempt and nothing else; and the name is a number in a text
+ * of the server's language, so it can only be a guess.
  *
- * `write` runs the statements `before` first.
+ * `relations`: the tables that `write` copies to, as that text may name them. `isSuspected`: some were refused a moment ago.
  */
 export async function writeAround(
   trx: Target,
   lines: Buffer,
   schema: TableSchema,
-  write: (lines: Buffer, rows: number, before: string) => Promise<void>,
+  write: WriteRuns,
+  { relations, isSuspected }: { readonly relations: readonly string[]; readonly isSuspected: boolean },
 ): Promise<RejectedRow[]> {
   const starts = lineStarts(lines);
-  const count = starts.length - 1;
+  const bytes = ({ from, to }: Range) => lines.subarray(starts[from], starts[to]);
   const rejected: RejectedRow[] = [];
-  let before: string = savepoint.first;
-  /** Undefined: written. */
-  const attempt = async (part: Buffer, rows: number): Promise<Refusal | undefined> => {
-    try {
-      await write(part, rows, before);
-      before = savepoint.keep;
-      return undefined;
-    } catch (error) {
-      if (!isRowRefusal(error)) throw error;
-      before = savepoint.takeBack;
-      return { error };
-    }
-  };
-  const lineOf = (row: number) => lines.subarray(starts[row], starts[row + 1]);
-  const reject = (row: number, refusal: Refusal) => rejected.push(rejectedLine(lineOf(row), schema, reasonOf(refusal)));
-
-  let run = firstRun;
-  for (let at = 0; at < count;) {
-    let end = Math.min(at + run, count);
-    let suspects: number[] = [];
-    let found = 0;
-    /** The last attempt failed with this row and all that is left now. */
-    let last: { readonly row: number; readonly refusal: Refusal } | null = null;
-    while (end - at > 1 && end - at > suspects.length) {
-      const refusal = await attempt(without(lines, starts, at, end, suspects), end - at - suspects.length);
-      if (refusal === undefined) {
-        // With this row the run was refused, and without it it was not.
-        if (last !== null) {
-          const { row } = last;
-          reject(row, last.refusal);
-          suspects = suspects.filter((other) => other !== row);
-          found++;
-        }
-        break;
-      }
-      const suspect = named(refusal, schema.table, at, end, suspects);
-      if (suspect !== null) {
-        // What lies far behind the first one would be tried again and again with it.
-        const near = suspects.length === 0 ? Math.min(end, at + Math.max(leastRun, 4 * (suspect - at))) : end;
-        last = near === end ? { row: suspect, refusal } : null;
-        end = near;
-        suspects = [...suspects, suspect].toSorted((a, b) => a - b);
-      } else {
-        end = at + Math.ceil((end - at) / 2);
-        suspects = suspects.filter((row) => row < end);
-        last = null;
+  const all = { from: 0, to: starts.length - 1 };
+  await sql.raw(savepoint.first).execute(trx);
+  for (let waiting = isSuspected ? inRuns([all]) : [[all]]; waiting.length > 0;) {
+    const outcomes = await write(
+      waiting.map((run) => ({ rows: run, lines: run.map(bytes) })),
+      savepoint.before,
+      savepoint.after,
+    );
+    const next: Run[] = [];
+    const sound: Range[] = [];
+    for (const [index, run] of waiting.entries()) {
+      const error = outcomes[index] ?? null;
+      if (error === null) continue;
+      if (!isRowRefusal(error)) throw fromPostgres(error, { what: 'apply' });
+      const rows = count(run);
+      const line = rows > suspectedRun ? null : lineNamed(error, relations);
+      if (rows === 1) rejected.push(rejectedLine(Buffer.concat(run.map(bytes)), schema, reasonOf(error)));
+      else if (rows > suspectedRun) next.push(...inRuns(run));
+      else if (line === null || line > rows) next.push(...halves(run));
+      else {
+        sound.push(...part(run, 0, line - 1));
+        next.push(part(run, line - 1, line), part(run, line, rows));
       }
     }
-    if (end - at === 1) suspects = [at];
-    for (const row of suspects) {
-      const refusal = await attempt(lineOf(row), 1);
-      if (refusal === undefined) continue;
-      reject(row, refusal);
-      found++;
-    }
-    // About as many as hold one that is refused, if they go on as they came.
-    run = found === 0 ? (end - at) * 4 : Math.max(leastRun, Math.ceil(((end - at) * 1.3) / found));
-    at = end;
+    // What COPY had passed by goes in together.
+    waiting = [...next, ...inRuns(sound)].filter((run) => count(run) > 0);
   }
-  if (before !== savepoint.first) await sql.raw(`${before}${savepoint.end}`).execute(trx);
+  await sql.raw(savepoint.end).execute(trx);
   return rejected;
 }
 
-interface Refusal {
-  readonly error: unknown;
-}
-
-/** Statements between the attempts, sent along with the next one. */
+/**
+ * Whether the run before was written or refused, `before` leads back to the savepoint behind the last one that was written, because
+ * there is a new one only behind a run that was.
+ */
 const savepoint = {
-  first: 'savepoint row_window; ',
-  keep: 'release savepoint row_window; savepoint row_window; ',
-  takeBack: 'rollback to savepoint row_window; ',
-  end: 'release savepoint row_window',
+  first: 'savepoint row_run',
+  before: 'rollback to savepoint row_run; ',
+  after: '; release savepoint row_run; savepoint row_run',
+  end: 'rollback to savepoint row_run; release savepoint row_run',
 } as const;
 
-/** The lines of rows `at` to `end` but for those of `skipped`, which ascend. */
-function without(
-  lines: Buffer,
-  starts: readonly number[],
-  at: number,
-  end: number,
-  skipped: readonly number[],
-): Buffer {
-  if (skipped.length === 0) return lines.subarray(starts[at], starts[end]);
-  const runs = [...skipped, end].map((row, index) =>
-    lines.subarray(starts[index === 0 ? at : (skipped[index - 1] as number) + 1], starts[row]),
+function count(run: Run): number {
+  return run.reduce((sum, { from, to }) => sum + to - from, 0);
+}
+
+/** The rows of a run from its `first` to before its `last`. */
+function part(run: Run, first: number, last: number): Range[] {
+  const ranges: Range[] = [];
+  let at = 0;
+  for (const { from, to } of run) {
+    const range = { from: Math.max(from, from + first - at), to: Math.min(to, from + last - at) };
+    if (range.from < range.to) ranges.push(range);
+    at += to - from;
+  }
+  return ranges;
+}
+
+function halves(run: Run): Run[] {
+  const middle = Math.ceil(count(run) / 2);
+  return [part(run, 0, middle), part(run, middle, count(run))];
+}
+
+function inRuns(rows: Run): Run[] {
+  const all = count(rows);
+  return Array.from({ length: Math.ceil(all / suspectedRun) }, (_, index) =>
+    part(rows, index * suspectedRun, (index + 1) * suspectedRun),
   );
-  return Buffer.concat(runs);
 }
 
-/** The row that COPY was at, counted without those of `skipped`; null: it does not say. */
-function named({ error }: Refusal, table: string, at: number, end: number, skipped: readonly number[]): number | null {
+/** The line that COPY was at, from 1; null: it does not say. */
+function lineNamed(error: unknown, relations: readonly string[]): number | null {
   const { where } = raisedBy(error);
-  const context = typeof where === 'string' ? where.split('\n').find((line) => copyContext.test(line)) : undefined;
-  const line = Number(/\d+/.exec(context?.replace(table, '') ?? '')?.[0] ?? 0);
-  if (line < 1) return null;
-  let row = at + line - 1;
-  for (const other of skipped) if (other <= row) row++;
-  return row < end ? row : null;
+  if (typeof where !== 'string') return null;
+  const context = where.split('\n').find((line) => copyContext.test(line)) ?? '';
+  const unnamed = relations.reduce((text, relation) => text.replace(relation, ''), context);
+  const line = Number(/\d+/.exec(unnamed)?.[0] ?? 0);
+  return line < 1 ? null : line;
 }
 
-function reasonOf({ error }: Refusal): Pick<RejectedRow, 'reason' | 'column' | 'sqlState'> {
+function reasonOf(error: unknown): Pick<RejectedRow, 'reason' | 'column' | 'sqlState'> {
   const { column } = raisedBy(error);
+  const sqlState = sqlStateOf(error);
   return {
-    reason: 'PostgreSQL refused it: look for constraints, triggers or changed columns of the table at the target',
+    reason: sqlState?.startsWith(limitExceeded) === true ? tooLarge : refused,
     column: typeof column === 'string' ? column : null,
-    sqlState: sqlStateOf(error),
+    sqlState,
   };
 }
+
+/** The class of SQLSTATEs for what is beyond PostgreSQL's limits. */
+const limitExceeded = '54';
+const tooLarge =
+  'PostgreSQL cannot hold it: a row with its columns in 8 kB, large values apart, a key in 2,704 bytes, a value in 1 GB';
+const refused = 'PostgreSQL refused it: look for constraints, triggers or changed columns of the table at the target';

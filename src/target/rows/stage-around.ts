@@ -1,0 +1,39 @@
+import { sql } from 'kysely';
+import type { RejectedRow } from '../../change/rejected-row.ts';
+import type { TableSchema } from '../../change/table-schema.ts';
+import type { Target, TargetSession } from '../session.ts';
+import { without } from './line-check.ts';
+import { columnList } from './tables.ts';
+import { type WriteRuns, writeAround } from './write-around.ts';
+
+/** The column of a staging table that numbers its lines, from 1: `generated always as identity`. */
+export const stagedLine = 'tidegate_line_number';
+
+/**
+ * Copies lines to a staging table, pg_temp.`name`, that is empty and numbers them. Returns the rows that it refuses, and the lines that are
+ * there now.
+ */
+export async function stageAround(
+  session: TargetSession,
+  trx: Target,
+  name: string,
+  lines: Buffer,
+  schema: TableSchema,
+  isSuspected: boolean,
+): Promise<{ readonly lines: Buffer; readonly refused: readonly RejectedRow[] }> {
+  const [into, columns] = [`pg_temp.${name}`, columnList(schema)];
+  let isInOrder = true;
+  const write: WriteRuns = async (runs, before, after) => {
+    const outcomes = await session.copyEach(
+      runs.map((run) => ({ statement: `${before}copy ${into} (${columns}) from stdin${after}`, lines: run.lines })),
+    );
+    if (outcomes.some((error) => error !== null)) isInOrder = false;
+    return outcomes;
+  };
+  const refused = await writeAround(trx, lines, schema, write, { relations: [name], isSuspected });
+  if (isInOrder) return { lines, refused };
+  const sound = without(lines, refused);
+  await sql.raw(`truncate ${into} restart identity`).execute(trx);
+  await session.copy(into, columns, sound);
+  return { lines: sound, refused };
+}
