@@ -41,6 +41,12 @@ const keys: Readonly<Record<string, readonly string[]>> = {
     '5e-324',
     '0.1',
   ],
+  'double(12,2)': ['0', '0.1', '-12345678.91'],
+  'double(12,2) zerofill': ['0', '0.5', '1234.5'],
+  'double(60,2)': ['1e21', '-1.5e30', '123456789012345678'],
+  'double zerofill': ['0', '1.5', '1e300'],
+  'float(7,2) zerofill': ['0', '0.5', '0.1'],
+  'decimal(5,5) zerofill': ['0', '0.5'],
   float: ['0.1', '1e20', '3.4028235e38', '1e-10', '16777216'],
   year: ['0', '1901', '2026', '2155'],
   'bit(12)': ['0', '5', '4095'],
@@ -55,6 +61,7 @@ const keys: Readonly<Record<string, readonly string[]>> = {
   uuid: [`'123E4567-e89b-12d3-a456-426655440000'`],
   inet4: [`'10.0.0.1'`, `'0.0.0.0'`],
   inet6: [`'::1'`, `'::'`, `'2001:db8::ff00:42:8329'`, `'::ffff:10.1.2.3'`, `'fe80::1:0:0:1'`, `'1:2:3:4:5:6:7:8'`],
+  [`set('b','a','it''s','c d')`]: [`''`, `'a'`, `'a,b'`, `'c d,it''s'`],
   [`enum('b','a','it''s')`]: [`'a'`, `'it''s'`],
 };
 const tableOf = (index: number) => `key_${index}`;

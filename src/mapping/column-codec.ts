@@ -2,12 +2,13 @@ import type { ColumnSchema } from '../change/table-schema.ts';
 import { addresses } from './addresses.ts';
 import { bits, blobsAndGeometry, fixedBinary } from './bytes.ts';
 import type { Codec, CodecFamily, Conversions, Refusal } from './codec.ts';
+import { enums, sets } from './enum-set.ts';
 import { integers, year } from './integers.ts';
 import { json } from './json.ts';
 import { decimals, floats } from './numbers.ts';
 import { ruledCodec } from './ruled-codec.ts';
 import { dates, datetimes, times, timestamps } from './temporal.ts';
-import { enums, sets, text } from './text.ts';
+import { text } from './text.ts';
 
 const families: readonly CodecFamily[] = [
   integers,

@@ -1,4 +1,5 @@
 import type { LineBuffer } from '../change/line-buffer.ts';
+import type { ColumnSchema } from '../change/table-schema.ts';
 import { binlogType } from './binlog-types.ts';
 import {
   type CodecFamily,
@@ -38,18 +39,19 @@ export const decimals: CodecFamily = (column) => {
  * float and double. Every finite float32 and float64 has a shortest decimal text that reads back as the same number; the
  * server prints doubles so, but rounds floats to six digits, hence `* 1e0`, which makes it print the exact value
  * (https://dev.mysql.com/doc/refman/8.4/en/problems-with-float.html) and unlike `+ 0e0` keeps a negative zero. A double(m,d) is
- * what the server makes of it, d decimals.
+ * what the server makes of it, the number that d decimals stand for.
  */
 export const floats: CodecFamily = (column) => {
   if (column.type !== 'float' && column.type !== 'double') return undefined;
   const single = column.type === 'float';
+  const decimals = decimalsOf(column);
   const reader = single
     ? fixedWidth(4, (source, at, out) => writeNumber(source.readFloatLE(at), out))
-    : fixedWidth(8, doubleWriter(column.fullType));
+    : fixedWidth(8, doubleWriter(decimals));
   return {
     pgType: single ? 'real' : 'double precision',
     ...(single ? { select: (quoted: string) => `${quoted} * 1e0` } : {}),
-    fromText: isFixed(column.fullType) ? finiteText : floatText,
+    fromText: decimals === null ? floatText : numberText,
     fromImage: (code) => (code === (single ? binlogType.float : binlogType.double) ? reader : null),
     keyLiteral: numberLiteral,
     // PostgreSQL prints a float as short as it can, and the source compares it as the double that it is.
@@ -58,28 +60,21 @@ export const floats: CodecFamily = (column) => {
   };
 };
 
-function doubleWriter(fullType: string): (source: Buffer, at: number, out: LineBuffer) => void {
-  const decimals = /^double(?: precision)?\(\d+,(\d+)\)/i.exec(fullType)?.[1];
-  if (decimals === undefined) return (source, at, out) => writeNumber(source.readDoubleLE(at), out);
+function doubleWriter(decimals: number | null): (source: Buffer, at: number, out: LineBuffer) => void {
+  if (decimals === null) return (source, at, out) => writeNumber(source.readDoubleLE(at), out);
   return (source, at, out) => {
     const value = source.readDoubleLE(at);
-    if (value === 0 || !Number.isFinite(value)) writeNumber(value, out);
-    else out.ascii(value.toFixed(Number(decimals)));
+    writeNumber(value === 0 ? value : Number(value.toFixed(decimals)), out);
   };
 }
 
-function isFixed(fullType: string): boolean {
-  return /^double(?: precision)?\(\d+,\d+\)/i.test(fullType);
+/** The d of a double(m,d). */
+function decimalsOf({ type, fullType }: ColumnSchema): number | null {
+  const decimals = type === 'double' ? /^double(?: precision)?\(\d+,(\d+)\)/i.exec(fullType)?.[1] : undefined;
+  return decimals === undefined ? null : Number(decimals);
 }
 
 const notFinite = 'a floating-point number is not finite';
-
-/** A damaged column may hold what the server prints as letters, and PostgreSQL would take NaN. */
-const finiteText: TextReader = (source, start, end, out) => {
-  const first = source[source[start] === 0x2d ? start + 1 : start] as number;
-  if (first > 0x39) throw new InvalidValue(notFinite);
-  out.plain(source, start, end);
-};
 
 /** Longer texts, those with an exponent, and those of very small numbers the server writes in another way than we do. */
 const plainDigits = 15;
@@ -90,9 +85,13 @@ const floatText: TextReader = (source, start, end, out) => {
   let isPlain =
     end - first <= plainDigits && !(source[first] === 0x30 && source[first + 2] === 0x30 && end - first > 3);
   for (let at = first; at < end && isPlain; at++) if (source[at] === 0x65) isPlain = false;
-  if (isPlain) finiteText(source, start, end, out);
-  else writeNumber(Number(source.toString('latin1', start, end)), out);
+  if (isPlain && (source[first] as number) <= 0x39) out.plain(source, start, end);
+  else numberText(source, start, end, out);
 };
+
+/** A damaged column may hold what the server prints as letters, and PostgreSQL would take NaN. */
+const numberText: TextReader = (source, start, end, out) =>
+  writeNumber(Number(source.toString('latin1', start, end)), out);
 
 function writeNumber(value: number, out: LineBuffer): void {
   if (!Number.isFinite(value)) throw new InvalidValue(notFinite);
