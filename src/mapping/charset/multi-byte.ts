@@ -53,6 +53,7 @@ const charsets: Readonly<Record<string, MultiByteCharset>> = {
   sjis: { iconv: 'shift_jis', ...shiftJis },
   cp932: { iconv: 'cp932', ...shiftJis },
   ujis: { iconv: 'euc-jp', lead: high, trail: high, shifted: [0xa1, 0xdf] },
+  eucjpms: { iconv: 'euc-jp', lead: high, trail: high, shifted: [0xa1, 0xdf] },
   euckr: {
     iconv: 'euc-kr',
     lead: [[0x81, 0xfe]],

@@ -5,7 +5,7 @@ import { questionMark, writeCodePoint } from './code-point.ts';
 interface SingleByteCharset {
   /** iconv-lite's name of the nearest character set. */
   readonly iconv: string;
-  /** Bytes that the servers read otherwise, and as what. */
+  /** What the servers read otherwise: the characters of this byte and of those behind it. */
   readonly differs?: Readonly<Record<number, string>>;
 }
 
@@ -40,22 +40,46 @@ const charsets: Readonly<Record<string, SingleByteCharset>> = {
     iconv: 'armscii8',
     differs: { 0xa1: '\u2741', 0xa2: '\u00a7', 0xad: '\u055f', 0xfe: '\u2019', 0xff: "'" },
   },
+  dec8: {
+    iconv: 'iso-8859-1',
+    differs: {
+      ...{ 0xa4: '?', 0xa6: '?', 0xa8: '¤', 0xac: '????', 0xb4: '?', 0xb8: '?', 0xbe: '?', 0xd0: '?', 0xd7: 'Œ' },
+      ...{ 0xdd: 'Ÿ?', 0xf0: '?', 0xf7: 'œ', 0xfd: 'ÿ??' },
+    },
+  },
+  geostd8: {
+    iconv: 'cp1252',
+    differs: {
+      0x81: '?‚?„…†‡?‰?‹?????‘’“”•–—???›????',
+      0xc0: 'აბგდევზჱთიკლმნჲოპჟრსტჳუფქღყშჩცძწჭხჴჯჰჵ???????????????????????№??',
+    },
+  },
+  keybcs2: { iconv: 'cp437', differs: { 0x80: 'ČüéďäĎŤčěĚĹÍľĺÄÁÉžŽôöÓůÚýÖÜŠĽÝŘťáíóúňŇŮÔšřŕŔ' } },
+  /** A Swedish ASCII of seven bits. */
+  swe7: {
+    iconv: 'ascii',
+    differs: { 0x40: 'É', 0x5b: 'ÄÖÅÜ', 0x60: 'é', 0x7b: 'äöåü?', 0x80: '?'.repeat(128) },
+  },
+  tis620: { iconv: 'iso-8859-11', differs: { 0xa0: '\ufffd', 0xdb: '\ufffd'.repeat(4), 0xfc: '\ufffd'.repeat(4) } },
 };
 
-/** The writer for a character set of one byte per character whose lower half is ASCII. */
+/** The writer for a character set of one byte per character. */
 export function singleByteWriter(charset: string): CharsetWriter | null {
   const table = charsets[charset];
   if (table === undefined) return null;
   const codes = Uint16Array.from({ length: 256 }, (_, byte) => {
-    const character = table.differs?.[byte] ?? iconv.decode(Buffer.of(byte), table.iconv);
+    const character = iconv.decode(Buffer.of(byte), table.iconv);
     return character === '\ufffd' ? questionMark : character.charCodeAt(0);
   });
+  for (const [first, characters] of Object.entries(table.differs ?? {}))
+    for (let i = 0; i < characters.length; i++) codes[Number(first) + i] = characters.charCodeAt(i);
+  const isAscii = Uint8Array.from({ length: 256 }, (_, byte) => (byte < 0x80 && codes[byte] === byte ? 1 : 0));
   return (source, start, end, out) => {
     let replaced = 0;
     let run = start;
     for (let i = start; i < end; i++) {
       const byte = source[i] as number;
-      if (byte < 0x80) continue;
+      if (isAscii[byte] === 1) continue;
       if (run < i) replaced += out.text(source, run, i);
       writeCodePoint(codes[byte] as number, out);
       run = i + 1;
