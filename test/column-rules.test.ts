@@ -8,7 +8,7 @@ import { type Replica, createReplica } from '../sandbox/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';
 import { allCases, casesOn } from './types/all-cases.ts';
 import { createCaseTable, enter, insertValues } from './types/oracle.ts';
-import { paths } from './types/type-case.ts';
+import { paths, textLiteral } from './types/type-case.ts';
 
 let replica: Replica;
 let source: Connection;
@@ -125,7 +125,7 @@ describe('omit', () => {
 
   test('is what check recommends for a table whose type cannot be carried', async () => {
     await source.query(
-      `create table mixed (id int primary key, note varchar(9), old varchar(9) character set dec8, \`a.b\` text character set swe7)`,
+      `create table mixed (id int primary key, note varchar(9), old set('','x'), \`a.b\` enum('yes','?') character set utf8mb4)`,
     );
     const { code, findings } = await check('');
     const [warning] = findings.filter(({ subject }) => subject === 'table mixed');
@@ -236,6 +236,54 @@ test('a number that is no boolean makes its row a dead letter until it is mended
   ]);
 });
 
+test('a text that is no JSON, or none that jsonb holds, makes its row a dead letter until it is mended', async () => {
+  await source.query('create table t (id int primary key, doc longtext) engine=InnoDB default charset=utf8mb4');
+  const documents = [
+    textLiteral('{"b": 1, "a": [1.50, 12345678901234567890], "b": 2}'),
+    textLiteral('no document'),
+    `''`,
+    'null',
+    textLiteral(String.raw`"\ud800"`),
+    textLiteral(String.raw`{"a\u0000":"\\u0000"}`),
+    `concat('"', _utf8mb4 x'eda080', '"')`,
+    `concat('"a', char(0), '"')`,
+    textLiteral(' [null] '),
+  ];
+  const insert = async (base: number) =>
+    await source.query(`insert into t values ${documents.map((text, n) => `(${base + n}, ${text})`).join(', ')}`);
+  await insert(0);
+  await run('t.doc=jsonb');
+  await insert(10);
+  await run('t.doc=jsonb');
+  const good = [
+    '{"a": [1.50, 12345678901234567890], "b": 2}',
+    null,
+    String.raw`{"a${'\ufffd'}": "\\u0000"}`,
+    '"a\ufffd"',
+    '[null]',
+  ].map((document) => [document]);
+  const { rows } = await replica.targetAdmin.query({
+    text: 'select doc::text from raw.t order by id',
+    rowMode: 'array',
+  });
+  expect(rows).toEqual([...good, ...good]);
+  const letters = await replica.targetAdmin.query<{ key: string }>(
+    `select convert_from(key, 'utf8')::int % 10 as key, column_name as column, sqlstate, count(*)::int as n from tidegate.dead_letters group by 1, 2, 3 order by 1`,
+  );
+  expect(letters.rows).toEqual([
+    { key: 1, column: 'doc', sqlstate: null, n: 2 },
+    { key: 2, column: 'doc', sqlstate: null, n: 2 },
+    { key: 4, column: null, sqlstate: expect.stringMatching(/^22/), n: 2 },
+    { key: 6, column: 'doc', sqlstate: null, n: 2 },
+  ]);
+  const counted = await replica.targetAdmin.query('select kind, count::int from tidegate.conversions');
+  expect(counted.rows).toEqual([{ kind: 'nul-replaced', count: 4 }]);
+  await source.query(`update t set doc = '{}' where id % 10 in (1, 2, 4, 6)`);
+  await run('t.doc=jsonb');
+  expect((await replica.targetAdmin.query('select from tidegate.dead_letters')).rowCount).toBe(0);
+  expect((await replica.targetAdmin.query('select from raw.t')).rowCount).toBe(documents.length * 2);
+});
+
 describe('rules that', () => {
   beforeEach(async () => {
     await source.query(
@@ -257,7 +305,7 @@ describe('rules that', () => {
     for (const part of [
       'column PatNum: rule omit does not fit a key column of type bigint; what does: text',
       'column IsHidden: rule local does not fit a column of type tinyint; what does: boolean, text, omit',
-      'column LName: rule boolean does not fit a column of type varchar; what does: omit',
+      'column LName: rule boolean does not fit a column of type varchar; what does: jsonb, omit',
     ])
       expect(first?.message).toContain(part);
     const ran = await runCli(['run'], { ...replica.env, COLUMN_RULES: rules });

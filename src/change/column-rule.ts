@@ -7,6 +7,8 @@ export type ColumnRule =
   | { readonly kind: 'boolean' }
   /** The server's own text of the value. */
   | { readonly kind: 'text' }
+  /** char, varchar, text: the JSON document that it is. */
+  | { readonly kind: 'jsonb' }
   /** timestamp: what the clocks of an IANA time zone showed then. */
   | { readonly kind: 'local'; readonly zone: string }
   /** A date that stands for none: NULL. `date` is YYYY-MM-DD. */

@@ -4,7 +4,7 @@ import { parseColumnRules, ruleFinder } from './column-rules.ts';
 describe('parseColumnRules', () => {
   it('reads every rule, blanks and case aside', () => {
     const { rules, problems } = parseColumnRules(
-      'patient.IsHidden=boolean, appt.Pattern = TEXT ,*.DateTStamp=local=America/New_York,,claim?.Date*=null=0001-01-01,document.Raw=omit',
+      'patient.IsHidden=boolean, appt.Pattern = TEXT ,*.DateTStamp=local=America/New_York,,claim?.Date*=null=0001-01-01,document.Raw=omit,form.Answers=jsonb',
     );
     expect(problems).toEqual([]);
     expect(rules).toEqual([
@@ -13,6 +13,7 @@ describe('parseColumnRules', () => {
       { table: '*', column: 'DateTStamp', rule: { kind: 'local', zone: 'America/New_York' } },
       { table: 'claim?', column: 'Date*', rule: { kind: 'null', date: '0001-01-01' } },
       { table: 'document', column: 'Raw', rule: { kind: 'omit' } },
+      { table: 'form', column: 'Answers', rule: { kind: 'jsonb' } },
     ]);
     expect(parseColumnRules('')).toEqual({ rules: [], problems: [] });
   });
@@ -27,6 +28,7 @@ describe('parseColumnRules', () => {
     ['patient.a=bool', 'no known rule'],
     ['patient.a=boolean=1', 'behind boolean'],
     ['patient.a=omit=', 'behind omit'],
+    ['patient.a=json', 'no known rule'],
     ['patient.a=local', 'IANA'],
     ['patient.a=local=', 'IANA'],
     ['patient.a=local=America/New_Yrok', 'IANA'],

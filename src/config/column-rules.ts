@@ -47,6 +47,7 @@ function parseRule(kind: string, parameter: string | null): ColumnRule | string 
   switch (kind) {
     case 'boolean':
     case 'text':
+    case 'jsonb':
     case 'omit':
       return parameter === null ? { kind } : `has something behind ${kind}: remove it`;
     case 'local':
@@ -58,7 +59,7 @@ function parseRule(kind: string, parameter: string | null): ColumnRule | string 
         ? { kind, date: parameter }
         : 'must be null= and a date of the calendar, as null=0001-01-01';
     default:
-      return 'has no known rule: boolean, text, omit, local=<time zone> or null=<date>';
+      return 'has no known rule: boolean, text, jsonb, omit, local=<time zone> or null=<date>';
   }
 }
 

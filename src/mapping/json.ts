@@ -4,7 +4,7 @@ import { InvalidValue } from './invalid-value.ts';
 import { binaryJsonText } from './json-binary.ts';
 
 /**
- * json of MySQL becomes jsonb. (MariaDB's JSON is an alias of longtext and arrives as such.) The stream carries the server's
+ * json of MySQL becomes jsonb. (MariaDB's JSON is an alias of longtext and arrives as such; a rule makes it jsonb.) The stream carries the server's
  * binary form, which is printed as text here; jsonb makes one value of both.
  */
 export const json: CodecFamily = (column, conversions) => {
@@ -34,7 +34,7 @@ function documentText(stored: Buffer): string {
 }
 
 /** jsonb refuses the escape of U+0000; it becomes U+FFFD. An escaped backslash before `u0000` is no such escape. */
-function withoutNul(text: string, conversions: Conversions): string {
+export function withoutNul(text: string, conversions: Conversions): string {
   if (!text.includes(String.raw`\u0000`)) return text;
   return text.replace(/\\(?:u0000|[^])/g, (escape) => {
     if (escape !== String.raw`\u0000`) return escape;

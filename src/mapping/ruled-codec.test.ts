@@ -25,7 +25,7 @@ const column = (type: string, rule?: ColumnRule): ColumnSchema => ({
 describe('misfit', () => {
   it.each<[string, ColumnRule, string]>([
     ['int', { kind: 'boolean' }, 'rule boolean does not fit a column of type int; what does: text, omit'],
-    ['varchar', { kind: 'text' }, 'rule text does not fit a column of type varchar; what does: omit'],
+    ['varchar', { kind: 'text' }, 'rule text does not fit a column of type varchar; what does: jsonb, omit'],
     ['datetime', { kind: 'local', zone: 'UTC' }, 'what does: text, null, omit'],
     ['time', { kind: 'null', date: '0001-01-01' }, 'what does: text, omit'],
   ])('says of %s which rules would fit', (type, rule, message) => {

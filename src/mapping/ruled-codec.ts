@@ -1,8 +1,11 @@
+import { isUtf8 } from 'node:buffer';
 import type { ColumnRule } from '../change/column-rule.ts';
+import { fromCopyText } from '../change/copy-text.ts';
 import type { LineBuffer } from '../change/line-buffer.ts';
 import type { ColumnSchema } from '../change/table-schema.ts';
 import type { Codec, Conversions } from './codec.ts';
 import { InvalidValue } from './invalid-value.ts';
+import { withoutNul } from './json.ts';
 import { dates, datetimes, timestamps } from './temporal.ts';
 import { readSeconds, writeSeconds } from './temporal-text.ts';
 import { ZoneOffsets } from './zone-offsets.ts';
@@ -21,6 +24,7 @@ const fits: Readonly<
     types: [...integers, 'decimal', 'year', 'time', 'date', 'datetime', 'timestamp'],
     keys: [...integers, 'decimal', 'year', 'time', 'timestamp'],
   },
+  jsonb: { types: ['char', 'varchar', 'tinytext', 'text', 'mediumtext', 'longtext'], keys: [] },
   local: { types: ['timestamp'], keys: [] },
   null: { types: ['date', 'datetime', 'timestamp'], keys: [] },
 };
@@ -45,6 +49,8 @@ export function ruledCodec(column: ColumnSchema, codec: Codec, conversions: Conv
       return rewritten(codec, 'boolean', writeTruth);
     case 'text':
       return rewritten(verbatim(column) ?? codec, 'text', zeroFilled(printedWidth(column)));
+    case 'jsonb':
+      return rewritten(codec, 'jsonb', jsonDocument(conversions));
     case 'local':
       return rewritten(codec, `timestamp(${fraction})`, clockIn(rule.zone));
     case 'null':
@@ -126,6 +132,26 @@ function zeroFilled(width: number): Rewrite {
     out.bytes.copyWithin(start + lacking, start, out.length);
     out.bytes.fill(zero, start, start + lacking);
     out.length += lacking;
+  };
+}
+
+/** What is no JSON is told apart here; PostgreSQL, which is stricter in places (a lone surrogate), has the last word. */
+function jsonDocument(conversions: Conversions): Rewrite {
+  return (out, start) => {
+    const written = out.bytes.subarray(start, out.length);
+    // Such a row is rejected with the others that are not UTF-8.
+    if (!isUtf8(written)) return;
+    const text = fromCopyText(written.toString('utf8')) ?? '';
+    try {
+      JSON.parse(text);
+    } catch {
+      throw new InvalidValue('a text is no JSON document');
+    }
+    const held = withoutNul(text, conversions);
+    if (held === text) return;
+    out.length = start;
+    const utf8 = Buffer.from(held, 'utf8');
+    out.text(utf8, 0, utf8.length);
   };
 }
 
