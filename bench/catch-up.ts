@@ -100,7 +100,7 @@ async function zongjiAlone(
 }
 
 async function caughtUp(replica: Replica): Promise<{ applyMs: number; wallMs: number }> {
-  const run = new MeasuredRun(replica.env, '--until-caught-up');
+  const run = new MeasuredRun(replica.env, ['--until-caught-up']);
   try {
     await run.succeeded();
   } finally {

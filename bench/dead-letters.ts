@@ -86,7 +86,7 @@ async function measure(replica: Replica, admin: Connection, { table, memo }: Cas
 }
 
 async function caughtUp(replica: Replica): Promise<MeasuredRun> {
-  const run = new MeasuredRun(replica.env, '--until-caught-up');
+  const run = new MeasuredRun(replica.env, ['--until-caught-up']);
   try {
     await run.succeeded();
   } finally {

@@ -13,6 +13,7 @@ import { latency } from './latency.ts';
 import { page } from './page.ts';
 import { type BenchResult, describeMachine, formatLines, writeReport } from './report.ts';
 import { snapshot } from './snapshot.ts';
+import { validation } from './validation.ts';
 import { verify } from './verify.ts';
 
 const benches: Readonly<Record<string, (context: BenchContext) => Promise<BenchResult>>> = {
@@ -24,6 +25,7 @@ const benches: Readonly<Record<string, (context: BenchContext) => Promise<BenchR
   page,
   'huge-transaction': hugeTransaction,
   'dead-letters': deadLetters,
+  validation,
   impact,
   verify,
 };

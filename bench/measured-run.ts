@@ -4,9 +4,10 @@ import { RunProcess } from '../sandbox/run-process.ts';
 /** `tidegate run …` as it is installed, compiled, whose memory is watched while it runs. bench/compile.ts compiles it. */
 export class MeasuredRun extends RunProcess {
   #peakBytes = 0;
+  #cpuMs = 0;
 
-  constructor(env: Readonly<Record<string, string>>, ...args: readonly string[]) {
-    super(env, args, { program: 'dist/src/cli.js' });
+  constructor(env: Readonly<Record<string, string>>, args: readonly string[] = [], program = 'dist/src/cli.js') {
+    super(env, args, { program });
     const sampler = setInterval(() => void this.#sample(), 50);
     void this.exited.finally(() => clearInterval(sampler));
   }
@@ -14,6 +15,11 @@ export class MeasuredRun extends RunProcess {
   /** The largest resident set seen so far, in bytes: the kernel's own high-water mark (VmHWM). */
   get peakBytes(): number {
     return this.#peakBytes;
+  }
+
+  /** What it took of the processor, itself and in the kernel, up to a moment ago. */
+  get cpuMs(): number {
+    return this.#cpuMs;
   }
 
   /** When a message was logged first, in milliseconds since 1970; raises when it was not. */
@@ -27,6 +33,9 @@ export class MeasuredRun extends RunProcess {
     try {
       const status = await readFile(`/proc/${this.pid}/status`, 'utf8');
       const kibibytes = /^VmHWM:\s+(\d+) kB/mu.exec(status)?.[1];
+      // Behind the name, which may hold blanks, utime and stime are the 12th and 13th field, in hundredths of a second (proc(5)).
+      const fields = (await readFile(`/proc/${this.pid}/stat`, 'utf8')).split(') ')[1]?.split(' ') ?? [];
+      this.#cpuMs = Math.max(this.#cpuMs, (Number(fields[11]) + Number(fields[12])) * 10);
       if (kibibytes !== undefined) this.#peakBytes = Math.max(this.#peakBytes, Number(kibibytes) * 1_024);
     } catch (error) {
       // the process has just ended; what was sampled before stands

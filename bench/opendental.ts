@@ -81,7 +81,7 @@ async function copyAndCompare(
     stopping.abort();
     await run.kill();
   }
-  const rest = new MeasuredRun(replica.env, '--until-caught-up');
+  const rest = new MeasuredRun(replica.env, ['--until-caught-up']);
   await rest.succeeded();
   say(`peak resident memory: ${Math.round(run.peakBytes / 1_000_000)} MB`);
   const compared = await compareDatabases({

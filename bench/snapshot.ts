@@ -35,7 +35,7 @@ export async function snapshot(context: BenchContext): Promise<BenchResult> {
       pipeMs.push(await runPipe(sourceEnd(context, replica.database), targetEnd(context, replica.database)));
       await replica.targetAdmin.query('drop table public.treatment');
       await forget(replica);
-      const run = new MeasuredRun(replica.env, '--until-caught-up');
+      const run = new MeasuredRun(replica.env, ['--until-caught-up']);
       try {
         await run.succeeded();
       } finally {

@@ -1,0 +1,62 @@
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const folder = '.cache/unvalidated';
+
+/** A check in the compiled program, and what stands there without it. */
+interface Cut {
+  readonly file: string;
+  readonly check: RegExp;
+  readonly instead: string;
+}
+
+const cuts: readonly Cut[] = [
+  // The bytes of all lines are UTF-8.
+  { file: 'src/target/rows/line-check.js', check: /if \(isUtf8\(lines\)\)/, instead: 'if (true)' },
+  // An image holds every column.
+  { file: 'src/source/binlog/row-events.js', check: /\|\| !allSet\([^\n]*\)\) \{/, instead: ') {' },
+  // No value of the key had to be converted.
+  { file: 'src/source/binlog/row-events.js', check: /= convertedKeyColumn\(table\.codec\);/, instead: '= null;' },
+  // A date is one of the calendar; that zero dates become NULL is the mapping and stays.
+  { file: 'src/mapping/temporal-text.js', check: /return day <= 28 \|\| [^\n]*;/, instead: 'return true;' },
+];
+
+/** Values that are none of their type: ranges and formats, in every family of the mapping. */
+const valueCheck = /if \([^\n]*\)\n\s*throw new InvalidValue\([^\n]*\);/g;
+
+/**
+ * A copy of the compiled program without what it checks of rows, and nothing else changed, so that the two can be compared. Returns
+ * the program, from the root of this checkout. Raises where a check is no longer found: then the cuts have to be mended.
+ */
+export function cutValidation(): string {
+  rmSync(`${root}${folder}`, { recursive: true, force: true });
+  cpSync(`${root}dist`, `${root}${folder}`, { recursive: true });
+  for (const { file, check, instead } of cuts) rewrite(file, (code) => replaced(code, check, instead, file));
+  let values = 0;
+  for (const name of readdirSync(`${root}${folder}/src/mapping`)) {
+    if (!name.endsWith('.js')) continue;
+    rewrite(`src/mapping/${name}`, (code) =>
+      code.replaceAll(valueCheck, () => {
+        values++;
+        return '';
+      }),
+    );
+  }
+  if (values < 8) throw new Error(`only ${values} checks of values were found in the compiled program`);
+  return `${folder}/src/cli.js`;
+}
+
+export function removeUnvalidated(): void {
+  rmSync(`${root}${folder}`, { recursive: true, force: true });
+}
+
+function rewrite(file: string, change: (code: string) => string): void {
+  const path = `${root}${folder}/${file}`;
+  writeFileSync(path, change(readFileSync(path, 'utf8')));
+}
+
+function replaced(code: string, check: RegExp, instead: string, file: string): string {
+  if (!check.test(code)) throw new Error(`the compiled ${file} holds no ${check.source}`);
+  return code.replace(check, instead);
+}
