@@ -39,7 +39,7 @@ describe('a value of every type is the same in snapshot, insert, update and at t
     await source?.stop();
   });
 
-  test('on MariaDB 10.11', async () => {
+  test('on MariaDB 10.11', { timeout: 900_000 }, async () => {
     const results = await judgeTypes(source, sharedServers().target, { seed, random: 20 });
     expectAsPromised(source, results);
     expect(results.length).toBeGreaterThan(250);

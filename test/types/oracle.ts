@@ -91,7 +91,7 @@ export async function judgeTypes(
 
 function sqlOf(one: TypeCase, { seed, random }: OracleOptions): string[] {
   const values = one.values.map((value) => (typeof value === 'string' ? value : value[0]));
-  return one.random === undefined ? values : [...values, ...fc.sample(one.random, { seed, numRuns: random })];
+  return [...values, 'null', ...(one.random === undefined ? [] : fc.sample(one.random, { seed, numRuns: random }))];
 }
 
 export async function createCaseTable(admin: Connection, one: TypeCase, engine: string | undefined): Promise<void> {

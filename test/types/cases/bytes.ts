@@ -19,6 +19,9 @@ function bytes(name: string, column: string, limit: number): TypeCase {
         }),
       ...(limit >= 256 ? [bytesLiteral(allBytes)] : []),
       ...(limit > 100_000 ? [`repeat(x'005cff', 400000)`] : []),
+      // The longest mediumblob, and the shortest value whose length takes eight bytes on the wire.
+      ...(limit === 2 ** 24 - 1 ? [`repeat(x'5c', 16777215)`] : []),
+      ...(limit === 2 ** 32 ? [`repeat(x'00ff', 8 * 1024 * 1024)`] : []),
     ],
     random: fc.uint8Array({ maxLength: Math.min(limit, 40) }).map(bytesLiteral),
   };
@@ -75,6 +78,12 @@ const spatialCases: readonly TypeCase[] = [
   ...('random' in spatial ? { random: spatial.random.map((value) => value.replace('@from', 'st_geomfromtext')) } : {}),
 }));
 
+/** Finite numbers, four bytes each. */
+const vectorOf = (length: number) =>
+  fc
+    .array(fc.float({ noNaN: true, noDefaultInfinity: true }), { minLength: length, maxLength: length })
+    .map((numbers) => bytesLiteral(new Uint8Array(Float32Array.from(numbers).buffer)));
+
 const hasVector = (server: CaseServer) => mariadb('11.7')(server) || mysql('9.0')(server);
 
 export const bytesCases: readonly TypeCase[] = [
@@ -86,7 +95,7 @@ export const bytesCases: readonly TypeCase[] = [
   bytes('varbinary_3000', 'varbinary(3000)', 3000),
   bytes('tinyblob_column', 'tinyblob', 255),
   bytes('blob_column', 'blob', 65_535),
-  bytes('mediumblob_column', 'mediumblob', 2 ** 24),
+  bytes('mediumblob_column', 'mediumblob', 2 ** 24 - 1),
   bytes('longblob_column', 'longblob', 2 ** 32),
   ...bitCases,
   ...spatialCases,
@@ -95,6 +104,22 @@ export const bytesCases: readonly TypeCase[] = [
     type: 'vector(n)',
     column: 'vector(3)',
     values: [[`x'0000803f0000004000004040'`, String.raw`\x0000803f0000004000004040`], `x'000000000000008000000000'`],
+    random: vectorOf(3),
     on: hasVector,
+  },
+  {
+    name: 'vector_longest',
+    type: 'vector(n)',
+    column: 'vector(16000)',
+    values: [`repeat(x'0000803f', 16000)`, `repeat(x'ffff7f7f', 16000)`],
+    on: hasVector,
+  },
+  {
+    // MySQL takes shorter ones than the column says.
+    name: 'vector_shorter',
+    type: 'vector(n)',
+    column: 'vector(4)',
+    values: [[`string_to_vector('[1,-2.5]')`, String.raw`\x0000803f000020c0`], `string_to_vector('[3]')`],
+    on: mysql('9.0'),
   },
 ];

@@ -35,6 +35,7 @@ const documents: readonly string[] = [
   String.raw`"back\\u0000slash"`,
   '"it\'s \\\\N"',
   deep(90),
+  deep(100),
   `{"${'k'.repeat(300)}":"${'v'.repeat(300)}"}`,
   `["${long}",{"big":"${long}"}]`,
   JSON.stringify(Array.from({ length: 12_000 }, (_, index) => ({ index, odd: index % 2 === 1, half: index / 2 }))),
@@ -79,4 +80,21 @@ export const jsonCases: readonly TypeCase[] = [
     random,
     on: mariadb(),
   },
+  // As MariaDB's json is declared, and as text that happens to be JSON.
+  ...['json', 'longtext character set utf8mb4', 'varchar(300) character set utf16'].map((column, index): TypeCase => ({
+    name: `json_rule_${index}`,
+    type: 'text as jsonb',
+    column,
+    values: documents
+      .filter((document) => !column.startsWith('varchar') || document.length <= 300)
+      .map((document) => textLiteral(document)),
+    random: fc
+      .jsonValue({ maxDepth: 3 })
+      .map((value) => JSON.stringify(value))
+      .filter(({ length }) => length <= 300)
+      .map(textLiteral),
+    rule: 'jsonb',
+    byTarget: 's.v::jsonb',
+    ...(column === 'json' ? { on: mariadb() } : {}),
+  })),
 ];

@@ -129,7 +129,7 @@ export const numberCases: readonly TypeCase[] = [
   {
     ...float('float_7_4', 'float(7,4)'),
     values: ['0', '-1e0 * 0e0', '0.1', '999.9999', '-1.5'],
-    random: fc.constant('1.25'),
+    random: fc.integer({ min: -9_999_999, max: 9_999_999 }).map((value) => String(value / 10_000)),
   },
   {
     name: 'double_column',
@@ -144,5 +144,20 @@ export const numberCases: readonly TypeCase[] = [
     column: 'double(10,2)',
     values: ['0', '-1e0 * 0e0', '0.1', '0.3', '1.005', '99999999.99', '-12345678.91'],
     random: fc.integer({ min: -9_999_999, max: 9_999_999 }).map((cents) => String(cents / 100)),
+  },
+  {
+    name: 'double_12_2_zerofill',
+    type: 'double',
+    column: 'double(12,2) zerofill',
+    values: [['0', '0'], '0.1', '1.005', ['999999999.99', '999999999.99']],
+    random: fc.integer({ min: 0, max: 9_999_999 }).map((cents) => String(cents / 100)),
+  },
+  { name: 'double_zerofill', type: 'double', column: 'double zerofill', values: ['0', '1.5', '1e300', '5e-324'] },
+  { name: 'float_zerofill', type: 'float', column: 'float zerofill', values: ['0', '1.5', '0.1', '3e38'] },
+  {
+    name: 'double_255_30',
+    type: 'double',
+    column: 'double(255,30)',
+    values: ['0', '1e25', '-1.5e100', '0.000000000000000000000000000001', '1e21', '0.1', '-1e-30'],
   },
 ];

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { CaseValue, TypeCase } from '../type-case.ts';
+import { type CaseValue, type TypeCase, mariadb } from '../type-case.ts';
 
 const fractions = [0, 1, 2, 3, 4, 5, 6] as const;
 const two = (value: number) => String(value).padStart(2, '0');
@@ -104,6 +104,26 @@ function time(fraction: number): TypeCase {
   };
 }
 
+/** MariaDB on 64 bits, since 11.5, ends 68 years later than others. */
+const late: readonly TypeCase[] = [0, 3, 6].map((fraction) => {
+  const nines = fraction === 0 ? '' : `.${'9'.repeat(fraction)}`;
+  return {
+    name: `timestamp_late_${fraction}`,
+    type: 'timestamp(n) after 2038',
+    column: `timestamp(${fraction}) null`,
+    values: [
+      [`'2038-01-19 03:14:08'`, '2038-01-19 03:14:08+00'],
+      [`'2106-02-07 06:28:15${nines}'`, `2106-02-07 06:28:15${nines}+00`],
+      `'2100-02-28 23:59:59${nines}'`,
+      `'2100-03-01 00:00:00'`,
+    ],
+    random: fc
+      .integer({ min: 2 ** 31, max: 2 ** 32 - 2 })
+      .map((second) => `'${new Date(second * 1000).toISOString().slice(0, 19).replace('T', ' ')}'`),
+    on: mariadb('11.5'),
+  };
+});
+
 export const temporalCases: readonly TypeCase[] = [
   { name: 'date_column', type: 'date', column: 'date', values: dateValues, random: days.map((day) => `'${day}'`) },
   {
@@ -122,5 +142,6 @@ export const temporalCases: readonly TypeCase[] = [
   },
   ...fractions.map(datetime),
   ...fractions.map(timestamp),
+  ...late,
   ...fractions.map(time),
 ];
