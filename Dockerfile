@@ -17,7 +17,7 @@ WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --no-audit --no-fund && npm cache clean --force
 COPY --from=build /app/dist dist
-RUN ln -s /app/dist/src/cli.js /usr/local/bin/tidegate && chmod +x dist/src/cli.js
+RUN ln -s /app/dist/src/main.js /usr/local/bin/tidegate && chmod +x dist/src/main.js
 # An account that owns nothing here; Tidegate writes no file.
 USER node
 # It ends at the next commit.

@@ -6,7 +6,7 @@ export class MeasuredRun extends RunProcess {
   #peakBytes = 0;
   #cpuMs = 0;
 
-  constructor(env: Readonly<Record<string, string>>, args: readonly string[] = [], program = 'dist/src/cli.js') {
+  constructor(env: Readonly<Record<string, string>>, args: readonly string[] = [], program = 'dist/src/main.js') {
     super(env, args, { program });
     const sampler = setInterval(() => void this.#sample(), 50);
     void this.exited.finally(() => clearInterval(sampler));

@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 import { constants, setPriority } from 'node:os';
 import { Command, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };

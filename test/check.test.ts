@@ -116,6 +116,14 @@ describe('one clear error for', () => {
     ]);
   });
 
+  it.each(['disable', 'verify-full'])('a target port that is that of the source (TLS: %s)', async (tls) => {
+    const { source } = sharedServers();
+    const error = only(await refused({ TARGET_DB_PORT: String(source.port), TARGET_DB_TLS: tls }));
+    expect(error.kind).toBe('target-unreachable');
+    expect(error.message).toContain('what answers is no PostgreSQL');
+    expect(error.remedy).toContain('TARGET_DB_PORT');
+  });
+
   it('servers that cannot prove who they are, when that is asked for', async () => {
     const errors = await refused({ SOURCE_DB_TLS: 'verify-ca' });
     expect(errors.map(({ kind }) => kind)).toEqual(['source-tls', 'source-tls']);
@@ -301,6 +309,17 @@ describe('a target that was here before', () => {
       const unconfirmed = await runCli(['reset'], production);
       expect(unconfirmed.code).toBe(1);
       expect((await other.targetAdmin.query('select 1 from raw.patient')).rowCount).toBe(2);
+      await other.targetAdmin.query(`
+        create schema reports;
+        create view reports.visits as select * from raw.patient;
+        create materialized view reports.visits_at_night as select * from raw.patient`);
+      const depended = await runCli(['reset', '--yes'], production);
+      expect(depended.code).toBe(1);
+      expect(depended.stderr).toContain('  table patient: view reports.visits\n');
+      expect(depended.stderr).toContain('  table patient: materialized view reports.visits_at_night\n');
+      expect(depended.stderr).toContain('tidegate resync');
+      expect((await other.targetAdmin.query('select 1 from reports.visits')).rowCount).toBe(2);
+      await other.targetAdmin.query('drop schema reports cascade');
       expect((await runCli(['reset', '--yes'], production)).code).toBe(0);
       expect((await other.targetAdmin.query(`select to_regclass('raw.patient') as t`)).rows).toEqual([{ t: null }]);
       expect((await runCli(['run', '--until-caught-up'], other.env)).code).toBe(0);

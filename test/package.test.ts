@@ -49,6 +49,20 @@ test('says what to do where there are no settings', async () => {
   expect(stderr).toContain('.env.template');
 });
 
+test('says on an older Node which one it needs', async () => {
+  const older = `node-${process.platform}-${process.arch}`;
+  const at = join(folder, 'older');
+  await npm(['install', '--prefix', at, '--no-save', '--prefer-offline', `${older}@20.20.2`], folder);
+  const program = join(folder, 'node_modules', '.bin', 'tidegate');
+  const node = join(at, 'node_modules', older, 'bin', 'node');
+  for (const args of [['--version'], ['check']])
+    expect(await runFile(node, [program, ...args], { cwd: folder, env: {} })).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'tidegate: it needs Node 24 or later, and this is Node 20.20.2: install a newer one\n',
+    });
+});
+
 test('copies a table, which takes all that it reads from its own folder', async () => {
   const { source, target } = sharedServers();
   const replica = await createReplica(source, target);

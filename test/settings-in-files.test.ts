@@ -103,7 +103,7 @@ test('a wrong name or call would be seen', async () => {
 
 /** What stands behind `tidegate`, up to the end of that command. Of a page only what is code counts. */
 const behindProgram =
-  /(?:(?<![\w/.=-])tidegate(?:\.cmd'?)?|npm start(?: --silent)? --|cli\.js"?)[ \t]+((?!tidegate)[a-z-][^\\|&;:<>#`\n]*)/g;
+  /(?:(?<![\w/.=-])tidegate(?:\.cmd'?)?|npm start(?: --silent)? --|main\.js"?)[ \t]+((?!tidegate)[a-z-][^\\|&;:<>#`\n]*)/g;
 
 function callsIn(file: string, text: string): string[] {
   const behind = (code: string) => [...code.matchAll(behindProgram)].map(([, call = '']) => call.trim());

@@ -17,6 +17,7 @@ describe('fromPostgres', () => {
     ['3D000', 'target-login', 'TARGET_DB_NAME'],
     ['42501', 'target-privilege', 'grant create'],
     ['42P01', 'target-refused', 'refused'],
+    ['2BP01', 'target-refused', 'depends'],
     ['23505', 'target-refused', 'refused'],
     ['25006', 'target-unreachable', 'standby'],
     ['40001', 'target-busy', 'another try'],

@@ -29,7 +29,10 @@ const byState: Readonly<Record<string, Meaning>> = {
     hint: 'The role is unknown, may not log in, or pg_hba.conf has no line for it from this machine (with or without TLS, as TARGET_DB_TLS says).',
   },
   '28P01': { kind: 'target-login', hint: 'Check TARGET_DB_USER and TARGET_DB_PASSWORD: the password was refused.' },
-  '2B': refused, // something depends on it
+  '2B': {
+    kind: 'target-refused',
+    hint: 'Something at the target, as a view, depends on what had to be dropped: drop it, and make it again afterwards.',
+  },
   '3D': { kind: 'target-login', hint: 'There is no such database: check TARGET_DB_NAME, or create it.' },
   '38': refused, // a trigger's function
   '39': refused,

@@ -3,7 +3,7 @@ import pg from 'pg';
 import type { TargetConfig } from '../config/config.ts';
 import { fromPostgres, sqlStateOf } from '../errors/postgres-errors.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
-import { refusesTls } from './tls-probe.ts';
+import { askForTls } from './tls-probe.ts';
 
 const connectTimeoutMs = 10_000;
 /** Limits of a role or database, made for people who forget a session; some are of newer versions only. */
@@ -75,7 +75,14 @@ export async function openTarget(
     // What PgBouncer says to settings of ours that it does not know.
     if (sqlStateOf(error) === '08P01') throw pooled(error);
     const raised = fromPostgres(error, { what: 'connect' });
-    if (mode !== 'disable' && raised.kind === 'target-unreachable' && (await refusesTls(target.host, target.port)))
+    const isUnclear = raised.kind === 'internal' || (mode !== 'disable' && raised.kind === 'target-unreachable');
+    const answer = isUnclear ? await askForTls(target.host, target.port) : 'unknown';
+    if (answer === 'no-postgres')
+      throw new TidegateError('target-unreachable', 'target: connect failed: what answers is no PostgreSQL', {
+        cause: error,
+        hint: 'Check TARGET_DB_HOST and TARGET_DB_PORT: another service listens there.',
+      });
+    if (mode !== 'disable' && answer === 'no-tls')
       throw new TidegateError('target-tls', 'target: connect failed: the server offers no TLS', {
         cause: error,
         hint: 'Turn TLS on there (ssl = on, ssl_cert_file, ssl_key_file), or, if the way to it is safe by other means such as a VPN, spell out TARGET_DB_TLS=disable.',

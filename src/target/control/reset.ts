@@ -1,9 +1,10 @@
 import { sql } from 'kysely';
+import { sqlStateOf } from '../../errors/postgres-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { ControlSchema } from './control-schema.ts';
 import { type Confirmation, recordEvent } from './events.ts';
 import { hasControlTable } from './migrate.ts';
-import type { TargetSession } from '../session.ts';
+import type { Target, TargetSession } from '../session.ts';
 
 /** Every control table that speaks of one replica. The audit stays, and the lease, whose epochs must never come again. */
 const stateTables = [
@@ -33,7 +34,7 @@ export async function replicaTables(session: TargetSession, replica: string): Pr
 
 /**
  * Drops those tables and all state of the replica, in one transaction. A table that a view depends on is not dropped, and
- * then nothing is: PostgreSQL's refusal is the answer. Raises refused while a service holds the lease.
+ * then nothing is: raises target-refused, which names both. Raises refused while a service holds the lease.
  */
 export async function resetReplica(
   session: TargetSession,
@@ -41,7 +42,7 @@ export async function resetReplica(
   tables: readonly string[],
   confirmed: Confirmation,
 ): Promise<void> {
-  await session.transaction(async (trx) => {
+  const reset = async (trx: Target) => {
     const held = await sql<{ holder: string }>`
       select holder from tidegate.lease l where replica = ${replica} and expires_at > now()
          and exists (select from pg_stat_activity a where a.pid = l.backend_pid and a.backend_start = l.backend_start)
@@ -54,5 +55,46 @@ export async function resetReplica(
     for (const table of tables) await sql`drop table if exists ${sql.id(replica, table)}`.execute(trx);
     for (const table of stateTables) await trx.deleteFrom(table).where('replica', '=', replica).execute();
     await recordEvent(trx, replica, 'reset', { tables: tables.length, confirmed });
-  });
+  };
+  try {
+    await session.transaction(reset);
+  } catch (error) {
+    throw sqlStateOf(error) === dependentObjects ? await dependedUpon(session, replica, tables, error) : error;
+  }
+}
+
+/** SQLSTATE dependent_objects_still_exist. */
+const dependentObjects = '2BP01';
+
+/** What depends on the tables, as PostgreSQL describes it: `view reports.visits`. What it keeps of a view is a rule. */
+async function dependedUpon(
+  session: TargetSession,
+  replica: string,
+  tables: readonly string[],
+  cause: unknown,
+): Promise<TidegateError> {
+  const { rows } = await session.guarded(
+    async () =>
+      await sql<{ table: string; dependent: string }>`
+        select distinct t.relname as table,
+               case when v.oid is null then pg_describe_object(d.classid, d.objid, d.objsubid)
+                    else pg_describe_object('pg_class'::regclass, v.oid, 0) end as dependent
+          from pg_class t
+          join pg_namespace n on n.oid = t.relnamespace
+          join pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = t.oid and d.deptype = 'n'
+          left join pg_rewrite r on d.classid = 'pg_rewrite'::regclass and r.oid = d.objid
+          left join pg_class v on v.oid = r.ev_class
+         where n.nspname = ${replica} and t.relname = any(${tables})
+           and v.oid is distinct from t.oid
+         order by 1, 2`.execute(session.db),
+  );
+  const named = rows.map(({ table, dependent }) => `  table ${table}: ${dependent}`);
+  return new TidegateError(
+    'target-refused',
+    `nothing was dropped, because something at the target depends on ${named.length === 0 ? 'a table' : `these tables:\n${named.join('\n')}`}`,
+    {
+      cause,
+      hint: 'Drop that first and make it again after the next run. Or leave it there: `tidegate resync` reads every table again in place, and drops nothing.',
+    },
+  );
 }
