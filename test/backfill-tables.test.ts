@@ -53,8 +53,12 @@ describe('tables that come or come back while the others stream', () => {
     await source.query(`update fee set paid = '2026-11-23' where id < 100`);
     await streaming.until(async () => (await streaming.tableState('fee')).state === 'parked', 'fee is parked');
     expect((await runCli(['verify', 'fee'], streaming.env)).stdout).toContain('the table is parked');
+    expect((await runCli(['check'], streaming.env)).stdout).toMatch(
+      /warning +table fee: parked, .*\n +-> tidegate backfill fee; or, .* TABLES_EXCLUDE/,
+    );
     const { code, stdout, stderr } = await runCli(['backfill', 'fee'], streaming.env);
     expect(code, stdout + stderr).toBe(0);
+    expect((await runCli(['check'], streaming.env)).stdout).not.toContain('parked');
     await source.query(`insert into fee (id, amount, paid) values (70000, 1, '2020-02-02')`);
     await streaming.settled();
     expect(await streaming.differences()).toEqual([]);

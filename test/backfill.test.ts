@@ -134,7 +134,7 @@ describe('while the service streams', () => {
       [['backfill', 'visit', '--where', 'sleep(1) = 0'], 'the condition was refused'],
       [['backfill', 'visit', '--where', 'nosuch = 1'], 'the condition was refused'],
       [['backfill'], 'give the tables'],
-      [['verify', 'nosuch'], 'no replicated table nosuch'],
+      [['verify', 'nosuch'], '`tidegate backfill nosuch` takes in what is new there'],
       [['jobs', 'cancel', '999999'], 'there is no job 999999'],
     ];
     for (const [args, message] of refusals) {

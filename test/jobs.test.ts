@@ -119,6 +119,24 @@ describe('jobs', () => {
     expect(await streaming.rows('select count(*) from fee')).toEqual([['3000']]);
   });
 
+  test('what such a one deleted before it stopped is told', async () => {
+    const env = { ...streaming.env, ENVIRONMENT: 'production' };
+    // More than a chunk of them is at its end: a tenth of the table, and then too many.
+    await streaming.target.query(`insert into visit select n, 'nobody' from generate_series(-15000, -1) n`);
+    await streaming.target.query(
+      `insert into visit select n, 'nobody' from generate_series(${rows} + 1, ${rows} + 15000) n`,
+    );
+    const refused = await runCli(['backfill', 'visit', '--json'], env);
+    expect(refused.code).toBe(1);
+    const [failed] = (JSON.parse(refused.stdout) as { jobs: PrintedJob[] }).jobs;
+    const deleted = rows + 30_000 - Number((await streaming.rows('select count(*) from visit'))[0]?.[0]);
+    expect(deleted).toBeGreaterThan(0);
+    expect(failed?.counts).toMatchObject({ extra: deleted, repaired: deleted });
+    expect(failed?.reason).toContain(`${deleted} were deleted before this stopped`);
+    expect((await runCli(['backfill', 'visit', '--yes'], env)).code).toBe(0);
+    expect(await streaming.differences()).toEqual([]);
+  });
+
   test('one that is asked for while everything is paused says so, and is done after', async () => {
     expect((await runCli(['pause'], streaming.env)).code).toBe(0);
     const asked = runCli(['backfill', 'fee'], streaming.env);
@@ -155,5 +173,10 @@ describe('jobs', () => {
       { table: 'fee', isEqual: false, missing: 1, rows: 3000 },
     ]);
     expect((await runCli(['lag'], streaming.env)).stdout).toContain('fee: 1 missing, 0 extra, 0 different');
+    // A backfill of it compares all of it, too.
+    expect((await runCli(['backfill', 'fee'], streaming.env)).code).toBe(0);
+    expect((await runCli(['lag'], streaming.env)).stdout).not.toContain('fee: 1 missing');
+    const after = JSON.parse((await runCli(['lag', '--json'], streaming.env)).stdout) as { verifications: unknown[] };
+    expect(after.verifications).toMatchObject([{ table: 'fee', isEqual: true, missing: 1, repaired: 1 }]);
   });
 });

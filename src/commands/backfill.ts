@@ -38,12 +38,13 @@ export function printBackfills(jobs: readonly Job[]): number {
 
 function inWords({ id, table, state, reason, counts }: Job): string {
   const { rows, missing, extra, different, rejected, repaired } = counts;
+  const found = `${rows} rows read, ${repaired} mended (${missing} were missing, ${extra} too many, ${different} different)${rejected > 0 ? `, ${rejected} dead letters` : ''}`;
   switch (state) {
     case 'done':
-      return `${table}: ${rows} rows read, ${repaired} mended (${missing} were missing, ${extra} too many, ${different} different)${rejected > 0 ? `, ${rejected} dead letters` : ''}`;
+      return `${table}: ${found}`;
     case 'failed':
     case 'cancelled':
-      return `${table}: ${state}: ${reason}`;
+      return `${table}: ${state}: ${reason}${rows + repaired > 0 ? `; until then ${found}` : ''}`;
     default:
       return `${table}: requested as job ${id}; tidegate jobs shows how far it is`;
   }

@@ -89,11 +89,16 @@ async function tablesMeant(
         'refused',
         `there is no replicated table ${refused.map((name) => `${name}${news.has(name) ? ` (${news.get(name)})` : ''}`).join(', ')}`,
         {
-          hint: 'Names are as at the source, upper and lower case included; a new table must be selected by TABLES_INCLUDE first.',
+          hint: `Names are as at the source, upper and lower case included; ${
+            kind === 'backfill'
+              ? 'a table must also be selected by TABLES_INCLUDE and TABLES_EXCLUDE'
+              : `\`tidegate backfill ${refused.join(' ')}\` takes in what is new there`
+          }.`,
         },
       );
     const isSelected = tableFilter(config.tables);
-    const isKeyless = (name: string) => known.get(name)?.state === 'refreshed';
+    const stateOf = (name: string) => known.get(name)?.state;
+    const isKeyless = (name: string) => stateOf(name) === 'refreshed';
     const keyless = tables.filter(isKeyless);
     if (keyless.length > 0 && (kind === 'verify' || condition !== null))
       throw new TidegateError(
@@ -104,7 +109,9 @@ async function tablesMeant(
     const names =
       tables.length > 0
         ? [...new Set(tables)]
-        : [...known.keys()].filter((name) => isSelected(name) && !(kind === 'verify' && isKeyless(name)));
+        : [...known.keys()].filter(
+            (name) => isSelected(name) && stateOf(name) !== 'released' && !(kind === 'verify' && isKeyless(name)),
+          );
     if (condition !== null) for (const name of names) checkCondition(name, known.get(name), condition);
     return names;
   });
@@ -128,7 +135,7 @@ async function readNewTables(config: Config): Promise<ReadonlyMap<string, string
 }
 
 function checkCondition(name: string, table: KnownTable | undefined, condition: string): void {
-  if (table === undefined || table.state === 'parked')
+  if (table === undefined || table.state === 'parked' || table.state === 'released')
     throw new TidegateError('refused', `table ${name} must be backfilled as a whole first, without --where`);
   readCondition(condition, knownCodec(table.schema).schema);
 }

@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts';
+import { tableFilter } from '../config/table-filter.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { resync as beginAnew } from '../pipeline/begin/resync.ts';
 import { hasControlTable } from '../target/control/migrate.ts';
@@ -20,7 +21,10 @@ export async function resync(config: Config, options: { yes: boolean; detach: bo
       throw new TidegateError('refused', `nothing was copied into schema ${schema} yet`, {
         hint: 'Start `tidegate run`; it copies every table and goes on from there.',
       });
-    const tables = (await session.guarded(async () => await readTables(session.db, schema))).map(({ table }) => table);
+    const isSelected = tableFilter(config.tables);
+    const tables = (await session.guarded(async () => await readTables(session.db, schema)))
+      .filter(({ table, state }) => state !== 'released' && isSelected(table))
+      .map(({ table }) => table);
     process.stderr.write(
       `this makes ${tables.length} tables of schema ${schema} in ${database} (${namesInWords(tables)}) equal to ${config.source.database} on ${config.source.host} as it is now: rows that it does not have are deleted\n`,
     );

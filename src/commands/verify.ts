@@ -23,8 +23,9 @@ export async function verify(
 
 function inWords(job: Job): string {
   const { table, state, reason, repair, counts, examples } = job;
-  if (state !== 'done') return `${table}: ${state}: ${reason}`;
-  const { rows, missing, extra, different, changing, rejected } = counts;
+  const { rows, missing, extra, different, changing, rejected, repaired } = counts;
+  if (state !== 'done')
+    return `${table}: ${state}: ${reason}${repaired > 0 ? `; until then ${rows} rows read, ${repaired} mended` : ''}`;
   const found = [
     ...(missing > 0 ? [`${missing} missing`] : []),
     ...(extra > 0 ? [`${extra} too many`] : []),

@@ -3,6 +3,7 @@ import type { BinlogFiles, SourceStatus } from '../source/position/source-status
 import type { ConvertedColumn } from '../target/control/conversions.ts';
 import type { DeadLetterGroup } from '../target/rows/dead-letter-actions.ts';
 import { type Job, isEqual } from '../target/control/jobs.ts';
+import { parkedRemedy } from '../target/control/table-states.ts';
 import type { HeadHistory } from './head-history.ts';
 import type { Findings, ReplicaStatus, SnapshotStatus } from '../target/control/status.ts';
 
@@ -41,14 +42,14 @@ export interface LagReport {
   /** Up to where the target is complete. */
   readonly appliedPosition: string | null;
   readonly appliedGtid: string | null;
-  readonly parkedTables: readonly { readonly table: string; readonly reason: string }[];
+  readonly parkedTables: readonly { readonly table: string; readonly reason: string; readonly remedy: string }[];
   /** Rows that cannot be carried, by table and reason. */
   readonly deadLetters: readonly DeadLetterGroup[];
   /** Values that had to change to fit, by column, since the replica was made. */
   readonly conversions: readonly ConvertedColumn[];
   /** Backfills, verifications and refreshes that wait or run. */
   readonly jobs: readonly RunningJob[];
-  /** The last verification of each table that came to its end. */
+  /** What last compared each whole table to its end: a verification, or a backfill. */
   readonly verifications: readonly Verification[];
   /** Why something is not known. */
   readonly problems: readonly string[];
@@ -136,7 +137,7 @@ export function describeLag({ source, files, target, history, problems: unanswer
     appliedGtid: applied?.gtid ?? null,
     parkedTables: (target?.findings.tables ?? [])
       .filter(({ state }) => state === 'parked')
-      .map(({ table, reason }) => ({ table, reason: reason ?? '' })),
+      .map(({ table, reason }) => ({ table, reason: reason ?? '', remedy: parkedRemedy(table) })),
     deadLetters: target?.findings.deadLetters ?? [],
     conversions: target?.findings.conversions ?? [],
     jobs: (target?.findings.jobs ?? []).map(running),

@@ -10,7 +10,7 @@ const report: LagReport = {
   snapshot: { tables: 3, tablesDone: 1, rows: 1_000, estimatedRows: 2_000, percent: 50 },
   ...{ retentionSeconds: 259_200, headroomSeconds: 200_000, clockSkewSeconds: -300 },
   ...{ sourcePosition: 'b.000002:4', appliedPosition: 'b.000001:4', appliedGtid: null },
-  parkedTables: [{ table: 'claim', reason: 'its definition changed' }],
+  parkedTables: [{ table: 'claim', reason: 'its definition changed', remedy: 'tidegate backfill claim' }],
   deadLetters: [{ table: 'visit', column: 'note', reason: 'no text', sqlState: null, rows: 2 }],
   conversions: [
     { table: 'visit', column: 'day', kind: 'date-to-null', count: 1_000 },
@@ -64,7 +64,7 @@ it('says when what is needed is gone, and when nothing is purged', () => {
 });
 
 it('tells some of many, and lets no name steer the terminal', () => {
-  const parkedTables = Array.from({ length: 300 }, () => ({ table: 'a\u001b[2Jb', reason: 'changed' }));
+  const parkedTables = Array.from({ length: 300 }, () => ({ table: 'a\u001b[2Jb', reason: 'changed', remedy: 'wait' }));
   const parked = lagDetails({ ...report, parkedTables }).filter((line) => line.includes('parked'));
   expect(parked).toHaveLength(11);
   expect(parked.at(-1)).toContain('and 290 more');

@@ -34,9 +34,9 @@ export function lagDetails(measured: LagReport): string[] {
     ...some('job', report.jobs, ({ kind, table, state, rows, estimatedRows }) => [
       `${kind} ${table}: ${state}, ${whole.format(rows)} of about ${plural(estimatedRows, 'row')}`,
     ]),
-    ...some('parked', report.parkedTables, ({ table, reason }) => [
+    ...some('parked', report.parkedTables, ({ table, reason, remedy }) => [
       paint(`${table}: ${reason}`, 'red'),
-      `tidegate backfill ${table}`,
+      remedy,
     ]),
     ...some('not equal', unequal, ({ table, missing, extra, different, rejected }) => [
       paint(

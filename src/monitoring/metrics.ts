@@ -69,7 +69,11 @@ export class Metrics {
   readonly #parked = this.#gauge('table_parked', '1: the table waits for a person', 'table');
   readonly #deadLetters = this.#gauge('dead_letters', 'Rows that cannot be carried', 'table');
   readonly #conversions = this.#gauge('conversions', 'Values that had to change to fit', 'table', 'column', 'kind');
-  readonly #equal = this.#gauge('verification_equal', '1: the table was equal when it was last verified', 'table');
+  readonly #equal = this.#gauge(
+    'verification_equal',
+    '1: the table was equal when it was last verified or backfilled',
+    'table',
+  );
   readonly #verifiedAt = this.#gauge('verification_timestamp_seconds', 'When the last verification ended', 'table');
   readonly #jobs = this.#gauge('jobs', 'Jobs that wait or run', 'kind', 'state');
 

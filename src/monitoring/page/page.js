@@ -68,9 +68,9 @@ const mostShown = 20;
 /** Whatever somebody has to look after, the worst first. */
 function showAttention({ lag }) {
   const things = [
-    ...lag.parkedTables.map(({ table, reason }) => ({
+    ...lag.parkedTables.map(({ table, reason, remedy }) => ({
       isBad: true,
-      text: `Table ${table} is parked: ${reason}. \`tidegate backfill ${table}\` takes it back.`,
+      text: `Table ${table} is parked: ${reason}. To do: ${remedy}.`,
     })),
     ...lag.verifications
       .filter(({ isEqual }) => !isEqual)

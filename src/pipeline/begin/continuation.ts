@@ -5,7 +5,7 @@ import { assertReachable, startsByGtid } from '../../source/position/positions.t
 import type { ServerFlavor } from '../../source/server-flavor.ts';
 import { type Checkpoint, readCheckpoint } from '../../target/control/checkpoint.ts';
 import type { Target } from '../../target/session.ts';
-import { type KnownTable, readTables } from '../../target/control/table-states.ts';
+import { type KnownTable, isFollowed, readTables } from '../../target/control/table-states.ts';
 
 /** How far the target is, and how far each table is with its snapshot; places are all of one server. */
 export interface Progress {
@@ -45,7 +45,7 @@ export async function assertContinues(
   if (sourceIdentity !== server.identity) {
     if (!byGtid)
       throw new TidegateError('source-changed', 'the server behind the source address is another one than before');
-    const held = tables.find((table) => needsPlace(table) && !isPast(position, table));
+    const held = tables.find((table) => isFollowed(table) && !isPast(position, table));
     if (held !== undefined)
       throw new TidegateError(
         'source-changed',
@@ -60,10 +60,6 @@ export async function assertContinues(
 
 function isSame(one: string, other: string, { foldNames }: ServerFlavor): boolean {
   return foldNames ? one.toLowerCase() === other.toLowerCase() : one === other;
-}
-
-function needsPlace({ state }: KnownTable): boolean {
-  return state !== 'parked' && state !== 'refreshed';
 }
 
 /** All that the table's snapshot had is behind the checkpoint. */

@@ -16,6 +16,7 @@ import {
   keepRefreshed,
   parkTable,
   readTables,
+  releaseTable,
   takeTableBack,
 } from '../../target/control/table-states.ts';
 import { addPrimaryKey, createSchema, createTable, reshapeTable } from '../../target/rows/tables.ts';
@@ -36,7 +37,8 @@ export interface Prepared {
 
 /**
  * Brings the target's list of tables in line with the source's: takes new ones in at a position of their own, and back those that
- * were parked and are to be read again; parks those that are gone or no longer selected. The tables of the beginning are copied
+ * were parked and are to be read again, or were released and are selected again; parks those that are gone, and releases those that are
+ * not selected any more. The tables of the beginning are copied
  * before the stream starts; those that come later must not keep it waiting, and are read beside it. Changes nothing when the source cannot continue from the checkpoint, or when the
  * rules of a table are others than it was begun with.
  */
@@ -58,7 +60,9 @@ export async function prepare(
   const jobs = await openJobs(target.db, replica);
   const wanted = new Set(jobs.filter(readsAll).map(({ table }) => table));
   const isBack = new Set(
-    known.filter(({ table, state }) => state === 'parked' && wanted.has(table)).map(({ table }) => table),
+    known
+      .filter(({ table, state }) => state === 'released' || (state === 'parked' && wanted.has(table)))
+      .map(({ table }) => table),
   );
   // The position comes before the catalog: a definition that changes in between is then ahead in the stream, and seen.
   const probe = planTables((await readCatalog(reader, database)).tables, selection);
@@ -88,7 +92,7 @@ export async function prepare(
       await addTable(trx, replica, codec.source, position, checkpoint === null ? 'snapshotting' : 'backfilling');
     }
     if (checkpoint !== null)
-      await requestJobs(trx, replica, unread(known, added, wanted), {
+      await requestJobs(trx, replica, unread(known, planned, wanted), {
         kind: 'backfill',
         repair: true,
         condition: null,
@@ -102,16 +106,12 @@ export async function prepare(
         tables: added.map(({ codec }) => codec.schema.table),
         at: formatPosition(position),
       });
-    for (const { table, state } of known)
-      if (state !== 'parked' && !present.has(table))
-        await parkTable(
-          trx,
-          replica,
-          table,
-          selection.isSelected(table)
-            ? `the source no longer has it in a form that can be carried${whyLeftOut(leftOut, table)}`
-            : 'TABLES_INCLUDE and TABLES_EXCLUDE no longer select it',
-        );
+    for (const { table, state } of known) {
+      if (state === 'released' || present.has(table)) continue;
+      const reason = `the source no longer has it in a form that can be carried${whyLeftOut(leftOut, table)}`;
+      if (!selection.isSelected(table)) await releaseTable(trx, replica, table);
+      else if (state !== 'parked') await parkTable(trx, replica, table, reason);
+    }
   });
 
   for (const { codec } of planned.filter(({ codec }) => isBack.has(codec.schema.table)))
@@ -135,7 +135,9 @@ export async function prepare(
     if (!present.has(table))
       await endJob(target.db, id, {
         state: 'failed',
-        reason: `the source has no such table that can be carried${whyLeftOut(leftOut, table)}`,
+        reason: selection.isSelected(table)
+          ? `the source has no such table that can be carried${whyLeftOut(leftOut, table)}; if it is meant to be gone, add it to TABLES_EXCLUDE and restart`
+          : 'TABLES_INCLUDE and TABLES_EXCLUDE do not select it',
       });
 
   const engines = new Map(planned.map((table) => [table.codec.schema.table, table]));
@@ -157,11 +159,11 @@ export async function prepare(
 }
 
 /** Tables that are streamed and still to be read, which nobody has asked for. */
-function unread(known: readonly KnownTable[], added: readonly PlannedTable[], wanted: ReadonlySet<string>): string[] {
-  return [
-    ...known.filter(({ state }) => state === 'backfilling').map(({ table }) => table),
-    ...added.map(({ codec }) => codec.schema.table),
-  ].filter((table) => !wanted.has(table));
+function unread(known: readonly KnownTable[], planned: readonly PlannedTable[], wanted: ReadonlySet<string>): string[] {
+  const states = new Map(known.map(({ table, state }) => [table, state]));
+  return planned
+    .map(({ codec }) => codec.schema.table)
+    .filter((table) => ['backfilling', 'released', undefined].includes(states.get(table)) && !wanted.has(table));
 }
 
 /** What something at the target depends on is left as it is. */

@@ -1,5 +1,6 @@
 import type { Config } from '../../config/config.ts';
 import { formatPosition } from '../../change/position.ts';
+import { tableFilter } from '../../config/table-filter.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import { readCatalog } from '../../source/catalog/catalog.ts';
 import { SourceConnection } from '../../source/connection.ts';
@@ -11,7 +12,7 @@ import { endJobsOf, requestJobs } from '../../target/control/jobs.ts';
 import { Lease, readLeaseHolder } from '../../target/control/lease.ts';
 import { migrateControlSchema } from '../../target/control/migrate.ts';
 import { TargetSession } from '../../target/session.ts';
-import { holdForResync, readTables } from '../../target/control/table-states.ts';
+import { holdForResync, readTables, releaseTable } from '../../target/control/table-states.ts';
 import { openAll } from '../open-all.ts';
 
 /**
@@ -21,6 +22,7 @@ import { openAll } from '../open-all.ts';
  */
 export async function resync(config: Config, confirmed: Confirmation): Promise<string[]> {
   const replica = config.target.schema;
+  const isSelected = tableFilter(config.tables);
   const session = await TargetSession.open(config.target, 'tidegate resync');
   try {
     await migrateControlSchema(session);
@@ -40,7 +42,10 @@ export async function resync(config: Config, confirmed: Confirmation): Promise<s
       return await session.transaction(async (trx) => {
         const from = await restartCheckpoint(trx, replica, position, { identity, database: config.source.database });
         await assertEpoch(trx, replica, lease.epoch);
-        const known = await readTables(trx, replica);
+        const all = await readTables(trx, replica);
+        for (const { table, state } of all)
+          if (state !== 'released' && !isSelected(table)) await releaseTable(trx, replica, table);
+        const known = all.filter(({ table, state }) => state !== 'released' && isSelected(table));
         for (const { table } of known)
           await endJobsOf(trx, replica, table, 'the target began anew at another place of the binlog');
         await holdForResync(trx, replica, 'it is read again, because the place in the binlog was lost');
@@ -50,12 +55,12 @@ export async function resync(config: Config, confirmed: Confirmation): Promise<s
           tables: known.length,
           confirmed,
         });
-        const all = { repair: true, condition: null, confirmed: true } as const;
+        const whole = { repair: true, condition: null, confirmed: true } as const;
         const named = (isRefreshed: boolean) =>
           known.filter(({ state }) => (state === 'refreshed') === isRefreshed).map(({ table }) => table);
         return [
-          ...(await requestJobs(trx, replica, named(false), { kind: 'backfill', ...all })),
-          ...(await requestJobs(trx, replica, named(true), { kind: 'refresh', ...all })),
+          ...(await requestJobs(trx, replica, named(false), { kind: 'backfill', ...whole })),
+          ...(await requestJobs(trx, replica, named(true), { kind: 'refresh', ...whole })),
         ];
       });
     } finally {

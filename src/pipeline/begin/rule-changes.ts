@@ -1,6 +1,6 @@
 import { type ColumnRule, formatRule } from '../../change/column-rule.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
-import type { KnownTable } from '../../target/control/table-states.ts';
+import { type KnownTable, isFollowed } from '../../target/control/table-states.ts';
 import type { Selection } from './table-plan.ts';
 
 /** How many columns an error names. */
@@ -8,11 +8,11 @@ const named = 10;
 
 /**
  * Makes sure that tables go on by the rules they were begun with: rows of before would stay as they are, and the columns at the
- * target would not fit. Parked tables, and those about to be, need not agree. Raises config.
+ * target would not fit. Tables that are not followed, and those about to be none, need not agree. Raises config.
  */
 export function assertSameRules(known: readonly KnownTable[], { isSelected, ruleOf }: Selection): void {
   const changes = known
-    .filter(({ table, state }) => state !== 'parked' && state !== 'refreshed' && isSelected(table))
+    .filter((table) => isFollowed(table) && isSelected(table.table))
     .flatMap(({ table, schema }) =>
       schema.columns
         .map(({ name, rule }) => ({ name, was: inWords(rule), is: inWords(ruleOf(table, name)) }))

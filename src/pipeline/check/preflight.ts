@@ -22,8 +22,9 @@ import { readEffectiveRights, readGrants } from '../../source/grants/read-grants
 import { readServerFlavor } from '../../source/server-flavor.ts';
 import { checkCarried } from '../../target/check/check-carried.ts';
 import { checkTarget } from '../../target/check/check-target.ts';
-import { TargetSession } from '../../target/session.ts';
-import { type KnownTable, readTables } from '../../target/control/table-states.ts';
+import { hasControlTable } from '../../target/control/migrate.ts';
+import { type Target, TargetSession } from '../../target/session.ts';
+import { type KnownTable, parkedRemedy, readTables } from '../../target/control/table-states.ts';
 import { checkTables } from './check-tables.ts';
 import { assertContinues, readProgress } from '../begin/continuation.ts';
 import { assertSameRules } from '../begin/rule-changes.ts';
@@ -212,6 +213,7 @@ async function checkTargetSide(config: Config, tables: readonly string[]): Promi
         connected,
         ...(await session.guarded(async () => [
           ...(await checkTarget(session, config.target.schema, config.target.database, tables)),
+          ...(await checkStates(session.db, config)),
           ...(await checkCarried(session.db, config.target.schema)),
         ])),
       ];
@@ -219,6 +221,20 @@ async function checkTargetSide(config: Config, tables: readonly string[]): Promi
   } catch (error) {
     return [failure('target', error)];
   }
+}
+
+/** Tables that are not followed. What is not selected any more is let go by the next run. */
+async function checkStates(db: Target, config: Config): Promise<Finding[]> {
+  if (!(await hasControlTable(db, 'tidegate.schema_versions'))) return [];
+  const { isSelected } = selectionOf(config);
+  return (await readTables(db, config.target.schema))
+    .filter(({ table, state }) => state === 'parked' && isSelected(table))
+    .map(({ table, reason }) => ({
+      level: 'warning',
+      subject: `table ${table}`,
+      message: `parked, it stays at the target as it was then: ${reason}`,
+      remedy: parkedRemedy(table),
+    }));
 }
 
 async function withTarget<T>(config: Config, work: (session: TargetSession) => Promise<T>): Promise<T> {

@@ -115,6 +115,8 @@ function refusalOf({ kind, condition }: Job, table: KnownTable | undefined): str
       return isWhole ? null : 'the table has no key: it is copied as a whole, and that is all that can be done';
     case 'parked':
       return isWhole && kind === 'backfill' ? null : `the table is parked: ${table.reason}; backfill all of it first`;
+    case 'released':
+      return isWhole && kind === 'backfill' ? null : `the table is released: ${table.reason}`;
     case 'streaming':
     case 'backfilling':
       return kind === 'refresh' ? `the table is ${table.state}, which is not for a refresh` : null;

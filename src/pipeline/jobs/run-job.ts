@@ -106,13 +106,16 @@ async function attempt(
 ): Promise<boolean> {
   const { config, epoch, live, reads, listener } = tools;
   const replica = config.target.schema;
+  let counts = job.counts;
   try {
     // The stream brings this table's changes from there on. Keys are watched from a moment at which no transaction is there in part.
     if (table.from !== null)
       await live.at(table.from, async () => await Promise.resolve(reads.begin(job.table, table.engine)));
     if (!(await session.guarded(async () => await beginJob(session.db, job.id, table.estimatedRows)))) return false;
     listener.job({ ...job, state: 'running', reason: null, estimatedRows: table.estimatedRows });
-    const counts = await perform(tools, session, job, table, signal);
+    await perform(tools, session, job, table, signal, (found) => {
+      counts = found;
+    });
     await session.transaction(async (trx) => {
       await assertEpoch(trx, replica, epoch);
       await countJob(trx, job.id, counts);
@@ -127,7 +130,7 @@ async function attempt(
     // A definition that changed while the table was read is in the stream, too, and parks the table.
     await live.at(await reads.head(), async () => await Promise.resolve());
     if (live.parked.has(job.table)) return false;
-    return await failJob(tools, session, job, reasonOf(error), error.kind === 'unconfirmed');
+    return await failJob(tools, session, { ...job, counts }, reasonOf(error), error.kind === 'unconfirmed');
   }
 }
 
@@ -137,14 +140,22 @@ async function perform(
   job: Job,
   table: TableOfJob,
   signal: AbortSignal,
-): Promise<JobCounts> {
+  found: (counts: JobCounts) => void,
+): Promise<void> {
   const { config, epoch, server, throttle } = tools;
   const connection = { reader: await openOn(config.source, 'reader', server) };
   try {
-    if (table.from === null)
-      return { ...job.counts, ...(await refresh(config, epoch, table, connection, session, throttle, signal)) };
+    if (table.from === null) {
+      found({ ...job.counts, ...(await refresh(config, epoch, table, connection, session, throttle, signal)) });
+      return;
+    }
     const condition = job.condition === null ? null : readCondition(job.condition, table.codec.schema);
-    return await new TableComparison(job, { ...tools, connection, session, signal }, table, condition).run();
+    const comparison = new TableComparison(job, { ...tools, connection, session, signal }, table, condition);
+    try {
+      await comparison.run();
+    } finally {
+      found(comparison.counts);
+    }
   } finally {
     await connection.reader.close();
   }
@@ -154,7 +165,7 @@ function reasonOf({ kind, message, hint }: TidegateError): string {
   return hint === errorKinds[kind].hint && kind === 'refused' ? message : `${message}. ${hint}`;
 }
 
-/** Ends a job without having done it. A table that is not whole without it is parked, which is told by true. */
+/** Ends a job without having done it, or all of it: what it counted is kept. A table that is not whole without it is parked, which is told by true. */
 export async function failJob(
   { config, epoch, listener }: JobTools,
   session: TargetSession,
@@ -165,6 +176,7 @@ export async function failJob(
   const replica = config.target.schema;
   const isParked = await session.transaction(async (trx) => {
     await assertEpoch(trx, replica, epoch);
+    await countJob(trx, job.id, job.counts);
     await endJob(trx, job.id, { state: 'failed', reason, unconfirmed });
     const state = (await readTables(trx, replica)).find(({ table }) => table === job.table)?.state;
     if (state !== 'backfilling' || !readsAll(job)) return false;

@@ -96,13 +96,17 @@ export class TableComparison {
     this.#examples = job.examples;
   }
 
+  /** What was found so far. */
+  get counts(): JobCounts {
+    return this.#counts;
+  }
+
   /** Raises refused for what must be confirmed first, or cannot be done; target-refused for the table. */
-  async run(): Promise<JobCounts> {
+  async run(): Promise<void> {
     const { progress } = this.#job;
     if (this.#condition !== null) await this.#keys.tryCondition(this.#condition.target);
     if (progress?.side !== 'target') await this.#readSource(progress);
     if (!this.#sortsAlike) await this.#searchTarget(progress?.side === 'target' ? progress.afterKey : null);
-    return this.#counts;
   }
 
   async #readSource(progress: JobProgress | null): Promise<void> {
@@ -288,7 +292,7 @@ export class TableComparison {
     if (this.#counts.extra + more <= limit) return null;
     return new TidegateError(
       'unconfirmed',
-      `table ${codec.schema.table}: the source lacks more than ${limit} of the target's rows, and deleting so many must be confirmed`,
+      `table ${codec.schema.table}: the source lacks more than ${limit} of the target's rows, and deleting so many must be confirmed; ${this.#counts.extra} were deleted before this stopped`,
     );
   }
 

@@ -2,6 +2,7 @@ import type { Finding } from '../../change/finding.ts';
 import { readConversions } from '../control/conversions.ts';
 import { groupDeadLetters } from '../rows/dead-letter-actions.ts';
 import { hasControlTable } from '../control/migrate.ts';
+import { readStates } from '../control/table-states.ts';
 import type { Target } from '../session.ts';
 
 const conversions = {
@@ -13,7 +14,9 @@ const conversions = {
 /** What is not at the target as it is at the source, and known to be: dead letters and conversions. */
 export async function checkCarried(db: Target, replica: string): Promise<Finding[]> {
   if (!(await hasControlTable(db, 'tidegate.dead_letters'))) return [];
-  const dead = (await groupDeadLetters(db, replica)).map(({ table, column, reason, sqlState, rows }): Finding => ({
+  const states = new Map((await readStates(db, replica)).map(({ table, state }) => [table, state]));
+  const letters = (await groupDeadLetters(db, replica)).filter(({ table }) => states.get(table) !== 'released');
+  const dead = letters.map(({ table, column, reason, sqlState, rows }): Finding => ({
     level: 'warning',
     subject: `table ${table}`,
     message: `${rows} ${rows === 1 ? 'row is a dead letter' : 'rows are dead letters'}: ${column === null ? '' : `column ${column}: `}${reason}${sqlState === null ? '' : ` (SQLSTATE ${sqlState})`}`,

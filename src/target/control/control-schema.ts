@@ -59,8 +59,9 @@ export interface LeaseTable {
 
 /**
  * `refreshed`: not streamed, but copied as a whole again and again, because it has no key. `snapshotting`: copied before the stream begins. `backfilling`: streamed already, and what was there before is still being read.
+ * `parked`: it can no longer be followed, and waits for a person. `released`: it is not selected any more, and nothing is done with it.
  */
-export type TableState = 'pending' | 'snapshotting' | 'backfilling' | 'streaming' | 'refreshed' | 'parked';
+export type TableState = 'pending' | 'snapshotting' | 'backfilling' | 'streaming' | 'refreshed' | 'parked' | 'released';
 
 export interface TablesTable {
   replica: string;

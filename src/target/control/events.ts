@@ -10,6 +10,7 @@ export type EventKind =
   | 'tables-altered'
   | 'table-parked'
   | 'table-taken-back'
+  | 'table-released'
   | 'job-ended'
   | 'deletions-confirmed'
   | 'resynced'

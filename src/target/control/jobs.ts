@@ -160,12 +160,12 @@ export async function requestDueRefreshes(
                       and later.finished_at is not null and later.id > j.id)`.execute(db);
 }
 
-/** The last verification of all rows of each table that came to its end. */
+/** What last compared all rows of each table to its end: a verification, or a backfill. */
 export async function lastVerifications(db: Target, replica: string): Promise<Job[]> {
   return await select(db, replica, (query) =>
     query
       .distinctOn('table_name')
-      .where('kind', '=', 'verify')
+      .where('kind', 'in', ['verify', 'backfill'])
       .where('state', '=', 'done')
       .where('condition', 'is', null)
       .orderBy('table_name')

@@ -108,14 +108,18 @@ export async function readFindings(db: Target, replica: string): Promise<Finding
     .where('replica', '=', replica)
     .orderBy('table_name')
     .execute();
+  // Of what is released nobody need know.
+  const released = new Set(tables.filter(({ state }) => state === 'released').map(({ table_name }) => table_name));
+  const kept = <T extends { readonly table: string }>(found: readonly T[]) =>
+    found.filter(({ table }) => !released.has(table));
   return {
     tables: tables.map(({ table_name, state, reason, copied_rows }) => ({
       ...{ table: table_name, state, reason, copiedRows: Number(copied_rows) },
     })),
-    deadLetters: await groupDeadLetters(db, replica),
+    deadLetters: kept(await groupDeadLetters(db, replica)),
     conversions: await readConversions(db, replica),
     jobs: await openJobs(db, replica),
-    verifications: await lastVerifications(db, replica),
+    verifications: kept(await lastVerifications(db, replica)),
     events: await latestEvents(db, replica, eventsKept),
   };
 }

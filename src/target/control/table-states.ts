@@ -86,7 +86,7 @@ export async function addTable(
     .execute();
 }
 
-/** Streams a parked table again from `from` on, with the columns it has there, while its rows are read beside the stream. */
+/** Streams a parked or released table again from `from` on, with the columns it has there, while its rows are read beside the stream. */
 export async function takeTableBack(trx: Target, replica: string, schema: TableSchema, from: Position): Promise<void> {
   const place = { from_file: from.file, from_offset: from.offset };
   await trx
@@ -147,6 +147,11 @@ export async function finishSnapshot(trx: Target, replica: string, until: Positi
   await recordEvent(trx, replica, 'snapshot-finished', { until: formatPosition(until) });
 }
 
+/** What ends that a table is parked. */
+export function parkedRemedy(table: string): string {
+  return `tidegate backfill ${table}; or, if it is meant to be gone, add it to TABLES_EXCLUDE and restart`;
+}
+
 export async function parkTable(trx: Target, replica: string, table: string, reason: string): Promise<void> {
   await trx
     .updateTable('tidegate.tables')
@@ -158,13 +163,31 @@ export async function parkTable(trx: Target, replica: string, table: string, rea
   await recordEvent(trx, replica, 'table-parked', { table, reason });
 }
 
+/** Nothing more is done with a table that is not selected any more: it stays at the target as it is, and nobody need look after it. */
+export async function releaseTable(trx: Target, replica: string, table: string): Promise<void> {
+  const reason = 'TABLES_INCLUDE and TABLES_EXCLUDE no longer select it';
+  await trx
+    .updateTable('tidegate.tables')
+    .set({ state: 'released', reason, updated_at: sql`now()` })
+    .where('replica', '=', replica)
+    .where('table_name', '=', table)
+    .execute();
+  await endJobsOf(trx, replica, table, `the table was released: ${reason}`);
+  await recordEvent(trx, replica, 'table-released', { table });
+}
+
+/** Whether a table is at the target, or is to be, as the source has it from some place of the binlog on. */
+export function isFollowed({ state }: Pick<KnownTable, 'state'>): boolean {
+  return state !== 'parked' && state !== 'released' && state !== 'refreshed';
+}
+
 /** Every table that is streamed waits to be taken back and read again. */
 export async function holdForResync(trx: Target, replica: string, reason: string): Promise<void> {
   await trx
     .updateTable('tidegate.tables')
     .set({ state: 'parked', reason, copied_key: null, copied_rows: 0, updated_at: sql`now()` })
     .where('replica', '=', replica)
-    .where('state', '<>', 'refreshed')
+    .where('state', 'not in', ['refreshed', 'released'])
     .execute();
 }
 
