@@ -47,6 +47,7 @@ export function checkReaderGrants(grants: Grants, database: string, effective: r
     grant,
   };
   const findings: Finding[] = [];
+  const readsAll = grants.grants.some((held) => coversDatabase(held, database) && has(held, 'SELECT'));
   if (!grants.grants.some((held) => reaches(held, database) && has(held, 'SELECT')))
     findings.push({
       level: 'error',
@@ -54,7 +55,13 @@ export function checkReaderGrants(grants: Grants, database: string, effective: r
       message: `${account} may not SELECT from ${database}, if there is such a database`,
       remedy: grant,
     });
-  const readsAll = grants.grants.some((held) => coversDatabase(held, database) && has(held, 'SELECT'));
+  else if (!readsAll)
+    findings.push({
+      level: 'warning',
+      subject: role.subject,
+      message: `${account} sees only some tables of ${database}, those that it was granted one by one; whatever else is there is not copied, and nothing tells of it`,
+      remedy: grant,
+    });
   for (const held of grants.grants)
     if (!readsAll && reaches(held, database) && held.privileges.some((privilege) => privilege.startsWith('SELECT (')))
       findings.push({

@@ -194,6 +194,10 @@ describe('checkReaderGrants', () => {
     ]);
     expect(reader('GRANT SELECT ON `other`.* TO `rd`@`%`')).toMatchObject([{ level: 'error' }, { level: 'warning' }]);
     const whole = 'GRANT SELECT ON `clinic\\_a`.* TO `rd`@`%`';
+    const one = 'GRANT SELECT ON `clinic_a`.`t` TO `rd`@`%`';
+    expect(reader(one)).toMatchObject([{ level: 'warning', remedy: 'grant select on `clinic\\_a`.* to `rd`@`%`;' }]);
+    expect(reader(one)[0]?.message).toContain('sees only some tables');
+    expect(reader(one, whole)).toEqual([]);
     expect(reader(whole, 'GRANT SELECT (`a`) ON `clinic_a`.`t` TO `rd`@`%`')).toEqual([]);
   });
 });
