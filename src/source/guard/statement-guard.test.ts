@@ -249,9 +249,9 @@ describe('assertPlainCondition', () => {
     "DateTStamp >= '2026-01-01' or DateTStamp is null",
     "`LName` in ('a', 'b', 'it''s') and PatNum % 10 = 3",
     'coalesce(`Bal Total`, 0) <> -1.5e3',
-    "year(DateTStamp) = 2026 and lower(left(LName, 1)) <=> 'x'",
+    "date(DateTStamp) = '2026-01-05' and lower(trim(LName)) <=> 'x'",
     "LName not in (x'41', 0x42) xor PatNum is not true",
-    'length(LName) div 2 = 1',
+    'char_length(LName) div 2 = 1',
   ])('lets through %s', (condition) => {
     expect(() => check(condition)).not.toThrow();
   });
@@ -268,6 +268,7 @@ describe('assertPlainCondition', () => {
     ['other.PatNum = 1', 'a name with another before it'],
     ["trim (LName) = 'x'", 'a space between'],
     ['PatNum in (select 1)', 'is missing'],
+    ['year(DateTStamp) = 2026', 'a function'],
     ['DateTStamp > now()', 'a function'],
     ['DateTStamp > unix_timestamp()', 'a function'],
     ['PatNum > rand()', 'a function'],

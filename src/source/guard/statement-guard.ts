@@ -55,6 +55,29 @@ const deterministicFunctions: ReadonlySet<string> = new Set([
   ...['TRIM', 'LTRIM', 'RTRIM', 'LENGTH', 'OCTET_LENGTH', 'CHAR_LENGTH', 'CONCAT', 'HEX', 'CRC32', 'MD5'],
   ...['DATE', 'YEAR', 'MONTH', 'DAY', 'DAYOFMONTH', 'HOUR', 'MINUTE', 'SECOND', 'LAST_DAY', 'DATEDIFF', 'TO_DAYS'],
 ]);
+/**
+ * Those of them that a condition may call: they mean the same to MySQL, MariaDB and PostgreSQL. Not among them: what PostgreSQL lacks
+ * (YEAR, IFNULL), counts in other units (LENGTH, of bytes), does with NULL (GREATEST, CONCAT) or with numbers below one (LEFT, SUBSTRING)
+ * in another way, or takes of other bytes where the source's character set is another (OCTET_LENGTH, MD5).
+ */
+export const conditionFunctions: ReadonlySet<string> = new Set([
+  ...[
+    'ABS',
+    'CEIL',
+    'CEILING',
+    'FLOOR',
+    'ROUND',
+    'SIGN',
+    'COALESCE',
+    'NULLIF',
+    'LOWER',
+    'UPPER',
+    'TRIM',
+    'LTRIM',
+    'RTRIM',
+  ],
+  ...['CHAR_LENGTH', 'DATE'],
+]);
 const ofSelects: Vocabulary = {
   functions: new Set([
     ...deterministicFunctions,
@@ -96,18 +119,18 @@ export function assertAllowedStatement(sql: string): void {
 
 /**
  * Lets through a plain condition on the columns of one table, to stand in parentheses behind WHERE: columns, literals,
- * operators and functions of their arguments alone; no subquery, no variable, no clock. Raises TidegateError refused.
+ * operators and functions that mean the same at both ends; no subquery, no variable, no clock. Raises TidegateError refused.
  */
 export function assertPlainCondition(condition: string, columns: readonly string[]): void {
   inWords(
     () => {
       const walker = new TokenWalker(strictTokens(condition), condition.length);
       const known = new Set(columns.map((column) => column.toLowerCase()));
-      walkExpression(walker, { functions: deterministicFunctions, globals: new Set(), columns: known });
+      walkExpression(walker, { functions: conditionFunctions, globals: new Set(), columns: known });
       if (!walker.isAtEnd) throw walker.broken('something behind the end of the condition');
     },
     'the condition was refused',
-    `A condition is made of the table's columns, numbers, texts in single quotes, comparisons, and, or, not, in (…), between, like, is null, arithmetic, and these functions: ${[...deterministicFunctions].join(', ').toLowerCase()}.`,
+    `A condition is made of the table's columns, numbers, texts in single quotes, comparisons, and, or, not, in (…), between, like, is null, arithmetic, and these functions: ${[...conditionFunctions].join(', ').toLowerCase()}.`,
   );
 }
 
