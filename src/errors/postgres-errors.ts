@@ -41,6 +41,10 @@ const byState: Readonly<Record<string, Meaning>> = {
   '42501': { kind: 'target-privilege' },
   '44': refused, // a view's check option
   '53': unreachable, // out of memory, disk or connections
+  '53200': {
+    kind: 'target-unreachable',
+    hint: 'PostgreSQL is out of memory, or of room for locks where there are thousands of tables: then raise max_locks_per_transaction and restart it. It is tried again.',
+  },
   '53100': {
     kind: 'target-unreachable',
     hint: "The target's disk is full. Make room; it is tried again until there is.",

@@ -11,8 +11,10 @@ import { RowReader } from './row-reader.ts';
 import { type Dependent, type StreamTable, type StreamTables, isNewTo } from './stream-tables.ts';
 import { type TableMap, readTableMap, tableIdAt } from './table-map.ts';
 
-/** Tables that are remembered beyond their transaction: more than a clinic has, and few enough for their readers to fit. */
-const mostMapped = 1_000;
+/** Ids that are remembered beyond their transaction. */
+const mostMapped = 10_000;
+/** In a TABLE_MAP, what comes before the names: an id and flags. */
+const namesAt = 8;
 
 /** Who collects what the decoder reads. */
 export interface BatchFiller {
@@ -24,9 +26,13 @@ export interface BatchFiller {
   grown(): void;
 }
 
-/** A TABLE_MAP as last seen under its id, with the reader compiled for it; null: rows of this table are not wanted. */
+/**
+ * A TABLE_MAP, with the reader compiled for it; null: rows of this table are not wanted. A table that is opened anew gets another id, but
+ * no other reader while it is described alike.
+ */
 interface MappedTable {
-  readonly body: Buffer;
+  /** From its names on. */
+  readonly description: Buffer;
   readonly map: TableMap;
   readonly table: StreamTable | null;
   reader: RowReader | null;
@@ -52,6 +58,8 @@ export class RowEvents {
   readonly #tables: StreamTables;
   readonly #filler: BatchFiller;
   readonly #mapped = new Map<number, MappedTable>();
+  /** As each table was described last. */
+  readonly #described = new Map<string, MappedTable>();
   readonly #scratch = new LineBuffer(4096);
   /** Tables that the open transaction changed. */
   readonly #touched = new Set<StreamTable>();
@@ -65,23 +73,31 @@ export class RowEvents {
   begin(): void {
     this.#touched.clear();
     // Ids grow for ever; only those of this server's open tables matter. What a transaction maps, it may name until it ends.
-    if (this.#mapped.size > mostMapped) this.#mapped.clear();
+    if (this.#mapped.size <= mostMapped) return;
+    this.#mapped.clear();
+    this.#described.clear();
   }
 
   /** Remembers the table that the next row events mean. */
   mapTable(source: Buffer, body: number, end: number): void {
     const id = tableIdAt(source, body);
-    const known = this.#mapped.get(id);
-    if (known !== undefined && known.body.compare(source, body, end) === 0) return;
+    const isAlike = (known: MappedTable | undefined) =>
+      known !== undefined && known.description.compare(source, body + namesAt, end) === 0;
+    if (isAlike(this.#mapped.get(id))) return;
     const map = readTableMap(source, body);
-    const table = this.#tables.find(map.database, map.table) ?? null;
-    this.#mapped.set(id, {
-      body: Buffer.from(source.subarray(body, end)),
-      map,
-      table,
-      reader: null,
-      dependents: this.#tables.dependents(map.database, map.table),
-    });
+    const name = JSON.stringify([map.database, map.table]);
+    let mapped = this.#described.get(name);
+    if (mapped === undefined || !isAlike(mapped)) {
+      mapped = {
+        description: Buffer.from(source.subarray(body + namesAt, end)),
+        map,
+        table: this.#tables.find(map.database, map.table) ?? null,
+        reader: null,
+        dependents: this.#tables.dependents(map.database, map.table),
+      };
+      this.#described.set(name, mapped);
+    }
+    this.#mapped.set(id, mapped);
   }
 
   /** Adds the rows of an event, `body` to `end`, to the batch. */
