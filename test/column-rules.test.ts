@@ -8,7 +8,7 @@ import { type Replica, createReplica } from '../sandbox/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';
 import { allCases, casesOn } from './types/all-cases.ts';
 import { createCaseTable, enter, insertValues } from './types/oracle.ts';
-import { paths, textLiteral } from './types/type-case.ts';
+import { atLeast, paths, textLiteral } from './types/type-case.ts';
 
 let replica: Replica;
 let source: Connection;
@@ -238,6 +238,8 @@ test('a number that is no boolean makes its row a dead letter until it is mended
 
 test('a text that is no JSON, or none that jsonb holds, makes its row a dead letter until it is mended', async () => {
   await source.query('create table t (id int primary key, doc longtext) engine=InnoDB default charset=utf8mb4');
+  const { flavor, version } = sharedServers().source;
+  const isStrict = flavor === 'mysql' && atLeast(version, '5.7');
   const documents = [
     textLiteral('{"b": 1, "a": [1.50, 12345678901234567890], "b": 2}'),
     textLiteral('no document'),
@@ -245,9 +247,10 @@ test('a text that is no JSON, or none that jsonb holds, makes its row a dead let
     'null',
     textLiteral(String.raw`"\ud800"`),
     textLiteral(String.raw`{"a\u0000":"\\u0000"}`),
-    `concat('"', _utf8mb4 x'eda080', '"')`,
     `concat('"a', char(0), '"')`,
     textLiteral(' [null] '),
+    // MySQL no longer takes bytes that are no character.
+    ...(isStrict ? [] : [`concat('"', _utf8mb4 x'eda080', '"')`]),
   ];
   const insert = async (base: number) =>
     await source.query(`insert into t values ${documents.map((text, n) => `(${base + n}, ${text})`).join(', ')}`);
@@ -274,11 +277,11 @@ test('a text that is no JSON, or none that jsonb holds, makes its row a dead let
     { key: 1, column: 'doc', sqlstate: null, n: 2 },
     { key: 2, column: 'doc', sqlstate: null, n: 2 },
     { key: 4, column: null, sqlstate: expect.stringMatching(/^22/), n: 2 },
-    { key: 6, column: 'doc', sqlstate: null, n: 2 },
+    ...(isStrict ? [] : [{ key: 8, column: 'doc', sqlstate: null, n: 2 }]),
   ]);
   const counted = await replica.targetAdmin.query('select kind, count::int from tidegate.conversions');
   expect(counted.rows).toEqual([{ kind: 'nul-replaced', count: 4 }]);
-  await source.query(`update t set doc = '{}' where id % 10 in (1, 2, 4, 6)`);
+  await source.query(`update t set doc = '{}' where id % 10 in (1, 2, 4, 8)`);
   await run('t.doc=jsonb');
   expect((await replica.targetAdmin.query('select from tidegate.dead_letters')).rowCount).toBe(0);
   expect((await replica.targetAdmin.query('select from raw.t')).rowCount).toBe(documents.length * 2);

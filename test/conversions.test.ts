@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createReplica, type Replica } from '../sandbox/replica.ts';
 import { RunProcess } from '../sandbox/run-process.ts';
 import { runCli } from './support/cli.ts';
+import { sequence } from './support/sequence.ts';
 import { sharedServers } from './support/shared-servers.ts';
 
 /** More than the first chunks of a snapshot. */
@@ -28,7 +29,7 @@ afterAll(async () => {
 /** In each row one date that is none, two characters that PostgreSQL cannot hold, and one date that a rule makes NULL. */
 async function insert(first: number, last: number): Promise<void> {
   await source.query(
-    `insert into t select seq, '2024-00-00', concat('a', char(0), 'b', char(0)), '0001-01-01' from seq_${first}_to_${last}`,
+    `insert into t select seq, '2024-00-00', concat('a', char(0), 'b', char(0)), '0001-01-01' from ${sequence(first, last)} order by seq`,
   );
 }
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Streaming } from './stream/streaming.ts';
 import { runCli } from './support/cli.ts';
+import { sequence } from './support/sequence.ts';
 import { sharedServers } from './support/shared-servers.ts';
 
 /** A lone surrogate in UTF-8's form: MySQL and MariaDB take it for text, PostgreSQL does not. */
@@ -107,7 +108,7 @@ describe('a row that cannot be carried becomes a dead letter, and only that row'
     const bad = [1, 2, 500, 501, 777, 2999, 3000];
     const label = `if(id in (${bad.join(', ')}), 'secret', concat('label ', id))`;
     await source.query(
-      `insert into updated (id, part, label) select id, 'p', ${label} from (select seq as id from seq_1_to_3000) n`,
+      `insert into updated (id, part, label) select id, 'p', ${label} from (select seq as id from ${sequence(1, 3000)}) n order by id`,
     );
     await streaming.settled();
     expect((await letters('updated')).map(({ key }) => Number(key.split('\t')[0])).toSorted((a, b) => a - b)).toEqual(
@@ -148,7 +149,8 @@ describe('a row that cannot be carried becomes a dead letter, and only that row'
     await write(
       [1, 2, 300, 999],
       'new',
-      (label) => `insert into triggered select id, 'p', ${label}, null from (select seq as id from seq_1_to_1000) n`,
+      (label) =>
+        `insert into triggered select id, 'p', ${label}, null from (select seq as id from ${sequence(1, 1000)}) n order by id`,
     );
     await write([7, 600, 601, 1000], 'changed', (label) => `update triggered set label = ${label}`);
     await target.query('drop trigger at_commit on triggered');
@@ -164,7 +166,7 @@ describe('a row that cannot be carried becomes a dead letter, and only that row'
     await source.query('begin');
     for (let part = 0; part < 6; part++)
       await source.query(
-        `insert into huge select seq + ${part * 20_000}, 'p', if(seq = 7, ${badText}, repeat('x', 40)), repeat('y', 50) from seq_1_to_20000`,
+        `insert into huge select seq + ${part * 20_000}, 'p', if(seq = 7, ${badText}, repeat('x', 40)), repeat('y', 50) from ${sequence(1, 20_000)} order by seq`,
       );
     // Healed later in the same transaction, and refused by PostgreSQL in its last part.
     await source.query(`update huge set label = 'sound' where id = 7`);

@@ -5,6 +5,7 @@ import { createReplica, type Replica } from '../sandbox/replica.ts';
 import { RunProcess } from '../sandbox/run-process.ts';
 import type { Finding } from '../src/change/finding.ts';
 import { runCli } from './support/cli.ts';
+import { sequence } from './support/sequence.ts';
 import { sharedServers } from './support/shared-servers.ts';
 
 /** As many columns as PostgreSQL takes, but for _loaded_at. */
@@ -13,7 +14,8 @@ const columns = (count: number) => Array.from({ length: count }, (_, index) => `
 const wideText = Array.from({ length: 900 }, (_, index) => `c${index} varchar(12)`).join(', ');
 const longText = Array.from({ length: 900 }, () => `'123456789012'`).join(', ');
 /** More than an index of PostgreSQL holds, and not to be compressed. */
-const longKey = (seed: number) => `(select group_concat(sha2(seq + ${seed}, 512) separator '') from seq_1_to_22)`;
+const longKey = (seed: number) =>
+  `(select group_concat(sha2(seq + ${seed}, 512) separator '') from ${sequence(1, 22)})`;
 
 let replica: Replica;
 let source: Connection;

@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { RowDataPacket } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Streaming } from './stream/streaming.ts';
+import { sequence } from './support/sequence.ts';
+import { sharedServers } from './support/shared-servers.ts';
 
 /** One running replica for the whole file; every test uses tables of its own. */
 let streaming: Streaming;
@@ -101,10 +103,12 @@ describe('every change arrives as it was made', () => {
 
   test('MyISAM statements, each a group of its own, also inside a transaction that is rolled back', async () => {
     await streaming.source.query(`insert into visit values (1, 'a'), (2, 'b'), (3, 'c')`);
-    await streaming.source.query('start transaction');
-    await streaming.source.query(`insert into item values (50, 'never')`);
+    // With GTIDs MySQL lets nobody do so.
+    const isMixed = sharedServers().source.flavor === 'mariadb';
+    if (isMixed) await streaming.source.query('start transaction');
+    if (isMixed) await streaming.source.query(`insert into item values (50, 'never')`);
     await streaming.source.query(`insert into visit values (4, 'stays: MyISAM knows no rollback')`);
-    await streaming.source.query('rollback');
+    if (isMixed) await streaming.source.query('rollback');
     await streaming.source.query(`update visit set label = upper(label) where id <= 2`);
     await streaming.source.query(`delete from visit where id = 3`);
     await streaming.settled();
@@ -149,11 +153,12 @@ describe('every change arrives as it was made', () => {
       Math.floor(size / 5),
     ]);
     await streaming.settled();
-    const digest = `md5(body) as body, octet_length(body)::text as bytes, md5(note) as note`;
     const [[atSource]] = await streaming.source.query<RowDataPacket[]>(
-      'select md5(body) as body, cast(length(body) as char) as bytes, md5(note) as note from document',
+      'select sha2(body, 256) as body, cast(length(body) as char) as bytes, sha2(note, 256) as note from document',
     );
-    expect(await streaming.rows(`select ${digest} from document`)).toEqual([
+    const digest = (bytes: string) => `encode(sha256(${bytes}), 'hex')`;
+    const columns = `${digest('body')}, octet_length(body)::text, ${digest(`convert_to(note, 'utf8')`)}`;
+    expect(await streaming.rows(`select ${columns} from document`)).toEqual([
       [atSource?.['body'], atSource?.['bytes'], atSource?.['note']],
     ]);
   });
@@ -195,7 +200,9 @@ describe('a transaction stays whole', () => {
       `select count(*)::text as rows, count(*) filter (where state = 1)::text as updated from bulk
         having count(*) not in (0, ${rows}) or count(*) filter (where state = 1) not in (0, ${rows})`,
     );
-    await streaming.source.query(`insert into bulk select seq, repeat('x', 200), 0 from seq_1_to_${rows}`);
+    await streaming.source.query(
+      `insert into bulk select seq, repeat('x', 200), 0 from ${sequence(1, rows)} order by seq`,
+    );
     await streaming.settled();
     expect(await streaming.rows('select count(*) from bulk')).toEqual([[String(rows)]]);
     await streaming.source.query('update bulk set state = 1');

@@ -6,12 +6,12 @@ import { RunProcess } from '../sandbox/run-process.ts';
 import { createReplica, type Replica } from '../sandbox/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';
 import { runCli } from './support/cli.ts';
-import { allCases } from './types/all-cases.ts';
+import { allCases, casesOn } from './types/all-cases.ts';
 
 const seed = Number(process.env['TIDEGATE_TEST_SEED'] ?? Date.now() % 1_000_000);
 
 /** Cases whose random values can be keys: none becomes NULL or another value at the target. */
-const keyTypes = [
+const suited: ReadonlySet<string> = new Set([
   'int_unsigned',
   'bigint_signed',
   'bigint_unsigned',
@@ -37,7 +37,10 @@ const keyTypes = [
   'uuid_column',
   'inet4_column',
   'inet6_column',
-];
+]);
+const keyTypes = casesOn(sharedServers().source)
+  .map(({ name }) => name)
+  .filter((name) => suited.has(name));
 /** More than the first chunk of a snapshot. */
 const keys = 3_000;
 
@@ -89,7 +92,7 @@ describe('each type as a key', () => {
       await admin.query(`delete from ${name} where n % 3 = 1`);
     }
     await admin.query(`update ignore int_unsigned set v = v ^ 1 where n % 2 = 0`);
-    await admin.query(`update ignore uuid_column set v = uuid() where n % 2 = 0`);
+    if (keyTypes.includes('uuid_column')) await admin.query(`update ignore uuid_column set v = uuid() where n % 2 = 0`);
     await admin.query(`update ignore binary_16 set v = concat('x', v) where n % 2 = 0`);
     await expectEqual();
   });
@@ -111,8 +114,9 @@ describe('each type as a key', () => {
       ['datetime_6', '0044-03-15 BC'],
       ['inet4_column', '10.0.0.0/8'],
       ['char_10__latin1', '€ 漢字 \u{1F600}'],
-    ])
-      await replica.targetAdmin.query(`insert into raw."${name}" values ($1, 999999)`, [value]);
+    ] as const)
+      if (keyTypes.includes(name))
+        await replica.targetAdmin.query(`insert into raw."${name}" values ($1, 999999)`, [value]);
     const part = await runCli(['backfill', ...keyTypes, '--where', 'n = 999999'], replica.env);
     expect(part.code, part.stdout + part.stderr).toBe(0);
     const { rows } = await replica.targetAdmin.query(

@@ -93,5 +93,5 @@ function describeMatrix(): void {
   });
 }
 
-// Five minutes and every server there is: `npm run test:matrix`.
+// Every server there is: `npm run test:matrix`.
 if (process.env['TIDEGATE_MATRIX'] === '1') describe('the matrix of servers', { timeout: 1_800_000 }, describeMatrix);

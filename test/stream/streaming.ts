@@ -7,6 +7,7 @@ import type { SourceServer, TargetServer } from '../../sandbox/servers/server.ts
 
 import { createReplica, type Replica } from '../../sandbox/replica.ts';
 import { sharedServers } from '../support/shared-servers.ts';
+import { atLeast } from '../types/type-case.ts';
 
 /** Rows of this table say how far the target has come; see `settled`. */
 const markTable = 'tide_mark';
@@ -159,8 +160,10 @@ export class Streaming {
 
   /** The end of the source's binlog, in the same form. */
   async sourcePosition(): Promise<string> {
-    const [[status]] = await this.#source.query<RowDataPacket[]>('show master status');
-    return sortable(String(status?.['File']), String(status?.['Position']));
+    const { flavor, version } = this.#servers.source;
+    const status = flavor === 'mysql' && atLeast(version, '8.4') ? 'show binary log status' : 'show master status';
+    const [[end]] = await this.#source.query<RowDataPacket[]>(status);
+    return sortable(String(end?.['File']), String(end?.['Position']));
   }
 
   async logged(msg: string, match: (line: RunLine) => boolean): Promise<RunLine> {

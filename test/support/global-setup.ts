@@ -2,8 +2,8 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { startSource } from '../../sandbox/servers/source.ts';
-import { startTarget } from '../../sandbox/servers/target.ts';
+import { type SourceOptions, startSource } from '../../sandbox/servers/source.ts';
+import { type TargetOptions, startTarget } from '../../sandbox/servers/target.ts';
 import { readLogFile } from '../general-log/log-file.ts';
 import { judge } from '../general-log/logged.ts';
 import type { SharedServers } from './shared-servers.ts';
@@ -21,8 +21,8 @@ declare module 'vitest' {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const logs = await mkdtemp(join(tmpdir(), 'tidegate-general-log-'));
   process.env['TIDEGATE_GENERAL_LOG'] = logs;
-  const source = await startSource();
-  const target = await startTarget();
+  const source = await startSource(wantedSource());
+  const target = await startTarget(wantedTarget());
   // Only what can be copied to another process: not the functions that stop them.
   const { stop: stopSource, ...sourceFacts } = source;
   const { stop: stopTarget, ...targetFacts } = target;
@@ -36,6 +36,18 @@ export default async function setup(project: TestProject): Promise<() => Promise
       await rm(logs, { recursive: true });
     }
   };
+}
+
+/** TIDEGATE_TEST_SOURCE, as in `mysql 9.7`. */
+function wantedSource(): SourceOptions {
+  const [flavor, version] = (process.env['TIDEGATE_TEST_SOURCE'] ?? '').split(' ');
+  return flavor === 'mariadb' || flavor === 'mysql' ? { flavor, ...(version === undefined ? {} : { version }) } : {};
+}
+
+/** TIDEGATE_TEST_TARGET, a major version. */
+function wantedTarget(): TargetOptions {
+  const version = process.env['TIDEGATE_TEST_TARGET'];
+  return version === undefined ? {} : { version };
 }
 
 /** Raises an error that lists what must not be there. A server may put its log elsewhere, where its own suite looks at it. */
