@@ -7,6 +7,7 @@ import { up as jobs } from './0005-jobs.ts';
 import { up as refresh } from './0006-refresh.ts';
 import { up as sourceDatabase } from './0007-source-database.ts';
 import { up as releasedTables } from './0008-released-tables.ts';
+import { up as fileBegan } from './0009-file-began.ts';
 
 /** Every migration by name, in order. A static list: what is not in here does not run, whatever files lie about. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -18,4 +19,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0006-refresh': { up: refresh },
   '0007-source-database': { up: sourceDatabase },
   '0008-released-tables': { up: releasedTables },
+  '0009-file-began': { up: fileBegan },
 };

@@ -48,6 +48,7 @@ describe('what goes wrong with a job stays with it', () => {
       'it waits',
     );
     expect((await job(id)).reason).toContain('1205');
+    expect(streaming.run.find('job waits, and is tried again')).toMatchObject({ table: 'old_style' });
     await streaming.settled();
     await session.query('unlock tables');
     await session.end();

@@ -7,6 +7,8 @@ export interface Position {
   readonly file: string;
   readonly offset: number;
   readonly gtid: string | null;
+  /** When the file was begun, in seconds since 1970 by the source's clock; absent: not known. A file of that name that was begun at another time is another one. */
+  readonly fileBegan?: number;
 }
 
 /**
@@ -16,6 +18,11 @@ export interface Position {
  */
 export function comparePositions(a: Position, b: Position): number {
   return fileNumber(a.file) - fileNumber(b.file) || a.offset - b.offset;
+}
+
+/** Whether the server would have begun this file before the other. */
+export function isEarlierFile(file: string, than: string): boolean {
+  return fileNumber(file) < fileNumber(than);
 }
 
 function fileNumber(file: string): number {

@@ -26,6 +26,7 @@ export async function followJobs(config: Config, session: TargetSession, ids: re
   let working: Promise<unknown> | null = null;
   const failures: unknown[] = [];
   let isPauseSaid = false;
+  const reasons = new Map<string, string>();
   try {
     for (;;) {
       const jobs = await session.guarded(async () => await readJobs(session.db, replica, ids));
@@ -36,6 +37,11 @@ export async function followJobs(config: Config, session: TargetSession, ids: re
         percent: Math.floor((100 * tablesDone) / jobs.length),
       });
       if (jobs.every(isEnded)) return jobs;
+      for (const { id, table, state, reason } of jobs) {
+        if (state !== 'waiting' || reason === null || reasons.get(id) === reason) continue;
+        reasons.set(id, reason);
+        process.stderr.write(`${table}: waits, and is tried again: ${reason}\n`);
+      }
       if (failures.length > 0) throw failures[0];
       if (!isPauseSaid && (await session.guarded(async () => await isPaused(session.db, replica)))) {
         isPauseSaid = true;

@@ -131,6 +131,7 @@ export class RunListener implements ReplicatorListener {
     if (state === 'failed') metrics.failedJobs.inc({ kind });
     if (state === 'failed') log.error(facts, 'job failed');
     else if (state === 'running') log.info(facts, 'job started');
+    else if (state === 'waiting') log.warn(facts, 'job waits, and is tried again');
     else if (kind === 'verify' && !isEqual(job))
       log.warn({ ...facts, ...counts, remedy: `tidegate verify --repair ${table} mends it` }, 'table not equal');
     else log.info({ ...facts, ...counts }, 'job finished');

@@ -48,7 +48,8 @@ export async function resync(config: Config, confirmed: Confirmation): Promise<s
         const known = all.filter(({ table, state }) => state !== 'released' && isSelected(table));
         for (const { table } of known)
           await endJobsOf(trx, replica, table, 'the target began anew at another place of the binlog');
-        await holdForResync(trx, replica, 'it is read again, because the place in the binlog was lost');
+        const names = known.map(({ table }) => table);
+        await holdForResync(trx, replica, names, 'it is read again, because the place in the binlog was lost');
         await recordEvent(trx, replica, 'resynced', {
           from,
           to: formatPosition(position),

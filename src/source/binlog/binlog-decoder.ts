@@ -61,6 +61,7 @@ export class BinlogDecoder {
       this.#checksums = source[end - checksumLength - 1] === 1;
       if (this.#group !== 'none' && !header.artificial && header.endPosition !== 0)
         this.#unreadable('a transaction was cut off by a server crash');
+      this.cursor.fileBegan(header.timestamp);
       // At a start in mid-file the server repeats the file's description, without a place: it moves nothing.
       if (header.endPosition !== 0) this.cursor.advance(header);
       return;

@@ -22,7 +22,10 @@ export async function readCheckpoint(db: Target, replica: string): Promise<Check
   const row = await db.selectFrom('tidegate.checkpoint').selectAll().where('replica', '=', replica).executeTakeFirst();
   if (row === undefined) return null;
   return {
-    position: { file: row.file, offset: Number(row.offset), gtid: row.gtid },
+    position: {
+      ...{ file: row.file, offset: Number(row.offset), gtid: row.gtid },
+      ...((row.file_began ?? null) === null ? {} : { fileBegan: Number(row.file_began) }),
+    },
     committedAt: row.committed_at,
     sourceIdentity: row.source_identity,
     // Before the control schema is migrated, which `check` does not do, there is no such column.
@@ -70,6 +73,7 @@ export async function moveCheckpoint(
       file: position.file,
       offset: position.offset,
       gtid: position.gtid,
+      file_began: position.fileBegan ?? null,
       applied_at: sql`clock_timestamp()`,
       ...(committedAt === null ? {} : { committed_at: new Date(committedAt * 1000) }),
     })
@@ -88,7 +92,7 @@ export async function moveToServer(
 ): Promise<void> {
   await trx
     .updateTable('tidegate.checkpoint')
-    .set({ file: position.file, offset: position.offset, source_identity: sourceIdentity })
+    .set({ file: position.file, offset: position.offset, file_began: null, source_identity: sourceIdentity })
     .where('replica', '=', replica)
     .execute();
 }
@@ -116,7 +120,7 @@ export async function restartCheckpoint(
   await trx
     .updateTable('tidegate.checkpoint')
     .set({
-      ...{ file, offset, gtid, committed_at: null, applied_at: sql`now()` },
+      ...{ file, offset, gtid, file_began: null, committed_at: null, applied_at: sql`now()` },
       ...{ source_identity: identity, source_database: database },
     })
     .where('replica', '=', replica)

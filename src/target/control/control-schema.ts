@@ -34,6 +34,8 @@ export interface CheckpointTable {
   file: string;
   offset: Bigint;
   gtid: string | null;
+  /** When the source began that file, in seconds since 1970 by its own clock; null: not known. */
+  file_began: ColumnType<string | null, number | null | undefined, number | null>;
   /** When the source wrote the last applied transaction, by its own clock. */
   committed_at: Instant | null;
   applied_at: Instant;

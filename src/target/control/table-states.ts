@@ -182,11 +182,18 @@ export function isFollowed({ state }: Pick<KnownTable, 'state'>): boolean {
 }
 
 /** Every table that is streamed waits to be taken back and read again. */
-export async function holdForResync(trx: Target, replica: string, reason: string): Promise<void> {
+export async function holdForResync(
+  trx: Target,
+  replica: string,
+  tables: readonly string[],
+  reason: string,
+): Promise<void> {
+  if (tables.length === 0) return;
   await trx
     .updateTable('tidegate.tables')
     .set({ state: 'parked', reason, copied_key: null, copied_rows: 0, updated_at: sql`now()` })
     .where('replica', '=', replica)
+    .where('table_name', 'in', tables)
     .where('state', 'not in', ['refreshed', 'released'])
     .execute();
 }
