@@ -115,8 +115,10 @@ async function refusesAnonymousRights(server: SourceServer): Promise<void> {
     await admin.query(`revoke all privileges, grant option from ${reader}`);
     await admin.query(`grant select on ${replica.database}.patient to ${reader}`);
     for (const role of ['reader', 'replicator'] as const) {
-      const [error, ...others] = await findingsOf(config, server.flavor, role);
-      expect(error).toMatchObject({ level: 'error', message: expect.stringContaining('INSERT') as string });
+      const findings = await findingsOf(config, server.flavor, role);
+      // That the reader sees one table only is said as well.
+      const [error, ...others] = findings.filter(({ level }) => level === 'error');
+      expect(error).toMatchObject({ message: expect.stringContaining('INSERT') as string });
       expect(others).toEqual([]);
     }
   } finally {

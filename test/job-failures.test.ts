@@ -58,31 +58,41 @@ describe('what goes wrong with a job stays with it', () => {
     expect(streaming.run.find('retrying')).toBeUndefined();
   });
 
-  test('connections of its own that the source ends are made anew', async () => {
+  /** Requests a backfill, and does something while it runs and the target does not let it look at the table. */
+  async function whileItRuns(table: string, work: () => Promise<void>): Promise<string> {
     const blocker = await streaming.newTargetSession();
-    await blocker.query('begin; lock table visit in access exclusive mode');
-    const id = await requested('visit');
-    await streaming.until(async () => (await job(id)).state === 'running', 'it runs');
-    const [sessions] = await streaming.source.query<RowDataPacket[]>(
-      `select id from information_schema.processlist where db = '${streaming.database}' and user like 'rd%'`,
-    );
-    expect(sessions.length).toBeGreaterThan(0);
-    for (const { id: session } of sessions) await streaming.source.query(`kill ${String(session)}`);
-    await blocker.query('rollback');
-    await blocker.end();
+    try {
+      await blocker.query(`begin; lock table ${table} in access exclusive mode`);
+      const id = await requested(table);
+      await streaming.until(async () => (await job(id)).state === 'running', 'it runs');
+      await work();
+      return id;
+    } finally {
+      await blocker.end();
+    }
+  }
+
+  test('connections of its own that the source ends are made anew', async () => {
+    const id = await whileItRuns('visit', async () => {
+      let ended = 0;
+      await streaming.until(async () => {
+        const [sessions] = await streaming.source.query<RowDataPacket[]>(
+          `select id from information_schema.processlist where db = '${streaming.database}' and user like 'rd%'`,
+        );
+        for (const { id: session } of sessions) await streaming.source.query(`kill ${String(session)}`);
+        ended += sessions.length;
+        return ended > 0;
+      }, 'it reads');
+    });
     await streaming.until(async () => (await job(id)).state === 'done', 'it is done');
     expect(await streaming.rows(`select rows from tidegate.jobs where id = ${id}`)).toEqual([[String(rows)]]);
     expect(streaming.run.find('retrying')).toBeUndefined();
   });
 
   test('a definition that changes while a table is read parks that table, and the others go on', async () => {
-    const blocker = await streaming.newTargetSession();
-    await blocker.query('begin; lock table visit in access exclusive mode');
-    const id = await requested('visit');
-    await streaming.until(async () => (await job(id)).state === 'running', 'it runs');
-    await streaming.source.query(`alter table visit change column note remark varchar(40)`);
-    await blocker.query('rollback');
-    await blocker.end();
+    const id = await whileItRuns('visit', async () => {
+      await streaming.source.query(`alter table visit change column note remark varchar(40)`);
+    });
     await streaming.until(async () => (await job(id)).state === 'failed', 'it has failed');
     expect((await job(id)).reason).toContain('the table was parked: ');
     await streaming.settled();

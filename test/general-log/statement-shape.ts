@@ -6,8 +6,10 @@ export function shapeOf(sql: string): string {
   return (
     sql
       .replaceAll(/\s+/g, ' ')
-      .replaceAll(/_utf8mb4 x'[0-9a-f]*'|x'[0-9a-f]*'|'(?:[^'\\]|''|\\\\)*'/g, "'…'")
-      .replaceAll(/`(?:[^`]|``)*`/g, '`…`')
+      // Together, because a name may have an apostrophe, and a text a backquote.
+      .replaceAll(/`(?:[^`]|``)*`|_utf8mb4 x'[0-9a-f]*'|x'[0-9a-f]*'|'(?:[^'\\]|''|\\\\)*'/g, (found) =>
+        found.startsWith('`') ? '`…`' : "'…'",
+      )
       .replaceAll(/(?<![\w…])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?/gi, '…')
       // Columns that are read as another expression.
       .replaceAll('`…` * …', '`…`')
