@@ -92,6 +92,10 @@ test('also what jobs did, how they ended, who agreed to deletions, and tables wi
     await other.target.query(`insert into visits values (3, 'secret')`);
     expect((await runCli(['backfill', 'visits', '--yes'], other.env)).code).toBe(0);
     await runCli(['pause'], other.env);
+    await other.until(
+      async () => (await other.rows('select state from tidegate.status'))[0]?.[0] === 'paused',
+      'it is paused',
+    );
     await runCli(['backfill', 'visits', '--where', `note = 'secret'`, '--detach'], other.env);
     const { stdout } = await runCli(['jobs', '--json'], other.env);
     const { jobs } = JSON.parse(stdout) as { jobs: { id: string; state: string }[] };
