@@ -3,7 +3,7 @@ import type { ReadLimits } from '../../source/chunk/chunk-reader.ts';
 /** Milliseconds a chunk's select may take: on engines where writers must wait for it, and on those that read from a snapshot. */
 const targetMs = {
   free: { blocking: 50, snapshotRead: 250 },
-  considerate: { blocking: 8, snapshotRead: 15 },
+  considerate: { blocking: 6, snapshotRead: 10 },
 } as const;
 /** How many bytes of COPY text a chunk aims at. */
 const targetBytes = 8 * 1024 * 1024;
