@@ -7,7 +7,7 @@ test('a chunk is as long as the source needs for its time', () => {
   const size = new ChunkSize('InnoDB');
   for (let i = 0; i < 10; i++) size.observe(size.rows(true), size.rows(true) / 100, kilobyte);
   expect(size.rows(true)).toBe(25_000);
-  expect(size.rows(false)).toBe(1_500);
+  expect(size.rows(false)).toBe(1_000);
 });
 
 test('when every answer is late, whatever is asked for, chunks do not shrink away', () => {
