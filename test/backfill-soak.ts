@@ -5,7 +5,7 @@ import { backfillWhileItDrifts } from './backfill/drift-run.ts';
 
 /**
  * Backfills in a loop under load, with kills, on servers whose commits are slow to be seen:
- * `node test/backfill-soak.ts [--seconds 200] [--seed N] [--only mariadb-innodb|mariadb-myisam|mysql-innodb|mysql-no-gtid]`.
+ * `npm run soak:backfill -- [--seconds 200] [--seed N] [--only mariadb-innodb|mariadb-myisam|mysql-innodb|mysql-no-gtid]`.
  */
 const { values } = parseArgs({
   options: {

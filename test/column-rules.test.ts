@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import type { Connection, RowDataPacket } from 'mysql2/promise';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Finding } from '../src/change/finding.ts';
 import { RunProcess } from '../sandbox/run-process.ts';
+import type { SourceServer } from '../sandbox/servers/server.ts';
+import { startSource } from '../sandbox/servers/source.ts';
 import { runCli } from './support/cli.ts';
 import { type Replica, createReplica } from '../sandbox/replica.ts';
 import { sharedServers } from './support/shared-servers.ts';
@@ -26,7 +28,7 @@ afterEach(async () => {
 });
 
 async function run(rules: string): Promise<RunProcess> {
-  const program = new RunProcess({ ...replica.env, COLUMN_RULES: rules }, ['--until-caught-up']);
+  const program = new RunProcess({ ...replica.env, COLUMN_RULES: `${rules},t.flag=boolean` }, ['--until-caught-up']);
   await program.succeeded();
   return program;
 }
@@ -136,6 +138,72 @@ describe('omit', () => {
     expect(await check(rules ?? '')).toEqual({ code: 0, findings: [] });
     await run(rules ?? '');
     expect(await columnsAtTarget('mixed')).toEqual(['id', 'note', '_loaded_at']);
+  });
+});
+
+describe.each(['10.11', '11.8'])('omitted generated columns of MariaDB %s', (version) => {
+  let server: SourceServer;
+
+  beforeAll(async () => {
+    server = await startSource({ flavor: 'mariadb', version });
+  });
+
+  afterAll(async () => {
+    await server?.stop();
+  });
+
+  test('are read past, whether the images of changed rows hold them or not', async () => {
+    const made = await createReplica(server, sharedServers().target);
+    const admin = await made.sourceAdmin();
+    try {
+      await admin.query(
+        `create table t (a int, v int as (a * 2) virtual, id int primary key, s varchar(20) as (concat('s', a)) stored, b blob, note varchar(20), flag tinyint)`,
+      );
+      await admin.query(
+        `insert into t (a, id, b, note) values (1, 1, 'blob', 'x'), (2, 2, null, null), (3, 3, '', 'y')`,
+      );
+      const rules = 't.v=omit,t.s=omit';
+      const carry = async () =>
+        await new RunProcess({ ...made.env, COLUMN_RULES: `${rules},t.flag=boolean` }, [
+          '--until-caught-up',
+        ]).succeeded();
+      await carry();
+      await admin.query(`insert into t (a, id, note) values (4, 4, 'new'), (5, 5, 'gone')`);
+      await admin.query(`update t set a = 7, b = null where id = 1`);
+      await admin.query(`update t set id = 9, note = null where id = 2`);
+      await admin.query(`delete from t where id = 5`);
+      await admin.query(`update t set note = concat(id, '!') where id > 2`);
+      await carry();
+      const { rows } = await made.targetAdmin.query({
+        text: `select id, a, b, note from raw.t order by id`,
+        rowMode: 'array',
+      });
+      expect(rows).toEqual([
+        [1, 7, null, 'x'],
+        [3, 3, Buffer.alloc(0), '3!'],
+        [4, 4, null, '4!'],
+        [9, 2, null, '9!'],
+      ]);
+      const parked = await made.targetAdmin.query(`select from tidegate.tables where state = 'parked'`);
+      expect(parked.rowCount).toBe(0);
+      // No boolean. The row is kept as an image of all columns.
+      await admin.query(`update t set flag = 2 where id = 3`);
+      await carry();
+      const letters = await made.targetAdmin.query<{ format: string; hex: string }>(
+        `select format, encode("row", 'hex') as hex from tidegate.dead_letters`,
+      );
+      expect(letters.rows).toEqual([{ format: 'image', hex: '8a0300000003000000000002332102' }]);
+      const { stdout } = await runCli(['check', '--json'], made.env);
+      const warnings = (JSON.parse(stdout) as { findings: Finding[] }).findings.filter(
+        ({ subject, level }) => subject === 'table t' && level === 'warning',
+      );
+      expect(warnings.flatMap(({ remedy }) => /COLUMN_RULES=(\S+);/.exec(remedy ?? '')?.[1] ?? [])).toEqual(
+        version === '11.8' ? [rules] : [],
+      );
+    } finally {
+      admin.destroy();
+      await made.drop();
+    }
   });
 });
 

@@ -57,11 +57,11 @@ export function planTables(
   const planned: PlannedTable[] = [];
   const refreshed: PlannedTable[] = [];
   const leftOut: LeftOutTable[] = [];
-  for (const { schema: described, engine, estimatedRows, obstacles } of catalog) {
+  for (const { schema: described, engine, estimatedRows, obstacles, columnObstacles } of catalog) {
     if (!isSelected(described.table)) continue;
     const schema = withRules(described, ruleOf);
     const codec = tableCodec(schema);
-    const refused = [...('refused' in codec ? codec.refused : []), ...misnamed(schema)];
+    const refused = [...('refused' in codec ? codec.refused : []), ...inTheWayOfColumns(schema, columnObstacles)];
     // An obstacle may be why the rest is not known.
     const wantsRefresh = schema.primaryKey.length === 0 && isRefreshed(schema.table);
     const reasons = obstacles.length > 0 ? [...obstacles] : inTheWay(schema, wantsRefresh);
@@ -107,12 +107,13 @@ function inTheWay(schema: TableSchema, needsNoKey: boolean): string[] {
   return reasons;
 }
 
-/** Columns whose names PostgreSQL does not take, or Tidegate needs. */
-function misnamed({ columns }: TableSchema): RefusedColumn[] {
+/** Columns whose values cannot be had, or whose names PostgreSQL does not take, or Tidegate needs. */
+function inTheWayOfColumns({ columns }: TableSchema, obstacles: ReadonlyMap<string, string>): RefusedColumn[] {
   return columns
     .filter((column) => !isOmitted(column))
     .flatMap(({ name }): RefusedColumn[] => {
       const reason =
+        obstacles.get(name) ??
         lengthOfName(name) ??
         (systemColumns.has(name) ? 'PostgreSQL has a system column of that name in every table' : null) ??
         (name === loadedAtColumn ? 'Tidegate adds a column of that name itself' : null);

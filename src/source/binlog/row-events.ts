@@ -119,13 +119,14 @@ export class RowEvents {
       return;
     }
 
-    const reader = mapped.reader;
-    if (reader === null) return;
+    if (mapped.reader === null) return;
     const start = body + 8 + (form.hasExtra ? source.readUInt16LE(body + 8) : 0);
     const columns = readLengthEncoded(source, start);
     const bitmapBytes = (columns.value + 7) >> 3;
     const at = columns.next + bitmapBytes * (isUpdate ? 2 : 1);
-    if (columns.value !== reader.columnCount || !allSet(source, columns.next, columns.value, isUpdate ? 2 : 1)) {
+    const readers =
+      columns.value === mapped.reader.columnCount ? imageReaders(mapped.reader, source, columns.next, isUpdate) : null;
+    if (readers === null) {
       this.park(
         table,
         'a row image is not full: some session has another binlog_row_image, or the server leaves generated columns out',
@@ -138,7 +139,7 @@ export class RowEvents {
     const changes = batch.changes(table.codec.schema);
     const sizeBefore = changes.size;
     const images = form.isCompressed ? inflate(source, at, end) : source.subarray(at, end);
-    const unsound = this.#readRows(reader, images, changes, isUpdate, isDelete, (oldKey) => {
+    const unsound = this.#readRows(readers, images, changes, isUpdate, isDelete, (oldKey) => {
       changes.delete(oldKey);
       for (const dependent of mapped.dependents)
         if (dependent.cascade.onUpdate) this.#parkDependent(dependent, mapped.map, group);
@@ -158,7 +159,7 @@ export class RowEvents {
 
   /** Returns why a key cannot be read, if one cannot: then the rows from there on are left. */
   #readRows(
-    reader: RowReader,
+    { before, after }: ImageReaders,
     source: Buffer,
     changes: TableChanges,
     isUpdate: boolean,
@@ -174,35 +175,35 @@ export class RowEvents {
       while (at < end) {
         batch.rows++;
         if (isDelete) {
-          at = reader.readKey(source, at, scratch);
-          changes.delete(reader.keyOf(scratch));
+          at = before.readKey(source, at, scratch);
+          changes.delete(before.keyOf(scratch));
           continue;
         }
         let oldKey: string | null = null;
         if (isUpdate) {
-          at = reader.readKey(source, at, scratch);
-          oldKey = reader.keyOf(scratch);
+          at = before.readKey(source, at, scratch);
+          oldKey = before.keyOf(scratch);
         }
         const from = lines.length;
         const rowAt = at;
         let invalid: InvalidValue | null = null;
         let key: string;
         try {
-          at = reader.read(source, rowAt, lines);
-          key = reader.keyOf(lines);
+          at = after.read(source, rowAt, lines);
+          key = after.keyOf(lines);
         } catch (error) {
           if (!(error instanceof InvalidValue)) throw error;
           invalid = error;
           lines.length = from;
-          at = reader.readKey(source, rowAt, scratch);
-          key = reader.keyOf(scratch);
+          at = after.readKey(source, rowAt, scratch);
+          key = after.keyOf(scratch);
         }
         // A key that changes only its case is another key here, whatever the source's collation says.
         if (oldKey !== null && oldKey !== key) onKeyChanged(oldKey);
         if (invalid === null) changes.upsert(isUpdate ? 'update' : 'insert', key, from);
         else {
           const { reason, column } = invalid;
-          const row = reader.copy(source, rowAt, at);
+          const row = after.copy(source, rowAt, at);
           changes.reject({ key, reason, column, sqlState: null, row, format: 'image' });
         }
       }
@@ -271,11 +272,15 @@ function refersToKey({ cascade }: Dependent, parent: StreamTable | null): boolea
   return cascade.columns.every((column) => key.includes(column.toLowerCase()));
 }
 
-/** Whether each of `count` bitmaps says that all columns are present. */
-function allSet(source: Buffer, at: number, columns: number, count: number): boolean {
-  const bytes = (columns + 7) >> 3;
-  for (let bitmap = 0; bitmap < count; bitmap++)
-    for (let column = 0; column < columns; column++)
-      if ((((source[at + bitmap * bytes + (column >> 3)] as number) >> (column & 7)) & 1) === 0) return false;
-  return true;
+/** Readers for the images of an event: of a row before it, and after; the same where there is one. */
+interface ImageReaders {
+  readonly before: RowReader;
+  readonly after: RowReader;
+}
+
+/** By the bitmaps, at `at`, of the columns that are present; null: one is not that is carried. */
+function imageReaders(reader: RowReader, source: Buffer, at: number, isUpdate: boolean): ImageReaders | null {
+  const before = reader.holding(source, at);
+  const after = isUpdate ? reader.holding(source, at + ((reader.columnCount + 7) >> 3)) : before;
+  return before === null || after === null ? null : { before, after };
 }

@@ -11,8 +11,12 @@ import type { TableMap } from './table-map.ts';
  * names, signs, character sets and members; the binlog gives the layout; where they disagree there is no reader.
  */
 export class RowReader {
+  readonly #table: TableColumns;
+  /** Places in the table of the columns that the images hold. */
+  readonly #present: readonly number[];
+  /** Readers for images that hold fewer, by the bitmap of what they hold; null: they lack a column that is carried. */
+  readonly #partial = new Map<string, RowReader | null>();
   readonly #columns: readonly ImageReader[];
-  readonly #names: readonly string[];
   readonly #isKey: readonly boolean[];
   readonly #isOmitted: readonly boolean[];
   readonly #firstCarried: number;
@@ -22,17 +26,18 @@ export class RowReader {
   readonly #nullBytes: number;
   readonly #lastKeyColumn: number;
 
-  private constructor(columns: readonly ImageReader[], schema: readonly ColumnSchema[], key: readonly number[]) {
-    this.#columns = columns;
-    this.#names = schema.map(({ name }) => name);
-    this.#isOmitted = schema.map(isOmitted);
+  private constructor(table: TableColumns, present: readonly number[]) {
+    this.#table = table;
+    this.#present = present;
+    this.#columns = present.map((place) => table.readers[place] as ImageReader);
+    this.#isOmitted = present.map((place) => isOmitted(table.schema[place] as ColumnSchema));
     this.#firstCarried = this.#isOmitted.indexOf(false);
-    this.#key = key;
-    this.#isKey = columns.map((_, index) => key.includes(index));
-    this.#keyStarts = columns.map(() => 0);
-    this.#keyEnds = columns.map(() => 0);
-    this.#nullBytes = (columns.length + 7) >> 3;
-    this.#lastKeyColumn = Math.max(...key);
+    this.#key = table.key.map((place) => present.indexOf(place));
+    this.#isKey = present.map((place) => table.key.includes(place));
+    this.#keyStarts = present.map(() => 0);
+    this.#keyEnds = present.map(() => 0);
+    this.#nullBytes = (present.length + 7) >> 3;
+    this.#lastKeyColumn = Math.max(...this.#key);
   }
 
   /** The reader, or what the binlog and the schema disagree about, in words that name columns but no values. */
@@ -49,15 +54,37 @@ export class RowReader {
       if (reader === null) return `the binlog's type ${type} does not fit column ${column.name} (${column.type})`;
       readers.push(reader);
     }
-    return new RowReader(readers, columns, primaryKey);
+    return new RowReader({ readers, schema: columns, key: primaryKey }, [...columns.keys()]);
   }
 
+  /** Of the table, as every event counts them. */
   get columnCount(): number {
-    return this.#columns.length;
+    return this.#table.schema.length;
   }
 
   /**
-   * Appends the full image at `at` to `out` as one COPY line and returns where it ends; then `keyOf(out)` is its key. Raises
+   * The reader for images that hold the columns of the bitmap at `at`; null where one of those lacks that are carried. An omitted one
+   * may: MariaDB since 11.8 leaves generated columns out when a row is changed or deleted.
+   */
+  holding(source: Buffer, at: number): RowReader | null {
+    const { schema } = this.#table;
+    const isPresent = (place: number) => (((source[at + (place >> 3)] as number) >> (place & 7)) & 1) === 1;
+    let first = 0;
+    while (first < schema.length && isPresent(first)) first++;
+    if (first === schema.length) return this;
+    const bitmap = source.toString('latin1', at, at + ((schema.length + 7) >> 3));
+    let reader = this.#partial.get(bitmap);
+    if (reader === undefined) {
+      const places = [...schema.keys()];
+      const lacks = places.some((place) => !isPresent(place) && !isOmitted(schema[place] as ColumnSchema));
+      reader = lacks ? null : new RowReader(this.#table, places.filter(isPresent));
+      this.#partial.set(bitmap, reader);
+    }
+    return reader;
+  }
+
+  /**
+   * Appends the image at `at` to `out` as one COPY line and returns where it ends; then `keyOf(out)` is its key. Raises
    * InvalidValue with the column.
    */
   read(source: Buffer, at: number, out: LineBuffer): number {
@@ -86,7 +113,7 @@ export class RowReader {
         }
       }
     } catch (error) {
-      if (error instanceof InvalidValue) error.column = this.#names[i] ?? null;
+      if (error instanceof InvalidValue) error.column = this.#table.schema[this.#present[i] as number]?.name ?? null;
       throw error;
     }
     out.newline();
@@ -113,18 +140,21 @@ export class RowReader {
     return at;
   }
 
-  /** A copy of an image, with NULL where a column is omitted: what is not carried is not kept either. */
+  /** A copy of an image as one of all columns, with NULL where one is omitted: what is not carried is not kept either. */
   copy(source: Buffer, start: number, end: number): Buffer {
-    if (!this.#isOmitted.includes(true)) return Buffer.from(source.subarray(start, end));
-    let at = start + this.#nullBytes;
-    const nulls = Buffer.from(source.subarray(start, at));
+    if (this.#present.length === this.columnCount && !this.#isOmitted.includes(true))
+      return Buffer.from(source.subarray(start, end));
+    const nulls = Buffer.alloc((this.columnCount + 7) >> 3, 0xff);
     const parts: Buffer[] = [nulls];
+    let at = start + this.#nullBytes;
     for (const [i, column] of this.#columns.entries()) {
-      const bit = 1 << (i & 7);
-      if (((nulls[i >> 3] as number) & bit) !== 0) continue;
+      if ((((source[start + (i >> 3)] as number) >> (i & 7)) & 1) === 1) continue;
       const next = column.skip(source, at);
-      if (this.#isOmitted[i] === true) nulls[i >> 3] = (nulls[i >> 3] as number) | bit;
-      else parts.push(source.subarray(at, next));
+      if (this.#isOmitted[i] !== true) {
+        const place = this.#present[i] as number;
+        nulls[place >> 3] = (nulls[place >> 3] as number) & ~(1 << (place & 7));
+        parts.push(source.subarray(at, next));
+      }
       at = next;
     }
     return Buffer.concat(parts);
@@ -140,4 +170,11 @@ export class RowReader {
     }
     return key;
   }
+}
+
+/** What the images of a table may hold: its columns in their order, and the places of the key's. */
+interface TableColumns {
+  readonly readers: readonly ImageReader[];
+  readonly schema: readonly ColumnSchema[];
+  readonly key: readonly number[];
 }

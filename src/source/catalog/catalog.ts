@@ -6,7 +6,7 @@ import { readCascades } from './foreign-keys.ts';
 import { readMergedTables } from '../merged-tables.ts';
 import { tokenize } from '../tokenize.ts';
 import { quoteName, quoteText } from '../identifiers.ts';
-import { readImageGaps } from './image-gaps.ts';
+import { readColumnGaps, readImageGaps } from './image-gaps.ts';
 import { readTableKeys } from './table-keys.ts';
 
 /** A base table as the source's catalog describes it now. */
@@ -18,6 +18,8 @@ export interface CatalogTable {
   readonly estimatedRows: number;
   /** Why its rows cannot be had exactly; empty: nothing is known to be in the way. */
   readonly obstacles: readonly string[];
+  /** The same of single columns, by name. */
+  readonly columnObstacles: ReadonlyMap<string, string>;
 }
 
 export interface Catalog {
@@ -49,6 +51,7 @@ export async function readCatalog(connection: SourceConnection, database: string
     database,
     tables.map(({ t, e, type }) => ({ table: t ?? '', engine: e ?? '', isVersioned: type === 'SYSTEM VERSIONED' })),
   );
+  const columnGapsOf = await readColumnGaps(connection, database);
   const cascadesOf = await readUnloggedCascades(connection, database, tables);
   const mergesOf = await readMerges(connection, database, tables);
   const described = tables.map((row): CatalogTable => {
@@ -66,6 +69,7 @@ export async function readCatalog(connection: SourceConnection, database: string
       obstacles: isOpened(row)
         ? [...(gapsOf.get(table) ?? []), ...(isFollowed ? [] : [keptElsewhere(engine)])]
         : [cannotOpen],
+      columnObstacles: columnGapsOf.get(table) ?? new Map(),
     };
   });
   return { tables: described, others: new Map(others.map(({ t, type }) => [t ?? '', (type ?? '').toLowerCase()])) };

@@ -38,16 +38,24 @@ export async function readImageGaps(
     if (!inMemory.has(t ?? ''))
       add(t, `its unique index ${name} is kept by hashes, in a hidden column that only the binlog has`);
 
-  if (!isAtLeast(version, lacksGenerated)) return gaps;
+  return gaps;
+}
+
+/** Columns that row images lack, and why, by table and name. */
+export async function readColumnGaps(
+  connection: SourceConnection,
+  database: string,
+): Promise<Map<string, Map<string, string>>> {
+  const gaps = new Map<string, Map<string, string>>();
+  const { version } = connection;
+  if (version?.flavor !== 'mariadb' || !isAtLeast(version, lacksGenerated)) return gaps;
   const generated = await connection.query(
     `select table_name as t, column_name as name from information_schema.columns
-      where ${of} and extra like '%GENERATED%' order by table_name, ordinal_position`,
+      where table_schema = ${quoteText(database)} and extra like '%GENERATED%' order by table_name, ordinal_position`,
   );
-  for (const { t, name } of generated)
-    add(
-      t,
-      `column ${name} is generated, and MariaDB ${version.major}.${version.minor} leaves it out of the images of updated rows`,
-    );
+  const reason = `it is generated, and MariaDB ${version.major}.${version.minor} leaves it out of the images of updated rows`;
+  for (const [table, columns] of Map.groupBy(generated, ({ t }) => t ?? ''))
+    gaps.set(table, new Map(columns.map(({ name }) => [name ?? '', reason])));
   return gaps;
 }
 
