@@ -28,6 +28,11 @@ describe.each(['InnoDB', 'MyISAM'] as const)('tables without a key that TABLES_R
   afterAll(async () => await streaming?.end());
 
   const env = () => ({ ...streaming.env, TABLES_REFRESH: 'log_*,large' });
+  const failedJobs = async () => {
+    const { stdout } = await runCli(['lag', '--json'], env());
+    const { failedJobs } = JSON.parse(stdout) as { failedJobs: { table: string; kind: string }[] };
+    return failedJobs.map(({ table, kind }) => ({ table, kind }));
+  };
   const sorted = `select at, note, size from log_line order by at nulls first, note, size`;
 
   async function refreshed(table: string): Promise<void> {
@@ -99,6 +104,11 @@ describe.each(['InnoDB', 'MyISAM'] as const)('tables without a key that TABLES_R
     // Which of the two comes first depends on the machine.
     expect(stdout).toMatch(/more than 32 MiB|takes too long/);
     expect(await streaming.rows(`select count(*) from large`)).toEqual([['10']]);
+    expect(await failedJobs()).toEqual([{ table: 'large', kind: 'backfill' }]);
+    expect((await runCli(['lag'], env())).stdout).toMatch(/failed +backfill large: table large has no key and/);
+    await streaming.source.query(`delete from large`);
+    expect((await runCli(['backfill', 'large'], env())).code).toBe(0);
+    expect(await failedJobs()).toEqual([]);
   });
 
   test('one that has a row that cannot be carried says so, and stays as it was', async () => {

@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts';
 import { tableFilter } from '../config/table-filter.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
-import { resync as beginAnew } from '../pipeline/begin/resync.ts';
+import { resync as beginAnew, tablesToResync } from '../pipeline/begin/resync.ts';
 import { hasControlTable } from '../target/control/migrate.ts';
 import { TargetSession } from '../target/session.ts';
 import { readTables } from '../target/control/table-states.ts';
@@ -21,10 +21,8 @@ export async function resync(config: Config, options: { yes: boolean; detach: bo
       throw new TidegateError('refused', `nothing was copied into schema ${schema} yet`, {
         hint: 'Start `tidegate run`; it copies every table and goes on from there.',
       });
-    const isSelected = tableFilter(config.tables);
-    const tables = (await session.guarded(async () => await readTables(session.db, schema)))
-      .filter(({ table, state }) => state !== 'released' && isSelected(table))
-      .map(({ table }) => table);
+    const known = await session.guarded(async () => await readTables(session.db, schema));
+    const tables = tablesToResync(known, tableFilter(config.tables)).map(({ table }) => table);
     process.stderr.write(
       `this makes ${tables.length} tables of schema ${schema} in ${database} (${namesInWords(tables)}) equal to ${config.source.database} on ${config.source.host} as it is now: rows that it does not have are deleted\n`,
     );

@@ -45,6 +45,7 @@ const everything: Answers = {
       conversions: [{ table: 'visit', column: 'day', kind: 'date-to-null', count: 8 }],
       jobs: [job],
       verifications: [{ ...job, state: 'done' }],
+      failedJobs: [{ ...job, state: 'failed', reason: 'no room' }],
       events: [],
     },
   },

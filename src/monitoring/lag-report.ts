@@ -51,6 +51,8 @@ export interface LagReport {
   readonly jobs: readonly RunningJob[];
   /** What last compared each whole table to its end: a verification, or a backfill. */
   readonly verifications: readonly Verification[];
+  /** Backfills, verifications and refreshes of whole tables that failed, and that nothing made up for since. */
+  readonly failedJobs: readonly FailedJob[];
   /** Why something is not known. */
   readonly problems: readonly string[];
 }
@@ -78,6 +80,15 @@ export interface Verification {
   readonly rejected: number;
   /** Differences that were mended. */
   readonly repaired: number;
+}
+
+export interface FailedJob {
+  readonly id: string;
+  readonly table: string;
+  readonly kind: 'backfill' | 'verify' | 'refresh';
+  /** When it ended. */
+  readonly at: Date | null;
+  readonly reason: string;
 }
 
 /** What was answered; null: it was not, which is among the problems. */
@@ -142,6 +153,7 @@ export function describeLag({ source, files, target, history, problems: unanswer
     conversions: target?.findings.conversions ?? [],
     jobs: (target?.findings.jobs ?? []).map(running),
     verifications: (target?.findings.verifications ?? []).map(verified),
+    failedJobs: (target?.findings.failedJobs ?? []).map(failed),
     problems,
   };
 }
@@ -205,4 +217,8 @@ function verified(job: Job): Verification {
     ...{ table: job.table, at: job.finishedAt, isEqual: isEqual(job) },
     ...{ rows, missing, extra, different, rejected, repaired },
   };
+}
+
+function failed({ id, table, kind, finishedAt, reason }: Job): FailedJob {
+  return { id, table, kind, at: finishedAt, reason: reason ?? '' };
 }

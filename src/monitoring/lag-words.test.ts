@@ -21,6 +21,7 @@ const report: LagReport = {
     { table: 'visit', at: new Date(Date.now() - 7_200_000), isEqual: true, missing: 0, ...counts },
     { table: 'fee', at: new Date(), isEqual: false, missing: 1, ...counts },
   ],
+  failedJobs: [{ id: '8', table: 'log_line', kind: 'refresh', at: new Date(), reason: 'too large' }],
   problems: ['source: no answer within 3 s'],
 };
 
@@ -48,6 +49,7 @@ it('states everything that a report has', () => {
     'job verify visit: running, 5 of about 10 rows',
     'parked claim: its definition changed → tidegate backfill claim',
     'not equal fee: 1 missing, 2 extra, 3 different, 4 cannot be carried → tidegate verify --repair fee',
+    'failed refresh log_line: too large',
     'dead letters 2 rows of visit.note: no text → tidegate dead-letters list visit',
     'converted 1,500 values in 2 columns (date-to-null)',
     'problem source: no answer within 3 s',

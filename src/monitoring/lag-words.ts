@@ -45,6 +45,7 @@ export function lagDetails(measured: LagReport): string[] {
       ),
       `tidegate verify --repair ${table}`,
     ]),
+    ...some('failed', report.failedJobs, ({ kind, table, reason }) => [paint(`${kind} ${table}: ${reason}`, 'yellow')]),
     ...some('dead letters', report.deadLetters, ({ table, column, reason, rows }) => [
       paint(`${plural(rows, 'row')} of ${table}${column === null ? '' : `.${column}`}: ${reason}`, 'yellow'),
       `tidegate dead-letters list ${table}`,

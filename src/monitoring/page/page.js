@@ -78,6 +78,10 @@ function showAttention({ lag }) {
         isBad: true,
         text: `Table ${verification.table} was not equal at ${timeOf(verification.at)}: ${differences(verification)}. \`tidegate verify --repair ${verification.table}\` mends it.`,
       })),
+    ...lag.failedJobs.map(({ kind, table, at, reason }) => ({
+      isBad: false,
+      text: `The last ${kind} of ${table} failed at ${timeOf(at)}: ${reason}.`,
+    })),
     ...lag.deadLetters.map(({ table, column, reason, sqlState, rows }) => ({
       isBad: false,
       text: `${plural(rows, 'row')} of ${table} cannot be carried${column === null ? '' : `, column ${column}`}: ${reason}${sqlState === null ? '' : ` (SQLSTATE ${sqlState})`}. \`tidegate dead-letters list ${table}\` tells which.`,

@@ -12,7 +12,7 @@ import { endJobsOf, requestJobs } from '../../target/control/jobs.ts';
 import { Lease, readLeaseHolder } from '../../target/control/lease.ts';
 import { migrateControlSchema } from '../../target/control/migrate.ts';
 import { TargetSession } from '../../target/session.ts';
-import { holdForResync, readTables, releaseTable } from '../../target/control/table-states.ts';
+import { type KnownTable, holdForResync, readTables, releaseTable } from '../../target/control/table-states.ts';
 import { openAll } from '../open-all.ts';
 
 /**
@@ -45,7 +45,7 @@ export async function resync(config: Config, confirmed: Confirmation): Promise<s
         const all = await readTables(trx, replica);
         for (const { table, state } of all)
           if (state !== 'released' && !isSelected(table)) await releaseTable(trx, replica, table);
-        const known = all.filter(({ table, state }) => state !== 'released' && isSelected(table));
+        const known = tablesToResync(all, isSelected);
         for (const { table } of known)
           await endJobsOf(trx, replica, table, 'the target began anew at another place of the binlog');
         const names = known.map(({ table }) => table);
@@ -70,6 +70,14 @@ export async function resync(config: Config, confirmed: Confirmation): Promise<s
   } finally {
     await session.close();
   }
+}
+
+/** Of the tables at the target those that are read again: the ones that are still selected. */
+export function tablesToResync(
+  tables: readonly KnownTable[],
+  isSelected: (table: string) => boolean,
+): readonly KnownTable[] {
+  return tables.filter(({ table, state }) => state !== 'released' && isSelected(table));
 }
 
 async function presentPosition(config: Config) {

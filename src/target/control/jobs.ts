@@ -173,6 +173,19 @@ export async function lastVerifications(db: Target, replica: string): Promise<Jo
   );
 }
 
+/** Jobs of whole tables that failed, and that no later one of the table made up for. */
+export async function lastFailures(db: Target, replica: string): Promise<Job[]> {
+  const last = await select(db, replica, (query) =>
+    query
+      .distinctOn('table_name')
+      .where('state', 'in', ['done', 'failed'])
+      .where('condition', 'is', null)
+      .orderBy('table_name')
+      .orderBy('id', 'desc'),
+  );
+  return last.filter(({ state }) => state === 'failed');
+}
+
 /** A verification after which every row of the table was at the target as it was at the source, or was made so. */
 export function isEqual({ state, repair, counts }: Job): boolean {
   const differences = counts.missing + counts.extra + counts.different;

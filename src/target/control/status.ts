@@ -7,7 +7,7 @@ import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
 import { type ConvertedColumn, readConversions } from './conversions.ts';
 import { type DeadLetterGroup, groupDeadLetters } from '../rows/dead-letter-actions.ts';
 import { type RecordedEvent, latestEvents } from './events.ts';
-import { type Job, lastVerifications, openJobs } from './jobs.ts';
+import { type Job, lastFailures, lastVerifications, openJobs } from './jobs.ts';
 import { hasControlTable } from './migrate.ts';
 import type { Target } from '../session.ts';
 
@@ -83,6 +83,7 @@ export interface Findings {
   readonly conversions: readonly ConvertedColumn[];
   readonly jobs: readonly Job[];
   readonly verifications: readonly Job[];
+  readonly failedJobs: readonly Job[];
   /** The newest first. */
   readonly events: readonly RecordedEvent[];
 }
@@ -97,7 +98,7 @@ export interface TableStatus {
 const eventsKept = 50;
 
 export const noFindings: Findings = {
-  ...{ tables: [], deadLetters: [], conversions: [], jobs: [], verifications: [], events: [] },
+  ...{ tables: [], deadLetters: [], conversions: [], jobs: [], verifications: [], failedJobs: [], events: [] },
 };
 
 export async function readFindings(db: Target, replica: string): Promise<Findings> {
@@ -120,6 +121,7 @@ export async function readFindings(db: Target, replica: string): Promise<Finding
     conversions: await readConversions(db, replica),
     jobs: await openJobs(db, replica),
     verifications: kept(await lastVerifications(db, replica)),
+    failedJobs: kept(await lastFailures(db, replica)),
     events: await latestEvents(db, replica, eventsKept),
   };
 }
