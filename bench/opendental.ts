@@ -12,6 +12,7 @@ import { readSourceTables, type SourceTable } from '../sandbox/source-columns.ts
 import { createReplica, type Replica } from '../sandbox/replica.ts';
 import { compile } from './compile.ts';
 import { MeasuredRun } from './measured-run.ts';
+import { commandEnv } from '../sandbox/command-env.ts';
 
 /**
  * A whole schema from a dump file, every table filled with random rows, copied while some thirty tables are written to, and
@@ -58,11 +59,8 @@ async function copyAndCompare(
 ): Promise<number> {
   const tables = await loadAndFill(admin, file, random);
   const checked = await new Promise<string>((resolve) => {
-    execFile(
-      process.execPath,
-      ['src/cli.ts', 'check'],
-      { env: { PATH: process.env['PATH'], ...replica.env } },
-      (error, stdout) => resolve(error === null ? 'ready' : `not ready (${error.code}):\n${stdout}`),
+    execFile(process.execPath, ['src/cli.ts', 'check'], { env: commandEnv(replica.env) }, (error, stdout) =>
+      resolve(error === null ? 'ready' : `not ready (${error.code}):\n${stdout}`),
     );
   });
   say(`check: ${checked}`);

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { commandEnv } from './command-env.ts';
 
 /** A line of `run`'s JSON log. */
 export interface RunLine extends Readonly<Record<string, unknown>> {
@@ -26,7 +27,7 @@ export class RunProcess {
   readonly #readers = new Set<(line: RunLine) => void>();
   #end: RunEnd | undefined;
 
-  /** `env` is all the program gets, besides PATH. In a session of its own, a Ctrl-C in the terminal reaches only us. */
+  /** `env` is all the program gets of settings. In a session of its own, a Ctrl-C in the terminal reaches only us. */
   constructor(
     env: Readonly<Record<string, string>>,
     args: readonly string[] = [],
@@ -34,7 +35,7 @@ export class RunProcess {
   ) {
     this.#child = spawn(process.execPath, [options.program ?? 'src/cli.ts', 'run', ...args], {
       cwd: new URL('..', import.meta.url),
-      env: { PATH: process.env['PATH'], ...env },
+      env: commandEnv(env),
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: options.ownSession === true,
     });

@@ -6,6 +6,7 @@ import { RunProcess } from '../sandbox/run-process.ts';
 import { Streaming } from './stream/streaming.ts';
 import { runCli } from './support/cli.ts';
 import { sharedServers } from './support/shared-servers.ts';
+import { commandEnv } from '../sandbox/command-env.ts';
 
 /** Stands in every value, wherever one can stand; found anywhere outside the two databases, it is one too many. */
 const canary = `canary${randomBytes(6).toString('hex')}`;
@@ -33,7 +34,7 @@ async function onTerminal(args: readonly string[], env: Readonly<Record<string, 
   const command = [process.execPath, 'src/cli.ts', ...args].join(' ');
   const child = spawn('script', ['-qec', command, '/dev/null'], {
     cwd: new URL('..', import.meta.url),
-    env: { PATH: process.env['PATH'], TERM: 'xterm', ...streaming.env, LOG_LEVEL: 'trace', ...env },
+    env: commandEnv({ TERM: 'xterm', ...streaming.env, LOG_LEVEL: 'trace', ...env }),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let text = '';

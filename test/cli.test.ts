@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { expect, it } from 'vitest';
 import { freePort } from '../sandbox/servers/private-process.ts';
 import { runCli } from './support/cli.ts';
+import { commandEnv } from '../sandbox/command-env.ts';
 
 /** Settings that are valid and lead nowhere. */
 async function nowhere(): Promise<Record<string, string>> {
@@ -106,7 +107,7 @@ it('names a mistyped setting before it connects anywhere', async () => {
 it('ends as usual when nobody reads its output any more', async () => {
   const child = spawn(process.execPath, ['src/cli.ts', 'check'], {
     cwd: new URL('..', import.meta.url),
-    env: { PATH: process.env['PATH'], ...(await nowhere()) },
+    env: commandEnv(await nowhere()),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   child.stdout.destroy();

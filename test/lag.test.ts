@@ -13,6 +13,7 @@ import { startTarget } from '../sandbox/servers/target.ts';
 import { Streaming } from './stream/streaming.ts';
 import { type CommandResult, runCli } from './support/cli.ts';
 import { createReplica } from '../sandbox/replica.ts';
+import { commandEnv } from '../sandbox/command-env.ts';
 
 const day = 86_400;
 
@@ -135,7 +136,7 @@ test('--watch on a terminal stands still there, and gives the terminal back', as
   const command = `stty cols 40 rows 20; exec "${process.execPath}" src/cli.ts lag --watch`;
   const child = spawn('script', ['-qec', command, '/dev/null'], {
     cwd: new URL('..', import.meta.url),
-    env: { PATH: process.env['PATH'], TERM: 'xterm', ...streaming.env },
+    env: commandEnv({ TERM: 'xterm', ...streaming.env }),
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const closed = once(child, 'close');
@@ -167,7 +168,7 @@ test('--watch on a terminal stands still there, and gives the terminal back', as
 test('--watch goes on until Ctrl-C, and ends with what it said last', async () => {
   const child = spawn(process.execPath, ['src/cli.ts', 'lag', '--watch', '--json'], {
     cwd: new URL('..', import.meta.url),
-    env: { PATH: process.env['PATH'], ...streaming.env },
+    env: commandEnv(streaming.env),
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const closed = once(child, 'close');

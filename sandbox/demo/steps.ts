@@ -7,6 +7,7 @@ import { measureLag } from '../../src/monitoring/lag-meter.ts';
 import type { RunProcess } from '../run-process.ts';
 import { bad, CopyBar, count, faint, good, line, liveLine } from './screen.ts';
 import { readCopyState, readRowsWritten } from './target-view.ts';
+import { commandEnv } from '../command-env.ts';
 
 const catchUpLimitMs = 120_000;
 
@@ -20,7 +21,7 @@ export interface Stage {
 
 /** Runs `check` and shows what it says; raises when it says not ready. */
 export async function showCheck({ env }: Stage): Promise<void> {
-  const options = { cwd: new URL('../..', import.meta.url), env: { PATH: process.env['PATH'], ...env } };
+  const options = { cwd: new URL('../..', import.meta.url), env: commandEnv(env) };
   try {
     const { stdout } = await promisify(execFile)(process.execPath, ['src/cli.ts', 'check'], options);
     for (const text of stdout.trimEnd().split('\n')) line(text);

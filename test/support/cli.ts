@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { commandEnv } from '../../sandbox/command-env.ts';
 
 export interface CommandResult {
   readonly code: number | null;
@@ -6,12 +7,12 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-/** Runs `tidegate …` of this checkout to its end. `env` is all it gets, besides PATH. */
+/** Runs `tidegate …` of this checkout to its end. `env` is all it gets of settings. */
 export async function runCli(args: readonly string[], env: Readonly<Record<string, string>>): Promise<CommandResult> {
   return await new Promise<CommandResult>((resolve, reject) => {
     const child = spawn(process.execPath, ['src/cli.ts', ...args], {
       cwd: new URL('../..', import.meta.url),
-      env: { PATH: process.env['PATH'], ...env },
+      env: commandEnv(env),
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let stdout = '';
