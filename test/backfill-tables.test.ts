@@ -46,6 +46,30 @@ describe('tables that come or come back while the others stream', () => {
     expect(await streaming.differences()).toEqual([]);
   });
 
+  test('or not, when that is cancelled: the table is parked until it is backfilled again', async () => {
+    const { source } = streaming;
+    await source.query(`create table cancelled (id int not null primary key, v int) engine=MyISAM`);
+    await source.query(`insert into cancelled values (1, 1), (2, 2)`);
+    const session = await streaming.newSourceSession();
+    await session.query('lock tables cancelled write');
+    await runCli(['backfill', '--detach', 'cancelled'], streaming.env);
+    const state = async () => (await streaming.tableState('cancelled')).state;
+    await streaming.until(async () => (await state()) === 'backfilling', 'it is backfilled');
+    const [job] = await streaming.rows(`select max(id)::text from tidegate.jobs where table_name = 'cancelled'`);
+    expect((await runCli(['jobs', 'cancel', String(job)], streaming.env)).code).toBe(0);
+    await session.query('unlock tables');
+    await session.end();
+    await streaming.until(async () => (await state()) === 'parked', 'it is parked');
+    await streaming.restart();
+    expect(await streaming.tableState('cancelled')).toEqual({
+      state: 'parked',
+      reason: 'its backfill was cancelled before all of it was read',
+    });
+    expect((await runCli(['backfill', 'cancelled'], streaming.env)).code).toBe(0);
+    expect(await state()).toBe('streaming');
+    expect(await streaming.differences()).toEqual([]);
+  });
+
   test('a parked table gets the columns that it has now, keeps its views, and streams again', async () => {
     const { source, target } = streaming;
     await target.query(`create view fee_view as select id, amount from fee`);

@@ -37,10 +37,10 @@ export interface Prepared {
 
 /**
  * Brings the target's list of tables in line with the source's: takes new ones in at a position of their own, and back those that
- * were parked and are to be read again, or were released and are selected again; parks those that are gone, and releases those that are
- * not selected any more. The tables of the beginning are copied
- * before the stream starts; those that come later must not keep it waiting, and are read beside it. Changes nothing when the source cannot continue from the checkpoint, or when the
- * rules of a table are others than it was begun with.
+ * were parked and are to be read again, or were released and are selected again; parks those that are gone, or whose first reading
+ * was cancelled, and releases those that are not selected any more. The tables of the beginning are copied before the stream starts;
+ * those that come later must not keep it waiting, and are read beside it. Changes nothing when the source cannot continue from the
+ * checkpoint, or when the rules of a table are others than it was begun with.
  */
 export async function prepare(
   config: Config,
@@ -98,6 +98,9 @@ export async function prepare(
         condition: null,
         confirmed: false,
       });
+    for (const { table, state } of known)
+      if (state === 'backfilling' && !wanted.has(table))
+        await parkTable(trx, replica, table, 'its backfill was cancelled before all of it was read');
     for (const { codec } of planned)
       if (states.get(codec.schema.table)?.state === 'refreshed')
         await parkTable(trx, replica, codec.schema.table, 'it has a key by now: backfill it, and it is streamed');
@@ -158,12 +161,12 @@ export async function prepare(
   };
 }
 
-/** Tables that are streamed and still to be read, which nobody has asked for. */
+/** Tables that are new, or selected again, and that nobody has asked to be read. */
 function unread(known: readonly KnownTable[], planned: readonly PlannedTable[], wanted: ReadonlySet<string>): string[] {
   const states = new Map(known.map(({ table, state }) => [table, state]));
   return planned
     .map(({ codec }) => codec.schema.table)
-    .filter((table) => ['backfilling', 'released', undefined].includes(states.get(table)) && !wanted.has(table));
+    .filter((table) => ['released', undefined].includes(states.get(table)) && !wanted.has(table));
 }
 
 /** What something at the target depends on is left as it is. */

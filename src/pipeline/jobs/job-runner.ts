@@ -3,7 +3,13 @@ import { sleep } from '../../errors/backoff.ts';
 import { OnDemandConnection } from '../../source/on-demand-connection.ts';
 import { ReplicaLag } from '../../source/replica-lag.ts';
 import { type ServerFlavor, openOn } from '../../source/server-flavor.ts';
-import { type Job, openJobs, requestDueRefreshes, requestDueVerification } from '../../target/control/jobs.ts';
+import {
+  type Job,
+  openJobs,
+  readsAll,
+  requestDueRefreshes,
+  requestDueVerification,
+} from '../../target/control/jobs.ts';
 import { sessionName } from '../../target/control/lease.ts';
 import { type Target, TargetSession } from '../../target/session.ts';
 import { type KnownTable, readStates, readTables } from '../../target/control/table-states.ts';
@@ -37,7 +43,7 @@ export interface JobRunnerOptions {
 /**
  * Does what is asked for in the control schema, beside the stream: a few tables at the same time, each by one job at a time. A
  * failure that is one job's own ends that job; one that is not ends the stream, and the jobs go on where they were when it begins
- * again. Resolves with `again` when a table has to be taken in first.
+ * again. Resolves with `again` when a table has to be taken in first, or given up.
  */
 export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'again'> {
   const { config, epoch, signal, hangUp } = options;
@@ -61,11 +67,15 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
       if (signal.aborted) return 'done';
       if (failed.signal.aborted) throw failed.signal.reason;
       if (isOutdated) return 'again';
+      const jobs = await session.guarded(async () => await openJobs(session.db, replica));
       if (performance.now() - lookedAt > scheduleMs) {
         lookedAt = performance.now();
-        await session.guarded(async () => await requestDue(config, session.db));
+        const states = await session.guarded(async () => await readStates(session.db, replica));
+        const isRead = new Set(jobs.filter(readsAll).map(({ table }) => table));
+        // Somebody has cancelled the job without which it is not whole.
+        if (states.some(({ table, state }) => state === 'backfilling' && !isRead.has(table))) return 'again';
+        await session.guarded(async () => await requestDue(config, session.db, states));
       }
-      const jobs = await session.guarded(async () => await openJobs(session.db, replica));
       if (jobs.length > 0) {
         const known = await session.guarded(async () => await readTables(session.db, replica));
         const tables = new Map(known.map((table) => [table.table, table]));
@@ -131,9 +141,12 @@ function isTaken({ state }: KnownTable): boolean {
 }
 
 /** Asks for what is due by schedule. */
-async function requestDue(config: Config, db: Target): Promise<void> {
+async function requestDue(
+  config: Config,
+  db: Target,
+  states: readonly Pick<KnownTable, 'table' | 'state'>[],
+): Promise<void> {
   const replica = config.target.schema;
-  const states = await readStates(db, replica);
   const those = (wanted: KnownTable['state']) =>
     states.filter(({ state }) => state === wanted).map(({ table }) => table);
   await requestDueRefreshes(db, replica, those('refreshed'), config.refreshEveryMinutes);
