@@ -79,7 +79,15 @@ export async function startMysql(
 }
 
 function versionOptions(version: string, folder: string): string[] {
-  if (version === '5.6') return ['--explicit-defaults-for-timestamp=1', '--character-set-server=utf8mb4'];
+  // Its values are as large, and its keys as long, as those of later servers only when told to.
+  if (version === '5.6')
+    return [
+      '--explicit-defaults-for-timestamp=1',
+      '--character-set-server=utf8mb4',
+      '--innodb-log-file-size=128M',
+      '--innodb-file-format=Barracuda',
+      '--innodb-large-prefix=ON',
+    ];
   return [
     '--gtid-mode=ON',
     '--enforce-gtid-consistency=ON',
