@@ -195,11 +195,11 @@ function brokenHandshake(syscall: unknown, library: unknown): Meaning | null {
 
 /**
  * Whether a statement failed because a text in it has characters that the column it is compared with cannot have: the server finds no
- * collation for both.
+ * collation for both, or, MySQL since 8.0, cannot convert it (ER_CANNOT_CONVERT_STRING).
  */
 export function isForeignText(error: unknown): boolean {
   const { errno } = ((error instanceof TidegateError ? error.cause : null) ?? {}) as Record<string, unknown>;
-  return typeof errno === 'number' && [1267, 1270, 1271].includes(errno);
+  return typeof errno === 'number' && [1267, 1270, 1271, 3854].includes(errno);
 }
 
 /** MariaDB gives these numbers meanings of its own, while mysql2 names every number as MySQL does. */
