@@ -4,6 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compareDatabases, isEqual } from '../sandbox/compare.ts';
 import { RunProcess } from '../sandbox/run-process.ts';
 import { createReplica, type Replica } from '../sandbox/replica.ts';
+import type { SourceServer } from '../sandbox/servers/server.ts';
+import { startSource } from '../sandbox/servers/source.ts';
 import { sharedServers } from './support/shared-servers.ts';
 import { runCli } from './support/cli.ts';
 import { allCases, casesOn } from './types/all-cases.ts';
@@ -38,18 +40,22 @@ const suited: ReadonlySet<string> = new Set([
   'inet4_column',
   'inet6_column',
 ]);
-const keyTypes = casesOn(sharedServers().source)
-  .map(({ name }) => name)
-  .filter((name) => suited.has(name));
 /** More than the first chunk of a snapshot. */
 const keys = 3_000;
 
-describe('each type as a key', () => {
+/** MySQL is another one to ask for keys that its columns cannot have. */
+describe.each(['the shared source', 'mysql 9.7'])('each type as a key (%s)', (which) => {
+  let source: SourceServer;
+  let keyTypes: readonly string[];
   let replica: Replica;
   let admin: Connection;
 
   beforeAll(async () => {
-    const { source, target } = sharedServers();
+    const { target } = sharedServers();
+    source = which === 'mysql 9.7' ? await startSource({ flavor: 'mysql', version: '9.7' }) : sharedServers().source;
+    keyTypes = casesOn(source)
+      .map(({ name }) => name)
+      .filter((name) => suited.has(name));
     replica = await createReplica(source, target);
     admin = await replica.sourceAdmin();
     await admin.query(`set sql_mode = '', time_zone = '+00:00'`);
@@ -68,11 +74,12 @@ describe('each type as a key', () => {
   afterAll(async () => {
     admin?.destroy();
     await replica?.drop();
+    await source?.stop();
   });
 
   async function expectEqual(): Promise<void> {
     await new RunProcess(replica.env, ['--until-caught-up']).succeeded();
-    const { host, port, user, password } = sharedServers().source;
+    const { host, port, user, password } = source;
     const compared = await compareDatabases({
       source: { host, port, user, password },
       database: replica.database,
