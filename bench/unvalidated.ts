@@ -17,8 +17,8 @@ const cuts: readonly Cut[] = [
   // An image holds every column.
   {
     file: 'src/source/binlog/row-reader.js',
-    check: /while \(first < count && isPresent\(first\)\)\s*first\+\+;/,
-    instead: 'first = count;',
+    check: /while \(first < schema\.length && isPresent\(first\)\)\s*first\+\+;/,
+    instead: 'first = schema.length;',
   },
   // No value of the key had to be converted.
   { file: 'src/source/binlog/row-events.js', check: /= convertedKeyColumn\(table\.codec\);/, instead: '= null;' },

@@ -3,13 +3,8 @@ import { sleep } from '../../errors/backoff.ts';
 import { OnDemandConnection } from '../../source/on-demand-connection.ts';
 import { ReplicaLag } from '../../source/replica-lag.ts';
 import { type ServerFlavor, openOn } from '../../source/server-flavor.ts';
-import {
-  type Job,
-  openJobs,
-  readsAll,
-  requestDueRefreshes,
-  requestDueVerification,
-} from '../../target/control/jobs.ts';
+import { requestDueRefreshes, requestDueVerification } from '../../target/control/due-jobs.ts';
+import { type Job, openJobs, readsAll } from '../../target/control/jobs.ts';
 import { sessionName } from '../../target/control/lease.ts';
 import { type Target, TargetSession } from '../../target/session.ts';
 import { type KnownTable, readStates, readTables } from '../../target/control/table-states.ts';

@@ -1,4 +1,3 @@
-import { toCopyText } from '../../change/copy-text.ts';
 import type { Config } from '../../config/config.ts';
 import { failpoint } from '../../errors/failpoint.ts';
 import { isForeignText } from '../../errors/mysql-errors.ts';
@@ -7,13 +6,14 @@ import type { TableCodec } from '../../mapping/table-codec.ts';
 import type { ServerFlavor } from '../../source/server-flavor.ts';
 import type { JobExample, JobProgress } from '../../target/control/control-schema.ts';
 import { type Job, type JobCounts, advanceJob } from '../../target/control/jobs.ts';
-import { eachLine, lineKey, lineStarts } from '../../target/rows/line-check.ts';
+import { lineKey, lineStarts } from '../../target/rows/line-check.ts';
 import { type Difference, RowDiff, type Scope } from '../../target/rows/row-diff.ts';
 import type { TargetSession } from '../../target/session.ts';
 import type { KeyText } from '../../target/rows/table-key.ts';
 import { TargetKeys } from '../../target/rows/target-keys.ts';
 import type { Condition } from './where-condition.ts';
 import type { ConsistentReads, Reading } from './consistent-reads.ts';
+import { SourceKeys } from './source-keys.ts';
 import type { LiveStream } from '../stream/live-stream.ts';
 import { type Converted, type Settlement, settle } from './settlement.ts';
 import { type Around, type Reader, type TableChunk, TableReader } from '../read/table-reader.ts';
@@ -70,7 +70,8 @@ export class TableComparison {
   readonly #table: JobTable;
   readonly #condition: Condition | null;
   readonly #source: TableReader;
-  readonly #keys: TargetKeys;
+  readonly #sourceKeys: SourceKeys;
+  readonly #targetKeys: TargetKeys;
   /** Of chunks, and of rows that are looked up while more of a chunk is to be settled. */
   readonly #diffs: { readonly chunks: RowDiff; readonly lookups: RowDiff };
   readonly #sortsAlike: boolean;
@@ -85,7 +86,8 @@ export class TableComparison {
     this.#table = table;
     this.#condition = condition;
     this.#source = new TableReader(config, server, connection, throttle, table, { mostRows, lineByLine: job.repair });
-    this.#keys = new TargetKeys(session, replica, table.codec);
+    this.#sourceKeys = new SourceKeys(this.#source, table.codec);
+    this.#targetKeys = new TargetKeys(session, replica, table.codec);
     this.#diffs = {
       chunks: new RowDiff(session, replica, table.codec, 'tidegate_chunk'),
       lookups: new RowDiff(session, replica, table.codec, 'tidegate_lookup'),
@@ -104,7 +106,7 @@ export class TableComparison {
   /** Raises refused for what must be confirmed first, or cannot be done; target-refused for the table. */
   async run(): Promise<void> {
     const { progress } = this.#job;
-    if (this.#condition !== null) await this.#keys.tryCondition(this.#condition.target);
+    if (this.#condition !== null) await this.#targetKeys.tryCondition(this.#condition.target);
     if (progress?.side !== 'target') await this.#readSource(progress);
     if (!this.#sortsAlike) await this.#searchTarget(progress?.side === 'target' ? progress.afterKey : null);
   }
@@ -147,31 +149,17 @@ export class TableComparison {
    */
   async #searchTarget(from: KeyText | null): Promise<void> {
     for (let after = from; ;) {
-      const keys = await this.#keys.next(after, this.#condition?.target ?? null, pageKeys);
+      const keys = await this.#targetKeys.next(after, this.#condition?.target ?? null, pageKeys);
       const last = keys.at(-1);
       if (last === undefined) return;
-      for (let at = 0; at < keys.length; at += lookupRows)
-        await this.#lookAt(await this.#absent(keys.slice(at, at + lookupRows)), 0);
+      for (let at = 0; at < keys.length; at += lookupRows) {
+        const some = keys.slice(at, at + lookupRows);
+        const absent = await this.#sourceKeys.absent(some, this.#condition?.source ?? null, this.#context.signal);
+        await this.#lookAt(absent, 0);
+      }
       after = last;
       await this.#advance({ side: 'target', after: null, afterKey: after });
     }
-  }
-
-  /** Those that the source did not have, of rows that meet the condition, when it was asked; letter by letter, so it may have some. */
-  async #absent(keys: readonly KeyText[]): Promise<readonly KeyText[]> {
-    const literals = this.#literals(keys);
-    const { signal } = this.#context;
-    const chunk = await this.#source
-      .present(literals, this.#condition?.source ?? null, signal)
-      .catch((error: unknown) => {
-        if (isForeignText(error)) return null;
-        throw error;
-      });
-    signal.throwIfAborted();
-    if (chunk === null) return keys;
-    const lines = chunk.lines.bytes.subarray(0, chunk.lines.length);
-    const present = new Set([...eachLine(lines)].map((line) => line.toString('utf8')));
-    return keys.filter((key) => !present.has(`${key.map(toCopyText).join('\t')}\n`));
   }
 
   /** Compares these rows, whatever the condition. */
@@ -191,8 +179,10 @@ export class TableComparison {
 
   /** Null: they cannot be asked for together. What was not read must not pass for what is not there. */
   async #lookUp(keys: readonly KeyText[]): Promise<Read | null> {
-    const lookup = async (some: readonly KeyText[]) =>
-      await this.#read(async (around) => await this.#source.lookup(this.#literals(some), this.#context.signal, around));
+    const lookup = async (some: readonly KeyText[]) => {
+      const literals = this.#sourceKeys.literals(some);
+      return await this.#read(async (around) => await this.#source.lookup(literals, this.#context.signal, around));
+    };
     try {
       const read = await lookup(keys);
       if (!read.chunk.cut || keys.length === 1) return read;
@@ -202,20 +192,6 @@ export class TableComparison {
       if (!isForeignText(error)) throw error;
       return keys.length === 1 ? await lookup([]) : null;
     }
-  }
-
-  /** Of keys as the target prints them, those that the source may have. */
-  #literals(keys: readonly KeyText[]): string[][] {
-    const { schema, codecs } = this.#table.codec;
-    const readers = schema.primaryKey.map((index) => codecs[index]?.literalOf);
-    if (readers.includes(undefined))
-      throw new TidegateError(
-        'refused',
-        `table ${schema.table}: the source cannot be asked for rows by a key of this type`,
-      );
-    return keys
-      .map((key) => readers.map((literalOf, position) => literalOf?.(key[position] ?? '') ?? null))
-      .filter((literals) => !literals.includes(null)) as string[][];
   }
 
   async #read(read: (around: Around) => Promise<TableChunk>): Promise<Read> {
@@ -263,7 +239,7 @@ export class TableComparison {
       if (live.parked.has(schema.table)) return new JobCancelled();
       const touched = live.touched.since(schema.table, since);
       const room = mostExamples - this.#examples.length;
-      const settlement = await settle(difference, converted, touched, schema, this.#keys, isPart, room);
+      const settlement = await settle(difference, converted, touched, schema, this.#targetKeys, isPart, room);
       const { changes, counts, changing } = settlement;
       if (!repair) return settlement;
       const refusal = this.#refusalToDelete(counts.extra);

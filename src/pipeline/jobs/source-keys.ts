@@ -1,0 +1,48 @@
+import { toCopyText } from '../../change/copy-text.ts';
+import { isForeignText } from '../../errors/mysql-errors.ts';
+import { TidegateError } from '../../errors/tidegate-error.ts';
+import type { TableCodec } from '../../mapping/table-codec.ts';
+import { eachLine } from '../../target/rows/line-check.ts';
+import type { KeyText } from '../../target/rows/table-key.ts';
+import type { TableReader } from '../read/table-reader.ts';
+
+/** Asks the source about keys as the target prints them. */
+export class SourceKeys {
+  readonly #source: TableReader;
+  readonly #codec: TableCodec;
+
+  constructor(source: TableReader, codec: TableCodec) {
+    this.#source = source;
+    this.#codec = codec;
+  }
+
+  /**
+   * Those that the source did not have, of rows that meet the condition, when it was asked; letter by letter, so it may have some.
+   * All of them, where it cannot be asked for them together.
+   */
+  async absent(keys: readonly KeyText[], condition: string | null, signal: AbortSignal): Promise<readonly KeyText[]> {
+    const chunk = await this.#source.present(this.literals(keys), condition, signal).catch((error: unknown) => {
+      if (isForeignText(error)) return null;
+      throw error;
+    });
+    signal.throwIfAborted();
+    if (chunk === null) return keys;
+    const lines = chunk.lines.bytes.subarray(0, chunk.lines.length);
+    const present = new Set([...eachLine(lines)].map((line) => line.toString('utf8')));
+    return keys.filter((key) => !present.has(`${key.map(toCopyText).join('\t')}\n`));
+  }
+
+  /** Those that the source may have, as SQL literals. Raises refused where a key of this type cannot be one. */
+  literals(keys: readonly KeyText[]): string[][] {
+    const { schema, codecs } = this.#codec;
+    const readers = schema.primaryKey.map((index) => codecs[index]?.literalOf);
+    if (readers.includes(undefined))
+      throw new TidegateError(
+        'refused',
+        `table ${schema.table}: the source cannot be asked for rows by a key of this type`,
+      );
+    return keys
+      .map((key) => readers.map((literalOf, position) => literalOf?.(key[position] ?? '') ?? null))
+      .filter((literals) => !literals.includes(null)) as string[][];
+  }
+}

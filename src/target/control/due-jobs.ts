@@ -1,0 +1,66 @@
+import { sql } from 'kysely';
+import type { Target } from '../session.ts';
+
+/** By whom the service's own requests are. */
+const schedule = 'schedule';
+
+/**
+ * Asks for the verification that is due by schedule, if one is: of the table that was verified longest ago, when that is `hours`
+ * ago, one table after the other, so that all of them are spread over that time. Ended verifications that later ones of the table
+ * follow are forgotten after a month.
+ */
+export async function requestDueVerification(
+  db: Target,
+  replica: string,
+  tables: readonly string[],
+  hours: number,
+): Promise<void> {
+  if (tables.length === 0) return;
+  await sql`
+    with last as (
+      select t.name, max(j.requested_at) as at, bool_or(j.state in ('waiting', 'running')) as open
+        from unnest(${tables}::text[]) t(name)
+        left join tidegate.jobs j
+          on j.replica = ${replica} and j.table_name = t.name and j.kind = 'verify' and j.condition is null
+       group by t.name),
+    due as (
+      select name from last
+       where (at is null or at < now() - make_interval(hours => ${hours}))
+         and not exists (select from last where open)
+         and coalesce((select max(requested_at) from tidegate.jobs where replica = ${replica} and requested_by = ${schedule}), '-infinity')
+             < now() - make_interval(hours => ${hours}) / ${tables.length}
+       order by at nulls first, name limit 1)
+    insert into tidegate.jobs (replica, table_name, kind, repair, confirmed, state, requested_by)
+    select ${replica}, name, 'verify', false, false, 'waiting', ${schedule} from due`.execute(db);
+  await sql`
+    delete from tidegate.jobs j
+     where replica = ${replica} and requested_by = ${schedule} and finished_at < now() - interval '1 month'
+       and exists (select from tidegate.jobs later
+                    where later.replica = j.replica and later.table_name = j.table_name and later.kind = j.kind
+                      and later.state = 'done' and later.id > j.id)`.execute(db);
+}
+
+/** Asks for a refresh of each of these tables that was last refreshed, or could not be, so many minutes ago. */
+export async function requestDueRefreshes(
+  db: Target,
+  replica: string,
+  tables: readonly string[],
+  minutes: number,
+): Promise<void> {
+  if (tables.length === 0) return;
+  await sql`
+    insert into tidegate.jobs (replica, table_name, kind, repair, confirmed, state, requested_by)
+    select ${replica}, t.name, 'refresh', true, true, 'waiting', ${schedule} from unnest(${tables}::text[]) t(name)
+     where not exists (
+       select from tidegate.jobs j
+        where j.replica = ${replica} and j.table_name = t.name and j.kind = 'refresh'
+          and (j.state in ('waiting', 'running') or j.finished_at > now() - make_interval(mins => ${minutes})))`.execute(
+    db,
+  );
+  await sql`
+    delete from tidegate.jobs j
+     where replica = ${replica} and kind = 'refresh' and finished_at < now() - interval '1 day'
+       and exists (select from tidegate.jobs later
+                    where later.replica = j.replica and later.table_name = j.table_name and later.kind = 'refresh'
+                      and later.finished_at is not null and later.id > j.id)`.execute(db);
+}
