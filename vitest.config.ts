@@ -5,8 +5,8 @@ export default defineConfig({
     include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'sandbox/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
     pool: 'forks',
-    // The machine this is sized for has two cores, and every suite brings databases to work.
-    maxWorkers: 2,
+    // The machine this is sized for has two cores; suites wait for servers, timeouts and intervals half of the time.
+    maxWorkers: 3,
     testTimeout: 120_000,
     hookTimeout: 120_000,
     // A suite that is empty or left out must not look like one that passed.
