@@ -6,6 +6,8 @@ import { sharedServers } from './support/shared-servers.ts';
 
 /** A lone surrogate in UTF-8's form: MySQL and MariaDB take it for text, PostgreSQL does not. */
 const badText = `_utf8mb4 x'eda080'`;
+/** As clients store them that take ucs2 for utf16, or count surrogates as characters. */
+const halfPairs = { ucs2: `_ucs2 x'd83dde00'`, utf32: `_utf32 x'0000d83d'` };
 const tables = [
   'copied',
   'streamed',
@@ -27,6 +29,10 @@ beforeAll(async () => {
       await source.query(
         `create table ${table} (id int not null, part varchar(10) not null, label varchar(50), note varchar(50), primary key (id, part)) engine=InnoDB default charset=utf8mb4`,
       );
+    await source.query(
+      `create table surrogates (id int not null primary key, ucs varchar(50) character set ucs2, utf varchar(50) character set utf32)`,
+    );
+    await source.query(`insert into surrogates values (1, ${halfPairs.ucs2}, null), (2, null, ${halfPairs.utf32})`);
     await source.query(
       `insert into copied values (1, 'a', 'one', null), (2, 'b', ${badText}, 'secret'), (3, 'c', 'three', null), (4, 'd', 'four', ${badText})`,
     );
@@ -90,6 +96,17 @@ describe('a row that cannot be carried becomes a dead letter, and only that row'
     const line = await streaming.logged('rows became dead letters', ({ table }) => table === 'streamed');
     expect(line).toMatchObject({ rows: 1 });
     expect(JSON.stringify(streaming.run.lines)).not.toContain('secret');
+  });
+
+  test('on both paths alike where the source has half a pair of surrogates', async () => {
+    const { ucs2, utf32 } = halfPairs;
+    await streaming.source.query(
+      `insert into surrogates values (3, ${ucs2}, null), (4, null, ${utf32}), (5, 'a', 'b')`,
+    );
+    await streaming.settled();
+    expect(await ids('surrogates')).toEqual([5]);
+    const found = await letters('surrogates');
+    expect(found.map(({ key, column }) => `${key} ${column}`)).toEqual(['1 ucs', '2 utf', '3 ucs', '4 utf']);
   });
 
   test('refused by PostgreSQL: few rows, by a statement', async () => {

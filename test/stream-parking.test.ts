@@ -10,6 +10,9 @@ beforeAll(async () => {
       await source.query(`create table ${table} (id int not null primary key, label varchar(50)) engine=InnoDB`);
       await source.query(`insert into ${table} values (1, 'one')`);
     }
+    await source.query(
+      `create table letter (id int, code varchar(10) character set greek collate greek_bin primary key) engine=InnoDB`,
+    );
   });
 });
 
@@ -44,6 +47,13 @@ describe('a table that can no longer be followed exactly is parked, and only tha
     await streaming.source.query(`insert into refused values (2, 'secret')`);
     await expectParked('refused', /SQLSTATE 42703/u);
     expect(await streaming.rows('select id from refused')).toEqual([['1']]);
+  });
+
+  test('keys that would become one, because bytes of them are no characters', async () => {
+    const { source } = streaming;
+    await source.query(`insert into letter values (1, x'41'), (2, x'61')`);
+    await source.query(`insert into letter values (3, x'41a4'), (4, x'41a5')`);
+    await expectParked('letter', /key column code cannot be held/u);
   });
 
   test('rename table', async () => {

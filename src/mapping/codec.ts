@@ -45,9 +45,14 @@ export class Conversions {
   nulReplaced = 0;
   /** Dates that became NULL because a rule says that they stand for none. */
   sentinelToNull = 0;
+  /**
+   * Bytes that are no character of their set. Nobody is told of them, because every client of the source reads the same question mark, and
+   * the snapshot does not know; but two keys may read alike for it.
+   */
+  unknown = 0;
 
   get total(): number {
-    return this.dateToNull + this.nulReplaced + this.sentinelToNull;
+    return this.dateToNull + this.nulReplaced + this.sentinelToNull + this.unknown;
   }
 
   /** What was counted since it was as in `before`. */
@@ -64,6 +69,7 @@ export class Conversions {
     this.dateToNull = to.dateToNull;
     this.nulReplaced = to.nulReplaced;
     this.sentinelToNull = to.sentinelToNull;
+    this.unknown = to.unknown;
   }
 }
 

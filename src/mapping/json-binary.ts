@@ -58,7 +58,7 @@ function valueText(type: number, source: Buffer, at: number): string {
       return doubleText(source.readDoubleLE(at));
     case jsonType.string: {
       const { length, next } = variableLength(source, at);
-      return JSON.stringify(source.toString('utf8', next, next + length));
+      return JSON.stringify(textAt(source, next, length));
     }
     case jsonType.opaque:
       return opaqueText(source, at);
@@ -86,7 +86,7 @@ function containerText(source: Buffer, start: number, width: 2 | 4, isObject: bo
     }
     const keyEntry = keyEntries + i * keyEntryWidth;
     const keyAt = start + number(keyEntry);
-    const key = source.toString('utf8', keyAt, keyAt + source.readUInt16LE(keyEntry + width));
+    const key = textAt(source, keyAt, source.readUInt16LE(keyEntry + width));
     parts.push(`${JSON.stringify(key)}:${value}`);
   }
   return isObject ? `{${parts.join(',')}}` : `[${parts.join(',')}]`;
@@ -115,10 +115,20 @@ function variableLength(source: Buffer, start: number): { length: number; next: 
   let length = 0;
   let at = start;
   for (let shift = 1; ; shift *= 128) {
-    const byte = source[at++] as number;
+    const byte = source.readUInt8(at++);
     length += (byte & 0x7f) * shift;
     if (byte < 0x80) return { length, next: at };
   }
+}
+
+/** Raises RangeError where it would end behind the document. */
+function bytesAt(source: Buffer, at: number, length: number): Buffer {
+  if (at + length > source.length) throw new RangeError('binary json ends within a value');
+  return source.subarray(at, at + length);
+}
+
+function textAt(source: Buffer, at: number, length: number): string {
+  return bytesAt(source, at, length).toString('utf8');
 }
 
 /** A value of an SQL type that JSON lacks: decimals print as numbers, temporals as strings, the rest as base64. */
@@ -138,7 +148,7 @@ function opaqueText(source: Buffer, start: number): string {
     case binlogType.time:
       return `"${packedTimeText(source.readBigInt64LE(next))}"`;
     default:
-      return JSON.stringify(`base64:type${type}:${base64Lines(source.subarray(next, next + length))}`);
+      return JSON.stringify(`base64:type${type}:${base64Lines(bytesAt(source, next, length))}`);
   }
 }
 

@@ -13,7 +13,7 @@ export const text: CodecFamily = (column, conversions) => {
   const write = charsetWriter(charset);
   if (write === null) return { refused: `character set ${charset} is not carried` };
   const read: TextReader = (source, start, end, out) => {
-    conversions.nulReplaced += write(source, start, end, out);
+    write(source, start, end, out, conversions);
   };
   return {
     pgType: 'text',

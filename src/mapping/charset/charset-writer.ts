@@ -1,16 +1,23 @@
 import type { LineBuffer } from '../../change/line-buffer.ts';
+import type { Conversions } from '../codec.ts';
 import { multiByteWriter } from './multi-byte.ts';
 import { singleByteWriter } from './single-byte.ts';
 import { unicodeWriter } from './unicode.ts';
 
 /**
  * Writes stored bytes of one character set as escaped UTF-8, each character as the server itself converts it, a question mark
- * for those it has no character for; returns how many U+0000 were replaced.
+ * for those it has no character for.
  */
-export type CharsetWriter = (source: Buffer, start: number, end: number, out: LineBuffer) => number;
+export type CharsetWriter = (
+  source: Buffer,
+  start: number,
+  end: number,
+  out: LineBuffer,
+  conversions: Conversions,
+) => void;
 
-/** The server's character sets whose bytes are UTF-8 already. `ascii` is a subset of it. */
-const utf8Charsets = new Set(['utf8', 'utf8mb3', 'utf8mb4', 'ascii']);
+/** The server's character sets whose bytes are UTF-8 already. */
+const utf8Charsets = new Set(['utf8', 'utf8mb3', 'utf8mb4']);
 
 /** Tables are made once per character set, by the first column that needs them. */
 const writers = new Map<string, CharsetWriter | null>();
@@ -20,7 +27,9 @@ export function charsetWriter(charset: string): CharsetWriter | null {
   let writer = writers.get(charset);
   if (writer === undefined) {
     writer = utf8Charsets.has(charset)
-      ? (source, start, end, out) => out.text(source, start, end)
+      ? (source, start, end, out, conversions) => {
+          conversions.nulReplaced += out.text(source, start, end);
+        }
       : (singleByteWriter(charset) ?? multiByteWriter(charset) ?? unicodeWriter(charset));
     writers.set(charset, writer);
   }

@@ -1,7 +1,14 @@
 import type { LineBuffer } from '../../change/line-buffer.ts';
+import type { Conversions } from '../codec.ts';
 
 /** What stands for bytes that are no character of their set, as in the server's own conversions. */
-export const questionMark = 0x3f;
+const questionMark = 0x3f;
+
+/** Writes what stands for bytes that are no character. */
+export function writeUnknown(out: LineBuffer, conversions: Conversions): void {
+  conversions.unknown++;
+  writeCodePoint(questionMark, out);
+}
 
 const ascii = Uint8Array.from({ length: 128 }, (_, code) => code);
 

@@ -1,6 +1,6 @@
 import iconv from 'iconv-lite';
 import type { CharsetWriter } from './charset-writer.ts';
-import { questionMark, writeCodePoint } from './code-point.ts';
+import { writeCodePoint, writeUnknown } from './code-point.ts';
 import { type CodeRun, serverDifferences } from './server-differences.ts';
 
 type Range = readonly [first: number, last: number];
@@ -73,15 +73,14 @@ export function multiByteWriter(charset: string): CharsetWriter | null {
   const doubles = table(rules, [], double ?? []);
   const triples = rules.shifted === undefined ? doubles : table(rules, [0x8f], triple ?? []);
   const singles = Uint16Array.from({ length: 256 }, (_, byte) =>
-    within(byte, rules.single) ? characterOf(rules.iconv, [byte]) : questionMark,
+    within(byte, rules.single) ? characterOf(rules.iconv, [byte]) : unassigned,
   );
   const shifted = Uint16Array.from({ length: 256 }, (_, byte) =>
     within(byte, rules.shifted) ? characterOf(rules.iconv, [0x8e, byte]) : 0,
   );
   const four = rules.four === true;
 
-  return (source, start, end, out) => {
-    let replaced = 0;
+  return (source, start, end, out, conversions) => {
     let run = start;
     for (let i = start; i < end;) {
       const byte = source[i] as number;
@@ -89,7 +88,7 @@ export function multiByteWriter(charset: string): CharsetWriter | null {
         i++;
         continue;
       }
-      if (run < i) replaced += out.text(source, run, i);
+      if (run < i) conversions.nulReplaced += out.text(source, run, i);
       const second = i + 1 < end ? (source[i + 1] as number) : 0;
       let code = doubles[(byte << 8) | second] as number;
       let length = 2;
@@ -106,16 +105,19 @@ export function multiByteWriter(charset: string): CharsetWriter | null {
         code = singles[byte] as number;
         length = 1;
       }
-      writeCodePoint(code === unassigned && length < 4 ? questionMark : code, out);
+      if (code === none || (code === unassigned && length < 4)) writeUnknown(out, conversions);
+      else writeCodePoint(code, out);
       i += length;
       run = i;
     }
-    return replaced + out.text(source, run, end);
+    conversions.nulReplaced += out.text(source, run, end);
   };
 }
 
 /** Well formed, but no character; 0 is not well formed. Both are noncharacters that no set contains. */
 const unassigned = 0xffff;
+/** No character of four bytes, of which one is U+FFFF. */
+const none = -1;
 
 /** Codes of all well-formed pairs of bytes behind `prefix`. */
 function table({ iconv, lead, trail }: MultiByteCharset, prefix: number[], differences: readonly CodeRun[]) {
@@ -136,10 +138,10 @@ function characterOf(encoding: string, sequence: readonly number[]): number {
 
 function fourByteCharacter(source: Buffer, at: number): number {
   const text = iconv.decode(source.subarray(at, at + 4), 'gb18030');
-  const code = text.codePointAt(0) ?? questionMark;
+  const code = text.codePointAt(0) ?? none;
   // The one code that is U+FFFD, and not the decoder's word for an unassigned one.
-  if (code === 0xfffd) return source.readUInt32BE(at) === 0x8431_a437 ? code : questionMark;
-  return text.length === (code > 0xffff ? 2 : 1) ? code : questionMark;
+  if (code === 0xfffd) return source.readUInt32BE(at) === 0x8431_a437 ? code : none;
+  return text.length === (code > 0xffff ? 2 : 1) ? code : none;
 }
 
 function bytes([first, last]: Range): number[] {

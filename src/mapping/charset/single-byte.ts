@@ -1,6 +1,6 @@
 import iconv from 'iconv-lite';
 import type { CharsetWriter } from './charset-writer.ts';
-import { questionMark, writeCodePoint } from './code-point.ts';
+import { writeCodePoint, writeUnknown } from './code-point.ts';
 
 interface SingleByteCharset {
   /** iconv-lite's name of the nearest character set. */
@@ -15,6 +15,7 @@ interface SingleByteCharset {
  * (https://dev.mysql.com/doc/refman/8.4/en/charset-we-sets.html).
  */
 const charsets: Readonly<Record<string, SingleByteCharset>> = {
+  ascii: { iconv: 'ascii', differs: { 0x80: '?'.repeat(128) } },
   latin1: { iconv: 'cp1252', differs: { 0x81: '\x81', 0x8d: '\x8d', 0x8f: '\x8f', 0x90: '\x90', 0x9d: '\x9d' } },
   latin2: { iconv: 'iso-8859-2' },
   latin5: { iconv: 'iso-8859-9' },
@@ -63,27 +64,33 @@ const charsets: Readonly<Record<string, SingleByteCharset>> = {
   tis620: { iconv: 'iso-8859-11', differs: { 0xa0: '\ufffd', 0xdb: '\ufffd'.repeat(4), 0xfc: '\ufffd'.repeat(4) } },
 };
 
+/** No character. A noncharacter that no set contains. */
+const unknown = 0xffff;
+
 /** The writer for a character set of one byte per character. */
 export function singleByteWriter(charset: string): CharsetWriter | null {
   const table = charsets[charset];
   if (table === undefined) return null;
   const codes = Uint16Array.from({ length: 256 }, (_, byte) => {
     const character = iconv.decode(Buffer.of(byte), table.iconv);
-    return character === '\ufffd' ? questionMark : character.charCodeAt(0);
+    return character === '\ufffd' ? unknown : character.charCodeAt(0);
   });
   for (const [first, characters] of Object.entries(table.differs ?? {}))
-    for (let i = 0; i < characters.length; i++) codes[Number(first) + i] = characters.charCodeAt(i);
+    for (let i = 0; i < characters.length; i++)
+      codes[Number(first) + i] = characters[i] === '?' ? unknown : characters.charCodeAt(i);
   const isAscii = Uint8Array.from({ length: 256 }, (_, byte) => (byte < 0x80 && codes[byte] === byte ? 1 : 0));
-  return (source, start, end, out) => {
-    let replaced = 0;
+  return (source, start, end, out, conversions) => {
     let run = start;
     for (let i = start; i < end; i++) {
       const byte = source[i] as number;
       if (isAscii[byte] === 1) continue;
-      if (run < i) replaced += out.text(source, run, i);
-      writeCodePoint(codes[byte] as number, out);
+      if (run < i) conversions.nulReplaced += out.text(source, run, i);
+      const code = codes[byte] as number;
+      if (code === unknown) writeUnknown(out, conversions);
+      else writeCodePoint(code, out);
+      if (code === 0xfffd) conversions.unknown++;
       run = i + 1;
     }
-    return replaced + out.text(source, run, end);
+    conversions.nulReplaced += out.text(source, run, end);
   };
 }

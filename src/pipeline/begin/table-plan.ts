@@ -46,8 +46,8 @@ export function selectionOf({ tables, columnRules }: Pick<Config, 'tables' | 'co
 const maxNameBytes = 63;
 /** Names of columns that every table of PostgreSQL has of its own (https://www.postgresql.org/docs/current/ddl-system-columns.html). */
 const systemColumns = new Set(['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid']);
-/** PostgreSQL's limit (MaxHeapAttributeNumber) but for the column that Tidegate adds. */
-const maxColumns = 1_599;
+/** PostgreSQL's limit (MaxHeapAttributeNumber) but for the column that Tidegate adds, and the number of a row that is staged. */
+const maxColumns = 1_598;
 
 /** Which tables of the catalog are carried, by which rules, and why the others are not. */
 export function planTables(

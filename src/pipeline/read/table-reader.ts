@@ -90,6 +90,13 @@ export class TableReader {
       this.#size.observe(chunk.scanned ?? chunk.rows, performance.now() - started, lines.length + chunk.rejectedBytes);
       return chunk;
     });
+    // By bytes that are no characters, which it prints alike, the server cannot be asked for what is behind them.
+    if (after !== null && chunk.lastKey?.every((literal, column) => literal === after[column]) === true)
+      throw new TidegateError(
+        'target-refused',
+        `table ${codec.schema.table}: its key holds bytes that are no characters of its character set, so that rows cannot be read in its order`,
+        { table: codec.schema.table },
+      );
     const scanned = chunk.scanned ?? chunk.rows;
     return { ...chunk, isLast: scanned < asked && !chunk.cut };
   }
@@ -165,6 +172,9 @@ export class TableReader {
   ): Promise<Omit<TableChunk, 'isLast'>> {
     const holder = this.#connection;
     if (!holder.reader.isOpen) holder.reader = await openOn(this.#config.source, 'reader', this.#server);
+    // Whoever would have closed it may be gone.
+    if (signal.aborted) await holder.reader.close();
+    signal.throwIfAborted();
     const read = async (query: string) =>
       await readChunk(holder.reader, query, codec, lines, this.#size.limits, this.#lineByLine);
     const chunk = await this.#throttle.chunk(

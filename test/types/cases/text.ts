@@ -113,13 +113,22 @@ const charsets: readonly TypeCase[] = [...legacy, ...unicode].map((charset) => (
   column: `text character set ${charset}`,
   values: [
     ...plain(['', 'a', `'"\t\n\r`, 'a  ', ...(charset === 'swe7' ? [] : ['\\N'])]),
-    ...(charset === 'ascii' ? [] : withNul),
+    ...withNul,
     ...repertoire.map((text) => `convert(${textLiteral(text)} using ${charset})`),
     ...(bytesOf[charset] ?? []).map((hex) => `_${charset} x'${hex}'`),
   ],
   random: randomBasic.map((literal) => `convert(${literal} using ${charset})`),
   ...(servers[charset] === undefined ? {} : { on: servers[charset] }),
 }));
+
+/** What only MariaDB lets into a column of seven bits: as UTF-8 one of these would be a character, and is none to the server. */
+const highAscii: TypeCase = {
+  name: 'charset_ascii_high',
+  type: 'text, character set ascii',
+  column: 'text character set ascii',
+  values: [`x'41c3a9'`, `x'41e9'`],
+  on: mariadb(),
+};
 
 /** Fixed and short widths, where the image's padding and length bytes depend on the set. */
 const widths: readonly TypeCase[] = ['latin1', 'utf8', 'ucs2', 'utf16', 'utf32', 'sjis'].flatMap((charset) =>
@@ -283,6 +292,7 @@ export const textCases: readonly TypeCase[] = [
   ...unicodeTypes,
   ...collations,
   ...charsets,
+  highAscii,
   ...widths,
   ...unprinted,
   ...lists,
