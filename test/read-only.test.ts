@@ -126,6 +126,7 @@ async function settingsOf(of: SourceConfig, role: SourceRole): Promise<Record<st
 const everywhere = {
   ...{ transaction_isolation: 'REPEATABLE-READ', transaction_read_only: 'ON', character_set_client: 'utf8mb4' },
   ...{ time_zone: '+00:00', sql_mode: '', lock_wait_timeout: '2', innodb_lock_wait_timeout: '2' },
+  ...{ autocommit: 'ON', completion_type: 'NO_CHAIN', sql_select_limit: '18446744073709551615' },
 };
 const limits = {
   mariadb: { max_statement_time: '60.000000', idle_transaction_timeout: '60' },
@@ -140,9 +141,14 @@ describe('a session', () => {
         '--skip-character-set-client-handshake',
         '--character-set-server=latin1',
         '--transaction-isolation=SERIALIZABLE',
+        '--autocommit=0',
+        '--completion-type=1',
       ],
     });
     const elsewhere = await createReplica(other, sharedServers().target);
+    const administrator = await elsewhere.sourceAdmin();
+    await administrator.query('set global sql_select_limit = 3');
+    await administrator.end();
     try {
       for (const role of ['reader', 'replicator'] as const)
         for (const of of [config, loadConfig({ ...elsewhere.env }).source])

@@ -13,14 +13,21 @@ const longestSend: Readonly<Record<SourceRole, number>> = { reader: 5, replicato
 /** A read view that is left open keeps the source from cleaning up; in seconds. */
 const longestIdleTransaction = 60;
 
+/** No limit, which is also what a server is set to that nobody has set otherwise. */
+const mostRows = '18446744073709551615';
+
 /**
  * What makes a session read-only and short of patience. Text is utf8mb4 whatever the server makes of our greeting
- * (skip_character_set_client_handshake), times are UTC.
+ * (skip_character_set_client_handshake), times are UTC. No view of the rows outlives the statement that needs it (autocommit,
+ * completion_type), and no result is cut short (sql_select_limit), whatever the server is set to or says to each session (init_connect).
  */
 export function sessionSettings(server: ServerVersion | null, role: SourceRole): string[] {
   const settings = [
     "time_zone = '+00:00'",
     "sql_mode = ''",
+    'autocommit = 1',
+    'completion_type = 0',
+    `sql_select_limit = ${mostRows}`,
     `lock_wait_timeout = ${longestLockWait}`,
     `net_write_timeout = ${longestSend[role]}`,
     'wait_timeout = 28800',

@@ -36,15 +36,7 @@ export async function readCatalog(connection: SourceConnection, database: string
   );
   const tables = all.filter(({ type }) => tableTypes.has(type ?? ''));
   const others = all.filter(({ type }) => !tableTypes.has(type ?? ''));
-  const columns = await connection.query(
-    `select table_name as t, column_name as name, data_type as type, column_type as full_type, is_nullable as nullable,
-            character_set_name as charset, character_maximum_length as length, numeric_precision as digits,
-            numeric_scale as scale, datetime_precision as fraction
-       from information_schema.columns where ${of} order by table_name, ordinal_position`,
-  );
-  const columnsOf = new Map(
-    [...Map.groupBy(columns, ({ t }) => t ?? '')].map(([table, rows]) => [table, rows.map(columnSchema)]),
-  );
+  const columnsOf = await readColumns(connection, database);
   const keyOf = await readTableKeys(connection, database, columnsOf);
   const gapsOf = await readImageGaps(
     connection,
@@ -73,6 +65,20 @@ export async function readCatalog(connection: SourceConnection, database: string
     };
   });
   return { tables: described, others: new Map(others.map(({ t, type }) => [t ?? '', (type ?? '').toLowerCase()])) };
+}
+
+/** The columns of each table of a database, in their order. */
+export async function readColumns(
+  connection: SourceConnection,
+  database: string,
+): Promise<Map<string, ColumnSchema[]>> {
+  const columns = await connection.query(
+    `select table_name as t, column_name as name, data_type as type, column_type as full_type, is_nullable as nullable,
+            character_set_name as charset, character_maximum_length as length, numeric_precision as digits,
+            numeric_scale as scale, datetime_precision as fraction
+       from information_schema.columns where table_schema = ${quoteText(database)} order by table_name, ordinal_position`,
+  );
+  return new Map([...Map.groupBy(columns, ({ t }) => t ?? '')].map(([table, rows]) => [table, rows.map(columnSchema)]));
 }
 
 const cannotOpen =

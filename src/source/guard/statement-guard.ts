@@ -39,6 +39,9 @@ const allowedForms = [
 const sessionVariables: Readonly<Record<string, RegExp>> = {
   TIME_ZONE: /^'\+00:00'$/,
   SQL_MODE: /^''$/,
+  AUTOCOMMIT: /^1$/,
+  COMPLETION_TYPE: /^0$/,
+  SQL_SELECT_LIMIT: /^18446744073709551615$/,
   LOCK_WAIT_TIMEOUT: /^[12]$/,
   INNODB_LOCK_WAIT_TIMEOUT: /^[12]$/,
   WAIT_TIMEOUT: /^\d{1,5}$/,
