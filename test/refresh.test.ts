@@ -86,14 +86,36 @@ describe.each(['InnoDB', 'MyISAM'] as const)('tables without a key that TABLES_R
     ]);
   });
 
-  test('get the columns that they have now after a restart', async () => {
-    await streaming.source.query(`alter table log_line add column who varchar(10) null, drop column size`);
-    await streaming.source.query(`update log_line set who = 'me' where at is null`);
+  test('get the columns that they have now, after a restart or while it runs', async () => {
+    const { source } = streaming;
+    await source.query(`alter table log_line add column who varchar(10) null, drop column size`);
+    await source.query(`update log_line set who = 'me' where at is null`);
     await streaming.run.stop();
     streaming.follow(streaming.another([], { TABLES_REFRESH: 'log_*,large' }));
     await streaming.run.logged('streaming');
-    expect((await runCli(['backfill', 'log_line'], env())).code).toBe(0);
+    const backfill = async () => expect((await runCli(['backfill', 'log_line'], env())).code).toBe(0);
+    await backfill();
     expect(await streaming.rows(`select who from log_line where at is null`)).toEqual([['me']]);
+    // One more that nothing needs, one of a type that would be read as another, and one that is gone.
+    await source.query(`alter table log_line add column flag bit(8) null`);
+    await source.query(`update log_line set flag = b'1000001' where at is null`);
+    await backfill();
+    expect(await streaming.rows(`select flag from log_line where at is null`)).toEqual([['01000001']]);
+    await source.query(`alter table log_line modify column flag int null`);
+    await backfill();
+    expect(await streaming.rows(`select flag from log_line where at is null`)).toEqual([['65']]);
+    await source.query(`alter table log_line drop column flag`);
+    await backfill();
+    expect(await streaming.rows(`select who from log_line where at is null`)).toEqual([['me']]);
+    expect((await streaming.tableState('log_line')).state).toBe('refreshed');
+    // As it was taken in, with and without `who`, and three times another `flag`: one version each, and none for a restart.
+    const versions = () =>
+      streaming.rows(`select count(*) from tidegate.schema_versions where table_name = 'log_line'`);
+    expect(await versions()).toEqual([['5']]);
+    await streaming.run.stop();
+    streaming.follow(streaming.another([], { TABLES_REFRESH: 'log_*,large' }));
+    await streaming.run.logged('streaming');
+    expect(await versions()).toEqual([['5']]);
   });
 
   test('one that is too large says so, and stays as it was', async () => {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../../config/config.ts';
 import { type Position, formatPosition } from '../../change/position.ts';
 import { sqlStateOf } from '../../errors/postgres-errors.ts';
@@ -61,7 +62,9 @@ export async function prepare(
   const wanted = new Set(jobs.filter(readsAll).map(({ table }) => table));
   const isBack = new Set(
     known
-      .filter(({ table, state }) => state === 'released' || (state === 'parked' && wanted.has(table)))
+      .filter(
+        ({ table, state }) => state === 'released' || (['parked', 'refreshed'].includes(state) && wanted.has(table)),
+      )
       .map(({ table }) => table),
   );
   // The position comes before the catalog: a definition that changes in between is then ahead in the stream, and seen.
@@ -102,7 +105,7 @@ export async function prepare(
       if (state === 'backfilling' && !wanted.has(table))
         await parkTable(trx, replica, table, 'its backfill was cancelled before all of it was read');
     for (const { codec } of planned)
-      if (states.get(codec.schema.table)?.state === 'refreshed')
+      if (states.get(codec.schema.table)?.state === 'refreshed' && !wanted.has(codec.schema.table))
         await parkTable(trx, replica, codec.schema.table, 'it has a key by now: backfill it, and it is streamed');
     if (added.length > 0)
       await recordEvent(trx, replica, 'tables-added', {
@@ -127,7 +130,7 @@ export async function prepare(
     );
   for (const { codec } of refreshed) {
     const before = states.get(codec.schema.table);
-    if (before?.state === 'refreshed' && JSON.stringify(before.schema) === JSON.stringify(codec.source)) continue;
+    if (before?.state === 'refreshed' && isDeepStrictEqual(before.schema, codec.source)) continue;
     await reshape(target, replica, epoch, codec, async (trx) => {
       await keepRefreshed(trx, replica, codec.source, position);
       const told = { tables: [codec.schema.table], at: formatPosition(position) };

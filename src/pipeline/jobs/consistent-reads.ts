@@ -201,7 +201,11 @@ export class ConsistentReads {
   #keepMarks(): void {
     if (this.#isMarking) return;
     this.#isMarking = true;
-    this.#keepMarking().catch((error: unknown) => (this.#failure = { error }));
+    this.#failure = null;
+    this.#keepMarking().catch((error: unknown) => {
+      this.#failure = { error };
+      this.#isMarking = false;
+    });
   }
 
   /** For as long as somebody needs marks. */

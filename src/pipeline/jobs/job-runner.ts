@@ -53,7 +53,7 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
   const active = new Map<string, Promise<unknown>>();
   /** The next job need not wait for the next look. */
   let ended = Promise.withResolvers<void>();
-  /** The stream carries a table that is parked by now. */
+  /** The stream carries a table that is parked by now, or one that is refreshed has other columns. */
   let isOutdated = false;
   let lookedAt = Number.NEGATIVE_INFINITY;
   try {
@@ -89,7 +89,7 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
           active.set(
             job.table,
             runJob(tools, job, { ...planned, codec: knownCodec(table.schema), from }, stop)
-              .then((parked) => (isOutdated ||= parked))
+              .then((isChanged) => (isOutdated ||= isChanged))
               .catch((error: unknown) => failed.abort(error))
               .finally(() => {
                 active.delete(job.table);

@@ -1,7 +1,10 @@
+import { isDeepStrictEqual } from 'node:util';
 import { LineBuffer } from '../../change/line-buffer.ts';
+import type { ColumnSchema } from '../../change/table-schema.ts';
 import type { Config } from '../../config/config.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
-import { takeConversions } from '../../mapping/table-codec.ts';
+import { type TableCodec, takeConversions } from '../../mapping/table-codec.ts';
+import { readColumns } from '../../source/catalog/catalog.ts';
 import { wholeQuery } from '../../source/chunk/chunk-query.ts';
 import { readChunk } from '../../source/chunk/chunk-reader.ts';
 import { assertEpoch } from '../../target/control/checkpoint.ts';
@@ -15,11 +18,14 @@ import type { PlannedTable } from '../begin/table-plan.ts';
 import type { Reader } from '../read/table-reader.ts';
 import type { Throttle } from '../read/throttle.ts';
 
+/** The source has other columns by now than the table was taken in with. */
+export class TableRedefined extends Error {}
+
 /**
  * Copies a table that has no key as a whole: one select, so that what is read was so at one moment, and one transaction at the
  * target. It is bounded in bytes and in time, because whoever wants to alter it, and on MyISAM whoever writes, waits while it is read.
- * Raises refused for a table that is larger or slower, and for a row
- * that cannot be carried: without a key there can be no dead letter, so the target stays as it was.
+ * Raises refused for a table that is larger or slower, and for a row that cannot be carried: without a key there can be no dead letter,
+ * so the target stays as it was. Raises TableRedefined when it must be taken in anew.
  */
 export async function refresh(
   config: Config,
@@ -33,16 +39,20 @@ export async function refresh(
   const { schema } = codec;
   const replica = config.target.schema;
   const lines = new LineBuffer();
-  const chunk = await throttle.chunk(
-    () => connection.reader,
-    async () => {
-      const started = performance.now();
-      const query = wholeQuery(config.source.database, codec);
-      const chunk = await readChunk(connection.reader, query, codec, lines, wholeLimits);
-      return { ...chunk, elapsedMs: performance.now() - started };
-    },
-    signal,
-  );
+  const read = async () => {
+    const started = performance.now();
+    const query = wholeQuery(config.source.database, codec);
+    const chunk = await readChunk(connection.reader, query, codec, lines, wholeLimits);
+    return { ...chunk, elapsedMs: performance.now() - started };
+  };
+  const chunk = await throttle
+    .chunk(() => connection.reader, read, signal)
+    .catch(async (error: unknown) => {
+      await assertDefinition(config, connection, codec);
+      throw error;
+    });
+  // Nothing in the stream tells. Asked for behind the rows, so that these were read by it.
+  await assertDefinition(config, connection, codec);
   const conversions = takeConversions(codec);
   if (chunk.cut) {
     const { bytes, ms } = wholeLimits;
@@ -67,4 +77,12 @@ export async function refresh(
     return written;
   });
   return { rows: chunk.rows, missing, extra, repaired: missing + extra };
+}
+
+/** Raises TableRedefined, unless nobody can be asked any more. */
+async function assertDefinition(config: Config, { reader }: Reader, { source }: TableCodec): Promise<void> {
+  if (!reader.isOpen) return;
+  const columns = (await readColumns(reader, config.source.database)).get(source.table) ?? [];
+  const asDefined = (column: ColumnSchema) => ({ ...column, rule: undefined });
+  if (!isDeepStrictEqual(columns.map(asDefined), source.columns.map(asDefined))) throw new TableRedefined();
 }

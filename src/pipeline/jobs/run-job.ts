@@ -23,7 +23,7 @@ import type { ConsistentReads } from './consistent-reads.ts';
 import { JobCancelled, TableComparison } from './table-comparison.ts';
 import type { ReplicatorListener } from '../listener.ts';
 import type { LiveStream } from '../stream/live-stream.ts';
-import { refresh } from './refresh.ts';
+import { TableRedefined, refresh } from './refresh.ts';
 import type { PlannedTable } from '../begin/table-plan.ts';
 import type { Throttle } from '../read/throttle.ts';
 
@@ -46,7 +46,8 @@ export interface TableOfJob extends PlannedTable {
 
 /**
  * Does one job to its end, over whatever passes by itself: the source is slow to let go of a lock, or ends a connection. Resolves with
- * true when its table is parked for it, which the stream does not know yet. Rejects for what is not this job's alone.
+ * true when its table is parked for it, or another than was known, which the stream does not know yet. Rejects for what is not this job's
+ * alone.
  */
 export async function runJob(tools: JobTools, job: Job, table: TableOfJob, signal: AbortSignal): Promise<boolean> {
   let rows = -1;
@@ -110,7 +111,7 @@ async function attempt(
   try {
     // The stream brings this table's changes from there on. Keys are watched from a moment at which no transaction is there in part.
     if (table.from !== null)
-      await live.at(table.from, async () => await Promise.resolve(reads.begin(job.table, table.engine)));
+      await live.at(table.from, async () => await Promise.resolve(reads.begin(job.table, table.engine)), signal);
     if (!(await session.guarded(async () => await beginJob(session.db, job.id, table.estimatedRows)))) return false;
     listener.job({ ...job, state: 'running', reason: null, estimatedRows: table.estimatedRows });
     await perform(tools, session, job, table, signal, (found) => {
@@ -126,9 +127,10 @@ async function attempt(
     return false;
   } catch (error) {
     if (error instanceof JobCancelled) return false;
+    if (error instanceof TableRedefined) return true;
     if (signal.aborted || !(error instanceof TidegateError) || error.action !== 'operator') throw error;
     // A definition that changed while the table was read is in the stream, too, and parks the table.
-    await live.at(await reads.head(), async () => await Promise.resolve());
+    await live.at(await reads.head(), async () => await Promise.resolve(), signal);
     if (live.parked.has(job.table)) return false;
     return await failJob(tools, session, { ...job, counts }, reasonOf(error), error.kind === 'unconfirmed');
   }

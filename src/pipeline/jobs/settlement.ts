@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { Conversion } from '../../change/conversion.ts';
 import { toCopyText } from '../../change/copy-text.ts';
 import { TableChanges } from '../../change/table-changes.ts';
@@ -17,8 +18,10 @@ export interface Settlement {
   readonly counts: Readonly<Record<'missing' | 'extra' | 'different' | 'rejected', number>>;
   /** The first rows that differ. */
   readonly examples: readonly { readonly what: JobExample['what']; readonly key: KeyText }[];
-  /** Keys that the stream has brought meanwhile, so that nothing can be said of them. */
+  /** Keys that the stream has brought meanwhile: it has their rows as new or newer. */
   readonly changing: readonly KeyText[];
+  /** Keys that the stream may have brought or not: they must be looked at again. */
+  readonly unknown: readonly KeyText[];
   /** Keys that the source may have, out of the condition: they must be asked for. */
   readonly suspects: readonly KeyText[];
 }
@@ -44,6 +47,7 @@ export async function settle(
   const counts = { missing: 0, extra: 0, different: 0, rejected: 0 };
   const examples: { what: JobExample['what']; key: KeyText }[] = [];
   const changing: KeyText[] = [];
+  const unknown: KeyText[] = [];
   const found = (what: JobExample['what'], key: () => KeyText) => {
     counts[what]++;
     if (examples.length < mostExamples) examples.push({ what, key: key() });
@@ -53,8 +57,12 @@ export async function settle(
   const take = (n: number, what: 'missing' | 'different' | 'outdated') => {
     const line = lines.subarray(starts[n], starts[n + 1]);
     const key = lineKey(line, schema);
-    if (touched.all || touched.has(key)) {
+    if (touched.has(key)) {
       if (what !== 'outdated') changing.push(keyTextOf(key, width));
+      return;
+    }
+    if (touched.all) {
+      unknown.push(keyTextOf(key, width));
       return;
     }
     if (what !== 'outdated') found(what, () => keyTextOf(key, width));
@@ -67,23 +75,28 @@ export async function settle(
   for (const n of different) take(n, 'different');
   for (const n of outdated) take(n, 'outdated');
   for (const row of rejected) {
-    if (touched.all || touched.has(row.key)) continue;
+    if (touched.has(row.key)) continue;
+    // By a key that is no text nobody can be asked again.
+    if (touched.all && isUtf8(Buffer.from(row.key, 'latin1'))) {
+      unknown.push(keyTextOf(row.key, width));
+      continue;
+    }
     counts.rejected++;
     changes.reject(row);
   }
 
-  if (isPart) return { changes, counts, examples, changing, suspects: extra };
-  const others = extra.length === 0 || touched.all ? [] : touched.keys().map((key) => keyTextOf(key, width));
+  if (isPart) return { changes, counts, examples, changing, unknown, suspects: extra };
+  const others = extra.length === 0 ? [] : touched.keys().map((key) => keyTextOf(key, width));
   const moved = await keys.among(extra, others);
   for (const [index, key] of extra.entries()) {
-    if (touched.all || moved.has(index)) {
-      changing.push(key);
-      continue;
+    if (moved.has(index)) changing.push(key);
+    else if (touched.all) unknown.push(key);
+    else {
+      found('extra', () => key);
+      changes.delete(copyTextOf(key));
     }
-    found('extra', () => key);
-    changes.delete(copyTextOf(key));
   }
-  return { changes, counts, examples, changing, suspects: [] };
+  return { changes, counts, examples, changing, unknown, suspects: [] };
 }
 
 function copyTextOf(key: KeyText): string {

@@ -14,7 +14,7 @@ import { TargetKeys } from '../../target/rows/target-keys.ts';
 import type { Condition } from './where-condition.ts';
 import type { ConsistentReads, Reading } from './consistent-reads.ts';
 import { SourceKeys } from './source-keys.ts';
-import type { LiveStream } from '../stream/live-stream.ts';
+import type { LiveStream, Merge } from '../stream/live-stream.ts';
 import { type Converted, type Settlement, settle } from './settlement.ts';
 import { type Around, type Reader, type TableChunk, TableReader } from '../read/table-reader.ts';
 import type { Throttle } from '../read/throttle.ts';
@@ -26,7 +26,7 @@ const lookupRows = 500;
 /** Keys of the target that are gone through between two notes of how far that is. */
 const pageKeys = 10_000;
 /** How often a row is looked at again that changed while it was compared. */
-const looksAgain = 4;
+const mostLooks = 4;
 /** How many rows that differ are named. */
 const mostExamples = 100;
 /** What may be deleted without a confirmation in production: so many rows, or this share of the table, whichever is more. */
@@ -136,7 +136,7 @@ export class TableComparison {
         next.catch(() => undefined);
       }
       this.#add({ rows: chunk.rows });
-      await this.#take({ chunk, reading }, this.#diffs.chunks, scope);
+      await this.#lookAt(await this.#take({ chunk, reading }, this.#diffs.chunks, scope, 0), 0);
       if (last) break;
       await this.#advance({ side: 'source', after, afterKey });
     }
@@ -162,18 +162,20 @@ export class TableComparison {
     }
   }
 
-  /** Compares these rows, whatever the condition. */
-  async #lookAt(keys: readonly KeyText[], again: number): Promise<void> {
+  /** Compares these rows, whatever the condition, until something can be said of each. `looks`: how often that was tried with them. */
+  async #lookAt(keys: readonly KeyText[], looks: number): Promise<void> {
     for (let at = 0; at < keys.length; at += lookupRows) {
-      const some = keys.slice(at, at + lookupRows);
-      const read = await this.#lookUp(some);
-      if (read !== null) {
-        await this.#take(read, this.#diffs.lookups, { kind: 'keys', keys: some }, again);
-        continue;
+      let some: readonly KeyText[] = keys.slice(at, at + lookupRows);
+      while (some.length > 0) {
+        const read = await this.#lookUp(some);
+        if (read === null) {
+          const half = Math.ceil(some.length / 2);
+          await this.#lookAt(some.slice(0, half), looks);
+          await this.#lookAt(some.slice(half), looks);
+          break;
+        }
+        some = await this.#take(read, this.#diffs.lookups, { kind: 'keys', keys: some }, looks);
       }
-      const half = Math.ceil(some.length / 2);
-      await this.#lookAt(some.slice(0, half), again);
-      await this.#lookAt(some.slice(half), again);
     }
   }
 
@@ -202,23 +204,26 @@ export class TableComparison {
     this.#context.reads.done(this.#table.codec.schema.table, reading);
   }
 
-  /** Compares rows of the source, and counts and mends what is different, at its moment. */
-  async #take({ chunk, reading }: Read, diff: RowDiff, scope: Scope, again = 0): Promise<void> {
+  /** Compares rows of the source, and counts and mends what is different, at its moment. Returns those of which nothing can be said. */
+  async #take({ chunk, reading }: Read, diff: RowDiff, scope: Scope, looks: number): Promise<readonly KeyText[]> {
     const isPart = scope.kind === 'range' && scope.condition !== null;
     const lines = chunk.lines.bytes.subarray(0, chunk.lines.length);
     let difference = await diff.compare(lines, chunk.rejected, scope);
     const converted = conversionsByKey(chunk, this.#table.codec.schema);
+    const left: KeyText[] = [];
     for (;;) {
-      const { suspects, changing } = await this.#settle(difference, reading, isPart, converted);
+      const { suspects, changing, unknown } = await this.#settle(difference, reading, isPart, converted);
       this.#context.signal.throwIfAborted();
       failpoint('chunk-merged');
-      await this.#lookAt(suspects, again);
-      if (again < looksAgain) await this.#lookAt(changing, again + 1);
+      left.push(...unknown);
+      await this.#lookAt(suspects, looks);
+      if (looks < mostLooks) await this.#lookAt(changing, looks + 1);
       else this.#add({ changing: changing.length });
       if (difference.more === null) break;
       difference = await difference.more();
     }
     this.#done(reading);
+    return left;
   }
 
   /**
@@ -230,27 +235,29 @@ export class TableComparison {
     { since, until }: Reading,
     isPart: boolean,
     converted: Converted,
-  ): Promise<Pick<Settlement, 'suspects' | 'changing'>> {
-    const { live } = this.#context;
+  ): Promise<Pick<Settlement, 'suspects' | 'changing' | 'unknown'>> {
+    const { live, signal } = this.#context;
     const { schema } = this.#table.codec;
     const { repair } = this.#job;
     // At rest, so that a failure is the stream's; what is the job's own is raised after.
-    const settled = await live.at(until, async (merge) => {
+    const work = async (merge: Merge) => {
       if (live.parked.has(schema.table)) return new JobCancelled();
       const touched = live.touched.since(schema.table, since);
       const room = mostExamples - this.#examples.length;
       const settlement = await settle(difference, converted, touched, schema, this.#targetKeys, isPart, room);
-      const { changes, counts, changing } = settlement;
-      if (!repair) return settlement;
+      const { changes, counts } = settlement;
+      if (!repair) return { ...settlement, refused: 0 };
       const refusal = this.#refusalToDelete(counts.extra);
       if (refusal !== null) return refusal;
-      if (changes.keyCount > 0 || counts.rejected > 0) await merge(changes);
-      // What the stream has brought since is right as it is; where that may be anything, it has to be looked at.
-      return { ...settlement, changing: touched.all ? changing : [] };
-    });
+      const refused = changes.keyCount > 0 || counts.rejected > 0 ? await merge(changes) : 0;
+      // What the stream has brought since is right as it is.
+      return { ...settlement, changing: [], refused };
+    };
+    const settled = await live.at(until, work, signal);
     if (settled instanceof Error) throw settled;
-    const { counts, examples } = settled;
-    this.#add({ ...counts, ...(repair ? { repaired: counts.missing + counts.extra + counts.different } : {}) });
+    const { counts, examples, refused } = settled;
+    const found = counts.missing + counts.extra + counts.different;
+    this.#add({ ...counts, rejected: counts.rejected + refused, ...(repair ? { repaired: found - refused } : {}) });
     this.#examples = [
       ...this.#examples,
       ...examples.map(({ what, key }) => ({ what, key: showableKey(this.#table.codec, key) })),

@@ -18,3 +18,37 @@ describe('the place of the target', () => {
     expect(live.position).toEqual(at(300));
   });
 });
+
+describe('who waits for a place', () => {
+  const never = new AbortController().signal;
+  const merge = async () => await Promise.resolve(0);
+
+  it('waits no longer than he wants to, and then has no turn', async () => {
+    const live = new LiveStream(at(100), () => undefined);
+    const leaving = new AbortController();
+    const turns: string[] = [];
+    const turn = (name: string) => async () => await Promise.resolve(void turns.push(name));
+    const left = live.at(at(200), turn('left'), leaving.signal);
+    const stayed = live.at(at(200), turn('stayed'), never);
+    leaving.abort(new Error('enough'));
+    await expect(left).rejects.toThrow('enough');
+    const batch = new ChangeBatch();
+    batch.end = { position: at(200), committedAt: null };
+    live.applied(batch);
+    await live.rest(merge);
+    await stayed;
+    expect(turns).toEqual(['stayed']);
+  });
+
+  it('comes to the end of what he has begun', async () => {
+    const live = new LiveStream(at(100), () => undefined);
+    const leaving = new AbortController();
+    const { promise: goesOn, resolve: goOn } = Promise.withResolvers<string>();
+    const done = live.at(at(100), async () => await goesOn, leaving.signal);
+    const resting = live.rest(merge);
+    leaving.abort(new Error('too late'));
+    goOn('done');
+    await resting;
+    expect(await done).toBe('done');
+  });
+});

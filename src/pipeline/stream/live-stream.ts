@@ -3,8 +3,11 @@ import { type Position, comparePositions } from '../../change/position.ts';
 import type { TableChanges } from '../../change/table-changes.ts';
 import { TouchedKeys } from './touched-keys.ts';
 
-/** Writes changes of one table in a transaction of their own, under the fence of the lease, and moves no checkpoint. */
-export type Merge = (changes: TableChanges) => Promise<void>;
+/**
+ * Writes changes of one table in a transaction of their own, under the fence of the lease, and moves no checkpoint. Returns how many of
+ * the rows PostgreSQL refused: they are dead letters.
+ */
+export type Merge = (changes: TableChanges) => Promise<number>;
 
 interface Waiting {
   readonly position: Position;
@@ -37,18 +40,31 @@ export class LiveStream {
 
   /**
    * Runs `work` once the target is at `position` or beyond, while the stream rests between two batches: nothing is written
-   * meanwhile but by `merge`. Rejects when the stream ends before.
+   * meanwhile but by `merge`. Rejects when the stream ends before, or is waited for no longer.
    */
-  async at<T>(position: Position, work: (merge: Merge) => Promise<T>): Promise<T> {
+  async at<T>(position: Position, work: (merge: Merge) => Promise<T>, signal: AbortSignal): Promise<T> {
     if (this.#ended !== null) throw this.#ended.error;
-    return await new Promise<T>((resolve, reject) => {
-      this.#waiting.push({
-        position,
-        run: async (merge) => resolve(await work(merge)),
-        fail: reject,
-      });
-      this.#wanted(position);
-    });
+    signal.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const waiting: Waiting = {
+      position,
+      run: async (merge) => resolve(await work(merge)),
+      fail: reject,
+    };
+    // Work that has begun is not waiting any more, and comes to its end.
+    const leave = () => {
+      if (!this.#waiting.includes(waiting)) return;
+      this.#waiting = this.#waiting.filter((other) => other !== waiting);
+      reject(signal.reason);
+    };
+    this.#waiting.push(waiting);
+    this.#wanted(position);
+    signal.addEventListener('abort', leave);
+    try {
+      return await promise;
+    } finally {
+      signal.removeEventListener('abort', leave);
+    }
   }
 
   /**

@@ -79,12 +79,16 @@ export class Applier {
     }
   }
 
-  /** Writes changes that are none of the stream's, between two of its batches. The checkpoint stays where it is. */
-  async merge(changes: TableChanges): Promise<void> {
+  /**
+   * Writes changes that are none of the stream's, between two of its batches. The checkpoint stays where it is. Returns how many rows
+   * PostgreSQL refused.
+   */
+  async merge(changes: TableChanges): Promise<number> {
     if (this.#open !== null) throw new TidegateError('internal', 'a transaction of the stream is open');
     const batch = new ChangeBatch();
     batch.tables.set(changes.schema.table, changes);
     await this.apply(batch);
+    return (batch.rejected.get(changes.schema.table) ?? 0) - [...changes.rejected].length;
   }
 
   async #write(batch: ChangeBatch, around: 'no' | 'around'): Promise<void> {

@@ -1,0 +1,50 @@
+import { expect, it } from 'vitest';
+import type { RejectedRow } from '../../change/rejected-row.ts';
+import type { TableSchema } from '../../change/table-schema.ts';
+import type { Difference } from '../../target/rows/row-diff.ts';
+import type { TargetKeys } from '../../target/rows/target-keys.ts';
+import { settle } from './settlement.ts';
+
+const column = {
+  fullType: 'int(11)',
+  nullable: false,
+  charset: null,
+  length: null,
+  precision: 10,
+  scale: 0,
+  fraction: 0,
+};
+const schema: TableSchema = { table: 't', columns: [{ name: 'id', type: 'int', ...column }], primaryKey: [0] };
+const rejected: RejectedRow = {
+  ...{ key: '3', reason: 'no text', column: null, sqlState: null, row: Buffer.from('3\n'), format: 'copy' },
+};
+const difference: Difference = {
+  ...{
+    lines: Buffer.from('1\n2\n'),
+    rejected: [rejected],
+    missing: [0],
+    different: [1],
+    extra: [],
+    outdated: [],
+    more: null,
+  },
+};
+/** Nothing is extra, so that the target is asked for nothing. */
+const noKeys = { among: async () => await Promise.resolve(new Set<number>()) } as unknown as TargetKeys;
+
+it('passes over no row of which nothing can be said, because the stream brought more keys than are remembered', async () => {
+  const all = { all: true, has: (key: string) => key === '2', keys: () => ['2'] };
+  const settlement = await settle(difference, new Map(), all, schema, noKeys, false, 10);
+  expect(settlement.unknown).toEqual([['1'], ['3']]);
+  expect(settlement.changing).toEqual([['2']]);
+  expect(settlement.counts).toEqual({ missing: 0, extra: 0, different: 0, rejected: 0 });
+  expect(settlement.changes.keyCount).toBe(0);
+});
+
+it('counts what the stream did not bring, and leaves it the rest', async () => {
+  const some = { all: false, has: (key: string) => key === '2', keys: () => ['2'] };
+  const settlement = await settle(difference, new Map(), some, schema, noKeys, false, 10);
+  expect(settlement.unknown).toEqual([]);
+  expect(settlement.changing).toEqual([['2']]);
+  expect(settlement.counts).toEqual({ missing: 1, extra: 0, different: 0, rejected: 1 });
+});
