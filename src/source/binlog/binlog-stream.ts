@@ -19,6 +19,8 @@ export const heartbeatSeconds = 1;
 const silenceLimitMs = 15_000;
 /** A heartbeat means that there is nothing to send, until the next ones are missed. */
 const idleMs = 5 * heartbeatSeconds * 1_000;
+/** So much is taken before the event loop turns: left to itself, Node takes up to 2 MiB from a socket that always has more. */
+const turnBytes = 64 * 1024;
 const checksumsSince = { mariadb: [5, 3], mysql: [5, 6] } as const;
 /** First byte of an EOF packet; a dump that waits for news never ends by itself. */
 const endOfDump = 0xfe;
@@ -58,6 +60,9 @@ export class BinlogStream {
   /** Of the socket, where a large event is on its way for longer than the server may be silent. */
   #socketBytes = 0;
   #readBytes = 0;
+  /** Received since the event loop turned last. */
+  #turnBytes = 0;
+  #givesWay = false;
   #paused = false;
   #closed = false;
   readonly #watch: NodeJS.Timeout;
@@ -128,6 +133,8 @@ export class BinlogStream {
     this.#idleAt = buffer[offset + 1 + typeAt] === eventType.heartbeat ? this.#heardAt : null;
     this.#readBytes += end - offset;
     if (this.#closed) return true;
+    this.#turnBytes += end - offset;
+    if (this.#turnBytes >= turnBytes) this.#giveWay();
     try {
       sink.event(buffer, offset + 1, end);
     } catch (error) {
@@ -167,7 +174,19 @@ export class BinlogStream {
     if (!this.#paused || this.#closed) return;
     this.#paused = false;
     this.#heardAt = performance.now();
-    this.#connection?.raw.resume();
+    if (!this.#givesWay) this.#connection?.raw.resume();
+  }
+
+  /** Lets whatever else waits have its turn, above all answers of PostgreSQL, which would idle otherwise. */
+  #giveWay(): void {
+    if (this.#givesWay) return;
+    this.#givesWay = true;
+    this.#connection?.raw.pause();
+    setImmediate(() => {
+      this.#givesWay = false;
+      this.#turnBytes = 0;
+      if (!this.#paused && !this.#closed) this.#connection?.raw.resume();
+    });
   }
 
   close(): void {

@@ -5,8 +5,8 @@ import type { TableSchema } from '../../change/table-schema.ts';
 import { lineStarts, rejectedLine } from './line-check.ts';
 import type { Target } from '../session.ts';
 
-/** Rows of a run that may hold refused ones: with one in a hundred, a run has some and is not sent often. */
-const suspectedRun = 256;
+/** Rows of a run that may hold refused ones: with one in a hundred, about every second has none, and few rows are sent twice. */
+const suspectedRun = 64;
 /** `COPY` says in its context which line it was at. */
 const copyContext = /^COPY /;
 
@@ -38,7 +38,7 @@ export type WriteRuns = (
 
 /**
  * Writes COPY lines of which PostgreSQL may refuse some, and returns those. Rows are written in runs. A refused run is taken back and
- * taken apart: what is before the row that COPY names, that row alone, and what is behind it; or, where nothing is named, two halves.
+ * taken apart: the row that COPY names alone, what is behind it, and at the end what it had passed; or, where nothing is named, two halves.
  * A row is rejected only if it is refused alone. So a wrong guess costs an attempt and nothing else; and the name is a number in a text
  * of the server's language, so it can only be a guess.
  *
@@ -56,6 +56,7 @@ export async function writeAround(
   const rejected: RejectedRow[] = [];
   const all = { from: 0, to: starts.length - 1 };
   await sql.raw(savepoint.first).execute(trx);
+  let passed: Range[] = [];
   for (let waiting = isSuspected ? inRuns([all]) : [[all]]; waiting.length > 0;) {
     const outcomes = await write(
       waiting.map((run) => ({ rows: run, lines: run.map(bytes) })),
@@ -63,7 +64,7 @@ export async function writeAround(
       savepoint.after,
     );
     const next: Run[] = [];
-    const sound: Range[] = [];
+    const behind: Range[] = [];
     for (const [index, run] of waiting.entries()) {
       const error = outcomes[index] ?? null;
       if (error === null) continue;
@@ -74,12 +75,16 @@ export async function writeAround(
       else if (rows > suspectedRun) next.push(...inRuns(run));
       else if (line === null || line > rows) next.push(...halves(run));
       else {
-        sound.push(...part(run, 0, line - 1));
-        next.push(part(run, line - 1, line), part(run, line, rows));
+        passed.push(...part(run, 0, line - 1));
+        next.push(part(run, line - 1, line));
+        behind.push(...part(run, line, rows));
       }
     }
+    waiting = [...next, ...inRuns(behind)].filter((run) => count(run) > 0);
+    if (waiting.length > 0 || passed.length === 0) continue;
     // What COPY had passed by goes in together.
-    waiting = [...next, ...inRuns(sound)].filter((run) => count(run) > 0);
+    waiting = [passed];
+    passed = [];
   }
   await sql.raw(savepoint.end).execute(trx);
   return rejected;
