@@ -151,4 +151,49 @@ describe('what PostgreSQL cannot hold', () => {
     await replica.resetTarget();
     await source.query('drop table long_key');
   });
+
+  test('is a row of hundreds of megabytes: up to 200 MB are carried, and beyond the table is parked until a rule leaves the column out', async () => {
+    const parked = async () =>
+      (
+        await replica.targetAdmin.query<{ reason: string | null }>(
+          `select reason from tidegate.tables where table_name = 'huge'`,
+        )
+      ).rows[0]?.reason;
+    const carried = async () =>
+      (await replica.targetAdmin.query('select id, length(big), n from raw.huge order by id')).rows;
+    await source.query('set global max_allowed_packet = 1073741824');
+    const writer = await replica.sourceAdmin();
+    try {
+      await writer.query('create table huge (id int primary key, big longtext, n int) engine=MyISAM');
+      await writer.query(`insert into huge values (1, 'a', 1)`);
+      await run();
+      await writer.query(`insert into huge values (2, repeat('b', 199000000), 2)`);
+      await run();
+      expect(await carried()).toEqual([
+        { id: 1, length: 1, n: 1 },
+        { id: 2, length: 199_000_000, n: 2 },
+      ]);
+      await writer.query(`insert into huge values (3, repeat('c', 200000000), 3)`);
+      await run();
+      expect(await parked()).toContain('a row has more than 200 MB as text');
+      await replica.resetTarget();
+      await run();
+      expect(await parked()).toContain('a row has more than 200 MB as text');
+      const env = { ...replica.env, COLUMN_RULES: 'huge.big=omit' };
+      expect(await runCli(['backfill', 'huge'], env)).toMatchObject({ code: 0 });
+      await writer.query('update huge set n = 4 where id = 3');
+      await run('huge.big=omit');
+      const { rows } = await replica.targetAdmin.query('select id, n from raw.huge order by id');
+      expect(rows).toEqual([
+        { id: 1, n: 1 },
+        { id: 2, n: 2 },
+        { id: 3, n: 4 },
+      ]);
+    } finally {
+      await source.query('set global max_allowed_packet = default');
+      await writer.query('drop table if exists huge');
+      await writer.end();
+    }
+    await replica.resetTarget();
+  });
 });

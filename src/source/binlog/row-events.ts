@@ -1,6 +1,7 @@
 import type { ChangeBatch } from '../../change/change-batch.ts';
 import { LineBuffer } from '../../change/line-buffer.ts';
 import { type Position, formatPosition } from '../../change/position.ts';
+import { mostRowBytes, rowTooLarge } from '../../change/rejected-row.ts';
 import type { TableChanges } from '../../change/table-changes.ts';
 import { InvalidValue } from '../../mapping/invalid-value.ts';
 import { convertedKeyColumn, takeConversions } from '../../mapping/table-codec.ts';
@@ -147,7 +148,7 @@ export class RowEvents {
     const keyColumn = convertedKeyColumn(table.codec);
     changes.converted(takeConversions(table.codec));
     batch.size += changes.size - sizeBefore;
-    if (unsound !== null) this.park(table, `a key cannot be read: ${unsound}`, group.start);
+    if (unsound !== null) this.park(table, unsound, group.start);
     else if (keyColumn !== null)
       this.park(
         table,
@@ -157,7 +158,7 @@ export class RowEvents {
     this.#filler.grown();
   }
 
-  /** Returns why a key cannot be read, if one cannot: then the rows from there on are left. */
+  /** Returns why a row can be neither carried nor set aside, if that is so: then the rows from there on are left. */
   #readRows(
     { before, after }: ImageReaders,
     source: Buffer,
@@ -200,15 +201,18 @@ export class RowEvents {
         }
         // A key that changes only its case is another key here, whatever the source's collation says.
         if (oldKey !== null && oldKey !== key) onKeyChanged(oldKey);
-        if (invalid === null) changes.upsert(isUpdate ? 'update' : 'insert', key, from);
-        else {
+        if (invalid === null) {
+          if (lines.length - from > mostRowBytes) return rowTooLarge;
+          changes.upsert(isUpdate ? 'update' : 'insert', key, from);
+        } else {
           const { reason, column } = invalid;
           const row = after.copy(source, rowAt, at);
+          if (row.length > mostRowBytes) return rowTooLarge;
           changes.reject({ key, reason, column, sqlState: null, row, format: 'image' });
         }
       }
     } catch (error) {
-      if (error instanceof InvalidValue) return error.reason;
+      if (error instanceof InvalidValue) return `a key cannot be read: ${error.reason}`;
       throw error;
     }
     if (at !== end) throw new RangeError(`a row event of table ${changes.schema.table} does not end with its last row`);

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { fromCopyText } from '../../change/copy-text.ts';
 import type { Conversion } from '../../change/conversion.ts';
 import { LineBuffer } from '../../change/line-buffer.ts';
-import type { RejectedRow } from '../../change/rejected-row.ts';
+import { type RejectedRow, mostRowBytes, rowTooLarge } from '../../change/rejected-row.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { Codec } from '../../mapping/codec.ts';
 import { InvalidValue } from '../../mapping/invalid-value.ts';
@@ -100,17 +100,10 @@ export class RowPackets extends EventEmitter {
     try {
       this.#next = this.#next?.call(this, packet, connection) ?? null;
     } catch (error) {
-      if (error instanceof InvalidValue) {
-        const table = this.#table;
-        this.onResult(
-          new TidegateError('target-refused', `table ${table}: a key cannot be read: ${error.reason}`, {
-            table,
-          }),
-        );
-        return true;
-      }
+      if (error instanceof InvalidValue) this.onResult(this.#refused(`a key cannot be read: ${error.reason}`));
+      else if (error instanceof TidegateError) this.onResult(error);
       // A value that does not read as its type: the schema is not what the source has. Nothing of the row may be printed.
-      this.onResult(new TidegateError('internal', 'a row packet could not be read', { cause: error }));
+      else this.onResult(new TidegateError('internal', 'a row packet could not be read', { cause: error }));
       return true;
     }
     if (this.#next !== null) return false;
@@ -160,10 +153,12 @@ export class RowPackets extends EventEmitter {
     const from = out.length;
     try {
       this.#line(buffer, at, out);
+      if (out.length - from > mostRowBytes) throw this.#refused(rowTooLarge);
       if (this.#journal !== null) this.#note(this.#journal.next());
     } catch (error) {
       if (!(error instanceof InvalidValue)) throw error;
       out.length = from;
+      if (end - at > mostRowBytes) throw this.#refused(rowTooLarge);
       this.rejected.push(this.#rejectedRow(error, buffer, at, end));
       this.#journal?.next();
       this.rejectedBytes += end - at;
@@ -171,6 +166,10 @@ export class RowPackets extends EventEmitter {
     if (out.length + this.rejectedBytes < this.#limits.bytes && !this.#isLate()) return this.#row;
     this.cut = true;
     return null;
+  }
+
+  #refused(reason: string): TidegateError {
+    return new TidegateError('target-refused', `table ${this.#table}: ${reason}`, { table: this.#table });
   }
 
   /** Looked at now and then: to ask for the time costs as much as to read a column. */
