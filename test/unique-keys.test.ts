@@ -282,15 +282,16 @@ describe.each(servers)('on $flavor $version', (server) => {
     }
   });
 
-  test.runIf(isModern(server))('an index that is hidden from the optimizer is no key', async () => {
-    const admin = await replica.sourceAdmin();
-    await admin.query('insert into hidden values (1, 1, 1), (1, 2, 2)');
-    await admin.end();
-    const run = await runCli(['run', '--until-caught-up'], replica.env);
-    expect(run.code, run.stdout + run.stderr).toBe(0);
-    const { rows } = await replica.targetAdmin.query(
-      `select pg_get_indexdef(indexrelid) as key from pg_index where indrelid = 'raw.hidden'::regclass and indisprimary`,
-    );
-    expect(rows).toEqual([{ key: expect.stringContaining('(a, b)') }]);
-  });
+  if (isModern(server))
+    test('an index that is hidden from the optimizer is no key', async () => {
+      const admin = await replica.sourceAdmin();
+      await admin.query('insert into hidden values (1, 1, 1), (1, 2, 2)');
+      await admin.end();
+      const run = await runCli(['run', '--until-caught-up'], replica.env);
+      expect(run.code, run.stdout + run.stderr).toBe(0);
+      const { rows } = await replica.targetAdmin.query(
+        `select pg_get_indexdef(indexrelid) as key from pg_index where indrelid = 'raw.hidden'::regclass and indisprimary`,
+      );
+      expect(rows).toEqual([{ key: expect.stringContaining('(a, b)') }]);
+    });
 });

@@ -121,6 +121,10 @@ export class TableChanges {
     return this.#rejected.values();
   }
 
+  get rejectedCount(): number {
+    return this.#rejected.size;
+  }
+
   /** Whether this says what became of the row `key`: written or deleted. */
   has(key: string): boolean {
     return this.#slotOf.has(key);

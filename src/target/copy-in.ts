@@ -14,18 +14,18 @@ export interface Copy {
  * Some `copy … from stdin` with all their data, for `client.query`. The data is sent along with the statement instead of after the
  * server's answer to it, in one go and one round trip: a server that could not begin the COPY ignores it
  * (https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-COPY). So is the next one, each in a message of its own: what is
- * raised in one ends that message and no other. `settle` gets what was raised in each, null for nothing.
+ * raised in one ends that message and no other. `done` gets what was raised in each, null for nothing.
  */
 export class CopyIn implements Submittable {
   readonly #client: Client;
   readonly #copies: readonly Copy[];
-  readonly #settle: (outcomes: (Error | null)[]) => void;
+  readonly #done: (outcomes: (Error | null)[]) => void;
   readonly #outcomes: (Error | null)[] = [];
 
-  constructor(client: Client, copies: readonly Copy[], settle: (outcomes: (Error | null)[]) => void) {
+  constructor(client: Client, copies: readonly Copy[], done: (outcomes: (Error | null)[]) => void) {
     this.#client = client;
     this.#copies = copies;
-    this.#settle = settle;
+    this.#done = done;
   }
 
   submit(connection: Connection): void {
@@ -69,6 +69,6 @@ export class CopyIn implements Submittable {
   #next(outcome: Error | null): void {
     this.#outcomes.push(outcome);
     if (this.#outcomes.length < this.#copies.length) this.#client.query(this);
-    else this.#settle(this.#outcomes);
+    else this.#done(this.#outcomes);
   }
 }

@@ -15,14 +15,14 @@ type Copied = (error: Error | null, rows: number | null) => void;
 export class CopyOut implements Submittable {
   readonly #text: string;
   readonly #rows: Rows;
-  readonly #settle: Copied;
+  readonly #done: Copied;
   /** Gives the socket back to pg. */
   #release: () => void = () => undefined;
 
-  constructor(text: string, out: LineBuffer, mostBytes: number, settle: Copied) {
+  constructor(text: string, out: LineBuffer, mostBytes: number, done: Copied) {
     this.#text = text;
     this.#rows = new Rows(out, mostBytes);
-    this.#settle = settle;
+    this.#done = done;
   }
 
   submit(connection: Connection): void {
@@ -55,13 +55,13 @@ export class CopyOut implements Submittable {
 
   handleReadyForQuery(): void {
     this.#release();
-    this.#settle(null, this.#rows.count);
+    this.#done(null, this.#rows.count);
   }
 
   /** After this, pg takes the end of the exchange for itself. */
   handleError(error: Error): void {
     this.#release();
-    this.#settle(error, null);
+    this.#done(error, null);
   }
 }
 

@@ -48,19 +48,19 @@ export class BinlogCursor {
 
   advance(header: EventHeader): void {
     if (header.artificial) return;
-    this.#settle(this.#offset + header.length, header.endPosition);
+    this.#moveTo(this.#offset + header.length, header.endPosition);
   }
 
   /** A heartbeat: everything up to here was sent or skipped. */
   heartbeat(file: string, endPosition: number): void {
-    if (file === this.#file && endPosition !== 0) this.#settle(this.#offset, endPosition);
+    if (file === this.#file && endPosition !== 0) this.#moveTo(this.#offset, endPosition);
   }
 
   /**
    * Moves to the place nearest to the counted one that has these low 32 bits (0: not known). Never back within a file: a dump
    * by GTID begins with the head of its file, which lies before the place we are at.
    */
-  #settle(counted: number, low: number): void {
+  #moveTo(counted: number, low: number): void {
     let offset = counted;
     if (low !== 0) {
       let difference = (low - counted) % twoTo32;

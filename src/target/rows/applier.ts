@@ -88,7 +88,7 @@ export class Applier {
     const batch = new ChangeBatch();
     batch.tables.set(changes.schema.table, changes);
     await this.apply(batch);
-    return (batch.rejected.get(changes.schema.table) ?? 0) - [...changes.rejected].length;
+    return (batch.rejected.get(changes.schema.table) ?? 0) - changes.rejectedCount;
   }
 
   async #write(batch: ChangeBatch, around: 'no' | 'around'): Promise<void> {
