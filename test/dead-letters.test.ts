@@ -3,6 +3,9 @@ import { Streaming } from './stream/streaming.ts';
 import { runCli } from './support/cli.ts';
 import { sequence } from './support/sequence.ts';
 import { sharedServers } from './support/shared-servers.ts';
+import { targetConfig } from './support/target-config.ts';
+import { discardDeadLetters, seeDeadLetters } from '../src/target/rows/dead-letter-actions.ts';
+import { TargetSession } from '../src/target/session.ts';
 
 /** A lone surrogate in UTF-8's form: MySQL and MariaDB take it for text, PostgreSQL does not. */
 const badText = `_utf8mb4 x'eda080'`;
@@ -293,6 +296,53 @@ describe('dead letters are told of and dealt with', () => {
     await streaming.settled();
     expect(await ids('raced')).toEqual([]);
     expect(await letters('raced')).toEqual([]);
+  });
+
+  test('retry leaves a letter alone that became one of a later image meanwhile, which cannot be written', async () => {
+    const { source, target } = streaming;
+    await target.query(`alter table raced add constraint no_three check (id <> 3)`);
+    await source.query(`insert into raced values (3, 'c', 'three', null)`);
+    await streaming.until(async () => (await letters('raced')).length === 1, 'the row is a dead letter');
+    await target.query(`alter table raced drop constraint no_three`);
+    const holder = await streaming.newTargetSession();
+    await holder.query(
+      `begin; update tidegate.dead_letters set format = 'image', row = '\\xfc0300' where table_name = 'raced'`,
+    );
+    const retried = runCli(['dead-letters', 'retry', 'raced'], streaming.env);
+    await streaming.until(async () => (await waiting()) === 1, 'retry waits');
+    await holder.query('commit');
+    await holder.end();
+    expect(await retried).toMatchObject({ code: 1, stdout: expect.stringMatching(/raced: 0 of 1 written/u) });
+    expect(await ids('raced')).toEqual([]);
+    expect((await letters('raced')).length).toBe(1);
+    await source.query(`delete from raced where id = 3`);
+    await streaming.until(async () => (await letters('raced')).length === 0, 'the letter is healed');
+  });
+
+  test('discard forgets what was seen, and no letter that came since, though it bears an older time', async () => {
+    const { target, env } = streaming;
+    await target.query(
+      `insert into tidegate.dead_letters (replica, table_name, key, row, format, reason, at)
+       select 'raw', 'stated', ('\\x4' || n)::bytea, '', 'copy', 'made up', now() from generate_series(1, 2) n`,
+    );
+    const session = await TargetSession.open(targetConfig(env));
+    try {
+      const seen = await seeDeadLetters(session.db, 'raw', ['stated']);
+      expect(seen.length).toBe(3);
+      await target.query(
+        `insert into tidegate.dead_letters (replica, table_name, key, row, format, reason, at)
+         values ('raw', 'stated', '\\x43', '', 'copy', 'made up', now() - interval '1 hour')`,
+      );
+      await target.query(`update tidegate.dead_letters set at = at - interval '1 minute' where key = '\\x42'`);
+      expect(await discardDeadLetters(session, 'raw', seen.slice(-2), 'not asked')).toBe(1);
+      const keys = (await letters('stated')).map(({ key }) => key);
+      expect(keys).toContain('B');
+      expect(keys).toContain('C');
+      expect(keys).not.toContain('A');
+    } finally {
+      await session.close();
+      await target.query(`delete from tidegate.dead_letters where reason = 'made up'`);
+    }
   });
 
   test('discard asks in production, and forgets', async () => {

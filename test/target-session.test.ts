@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { sql } from 'kysely';
 import { afterEach, expect, test } from 'vitest';
 import { compareDatabases, isEqual } from '../sandbox/compare.ts';
 import { createReplica, type Replica } from '../sandbox/replica.ts';
@@ -6,6 +7,9 @@ import { RunProcess } from '../sandbox/run-process.ts';
 import { startPgbouncer } from '../sandbox/servers/pgbouncer.ts';
 import { runCli } from './support/cli.ts';
 import { sharedServers } from './support/shared-servers.ts';
+import { targetConfig } from './support/target-config.ts';
+import { isAtWork } from '../src/target/at-work.ts';
+import { TargetSession } from '../src/target/session.ts';
 
 const { source, target } = sharedServers();
 let replica: Replica | undefined;
@@ -105,3 +109,31 @@ test.each([
     }
   },
 );
+
+test('PostgreSQL tells whether it is at what a session gave it: when it works, or waits for a lock, and not when it waits for the session', async () => {
+  const own = (replica = await createReplica(source, target));
+  const config = targetConfig(own.env);
+  const session = await TargetSession.open(config);
+  const until = async (expected: boolean) => {
+    for (const deadline = Date.now() + 10_000; (await isAtWork(config, session.backend)) !== expected; await sleep(20))
+      if (Date.now() > deadline) throw new Error(`not ${expected}`);
+  };
+  try {
+    await until(false);
+    const sleeping = sql`select pg_sleep(1)`.execute(session.db);
+    await until(true);
+    await sleeping;
+    await until(false);
+    await own.targetAdmin.query('select pg_advisory_lock(2)');
+    const locked = sql`select pg_advisory_lock(2)`.execute(session.db);
+    await until(true);
+    await own.targetAdmin.query('select pg_advisory_unlock(2)');
+    await locked;
+    const trx = await session.begin();
+    await until(false);
+    await trx.rollback().execute();
+  } finally {
+    await session.close();
+  }
+  await until(false);
+});

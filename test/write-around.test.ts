@@ -86,6 +86,32 @@ describe('writeAround', () => {
     );
   });
 
+  it('rejects no row for lacking one that COPY had passed, but what lacks a rejected one', async () => {
+    const trx = await session.begin();
+    await sql
+      .raw(
+        `create temporary table tree (id int primary key, parent int references tree, note text check (note <> 'bad'))`,
+      )
+      .execute(trx);
+    const write: WriteRuns = async (runs, before, after) =>
+      await session.copyEach(
+        runs.map(({ lines }) => ({ statement: `${before}copy tree from stdin${after}`, lines: [...lines] })),
+      );
+    const lines = ['1\t\\N\tgood', '2\t1\tbad', '3\t1\tgood', '4\t3\tgood', '5\t2\tgood', '6\t4\tbad'];
+    const rejected = await writeAround(trx, Buffer.from(`${lines.join('\n')}\n`), { ...schema, table: 'tree' }, write, {
+      relations: ['tree'],
+      isSuspected: true,
+    });
+    const { rows } = await sql<{ id: number }>`select id from tree order by id`.execute(trx);
+    await trx.rollback().execute();
+    expect(rows.map(({ id }) => id)).toEqual([1, 3, 4]);
+    expect(Object.fromEntries(rejected.map(({ key, sqlState }) => [key, sqlState]))).toEqual({
+      2: '23514',
+      5: '23503',
+      6: '23514',
+    });
+  });
+
   it('raises what is no refusal of a row, and the session goes on', async () => {
     const trx = await session.begin();
     const writing = writeAround(

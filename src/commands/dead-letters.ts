@@ -1,4 +1,3 @@
-import { sql } from 'kysely';
 import type { TableSchema } from '../change/table-schema.ts';
 import type { Config } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
@@ -6,6 +5,7 @@ import { tableCodec } from '../mapping/table-codec.ts';
 import {
   type DeadLetter,
   discardDeadLetters,
+  seeDeadLetters,
   groupDeadLetters,
   readDeadLetters,
   retryDeadLetters,
@@ -83,25 +83,21 @@ export async function discard(config: Config, tables: readonly string[], options
   return await withTarget(config, async (session) => {
     const { schema: replica, database } = config.target;
     await schemasOf(session, replica, tables);
-    const { rows: clock } = await sql<{ now: Date }>`select now()`.execute(session.db);
-    const groups = await groupDeadLetters(session.db, replica, tables);
-    if (groups.length === 0) {
+    const seen = await seeDeadLetters(session.db, replica, tables);
+    if (seen.length === 0) {
       process.stdout.write('no dead letters\n');
       return 0;
     }
-    const names = [...new Set(groups.map(({ table }) => table))];
-    const total = groups.reduce((sum, { rows }) => sum + rows, 0);
+    const names = [...new Set(seen.map(({ table }) => table))];
     process.stderr.write(
-      `this forgets ${total} dead letters of ${namesInWords(names)} in schema ${replica} of ${database}; their rows stay missing or old at the target until the source changes them\n`,
+      `this forgets ${seen.length} dead letters of ${namesInWords(names)} in schema ${replica} of ${database}; their rows stay missing or old at the target until the source changes them\n`,
     );
     const confirmed = await confirm(config.environment, options.yes, replica);
     if (confirmed === null) {
       process.stderr.write('not confirmed: nothing was changed\n');
       return 1;
     }
-    process.stdout.write(
-      `${await discardDeadLetters(session, replica, names, clock[0]?.now ?? new Date(0), confirmed)} dead letters discarded\n`,
-    );
+    process.stdout.write(`${await discardDeadLetters(session, replica, seen, confirmed)} dead letters discarded\n`);
     return 0;
   });
 }

@@ -1,3 +1,4 @@
+import { constants } from 'node:buffer';
 import { binlogType } from './binlog-types.ts';
 import { type CodecFamily, type Conversions, lengthPrefixed } from './codec.ts';
 import { InvalidValue } from './invalid-value.ts';
@@ -23,10 +24,16 @@ export const json: CodecFamily = (column, conversions) => {
   };
 };
 
+/** A byte becomes so many characters at most: `\u001f`. */
+const longestEscape = 6;
+
 function documentText(stored: Buffer): string {
   try {
     return binaryJsonText(stored);
   } catch (error) {
+    // V8 does not tell by a code that a text became too long.
+    if (stored.length > constants.MAX_STRING_LENGTH / longestEscape && error instanceof Error)
+      throw new InvalidValue('a json document is longer than text can be, or damaged');
     // The reader ran beyond its end or into a type that there is not.
     if (error instanceof RangeError) throw new InvalidValue('a json document is damaged');
     throw error;

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { ColumnRule } from '../change/column-rule.ts';
 import { fromCopyText } from '../change/copy-text.ts';
 import type { LineBuffer } from '../change/line-buffer.ts';
+import { mostRowBytes } from '../change/rejected-row.ts';
 import type { ColumnSchema } from '../change/table-schema.ts';
 import type { Codec, Conversions } from './codec.ts';
 import { InvalidValue } from './invalid-value.ts';
@@ -139,8 +140,8 @@ function zeroFilled(width: number): Rewrite {
 function jsonDocument(conversions: Conversions): Rewrite {
   return (out, start) => {
     const written = out.bytes.subarray(start, out.length);
-    // Such a row is rejected with the others that are not UTF-8.
-    if (!isUtf8(written)) return;
+    // Such a row is rejected with the others that are not UTF-8, or too large.
+    if (!isUtf8(written) || written.length > mostRowBytes) return;
     const text = fromCopyText(written.toString('utf8')) ?? '';
     try {
       JSON.parse(text);

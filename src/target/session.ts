@@ -41,6 +41,11 @@ export class TargetSession {
     return new TargetSession(await openTarget(target, applicationName, hangUp));
   }
 
+  /** The number of the PostgreSQL process at the other end. */
+  get backend(): number {
+    return (this.#client as unknown as { readonly processID: number }).processID;
+  }
+
   /** Runs `work` in a transaction and commits it. */
   async transaction<T>(work: (trx: Target) => Promise<T>): Promise<T> {
     return await this.guarded(async () => await this.db.transaction().execute(work));

@@ -5,7 +5,7 @@ import { ruleFinder } from '../../config/column-rules.ts';
 import { matchesAny, tableFilter } from '../../config/table-filter.ts';
 import type { CatalogTable } from '../../source/catalog/catalog.ts';
 import { type RefusedColumn, type TableCodec, isOmitted, tableCodec } from '../../mapping/table-codec.ts';
-import { loadedAtColumn } from '../../target/rows/tables.ts';
+import { loadedAtColumn, stagedLine } from '../../target/rows/tables.ts';
 
 export interface PlannedTable {
   readonly codec: TableCodec;
@@ -116,7 +116,7 @@ function inTheWayOfColumns({ columns }: TableSchema, obstacles: ReadonlyMap<stri
         obstacles.get(name) ??
         lengthOfName(name) ??
         (systemColumns.has(name) ? 'PostgreSQL has a system column of that name in every table' : null) ??
-        (name === loadedAtColumn ? 'Tidegate adds a column of that name itself' : null);
+        (name === loadedAtColumn || name === stagedLine ? 'Tidegate adds a column of that name itself' : null);
       return reason === null ? [] : [{ column: name, reason, fault: 'column' }];
     });
 }

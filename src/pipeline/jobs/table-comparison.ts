@@ -4,7 +4,7 @@ import { isForeignText } from '../../errors/mysql-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
 import type { ServerFlavor } from '../../source/server-flavor.ts';
-import type { JobExample, JobProgress } from '../../target/control/control-schema.ts';
+import type { JobProgress } from '../../target/control/control-schema.ts';
 import { type Job, type JobCounts, advanceJob } from '../../target/control/jobs.ts';
 import { lineKey, lineStarts } from '../../target/rows/line-check.ts';
 import { type Difference, RowDiff, type Scope } from '../../target/rows/row-diff.ts';
@@ -13,6 +13,7 @@ import type { KeyText } from '../../target/rows/table-key.ts';
 import { TargetKeys } from '../../target/rows/target-keys.ts';
 import type { Condition } from './where-condition.ts';
 import type { ConsistentReads, Reading } from './consistent-reads.ts';
+import { JobTally } from './job-tally.ts';
 import { SourceKeys } from './source-keys.ts';
 import type { LiveStream, Merge } from '../stream/live-stream.ts';
 import { type Converted, type Settlement, settle } from './settlement.ts';
@@ -27,8 +28,6 @@ const lookupRows = 500;
 const pageKeys = 10_000;
 /** How often a row is looked at again that changed while it was compared. */
 const mostLooks = 4;
-/** How many rows that differ are named. */
-const mostExamples = 100;
 /** What may be deleted without a confirmation in production: so many rows, or this share of the table, whichever is more. */
 const unconfirmed = { rows: 1_000, share: 0.1 } as const;
 
@@ -75,8 +74,7 @@ export class TableComparison {
   /** Of chunks, and of rows that are looked up while more of a chunk is to be settled. */
   readonly #diffs: { readonly chunks: RowDiff; readonly lookups: RowDiff };
   readonly #sortsAlike: boolean;
-  #counts: JobCounts;
-  #examples: readonly JobExample[];
+  readonly #tally: JobTally;
 
   constructor(job: Job, context: JobContext, table: JobTable, condition: Condition | null) {
     const { config, server, connection, throttle, session } = context;
@@ -94,13 +92,12 @@ export class TableComparison {
     };
     const { schema, codecs } = table.codec;
     this.#sortsAlike = schema.primaryKey.every((index) => codecs[index]?.sortsAlike === true);
-    this.#counts = job.counts;
-    this.#examples = job.examples;
+    this.#tally = new JobTally(job, table.codec);
   }
 
   /** What was found so far. */
   get counts(): JobCounts {
-    return this.#counts;
+    return this.#tally.counts;
   }
 
   /** Raises refused for what must be confirmed first, or cannot be done; target-refused for the table. */
@@ -135,7 +132,7 @@ export class TableComparison {
         // It is awaited after this one is done; until then a failure must not count as unhandled.
         next.catch(() => undefined);
       }
-      this.#add({ rows: chunk.rows });
+      this.#tally.add({ rows: chunk.rows });
       await this.#lookAt(await this.#take({ chunk, reading }, this.#diffs.chunks, scope, 0), 0);
       if (last) break;
       await this.#advance({ side: 'source', after, afterKey });
@@ -218,7 +215,7 @@ export class TableComparison {
       left.push(...unknown);
       await this.#lookAt(suspects, looks);
       if (looks < mostLooks) await this.#lookAt(changing, looks + 1);
-      else this.#add({ changing: changing.length });
+      else this.#tally.add({ changing: changing.length });
       if (difference.more === null) break;
       difference = await difference.more();
     }
@@ -243,8 +240,15 @@ export class TableComparison {
     const work = async (merge: Merge) => {
       if (live.parked.has(schema.table)) return new JobCancelled();
       const touched = live.touched.since(schema.table, since);
-      const room = mostExamples - this.#examples.length;
-      const settlement = await settle(difference, converted, touched, schema, this.#targetKeys, isPart, room);
+      const settlement = await settle(
+        difference,
+        converted,
+        touched,
+        schema,
+        this.#targetKeys,
+        isPart,
+        this.#tally.room,
+      );
       const { changes, counts } = settlement;
       if (!repair) return { ...settlement, refused: 0 };
       const refusal = this.#refusalToDelete(counts.extra);
@@ -257,11 +261,12 @@ export class TableComparison {
     if (settled instanceof Error) throw settled;
     const { counts, examples, refused } = settled;
     const found = counts.missing + counts.extra + counts.different;
-    this.#add({ ...counts, rejected: counts.rejected + refused, ...(repair ? { repaired: found - refused } : {}) });
-    this.#examples = [
-      ...this.#examples,
-      ...examples.map(({ what, key }) => ({ what, key: showableKey(this.#table.codec, key) })),
-    ];
+    this.#tally.add({
+      ...counts,
+      rejected: counts.rejected + refused,
+      ...(repair ? { repaired: found - refused } : {}),
+    });
+    this.#tally.name(examples);
     return settled;
   }
 
@@ -270,25 +275,20 @@ export class TableComparison {
     const { confirmed } = this.#job;
     const { environment } = this.#context.config;
     const { codec, estimatedRows } = this.#table;
+    const { extra } = this.#tally.counts;
     if (confirmed || environment !== 'production' || more === 0) return null;
     const limit = Math.max(unconfirmed.rows, Math.floor(estimatedRows * unconfirmed.share));
-    if (this.#counts.extra + more <= limit) return null;
+    if (extra + more <= limit) return null;
     return new TidegateError(
       'unconfirmed',
-      `table ${codec.schema.table}: the source lacks more than ${limit} of the target's rows, and deleting so many must be confirmed; ${this.#counts.extra} were deleted before this stopped`,
+      `table ${codec.schema.table}: the source lacks more than ${limit} of the target's rows, and deleting so many must be confirmed; ${extra} were deleted before this stopped`,
     );
-  }
-
-  #add(more: Partial<JobCounts>): void {
-    const counts: Record<string, number> = { ...this.#counts };
-    for (const [name, count] of Object.entries(more)) counts[name] = (counts[name] ?? 0) + count;
-    this.#counts = counts as unknown as JobCounts;
   }
 
   async #advance(progress: JobProgress): Promise<void> {
     const { session, signal } = this.#context;
     const goesOn = await session.guarded(
-      async () => await advanceJob(session.db, this.#job.id, progress, this.#counts, this.#examples),
+      async () => await advanceJob(session.db, this.#job.id, progress, this.#tally.counts, this.#tally.examples),
     );
     failpoint('job-advanced');
     signal.throwIfAborted();
@@ -307,12 +307,3 @@ function conversionsByKey({ lines, converted }: TableChunk, schema: TableCodec['
 
 /** Somebody cancelled the job, or its table was parked; there is nothing to report. */
 export class JobCancelled extends Error {}
-
-/** Types whose values name a row and nobody. */
-const showable = /int$|^(decimal|year|date|datetime|timestamp|time|bit|uuid)$/;
-
-/** A key for people; null where it holds text, which may be anything. */
-function showableKey({ schema }: TableCodec, key: KeyText): string | null {
-  const isShowable = schema.primaryKey.every((index) => showable.test(schema.columns[index]?.type ?? ''));
-  return isShowable ? key.join(', ') : null;
-}

@@ -4,6 +4,7 @@ import { StallWatch } from './stall-watch.ts';
 let reader: { silentMs: number; readBytes: number };
 let told: (string | null)[];
 let givenUp: number;
+let isAtWork: () => Promise<boolean>;
 let watch: StallWatch;
 
 beforeEach(() => {
@@ -11,7 +12,13 @@ beforeEach(() => {
   reader = { silentMs: 0, readBytes: 0 };
   told = [];
   givenUp = 0;
-  watch = new StallWatch(reader, { stalled: (reason) => told.push(reason), read: () => undefined }, () => givenUp++);
+  isAtWork = async () => await Promise.resolve(false);
+  watch = new StallWatch(
+    reader,
+    { stalled: (reason) => told.push(reason), read: () => undefined },
+    async () => await isAtWork(),
+    () => givenUp++,
+  );
 });
 
 afterEach(() => {
@@ -40,12 +47,25 @@ it('tells that a batch is stuck, gives the connection up after five minutes, and
   expect(told).toEqual(['target-stuck']);
   vi.advanceTimersByTime(287_000);
   expect(givenUp).toBe(0);
-  vi.advanceTimersByTime(5_000);
-  expect(givenUp).toBeGreaterThan(0);
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(givenUp).toBe(1);
   done.resolve();
   await writing;
   vi.advanceTimersByTime(1_000);
   expect(told).toEqual(['target-stuck', null]);
+});
+
+it('waits on while PostgreSQL is at it, as long as that takes, and gives up when it cannot be asked', async () => {
+  isAtWork = async () => await Promise.resolve(true);
+  const done = Promise.withResolvers<void>();
+  const writing = watch.writing(async () => await done.promise);
+  await vi.advanceTimersByTimeAsync(3_000_000);
+  expect(givenUp).toBe(0);
+  isAtWork = async () => await Promise.reject(new Error('unreachable'));
+  await vi.advanceTimersByTimeAsync(302_000);
+  expect(givenUp).toBe(1);
+  done.resolve();
+  await writing;
 });
 
 it('takes a row of batches, each of them quick, for no stall', async () => {

@@ -5,7 +5,7 @@ const everyMs = 1_000;
 const silentMs = 5_000;
 /** A batch takes milliseconds, one full of changes a second or two. */
 const stuckMs = 10_000;
-/** Somebody's lock on a table at the target is worth waiting for, a dead connection is not. */
+/** Then PostgreSQL is asked, and again after as long, whether it is at it: a lock is worth waiting for, a dead connection is not. */
 const hopelessMs = 300_000;
 
 /** What a stream reads from. */
@@ -25,20 +25,25 @@ export interface StallListener {
 
 /**
  * Looks each second whether a stream stands still although both connections are there: the source says nothing, or PostgreSQL
- * does not finish what it was given. Beyond hope it calls `giveUp`, so that a fresh connection is tried.
+ * does not finish what it was given. Where PostgreSQL is not even at it, it calls `giveUp`, so that a fresh connection is tried.
  */
 export class StallWatch {
   readonly #reader: Reader;
   readonly #listener: StallListener;
+  readonly #isAtWork: () => Promise<boolean>;
   readonly #giveUp: () => void;
   readonly #timer: NodeJS.Timeout;
   #writingSince: number | null = null;
+  /** When PostgreSQL was asked last, or was given this work. */
+  #askedAt = 0;
   #reason: StallReason | null = null;
   #readBytes = 0;
 
-  constructor(reader: Reader, listener: StallListener, giveUp: () => void) {
+  /** `isAtWork`: whether PostgreSQL does what it was given; a rejection means that nobody can tell. */
+  constructor(reader: Reader, listener: StallListener, isAtWork: () => Promise<boolean>, giveUp: () => void) {
     this.#reader = reader;
     this.#listener = listener;
+    this.#isAtWork = isAtWork;
     this.#giveUp = giveUp;
     this.#timer = setInterval(() => this.#look(), everyMs);
   }
@@ -46,7 +51,7 @@ export class StallWatch {
   /** Does what waits for PostgreSQL, and returns how long it took, in seconds. */
   async writing(work: () => Promise<void>): Promise<number> {
     const begun = performance.now();
-    this.#writingSince = begun;
+    this.#writingSince = this.#askedAt = begun;
     try {
       await work();
       return (performance.now() - begun) / 1000;
@@ -64,9 +69,16 @@ export class StallWatch {
   #look(): void {
     this.#tellRead();
     const writingMs = this.#writingSince === null ? 0 : performance.now() - this.#writingSince;
-    if (writingMs > hopelessMs) this.#giveUp();
+    if (this.#writingSince !== null && performance.now() - this.#askedAt > hopelessMs)
+      void this.#ask(this.#writingSince);
     if (writingMs > stuckMs) this.#enter('target-stuck');
     else this.#enter(this.#reader.silentMs > silentMs ? 'source-silent' : null);
+  }
+
+  async #ask(since: number): Promise<void> {
+    this.#askedAt = performance.now();
+    const isAtWork = await this.#isAtWork().catch(() => false);
+    if (!isAtWork && this.#writingSince === since) this.#giveUp();
   }
 
   #tellRead(): void {

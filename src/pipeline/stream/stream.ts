@@ -13,6 +13,7 @@ import type { ServerFlavor } from '../../source/server-flavor.ts';
 import { Applier } from '../../target/rows/applier.ts';
 import { sessionName } from '../../target/control/lease.ts';
 import { TargetSession } from '../../target/session.ts';
+import { isAtWork } from '../../target/at-work.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import { BatchQueue } from './batch-queue.ts';
 import { DumpWatch } from './dump-watch.ts';
@@ -61,7 +62,12 @@ export async function streamChanges(
     (checksums) => new BinlogDecoder(cursor, tables, queue, server.serverId, checksums),
   );
   const queue = new BatchQueue(reader, cursor.gtids, start);
-  const watch = new StallWatch(reader, options.stalls, () => stuck.abort());
+  const watch = new StallWatch(
+    reader,
+    options.stalls,
+    async () => await isAtWork(config.target, target.backend),
+    () => stuck.abort(),
+  );
   const dump = new DumpWatch(
     config.source,
     () => (reader.isIdle ? cursor.place : null),

@@ -151,6 +151,7 @@ export class RowPackets extends EventEmitter {
     this.#lastRow = buffer;
     const out = this.#out;
     const from = out.length;
+    if (end - at > mostRowBytes) throw this.#refused(rowTooLarge);
     try {
       this.#line(buffer, at, out);
       if (out.length - from > mostRowBytes) throw this.#refused(rowTooLarge);
@@ -158,7 +159,6 @@ export class RowPackets extends EventEmitter {
     } catch (error) {
       if (!(error instanceof InvalidValue)) throw error;
       out.length = from;
-      if (end - at > mostRowBytes) throw this.#refused(rowTooLarge);
       this.rejected.push(this.#rejectedRow(error, buffer, at, end));
       this.#journal?.next();
       this.rejectedBytes += end - at;

@@ -96,12 +96,7 @@ export async function takeTableBack(trx: Target, replica: string, schema: TableS
     .where('table_name', '=', schema.table)
     .execute();
   await addVersion(trx, replica, schema, from);
-  // All its rows are read again, and whatever cannot be carried then becomes a letter then.
-  await trx
-    .deleteFrom('tidegate.dead_letters')
-    .where('replica', '=', replica)
-    .where('table_name', '=', schema.table)
-    .execute();
+  await forgetLetters(trx, replica, schema);
   await recordEvent(trx, replica, 'table-taken-back', { table: schema.table, at: formatPosition(from) });
 }
 
@@ -117,6 +112,16 @@ export async function keepRefreshed(trx: Target, replica: string, schema: TableS
     .onConflict((conflict) => conflict.columns(['replica', 'table_name']).doUpdateSet(values))
     .execute();
   await addVersion(trx, replica, schema, at);
+  await forgetLetters(trx, replica, schema);
+}
+
+/** All rows of the table are read again, and whatever cannot be carried then becomes a letter then. */
+async function forgetLetters(trx: Target, replica: string, { table }: TableSchema): Promise<void> {
+  await trx
+    .deleteFrom('tidegate.dead_letters')
+    .where('replica', '=', replica)
+    .where('table_name', '=', table)
+    .execute();
 }
 
 async function addVersion(trx: Target, replica: string, schema: TableSchema, at: Position): Promise<void> {

@@ -104,6 +104,8 @@ export async function retryDeadLetters(session: TargetSession, replica: string, 
         .selectFrom('tidegate.dead_letters')
         .select(['id', 'key', 'row'])
         .where('id', 'in', ids)
+        // Looked at again once they are locked: a later image, which cannot be written, may have come in place of one.
+        .where(isWritable)
         .orderBy('id')
         .forUpdate()
         .execute();
@@ -116,7 +118,7 @@ export async function retryDeadLetters(session: TargetSession, replica: string, 
       const refused = new Set((await writer.write(trx, changes, 'suspected')).map(({ key }: RejectedRow) => key));
       const done = letters.filter(({ key }) => !refused.has(key.toString('latin1'))).map(({ id }) => id);
       if (done.length > 0) await trx.deleteFrom('tidegate.dead_letters').where('id', 'in', done).execute();
-      return { last: letters.at(-1)?.id, written: done.length };
+      return { last: ids.at(-1), written: done.length };
     });
     written += page.written;
     if (page.last === undefined) break;
@@ -126,11 +128,14 @@ export async function retryDeadLetters(session: TargetSession, replica: string, 
   return written;
 }
 
+/** It is a line, and was not too large to be kept. */
+const isWritable = sql<boolean>`format = 'copy' and length(row) > 0`;
+
 async function nextPage(trx: Target, replica: string, table: string, last: string): Promise<string[]> {
   const { rows } = await sql<{ id: string }>`
     select id from (
       select id, sum(length(row)) over (order by id) - length(row) as before from tidegate.dead_letters
-       where replica = ${replica} and table_name = ${table} and format = 'copy' and length(row) > 0 and id > ${last}
+       where replica = ${replica} and table_name = ${table} and ${isWritable} and id > ${last}
        order by id limit ${retryRows}) page
      where before < ${retryBytes} order by id`.execute(trx);
   return rows.map(({ id }) => id);
@@ -148,23 +153,41 @@ async function assertSame(trx: Target, replica: string, { source }: TableCodec):
   );
 }
 
-/** Forgets letters no newer than `seen`; their rows stay away from the target, or as they were, until the source changes them. */
+/** A letter as it was: one of a later image of the same row has the same id. */
+export interface SeenLetter {
+  readonly table: string;
+  readonly id: string;
+  /** When it was written, in microseconds since 1970. */
+  readonly writtenAt: string;
+}
+
+export async function seeDeadLetters(db: Target, replica: string, tables: readonly string[]): Promise<SeenLetter[]> {
+  const rows = await db
+    .selectFrom('tidegate.dead_letters')
+    .select(['id', 'table_name', microseconds.as('written_at')])
+    .where('replica', '=', replica)
+    .$if(tables.length > 0, (query) => query.where('table_name', 'in', tables))
+    .orderBy('table_name')
+    .orderBy('id')
+    .execute();
+  return rows.map((row) => ({ table: row.table_name, id: row.id, writtenAt: row.written_at }));
+}
+
+const microseconds = sql<string>`(extract(epoch from at) * 1000000)::bigint`;
+
+/** Forgets these letters; their rows stay away from the target, or as they were, until the source changes them. Returns how many there still were. */
 export async function discardDeadLetters(
   session: TargetSession,
   replica: string,
-  tables: readonly string[],
-  seen: Date,
+  seen: readonly SeenLetter[],
   confirmed: Confirmation,
 ): Promise<number> {
-  if (tables.length === 0) throw new TidegateError('internal', 'no tables to discard of');
+  const tables = [...new Set(seen.map(({ table }) => table))];
   return await session.transaction(async (trx) => {
-    const { numDeletedRows } = await trx
-      .deleteFrom('tidegate.dead_letters')
-      .where('replica', '=', replica)
-      .where('table_name', 'in', tables)
-      .where('at', '<=', seen)
-      .executeTakeFirst();
-    const rows = Number(numDeletedRows);
+    const { numAffectedRows } = await sql`delete from tidegate.dead_letters
+      using unnest(${seen.map(({ id }) => id)}::bigint[], ${seen.map(({ writtenAt }) => writtenAt)}::bigint[]) as seen(seen_id, written_at)
+      where id = seen_id and ${microseconds} = written_at and replica = ${replica}`.execute(trx);
+    const rows = Number(numAffectedRows ?? 0);
     await recordEvent(trx, replica, 'dead-letters-discarded', { tables, rows, confirmed });
     return rows;
   });

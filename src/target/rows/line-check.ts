@@ -49,10 +49,10 @@ export function lineKey(line: Buffer, { primaryKey }: TableSchema): string {
   return primaryKey.map((index) => (values[index] as Buffer).toString('latin1')).join('\t');
 }
 
-/** The lines but for those of rows that were rejected as lines. */
-export function without(lines: Buffer, rejected: readonly RejectedRow[]): Buffer {
-  const gone = new Set(rejected.map(({ row }) => row.toString('latin1')));
-  return Buffer.concat([...eachLine(lines)].filter((line) => !gone.has(line.toString('latin1'))));
+/** The lines but for those of rows that were rejected. */
+export function without(lines: Buffer, rejected: readonly RejectedRow[], schema: TableSchema): Buffer {
+  const gone = new Set(rejected.map(({ key }) => key));
+  return Buffer.concat([...eachLine(lines)].filter((line) => !gone.has(lineKey(line, schema))));
 }
 
 /** Where each line begins, and at last where the last one ends. */
@@ -62,9 +62,11 @@ export function lineStarts(lines: Buffer): number[] {
   return starts;
 }
 
+/** Raises RangeError where the last line has no end. */
 export function* eachLine(lines: Buffer): Generator<Buffer> {
   for (let at = 0; at < lines.length;) {
     const end = lines.indexOf(newline, at) + 1;
+    if (end === 0) throw new RangeError('a line has no end');
     yield lines.subarray(at, end);
     at = end;
   }

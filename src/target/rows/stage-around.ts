@@ -6,9 +6,6 @@ import { without } from './line-check.ts';
 import { columnList } from './tables.ts';
 import { type WriteRuns, writeAround } from './write-around.ts';
 
-/** The column of a staging table that numbers its lines, from 1: `generated always as identity`. */
-export const stagedLine = 'tidegate_line_number';
-
 /**
  * Copies lines to a staging table, pg_temp.`name`, that is empty and numbers them. Returns the rows that it refuses, and the lines that are
  * there now.
@@ -32,7 +29,7 @@ export async function stageAround(
   };
   const refused = await writeAround(trx, lines, schema, write, { relations: [name], isSuspected });
   if (isInOrder) return { lines, refused };
-  const sound = without(lines, refused);
+  const sound = without(lines, refused, schema);
   await sql.raw(`truncate ${into} restart identity`).execute(trx);
   await session.copy(into, columns, sound);
   return { lines: sound, refused };

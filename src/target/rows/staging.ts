@@ -5,9 +5,9 @@ import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
 import { checkLines, lineStarts } from './line-check.ts';
 import type { TargetSession } from '../session.ts';
-import { stageAround, stagedLine } from './stage-around.ts';
+import { stageAround } from './stage-around.ts';
 import { type KeyRange, TableKey } from './table-key.ts';
-import { columnList, quoteIdentifier } from './tables.ts';
+import { columnList, quoteIdentifier, stagedLine } from './tables.ts';
 
 /** What was staged: the lines given but for those that cannot be written. */
 export interface Staged {

@@ -8,8 +8,8 @@ import type { TableCodec } from '../../mapping/table-codec.ts';
 import { keysToColumns, linesToColumns } from './copy-lines.ts';
 import { checkLines } from './line-check.ts';
 import type { Target, TargetSession } from '../session.ts';
-import { columnList, loadedAtColumn, quoteIdentifier, quoteTable } from './tables.ts';
-import { stageAround, stagedLine } from './stage-around.ts';
+import { columnList, loadedAtColumn, quoteIdentifier, quoteTable, stagedLine } from './tables.ts';
+import { stageAround } from './stage-around.ts';
 import { type WriteRuns, writeAround } from './write-around.ts';
 
 /** Up to this many rows go as the parameters of one statement; beyond, COPY to a staging table and a merge are quicker. */

@@ -7,6 +7,8 @@ import type { Target } from '../session.ts';
 
 /** When a row was last written here, by PostgreSQL's clock. Dashboards filter by it. */
 export const loadedAtColumn = '_loaded_at';
+/** The column of a staging table that numbers its lines, from 1: `generated always as identity`. */
+export const stagedLine = 'tidegate_line_number';
 
 /** Quotes a name for PostgreSQL. */
 export function quoteIdentifier(name: string): string {

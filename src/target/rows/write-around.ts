@@ -39,7 +39,8 @@ export type WriteRuns = (
 /**
  * Writes COPY lines of which PostgreSQL may refuse some, and returns those. Rows are written in runs. A refused run is taken back and
  * taken apart: the row that COPY names alone, what is behind it, and at the end what it had passed; or, where nothing is named, two halves.
- * A row is rejected only if it is refused alone. So a wrong guess costs an attempt and nothing else; and the name is a number in a text
+ * A row is rejected only if it is refused alone, and, where it may have lacked another one, as a foreign key of the target does, once more
+ * when all others are in. So a wrong guess costs an attempt and nothing else; and the name is a number in a text
  * of the server's language, so it can only be a guess.
  *
  * `relations`: the tables that `write` copies to, as that text may name them. `isSuspected`: some were refused a moment ago.
@@ -57,6 +58,8 @@ export async function writeAround(
   const all = { from: 0, to: starts.length - 1 };
   await sql.raw(savepoint.first).execute(trx);
   let passed: Range[] = [];
+  let lacking: Run[] = [];
+  let isLast = false;
   for (let waiting = isSuspected ? inRuns([all]) : [[all]]; waiting.length > 0;) {
     const outcomes = await write(
       waiting.map((run) => ({ rows: run, lines: run.map(bytes) })),
@@ -71,7 +74,8 @@ export async function writeAround(
       if (!isRowRefusal(error)) throw fromPostgres(error, { what: 'apply' });
       const rows = count(run);
       const line = rows > suspectedRun ? null : lineNamed(error, relations);
-      if (rows === 1) rejected.push(rejectedLine(Buffer.concat(run.map(bytes)), schema, reasonOf(error)));
+      if (rows === 1 && !isLast && mayLackAnother(error)) lacking.push(run);
+      else if (rows === 1) rejected.push(rejectedLine(Buffer.concat(run.map(bytes)), schema, reasonOf(error)));
       else if (rows > suspectedRun) next.push(...inRuns(run));
       else if (line === null || line > rows) next.push(...halves(run));
       else {
@@ -81,10 +85,16 @@ export async function writeAround(
       }
     }
     waiting = [...next, ...inRuns(behind)].filter((run) => count(run) > 0);
-    if (waiting.length > 0 || passed.length === 0) continue;
-    // What COPY had passed by goes in together.
-    waiting = [passed];
-    passed = [];
+    if (waiting.length > 0) continue;
+    if (passed.length > 0) {
+      // It goes in together.
+      waiting = [passed];
+      passed = [];
+    } else {
+      waiting = lacking.toSorted(([a], [b]) => (a?.from ?? 0) - (b?.from ?? 0));
+      lacking = [];
+      isLast = true;
+    }
   }
   await sql.raw(savepoint.end).execute(trx);
   return rejected;
@@ -147,6 +157,14 @@ function reasonOf(error: unknown): Pick<RejectedRow, 'reason' | 'column' | 'sqlS
     column: typeof column === 'string' ? column : null,
     sqlState,
   };
+}
+
+/**
+ * Whether other rows can be why a row was refused. Not where its values alone are: data exceptions (22), NOT NULL, CHECK, and what is beyond
+ * PostgreSQL's limits (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+ */
+function mayLackAnother(error: unknown): boolean {
+  return !/^(22|23502|23514|54)/.test(sqlStateOf(error) ?? '');
 }
 
 /** The class of SQLSTATEs for what is beyond PostgreSQL's limits. */

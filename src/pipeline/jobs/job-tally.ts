@@ -1,0 +1,52 @@
+import type { TableCodec } from '../../mapping/table-codec.ts';
+import type { JobExample } from '../../target/control/control-schema.ts';
+import type { Job, JobCounts } from '../../target/control/jobs.ts';
+import type { KeyText } from '../../target/rows/table-key.ts';
+import type { Settlement } from './settlement.ts';
+
+/** How many rows that differ are named. */
+const mostExamples = 100;
+/** Types whose values name a row and nobody. */
+const showable = /int$|^(decimal|year|date|datetime|timestamp|time|bit|uuid)$/;
+
+/** What a job has counted so far, and the rows that it names, beginning with what an earlier attempt did. */
+export class JobTally {
+  readonly #schema: TableCodec['schema'];
+  #counts: JobCounts;
+  #examples: readonly JobExample[];
+
+  constructor({ counts, examples }: Job, { schema }: TableCodec) {
+    this.#schema = schema;
+    this.#counts = counts;
+    this.#examples = examples;
+  }
+
+  get counts(): JobCounts {
+    return this.#counts;
+  }
+
+  get examples(): readonly JobExample[] {
+    return this.#examples;
+  }
+
+  /** How many rows more may be named. */
+  get room(): number {
+    return mostExamples - this.#examples.length;
+  }
+
+  add(more: Partial<JobCounts>): void {
+    const counts: Record<string, number> = { ...this.#counts };
+    for (const [name, count] of Object.entries(more)) counts[name] = (counts[name] ?? 0) + count;
+    this.#counts = counts as unknown as JobCounts;
+  }
+
+  name(examples: Settlement['examples']): void {
+    this.#examples = [...this.#examples, ...examples.map(({ what, key }) => ({ what, key: this.#shown(key) }))];
+  }
+
+  /** A key for people; null where it holds text, which may be anything. */
+  #shown(key: KeyText): string | null {
+    const { primaryKey, columns } = this.#schema;
+    return primaryKey.every((index) => showable.test(columns[index]?.type ?? '')) ? key.join(', ') : null;
+  }
+}
