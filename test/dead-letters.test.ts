@@ -4,7 +4,8 @@ import { runCli } from './support/cli.ts';
 import { sequence } from './support/sequence.ts';
 import { sharedServers } from './support/shared-servers.ts';
 import { targetConfig } from './support/target-config.ts';
-import { discardDeadLetters, seeDeadLetters } from '../src/target/rows/dead-letter-actions.ts';
+import { seeDeadLetters } from '../src/target/control/dead-letter-list.ts';
+import { discardDeadLetters } from '../src/target/rows/dead-letter-actions.ts';
 import { TargetSession } from '../src/target/session.ts';
 
 /** A lone surrogate in UTF-8's form: MySQL and MariaDB take it for text, PostgreSQL does not. */

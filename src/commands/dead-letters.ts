@@ -4,12 +4,11 @@ import { TidegateError } from '../errors/tidegate-error.ts';
 import { tableCodec } from '../mapping/table-codec.ts';
 import {
   type DeadLetter,
-  discardDeadLetters,
-  seeDeadLetters,
   groupDeadLetters,
   readDeadLetters,
-  retryDeadLetters,
-} from '../target/rows/dead-letter-actions.ts';
+  seeDeadLetters,
+} from '../target/control/dead-letter-list.ts';
+import { discardDeadLetters, retryDeadLetters } from '../target/rows/dead-letter-actions.ts';
 import { hasControlTable } from '../target/control/migrate.ts';
 import { TargetSession } from '../target/session.ts';
 import { readTables } from '../target/control/table-states.ts';

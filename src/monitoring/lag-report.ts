@@ -1,7 +1,7 @@
 import { type Position, comparePositions, formatPosition } from '../change/position.ts';
 import type { BinlogFiles, SourceStatus } from '../source/position/source-status.ts';
 import type { ConvertedColumn } from '../target/control/conversions.ts';
-import type { DeadLetterGroup } from '../target/rows/dead-letter-actions.ts';
+import type { DeadLetterGroup } from '../target/control/dead-letter-list.ts';
 import { type Job, isEqual } from '../target/control/jobs.ts';
 import { parkedRemedy } from '../target/control/table-states.ts';
 import type { HeadHistory } from './head-history.ts';

@@ -8,13 +8,13 @@ import type { Target } from '../../target/session.ts';
 import { type KnownTable, isFollowed, readTables } from '../../target/control/table-states.ts';
 
 /** How far the target is, and how far each table is with its snapshot; places are all of one server. */
-export interface Progress {
+export interface Standing {
   readonly checkpoint: Checkpoint;
   readonly tables: readonly KnownTable[];
 }
 
 /** Null: nothing was begun yet. */
-export async function readProgress(db: Target, replica: string): Promise<Progress | null> {
+export async function readProgress(db: Target, replica: string): Promise<Standing | null> {
   const checkpoint = await readCheckpoint(db, replica);
   return checkpoint === null ? null : { checkpoint, tables: await readTables(db, replica) };
 }
@@ -30,7 +30,7 @@ export async function assertContinues(
   replicator: SourceConnection,
   server: ServerFlavor,
   database: string,
-  { checkpoint, tables }: Progress,
+  { checkpoint, tables }: Standing,
 ): Promise<void> {
   const { position, sourceIdentity, sourceDatabase } = checkpoint;
   if (sourceDatabase !== null && !isSame(sourceDatabase, database, server))

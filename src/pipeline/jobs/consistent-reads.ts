@@ -8,7 +8,7 @@ import { readHead, settleMs } from '../../source/position/positions.ts';
 import { type ServerFlavor, openOn } from '../../source/server-flavor.ts';
 import { openViewBehind, untilExecuted } from '../../source/position/visibility.ts';
 import type { LiveStream } from '../stream/live-stream.ts';
-import type { Around } from '../read/table-reader.ts';
+import type { WithinView } from '../read/table-reader.ts';
 
 /** How often a moment is taken that a read can refer to later, where rows become visible only some time after they are logged. */
 const markEveryMs = 500;
@@ -118,10 +118,10 @@ export class ConsistentReads {
     this.#watched.delete(table);
   }
 
-  /** Reads by `read`, which reads a table by `around`. Whoever gets the reading says when it is `done`. */
+  /** Reads by `read`, which reads a table by `withinView`. Whoever gets the reading says when it is `done`. */
   async read<T>(
     table: string,
-    read: (around: Around) => Promise<T>,
+    read: (withinView: WithinView) => Promise<T>,
   ): Promise<{ readonly chunk: T; readonly reading: Reading }> {
     const watched = this.#watched.get(table);
     if (watched === undefined) throw new TidegateError('internal', `table ${table} is read before it is watched`);
@@ -131,7 +131,7 @@ export class ConsistentReads {
       watched.open.add(reading);
       this.#forget(table, watched);
     };
-    const around: Around = async (reader, select) => {
+    const withinView: WithinView = async (reader, select) => {
       if (watched.how === 'view') {
         since(this.#live.mark());
         reading.until = await openViewBehind(reader, await this.#place(), this.#signal);
@@ -148,7 +148,7 @@ export class ConsistentReads {
       return await select();
     };
     try {
-      const chunk = await read(around);
+      const chunk = await read(withinView);
       return { chunk, reading: Object.assign(reading, { until: reading.until ?? (await this.head()) }) };
     } catch (error) {
       watched.open.delete(reading);

@@ -9,13 +9,13 @@ import { wholeQuery } from '../../source/chunk/chunk-query.ts';
 import { readChunk } from '../../source/chunk/chunk-reader.ts';
 import { assertEpoch } from '../../target/control/checkpoint.ts';
 import { replaceConversions } from '../../target/control/conversions.ts';
-import { refreshRows } from '../../target/rows/whole-table.ts';
+import { refreshRows } from '../../target/rows/refresh-rows.ts';
 import { checkLines } from '../../target/rows/line-check.ts';
 import type { JobCounts } from '../../target/control/jobs.ts';
 import type { TargetSession } from '../../target/session.ts';
 import { wholeLimits } from '../read/chunk-size.ts';
 import type { PlannedTable } from '../begin/table-plan.ts';
-import type { Reader } from '../read/table-reader.ts';
+import type { ReaderSlot } from '../read/table-reader.ts';
 import type { Throttle } from '../read/throttle.ts';
 
 /** The source has other columns by now than the table was taken in with. */
@@ -31,7 +31,7 @@ export async function refresh(
   config: Config,
   epoch: bigint,
   { codec }: PlannedTable,
-  connection: Reader,
+  connection: ReaderSlot,
   session: TargetSession,
   throttle: Throttle,
   signal: AbortSignal,
@@ -80,7 +80,7 @@ export async function refresh(
 }
 
 /** Raises TableRedefined, unless nobody can be asked any more. */
-async function assertDefinition(config: Config, { reader }: Reader, { source }: TableCodec): Promise<void> {
+async function assertDefinition(config: Config, { reader }: ReaderSlot, { source }: TableCodec): Promise<void> {
   if (!reader.isOpen) return;
   const columns = (await readColumns(reader, config.source.database)).get(source.table) ?? [];
   const asDefined = (column: ColumnSchema) => ({ ...column, rule: undefined });

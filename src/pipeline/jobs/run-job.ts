@@ -20,7 +20,7 @@ import { TargetSession } from '../../target/session.ts';
 import { finishBackfill, parkTable, readTables } from '../../target/control/table-states.ts';
 import { readCondition } from './where-condition.ts';
 import type { ConsistentReads } from './consistent-reads.ts';
-import { JobCancelled, TableComparison } from './table-comparison.ts';
+import { JobOver, TableComparison } from './table-comparison.ts';
 import type { ReplicatorListener } from '../listener.ts';
 import type { LiveStream } from '../stream/live-stream.ts';
 import { TableRedefined, refresh } from './refresh.ts';
@@ -126,7 +126,7 @@ async function attempt(
     listener.job({ ...job, state: 'done', counts });
     return false;
   } catch (error) {
-    if (error instanceof JobCancelled) return false;
+    if (error instanceof JobOver) return false;
     if (error instanceof TableRedefined) return true;
     if (signal.aborted || !(error instanceof TidegateError) || error.action !== 'operator') throw error;
     // A definition that changed while the table was read is in the stream, too, and parks the table.

@@ -23,7 +23,7 @@ export interface Settlement {
   /** Keys that the stream may have brought or not: they must be looked at again. */
   readonly unknown: readonly KeyText[];
   /** Keys that the source may have, out of the condition: they must be asked for. */
-  readonly suspects: readonly KeyText[];
+  readonly outOfCondition: readonly KeyText[];
 }
 
 /** What was converted in the source's rows, by their keys. */
@@ -85,7 +85,7 @@ export async function settle(
     changes.reject(row);
   }
 
-  if (isPart) return { changes, counts, examples, changing, unknown, suspects: extra };
+  if (isPart) return { changes, counts, examples, changing, unknown, outOfCondition: extra };
   const others = extra.length === 0 ? [] : touched.keys().map((key) => keyTextOf(key, width));
   const moved = await keys.among(extra, others);
   for (const [index, key] of extra.entries()) {
@@ -96,7 +96,7 @@ export async function settle(
       changes.delete(copyTextOf(key));
     }
   }
-  return { changes, counts, examples, changing, unknown, suspects: [] };
+  return { changes, counts, examples, changing, unknown, outOfCondition: [] };
 }
 
 function copyTextOf(key: KeyText): string {

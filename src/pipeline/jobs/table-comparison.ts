@@ -17,7 +17,7 @@ import { JobTally } from './job-tally.ts';
 import { SourceKeys } from './source-keys.ts';
 import type { LiveStream, Merge } from '../stream/live-stream.ts';
 import { type Converted, type Settlement, settle } from './settlement.ts';
-import { type Around, type Reader, type TableChunk, TableReader } from '../read/table-reader.ts';
+import { type WithinView, type ReaderSlot, type TableChunk, TableReader } from '../read/table-reader.ts';
 import type { Throttle } from '../read/throttle.ts';
 
 /** Rows of a chunk at most: while they are written the stream waits. */
@@ -37,7 +37,7 @@ export interface JobContext {
   readonly live: LiveStream;
   readonly reads: ConsistentReads;
   readonly throttle: Throttle;
-  readonly connection: Reader;
+  readonly connection: ReaderSlot;
   readonly session: TargetSession;
   readonly signal: AbortSignal;
 }
@@ -113,7 +113,7 @@ export class TableComparison {
     let { after, afterKey } = progress ?? { after: null, afterKey: null };
     const read = async () =>
       await this.#read(
-        async (around) => await this.#source.next(after, this.#condition?.source ?? null, signal, around),
+        async (withinView) => await this.#source.next(after, this.#condition?.source ?? null, signal, withinView),
       );
     let next = read();
     for (;;) {
@@ -180,7 +180,9 @@ export class TableComparison {
   async #lookUp(keys: readonly KeyText[]): Promise<Read | null> {
     const lookup = async (some: readonly KeyText[]) => {
       const literals = this.#sourceKeys.literals(some);
-      return await this.#read(async (around) => await this.#source.lookup(literals, this.#context.signal, around));
+      return await this.#read(
+        async (withinView) => await this.#source.lookup(literals, this.#context.signal, withinView),
+      );
     };
     try {
       const read = await lookup(keys);
@@ -193,7 +195,7 @@ export class TableComparison {
     }
   }
 
-  async #read(read: (around: Around) => Promise<TableChunk>): Promise<Read> {
+  async #read(read: (withinView: WithinView) => Promise<TableChunk>): Promise<Read> {
     return await this.#context.reads.read(this.#table.codec.schema.table, read);
   }
 
@@ -209,11 +211,11 @@ export class TableComparison {
     const converted = conversionsByKey(chunk, this.#table.codec.schema);
     const left: KeyText[] = [];
     for (;;) {
-      const { suspects, changing, unknown } = await this.#settle(difference, reading, isPart, converted);
+      const { outOfCondition, changing, unknown } = await this.#settle(difference, reading, isPart, converted);
       this.#context.signal.throwIfAborted();
       failpoint('chunk-merged');
       left.push(...unknown);
-      await this.#lookAt(suspects, looks);
+      await this.#lookAt(outOfCondition, looks);
       if (looks < mostLooks) await this.#lookAt(changing, looks + 1);
       else this.#tally.add({ changing: changing.length });
       if (difference.more === null) break;
@@ -232,13 +234,13 @@ export class TableComparison {
     { since, until }: Reading,
     isPart: boolean,
     converted: Converted,
-  ): Promise<Pick<Settlement, 'suspects' | 'changing' | 'unknown'>> {
+  ): Promise<Pick<Settlement, 'outOfCondition' | 'changing' | 'unknown'>> {
     const { live, signal } = this.#context;
     const { schema } = this.#table.codec;
     const { repair } = this.#job;
     // At rest, so that a failure is the stream's; what is the job's own is raised after.
     const work = async (merge: Merge) => {
-      if (live.parked.has(schema.table)) return new JobCancelled();
+      if (live.parked.has(schema.table)) return new JobOver();
       const touched = live.touched.since(schema.table, since);
       const settlement = await settle(
         difference,
@@ -292,7 +294,7 @@ export class TableComparison {
     );
     failpoint('job-advanced');
     signal.throwIfAborted();
-    if (!goesOn) throw new JobCancelled();
+    if (!goesOn) throw new JobOver();
   }
 }
 
@@ -306,4 +308,4 @@ function conversionsByKey({ lines, converted }: TableChunk, schema: TableCodec['
 }
 
 /** Somebody cancelled the job, or its table was parked; there is nothing to report. */
-export class JobCancelled extends Error {}
+export class JobOver extends Error {}

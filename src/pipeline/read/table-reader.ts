@@ -11,7 +11,7 @@ import { ChunkSize } from './chunk-size.ts';
 import type { Throttle } from './throttle.ts';
 
 /** A connection to read by, which is replaced when a chunk has to be cut short. */
-export interface Reader {
+export interface ReaderSlot {
   reader: SourceConnection;
 }
 
@@ -23,9 +23,9 @@ export interface TableChunk extends Chunk {
 }
 
 /** What the selects of a chunk are surrounded by, such as a read view. */
-export type Around = (reader: SourceConnection, read: () => Promise<Chunk>) => Promise<Chunk>;
+export type WithinView = (reader: SourceConnection, read: () => Promise<Chunk>) => Promise<Chunk>;
 
-const plainly: Around = async (_reader, read) => await read();
+const plainly: WithinView = async (_reader, read) => await read();
 
 /**
  * Reads a table in chunks that are small in time, when the source has room for them. A chunk's lines are good until the chunk
@@ -36,7 +36,7 @@ export class TableReader {
   readonly #config: Config;
   readonly #server: ServerFlavor;
   readonly #codec: TableCodec;
-  readonly #connection: Reader;
+  readonly #connection: ReaderSlot;
   readonly #throttle: Throttle;
   readonly #size: ChunkSize;
   readonly #lineByLine: boolean;
@@ -52,7 +52,7 @@ export class TableReader {
   constructor(
     config: Config,
     server: ServerFlavor,
-    connection: Reader,
+    connection: ReaderSlot,
     throttle: Throttle,
     table: { readonly codec: TableCodec; readonly engine: string },
     { mostRows, lineByLine = false }: { readonly mostRows?: number; readonly lineByLine?: boolean } = {},
@@ -74,13 +74,13 @@ export class TableReader {
     after: readonly string[] | null,
     condition: string | null,
     signal: AbortSignal,
-    around: Around = plainly,
+    withinView: WithinView = plainly,
   ): Promise<TableChunk> {
     const { database } = this.#config.source;
     const codec = this.#codec;
     let asked = 0;
     const lines = this.#buffers[this.#turn++ % 2] as LineBuffer;
-    const chunk = await this.#read(codec, lines, signal, around, async (read) => {
+    const chunk = await this.#read(codec, lines, signal, withinView, async (read) => {
       asked = this.#size.rows(this.#throttle.pace === 'free');
       const started = performance.now();
       const chunk =
@@ -124,10 +124,10 @@ export class TableReader {
   async lookup(
     keys: readonly (readonly string[])[],
     signal: AbortSignal,
-    around: Around = plainly,
+    withinView: WithinView = plainly,
   ): Promise<TableChunk> {
     const query = lookupQuery(this.#config.source.database, this.#codec, keys, null);
-    const chunk = await this.#read(this.#codec, this.#found, signal, around, async (read) => await read(query));
+    const chunk = await this.#read(this.#codec, this.#found, signal, withinView, async (read) => await read(query));
     return { ...chunk, isLast: true };
   }
 
@@ -148,7 +148,7 @@ export class TableReader {
     codec: TableCodec,
     lines: LineBuffer,
     signal: AbortSignal,
-    around: Around,
+    withinView: WithinView,
     select: (read: (query: string) => Promise<Chunk>) => Promise<Chunk>,
   ): Promise<Omit<TableChunk, 'isLast'>> {
     const before = this.#last;
@@ -157,7 +157,7 @@ export class TableReader {
     try {
       await before;
       lines.length = 0;
-      return await this.#readAlone(codec, lines, signal, around, select);
+      return await this.#readAlone(codec, lines, signal, withinView, select);
     } finally {
       resolve();
     }
@@ -167,7 +167,7 @@ export class TableReader {
     codec: TableCodec,
     lines: LineBuffer,
     signal: AbortSignal,
-    around: Around,
+    withinView: WithinView,
     select: (read: (query: string) => Promise<Chunk>) => Promise<Chunk>,
   ): Promise<Omit<TableChunk, 'isLast'>> {
     const holder = this.#connection;
@@ -182,7 +182,7 @@ export class TableReader {
       async () => {
         // What is waited for around the select costs the source nothing.
         let elapsedMs = 0;
-        const chunk = await around(holder.reader, async () => {
+        const chunk = await withinView(holder.reader, async () => {
           const started = performance.now();
           const chunk = await select(read);
           elapsedMs = performance.now() - started;

@@ -11,8 +11,8 @@ import { assertNotTooMany, badRow, writeDeadLetters } from '../../target/rows/de
 import { checkLines } from '../../target/rows/line-check.ts';
 import type { TargetSession } from '../../target/session.ts';
 import { addPrimaryKey, columnList, quoteTable } from '../../target/rows/tables.ts';
-import { type WriteRuns, writeAround } from '../../target/rows/write-around.ts';
-import { type Reader, type TableChunk, TableReader } from '../read/table-reader.ts';
+import { copyRuns, writeAround } from '../../target/rows/write-around.ts';
+import { type ReaderSlot, type TableChunk, TableReader } from '../read/table-reader.ts';
 import type { Throttle } from '../read/throttle.ts';
 
 /** A table whose snapshot is under way. */
@@ -36,7 +36,7 @@ export interface CopyProgress {
 }
 
 /** One worker's connections: a reader that may have to be replaced, and its own PostgreSQL session. */
-export interface CopyWorker extends Reader {
+export interface CopyWorker extends ReaderSlot {
   readonly target: TargetSession;
 }
 
@@ -104,10 +104,7 @@ async function writeChunk(
   const { table } = schema;
   const { lines, rejected } = checkLines(chunk.lines.bytes.subarray(0, chunk.lines.length), schema);
   const [into, columns] = [quoteTable(replica, table), columnList(schema)];
-  const writeRuns: WriteRuns = async (runs, before, after) =>
-    await target.copyEach(
-      runs.map((run) => ({ statement: `${before}copy ${into} (${columns}) from stdin${after}`, lines: run.lines })),
-    );
+  const writeRuns = copyRuns(target, into, schema);
   const write = async (around: boolean) =>
     await target.transaction(async (trx) => {
       await assertEpoch(trx, replica, epoch);

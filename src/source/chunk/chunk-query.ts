@@ -2,7 +2,7 @@ import type { TableCodec } from '../../mapping/table-codec.ts';
 import { quoteName } from '../identifiers.ts';
 
 /** Keys as SQL literals, one per key column. The range begins behind `after` and ends with `upTo`; null: unbounded. */
-export interface KeyRange {
+export interface SourceKeyRange {
   readonly after: readonly string[] | null;
   readonly upTo: readonly string[] | null;
 }
@@ -29,7 +29,12 @@ export function wholeQuery(database: string, codec: TableCodec): string {
 }
 
 /** The select of those rows of a range that meet a condition, which assertPlainCondition has let through. */
-export function filterQuery(database: string, codec: TableCodec, { after, upTo }: KeyRange, condition: string): string {
+export function filterQuery(
+  database: string,
+  codec: TableCodec,
+  { after, upTo }: SourceKeyRange,
+  condition: string,
+): string {
   const key = keyNames(codec);
   const bounds = [
     ...(after === null ? [] : [`(${bounded(key, after, '>')})`]),

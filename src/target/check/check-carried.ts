@@ -1,6 +1,6 @@
 import type { Finding } from '../../change/finding.ts';
 import { readConversions } from '../control/conversions.ts';
-import { groupDeadLetters } from '../rows/dead-letter-actions.ts';
+import { groupDeadLetters } from '../control/dead-letter-list.ts';
 import { hasControlTable } from '../control/migrate.ts';
 import { readStates } from '../control/table-states.ts';
 import type { Target } from '../session.ts';

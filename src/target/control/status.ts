@@ -5,7 +5,7 @@ import packageJson from '../../../package.json' with { type: 'json' };
 import type { TableState } from './control-schema.ts';
 import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
 import { type ConvertedColumn, readConversions } from './conversions.ts';
-import { type DeadLetterGroup, groupDeadLetters } from '../rows/dead-letter-actions.ts';
+import { type DeadLetterGroup, groupDeadLetters } from './dead-letter-list.ts';
 import { type RecordedEvent, latestEvents } from './events.ts';
 import { type Job, lastFailures, lastVerifications, openJobs } from './jobs.ts';
 import { hasControlTable } from './migrate.ts';

@@ -5,83 +5,13 @@ import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
 import { type Confirmation, recordEvent } from '../control/events.ts';
 import type { Target, TargetSession } from '../session.ts';
+import { type SeenLetter, microseconds } from '../control/dead-letter-list.ts';
 import { readTables } from '../control/table-states.ts';
 import { TableWriter } from './table-writer.ts';
 
 /** Letters tried in one transaction: so many, or as many as have so many bytes, whichever is less; the stream waits meanwhile. */
 const retryRows = 500;
 const retryBytes = 8 * 1024 * 1024;
-
-export interface DeadLetter {
-  readonly id: string;
-  readonly table: string;
-  /** As in the control schema: COPY text of the key's columns. */
-  readonly key: Buffer;
-  /** The change is behind this place of the binlog; null: it came with the snapshot. */
-  readonly after: string | null;
-  readonly at: Date;
-  readonly reason: string;
-  readonly column: string | null;
-  readonly sqlState: string | null;
-}
-
-/** Letters that share table, column and reason. */
-export interface DeadLetterGroup {
-  readonly table: string;
-  readonly column: string | null;
-  readonly reason: string;
-  readonly sqlState: string | null;
-  readonly rows: number;
-}
-
-export async function readDeadLetters(
-  db: Target,
-  replica: string,
-  tables: readonly string[],
-  limit: number,
-): Promise<DeadLetter[]> {
-  const rows = await db
-    .selectFrom('tidegate.dead_letters')
-    .select(['id', 'table_name', 'key', 'file', 'offset', 'at', 'reason', 'column_name', 'sqlstate'])
-    .where('replica', '=', replica)
-    .$if(tables.length > 0, (query) => query.where('table_name', 'in', tables))
-    .orderBy('id')
-    .limit(limit)
-    .execute();
-  return rows.map((row) => ({
-    id: row.id,
-    table: row.table_name,
-    key: row.key,
-    after: row.file === null ? null : `${row.file}:${row.offset}`,
-    at: row.at,
-    reason: row.reason,
-    column: row.column_name,
-    sqlState: row.sqlstate,
-  }));
-}
-
-export async function groupDeadLetters(
-  db: Target,
-  replica: string,
-  tables: readonly string[] = [],
-): Promise<DeadLetterGroup[]> {
-  const rows = await db
-    .selectFrom('tidegate.dead_letters')
-    .select(['table_name', 'column_name', 'reason', 'sqlstate', sql<string>`count(*)`.as('rows')])
-    .where('replica', '=', replica)
-    .$if(tables.length > 0, (query) => query.where('table_name', 'in', tables))
-    .groupBy(['table_name', 'column_name', 'reason', 'sqlstate'])
-    .orderBy('table_name')
-    .orderBy('rows', 'desc')
-    .execute();
-  return rows.map((row) => ({
-    table: row.table_name,
-    column: row.column_name,
-    reason: row.reason,
-    sqlState: row.sqlstate,
-    rows: Number(row.rows),
-  }));
-}
 
 /**
  * Tries to write a table's letters once more, as after a constraint at the target was dropped. `run` may be at work meanwhile: what
@@ -152,28 +82,6 @@ async function assertSame(trx: Target, replica: string, { source }: TableCodec):
     },
   );
 }
-
-/** A letter as it was: one of a later image of the same row has the same id. */
-export interface SeenLetter {
-  readonly table: string;
-  readonly id: string;
-  /** When it was written, in microseconds since 1970. */
-  readonly writtenAt: string;
-}
-
-export async function seeDeadLetters(db: Target, replica: string, tables: readonly string[]): Promise<SeenLetter[]> {
-  const rows = await db
-    .selectFrom('tidegate.dead_letters')
-    .select(['id', 'table_name', microseconds.as('written_at')])
-    .where('replica', '=', replica)
-    .$if(tables.length > 0, (query) => query.where('table_name', 'in', tables))
-    .orderBy('table_name')
-    .orderBy('id')
-    .execute();
-  return rows.map((row) => ({ table: row.table_name, id: row.id, writtenAt: row.written_at }));
-}
-
-const microseconds = sql<string>`(extract(epoch from at) * 1000000)::bigint`;
 
 /** Forgets these letters; their rows stay away from the target, or as they were, until the source changes them. Returns how many there still were. */
 export async function discardDeadLetters(

@@ -5,8 +5,8 @@ import type { TableCodec } from '../../mapping/table-codec.ts';
 import { keyTextOf } from './copy-lines.ts';
 import { eachLine, lineKey, lineStarts } from './line-check.ts';
 import type { TargetSession } from '../session.ts';
-import { Staging, lineNumber } from './staging.ts';
-import { type KeyRange, type KeyText, TableKey } from './table-key.ts';
+import { ComparedRows, lineNumber } from './compared-rows.ts';
+import { type TargetKeyRange, type KeyText, TableKey } from './table-key.ts';
 import { quoteIdentifier, quoteTable } from './tables.ts';
 
 /** Rows that only the target has are named no more than so many at a time. */
@@ -19,7 +19,7 @@ const moreTextBytes = 4 * 1024 * 1024;
  * nowhere.
  */
 export type Scope =
-  | (KeyRange & { readonly kind: 'range'; readonly condition: string | null })
+  | (TargetKeyRange & { readonly kind: 'range'; readonly condition: string | null })
   | { readonly kind: 'keys'; readonly keys: readonly KeyText[] }
   | { readonly kind: 'nowhere' };
 
@@ -50,7 +50,7 @@ export class RowDiff {
   readonly #replica: string;
   readonly #codec: TableCodec;
   readonly #key: TableKey;
-  readonly #staging: Staging;
+  readonly #staging: ComparedRows;
   readonly #table: string;
   /** The target's columns as a line has them. */
   readonly #printedColumns: string;
@@ -64,7 +64,7 @@ export class RowDiff {
     this.#replica = replica;
     this.#codec = codec;
     this.#key = new TableKey(codec);
-    this.#staging = new Staging(session, codec, name);
+    this.#staging = new ComparedRows(session, codec, name);
     const { schema, codecs } = codec;
     this.#table = quoteTable(replica, schema.table);
     this.#printedColumns = schema.columns
@@ -87,7 +87,11 @@ export class RowDiff {
   }
 
   /** Null: the target has too many rows there to look at them all. */
-  async #compareText(given: Buffer, unreadable: readonly RejectedRow[], range: KeyRange): Promise<Difference | null> {
+  async #compareText(
+    given: Buffer,
+    unreadable: readonly RejectedRow[],
+    range: TargetKeyRange,
+  ): Promise<Difference | null> {
     const count = lineStarts(given).length - 1;
     const present = await this.#presentText(range, count + mostExtra, given.length * 2 + moreTextBytes);
     if (present === null) return null;
@@ -105,7 +109,7 @@ export class RowDiff {
   }
 
   /** The target's rows of a range as lines; null: there are more rows or bytes. */
-  async #presentText(range: KeyRange, mostRows: number, mostBytes: number): Promise<Buffer | null> {
+  async #presentText(range: TargetKeyRange, mostRows: number, mostBytes: number): Promise<Buffer | null> {
     const present = this.#present;
     present.length = 0;
     const rows = await this.#session.copyOut(

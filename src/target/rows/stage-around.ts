@@ -4,7 +4,7 @@ import type { TableSchema } from '../../change/table-schema.ts';
 import type { Target, TargetSession } from '../session.ts';
 import { without } from './line-check.ts';
 import { columnList } from './tables.ts';
-import { type WriteRuns, writeAround } from './write-around.ts';
+import { type WriteRuns, copyRuns, writeAround } from './write-around.ts';
 
 /**
  * Copies lines to a staging table, pg_temp.`name`, that is empty and numbers them. Returns the rows that it refuses, and the lines that are
@@ -20,10 +20,9 @@ export async function stageAround(
 ): Promise<{ readonly lines: Buffer; readonly refused: readonly RejectedRow[] }> {
   const [into, columns] = [`pg_temp.${name}`, columnList(schema)];
   let isInOrder = true;
-  const write: WriteRuns = async (runs, before, after) => {
-    const outcomes = await session.copyEach(
-      runs.map((run) => ({ statement: `${before}copy ${into} (${columns}) from stdin${after}`, lines: run.lines })),
-    );
+  const copy = copyRuns(session, into, schema);
+  const write: WriteRuns = async (...runs) => {
+    const outcomes = await copy(...runs);
     if (outcomes.some((error) => error !== null)) isInOrder = false;
     return outcomes;
   };

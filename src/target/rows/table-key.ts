@@ -6,7 +6,7 @@ import { quoteIdentifier } from './tables.ts';
 export type KeyText = readonly string[];
 
 /** Keys behind `after` and up to `upTo`, as PostgreSQL sorts them; null: unbounded. */
-export interface KeyRange {
+export interface TargetKeyRange {
   readonly after: KeyText | null;
   readonly upTo: KeyText | null;
 }
@@ -61,7 +61,7 @@ export class TableKey {
     return sql`unnest(${arrays}) with ordinality as ${sql.raw(`${name}(${names}, n)`)}`;
   }
 
-  inRange(side: string, { after, upTo }: KeyRange) {
+  inRange(side: string, { after, upTo }: TargetKeyRange) {
     const names = sql.raw(this.columns(side));
     const values = (key: KeyText) =>
       sql.join(key.map((value, i) => sql`${value}::${sql.raw(this.#columns[i]?.type ?? '')}`));
@@ -70,7 +70,7 @@ export class TableKey {
   }
 
   /** The same for statements that take no parameters. */
-  inRangeText(side: string, { after, upTo }: KeyRange): string {
+  inRangeText(side: string, { after, upTo }: TargetKeyRange): string {
     const names = this.columns(side);
     const values = (key: KeyText) =>
       key.map((value, i) => `'${value.replaceAll("'", "''")}'::${this.#columns[i]?.type}`).join(', ');

@@ -10,7 +10,7 @@ import { checkLines } from './line-check.ts';
 import type { Target, TargetSession } from '../session.ts';
 import { columnList, loadedAtColumn, quoteIdentifier, quoteTable, stagedLine } from './tables.ts';
 import { stageAround } from './stage-around.ts';
-import { type WriteRuns, writeAround } from './write-around.ts';
+import { type WriteRuns, copyRuns, writeAround } from './write-around.ts';
 
 /** Up to this many rows go as the parameters of one statement; beyond, COPY to a staging table and a merge are quicker. */
 const statementRows = 200;
@@ -82,9 +82,9 @@ export class TableWriter {
   async #writeAround(trx: Target, lines: Buffer, isNew: boolean, isSuspected: boolean): Promise<RejectedRow[]> {
     if (!isNew || this.#mergesLeft > 0) return await this.#mergeAround(trx, lines, isSuspected);
     const there: Buffer[] = [];
+    const copy = copyRuns(this.#session, this.#table, this.#schema);
     const write: WriteRuns = async (runs, before, after) => {
-      const statement = `${before}copy ${this.#table} (${this.#columns}) from stdin${after}`;
-      const outcomes = await this.#session.copyEach(runs.map((run) => ({ statement, lines: run.lines })));
+      const outcomes = await copy(runs, before, after);
       return outcomes.map((error, index) => {
         if (sqlStateOf(error) !== uniqueViolation) return error;
         there.push(...(runs[index]?.lines ?? []));

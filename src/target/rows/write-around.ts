@@ -3,7 +3,8 @@ import { fromPostgres, isRowRefusal, raisedBy, sqlStateOf } from '../../errors/p
 import type { RejectedRow } from '../../change/rejected-row.ts';
 import type { TableSchema } from '../../change/table-schema.ts';
 import { lineStarts, rejectedLine } from './line-check.ts';
-import type { Target } from '../session.ts';
+import type { Target, TargetSession } from '../session.ts';
+import { columnList } from './tables.ts';
 
 /** Rows of a run that may hold refused ones: with one in a hundred, about every second has none, and few rows are sent twice. */
 const suspectedRun = 64;
@@ -35,6 +36,13 @@ export type WriteRuns = (
   before: string,
   after: string,
 ) => Promise<readonly (Error | null)[]>;
+
+/** Runs by COPY into a relation, given as in SQL. */
+export function copyRuns(session: TargetSession, into: string, schema: TableSchema): WriteRuns {
+  const copy = `copy ${into} (${columnList(schema)}) from stdin`;
+  return async (runs, before, after) =>
+    await session.copyEach(runs.map(({ lines }) => ({ statement: before + copy + after, lines })));
+}
 
 /**
  * Writes COPY lines of which PostgreSQL may refuse some, and returns those. Rows are written in runs. A refused run is taken back and

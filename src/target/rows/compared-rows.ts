@@ -6,7 +6,7 @@ import type { TableCodec } from '../../mapping/table-codec.ts';
 import { checkLines, lineStarts } from './line-check.ts';
 import type { TargetSession } from '../session.ts';
 import { stageAround } from './stage-around.ts';
-import { type KeyRange, TableKey } from './table-key.ts';
+import { type TargetKeyRange, TableKey } from './table-key.ts';
 import { columnList, quoteIdentifier, stagedLine } from './tables.ts';
 
 /** What was staged: the lines given but for those that cannot be written. */
@@ -19,7 +19,7 @@ export interface Staged {
 export const lineNumber = (side: string) => `${side}.${stagedLine} - 1`;
 
 /** Rows of the source, as PostgreSQL would store them, in a table that this session alone has. */
-export class Staging {
+export class ComparedRows {
   /** Its name in SQL. */
   readonly table: string;
   readonly #name: string;
@@ -40,7 +40,7 @@ export class Staging {
   }
 
   /** Holds these COPY lines and no others. Raises internal where rows are missing then, or, with a range, outside of it. */
-  async fill(given: Buffer, range: KeyRange | null): Promise<Staged> {
+  async fill(given: Buffer, range: TargetKeyRange | null): Promise<Staged> {
     const { schema } = this.#codec;
     const checked = checkLines(given, schema);
     await this.#empty();
@@ -81,7 +81,7 @@ export class Staging {
     this.#isMade = true;
   }
 
-  async #validate(lines: Buffer, range: KeyRange | null): Promise<void> {
+  async #validate(lines: Buffer, range: TargetKeyRange | null): Promise<void> {
     const isInside = range === null ? sql`true` : this.#key.inRange('s', range);
     const { rows } = await sql<{ all: string; inside: string }>`
       select count(*) as all, count(*) filter (where ${isInside}) as inside from ${sql.raw(this.table)} s`.execute(
