@@ -6,7 +6,7 @@ import { insertMeasuredRows, measuredTableDdl, updateMeasuredRowsSingly } from '
 import { MeasuredRun } from './measured-run.ts';
 import { type BenchLine, type BenchResult, formatRate, rate } from './report.ts';
 import { median } from './statistics.ts';
-import { createReplica, type Replica } from '../sandbox/replica.ts';
+import { createReplica, type Replica } from '../testing/replica.ts';
 
 const bar = 0.5;
 

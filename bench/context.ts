@@ -1,4 +1,4 @@
-import type { SourceServer, TargetServer } from '../sandbox/servers/server.ts';
+import type { SourceServer, TargetServer } from '../testing/servers/server.ts';
 
 /** What every bench gets: one pair of servers, the same for all sides it compares. */
 export interface BenchContext {

@@ -1,5 +1,5 @@
 import type { Connection } from 'mysql2/promise';
-import { type Replica, createReplica } from '../sandbox/replica.ts';
+import { type Replica, createReplica } from '../testing/replica.ts';
 import type { BenchContext } from './context.ts';
 import { MeasuredRun } from './measured-run.ts';
 import { insertMeasuredRows, measuredTableDdl } from './measured-table.ts';

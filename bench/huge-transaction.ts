@@ -3,7 +3,7 @@ import type { BenchContext } from './context.ts';
 import { insertMeasuredRows, measuredTableDdl } from './measured-table.ts';
 import { MeasuredRun } from './measured-run.ts';
 import { type BenchResult, formatRate, rate } from './report.ts';
-import { createReplica, type Replica } from '../sandbox/replica.ts';
+import { createReplica, type Replica } from '../testing/replica.ts';
 
 const barBytes = 250 * 1_000_000;
 

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from 'mysql2/promise';
-import { type Replica, createReplica } from '../sandbox/replica.ts';
-import { startTarget } from '../sandbox/servers/target.ts';
-import type { TargetServer } from '../sandbox/servers/server.ts';
+import { type Replica, createReplica } from '../testing/replica.ts';
+import { startTarget } from '../testing/servers/target.ts';
+import type { TargetServer } from '../testing/servers/server.ts';
 import { type BenchContext, durableTarget } from './context.ts';
 import { MeasuredRun } from './measured-run.ts';
 import { insertMeasuredRows, measuredTableDdl } from './measured-table.ts';

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
-import { createReplica } from '../sandbox/replica.ts';
+import { createReplica } from '../testing/replica.ts';
 import { runCli } from '../test/support/cli.ts';
 import type { LagReport } from '../src/monitoring/lag-report.ts';
 import type { BenchContext } from './context.ts';

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from 'mysql2/promise';
 import { Client } from 'pg';
-import { debianRoot } from '../sandbox/servers/debian.ts';
-import { createReplica, type Replica } from '../sandbox/replica.ts';
+import { debianRoot } from '../testing/servers/debian.ts';
+import { createReplica, type Replica } from '../testing/replica.ts';
 import { runCli } from '../test/support/cli.ts';
 import type { LagReport } from '../src/monitoring/lag-report.ts';
 import type { StatusDocument } from '../src/monitoring/monitor.ts';

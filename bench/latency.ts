@@ -5,7 +5,7 @@ import type { BenchContext } from './context.ts';
 import { MeasuredRun } from './measured-run.ts';
 import { type BenchResult } from './report.ts';
 import { quantile } from './statistics.ts';
-import { createReplica, type Replica } from '../sandbox/replica.ts';
+import { createReplica, type Replica } from '../testing/replica.ts';
 
 const transactionsPerSecond = 100;
 const barP50 = 25;

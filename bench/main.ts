@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
-import { startSource } from '../sandbox/servers/source.ts';
-import { startTarget } from '../sandbox/servers/target.ts';
+import { startSource } from '../testing/servers/source.ts';
+import { startTarget } from '../testing/servers/target.ts';
 import { catchUp } from './catch-up.ts';
 import { compile } from './compile.ts';
 import { type BenchContext, durableSource, durableTarget } from './context.ts';

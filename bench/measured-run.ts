@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { RunProcess } from '../sandbox/run-process.ts';
+import { RunProcess } from '../testing/run-process.ts';
 
 /** `tidegate run …` as it is installed, compiled, whose memory is watched while it runs. bench/compile.ts compiles it. */
 export class MeasuredRun extends RunProcess {

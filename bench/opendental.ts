@@ -3,16 +3,16 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import mysql, { type ConnectionOptions } from 'mysql2/promise';
-import { compareDatabases, isEqual } from '../sandbox/compare.ts';
-import { changeRandomRows, insertRandomRows, prepareRandomSession } from '../sandbox/random-rows.ts';
-import { SeededRandom } from '../sandbox/seeded-random.ts';
-import { startSource } from '../sandbox/servers/source.ts';
-import { startTarget } from '../sandbox/servers/target.ts';
-import { readSourceTables, type SourceTable } from '../sandbox/source-columns.ts';
-import { createReplica, type Replica } from '../sandbox/replica.ts';
+import { compareDatabases, isEqual } from '../testing/compare/compare.ts';
+import { changeRandomRows, insertRandomRows, prepareRandomSession } from '../testing/random/random-rows.ts';
+import { SeededRandom } from '../testing/random/seeded-random.ts';
+import { startSource } from '../testing/servers/source.ts';
+import { startTarget } from '../testing/servers/target.ts';
+import { readSourceTables, type SourceTable } from '../testing/compare/source-columns.ts';
+import { createReplica, type Replica } from '../testing/replica.ts';
 import { compile } from './compile.ts';
 import { MeasuredRun } from './measured-run.ts';
-import { commandEnv } from '../sandbox/command-env.ts';
+import { commandEnv } from '../testing/command-env.ts';
 
 /**
  * A whole schema from a dump file, every table filled with random rows, copied while some thirty tables are written to, and

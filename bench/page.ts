@@ -1,5 +1,5 @@
-import { launchBrowser } from '../sandbox/browser.ts';
-import { createReplica } from '../sandbox/replica.ts';
+import { launchBrowser } from '../testing/browser.ts';
+import { createReplica } from '../testing/replica.ts';
 import type { BenchContext } from './context.ts';
 import { MeasuredRun } from './measured-run.ts';
 import type { BenchResult } from './report.ts';

@@ -4,7 +4,7 @@ import { insertMeasuredRows, measuredColumns, measuredTableDdl, measuredTargetDd
 import { MeasuredRun } from './measured-run.ts';
 import { type BenchResult, formatRate, rate } from './report.ts';
 import { median } from './statistics.ts';
-import { createReplica, type Replica } from '../sandbox/replica.ts';
+import { createReplica, type Replica } from '../testing/replica.ts';
 
 const bar = 0.85;
 

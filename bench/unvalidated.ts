@@ -13,15 +13,15 @@ interface Cut {
 
 const cuts: readonly Cut[] = [
   // The bytes of all lines are UTF-8.
-  { file: 'src/target/rows/line-check.js', check: /if \(isUtf8\(lines\)\)/, instead: 'if (true)' },
+  { file: 'src/postgres/rows/line-check.js', check: /if \(isUtf8\(lines\)\)/, instead: 'if (true)' },
   // An image holds every column.
   {
-    file: 'src/source/binlog/row-reader.js',
+    file: 'src/mysql/binlog/row-reader.js',
     check: /while \(first < schema\.length && isPresent\(first\)\)\s*first\+\+;/,
     instead: 'first = schema.length;',
   },
   // No value of the key had to be converted.
-  { file: 'src/source/binlog/row-events.js', check: /= convertedKeyColumn\(table\.codec\);/, instead: '= null;' },
+  { file: 'src/mysql/binlog/row-events.js', check: /= convertedKeyColumn\(table\.codec\);/, instead: '= null;' },
   // A date is one of the calendar; that zero dates become NULL is the mapping and stays.
   { file: 'src/mapping/temporal-text.js', check: /return day <= 28 \|\| [^\n]*;/, instead: 'return true;' },
 ];

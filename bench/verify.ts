@@ -1,5 +1,5 @@
-import { createReplica, type Replica } from '../sandbox/replica.ts';
-import { SeededRandom } from '../sandbox/seeded-random.ts';
+import { createReplica, type Replica } from '../testing/replica.ts';
+import { SeededRandom } from '../testing/random/seeded-random.ts';
 import type { BenchContext } from './context.ts';
 import { beatThroughout } from './latency.ts';
 import { insertMeasuredRows, measuredTableDdl } from './measured-table.ts';

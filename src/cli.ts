@@ -17,7 +17,7 @@ import type { Config } from './config/config.ts';
 import { addEnvFile } from './config/env-file.ts';
 import { loadConfig } from './config/load-config.ts';
 import { describeError } from './errors/describe-error.ts';
-import { parseVersion } from './source/server-version.ts';
+import { parseVersion } from './mysql/server-version.ts';
 
 // Where this machine is the source's, too, those who work there come first.
 setPriority(constants.priority.PRIORITY_BELOW_NORMAL);

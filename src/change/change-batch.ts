@@ -1,6 +1,6 @@
 import type { Position } from './position.ts';
 import { TableChanges } from './table-changes.ts';
-import type { TableSchema } from './table-schema.ts';
+import type { TableSchema } from '../definition/table-schema.ts';
 
 /** The end of a source transaction: where it is, and when the source says it was written. */
 export interface CommitPoint {

@@ -1,7 +1,7 @@
 import type { Conversion } from './conversion.ts';
 import { LineBuffer } from './line-buffer.ts';
 import type { RejectedRow } from './rejected-row.ts';
-import type { TableSchema } from './table-schema.ts';
+import type { TableSchema } from '../definition/table-schema.ts';
 
 /** What an upsert did at the source, as far as the stream says. */
 export type RowKind = 'insert' | 'update';

@@ -1,6 +1,6 @@
 import type { Config } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
-import type { Job } from '../target/control/jobs.ts';
+import type { Job } from '../postgres/control/jobs.ts';
 import { printableJob } from './jobs.ts';
 import { requestAndFollow } from './request-jobs.ts';
 

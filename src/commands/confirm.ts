@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline/promises';
-import type { Confirmation } from '../target/control/events.ts';
+import type { Confirmation } from '../postgres/control/events.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 
 /**

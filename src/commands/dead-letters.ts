@@ -1,4 +1,4 @@
-import type { TableSchema } from '../change/table-schema.ts';
+import type { TableSchema } from '../definition/table-schema.ts';
 import type { Config } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { tableCodec } from '../mapping/table-codec.ts';
@@ -7,11 +7,11 @@ import {
   groupDeadLetters,
   readDeadLetters,
   seeDeadLetters,
-} from '../target/control/dead-letter-list.ts';
-import { discardDeadLetters, retryDeadLetters } from '../target/rows/dead-letter-actions.ts';
-import { hasControlTable } from '../target/control/migrate.ts';
-import { TargetSession } from '../target/session.ts';
-import { readTables } from '../target/control/table-states.ts';
+} from '../postgres/control/dead-letter-list.ts';
+import { discardDeadLetters, retryDeadLetters } from '../postgres/rows/dead-letter-actions.ts';
+import { hasControlTable } from '../postgres/control/migrate.ts';
+import { TargetSession } from '../postgres/session.ts';
+import { readTables } from '../postgres/control/table-states.ts';
 import { confirm, namesInWords } from './confirm.ts';
 
 /** Prints how many rows are dead letters and why, then the letters, oldest first, `limit` of them. Returns the exit code. */

@@ -1,15 +1,15 @@
 import type { Config } from '../config/config.ts';
-import { sleep } from '../errors/backoff.ts';
+import { sleep } from '../lifetime/backoff.ts';
 import { describeError } from '../errors/describe-error.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { type Progress, ProgressBars, type TablesDone, measureProgress } from '../monitoring/progress.ts';
 import { stalls } from '../monitoring/stalls.ts';
 import { runChecks } from '../pipeline/check/preflight.ts';
 import { replicate } from '../pipeline/replicator.ts';
-import { type Job, cancelJobs, readJobs } from '../target/control/jobs.ts';
-import { isPaused } from '../target/control/controls.ts';
-import { readLeaseHolder } from '../target/control/lease.ts';
-import type { TargetSession } from '../target/session.ts';
+import { type Job, cancelJobs, readJobs } from '../postgres/control/jobs.ts';
+import { isPaused } from '../postgres/control/controls.ts';
+import { readLeaseHolder } from '../postgres/control/lease.ts';
+import type { TargetSession } from '../postgres/session.ts';
 
 const pollMs = 300;
 const lineEveryMs = 10_000;

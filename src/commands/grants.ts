@@ -1,9 +1,9 @@
 import type { Config, SourceConfig } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
-import { sourceAccountSql } from '../source/grants/account-sql.ts';
-import { readGreeting } from '../source/server-greeting.ts';
-import { type ServerVersion, parseVersion } from '../source/server-version.ts';
-import { targetRoleSql } from '../target/check/role-sql.ts';
+import { sourceAccountSql } from '../mysql/grants/account-sql.ts';
+import { readGreeting } from '../mysql/wire/server-greeting.ts';
+import { type ServerVersion, parseVersion } from '../mysql/server-version.ts';
+import { targetRoleSql } from '../postgres/check/role-sql.ts';
 
 export interface GrantsOptions {
   /** Null: both. */

@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts';
-import { type Job, cancelJobs, latestJobs } from '../target/control/jobs.ts';
-import { hasControlTable } from '../target/control/migrate.ts';
-import { TargetSession } from '../target/session.ts';
+import { type Job, cancelJobs, latestJobs } from '../postgres/control/jobs.ts';
+import { hasControlTable } from '../postgres/control/migrate.ts';
+import { TargetSession } from '../postgres/session.ts';
 
 /** Prints the last jobs, the newest at the end. Returns the exit code. */
 export async function listJobs(config: Config, options: { json: boolean; limit: number }): Promise<number> {

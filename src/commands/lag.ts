@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts';
-import { sleep } from '../errors/backoff.ts';
+import { sleep } from '../lifetime/backoff.ts';
 import { LagMeter, type Measured } from '../monitoring/lag-meter.ts';
 import { inTime, lagDetails, lagHeadline } from '../monitoring/lag-words.ts';
 import { LiveView, sparkline } from '../monitoring/live-view.ts';

@@ -1,8 +1,8 @@
 import type { Config } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
-import { setPaused } from '../target/control/controls.ts';
-import { hasControlTable } from '../target/control/migrate.ts';
-import { TargetSession } from '../target/session.ts';
+import { setPaused } from '../postgres/control/controls.ts';
+import { hasControlTable } from '../postgres/control/migrate.ts';
+import { TargetSession } from '../postgres/session.ts';
 
 /** Tells the service to rest, or to go on; it obeys within a second, or when it starts. Returns the exit code. */
 export async function pauseOrResume(config: Config, paused: boolean): Promise<number> {

@@ -1,6 +1,6 @@
 import type { Config } from '../config/config.ts';
-import { replicaTables, resetReplica } from '../target/control/reset.ts';
-import { TargetSession } from '../target/session.ts';
+import { replicaTables, resetReplica } from '../postgres/control/reset.ts';
+import { TargetSession } from '../postgres/session.ts';
 import { confirm, namesInWords } from './confirm.ts';
 
 /** Drops what Tidegate made at the target, so that the next `run` copies everything anew. Returns the exit code. */

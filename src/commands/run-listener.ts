@@ -6,7 +6,7 @@ import type { Metrics } from '../monitoring/metrics.ts';
 import type { Monitor } from '../monitoring/monitor.ts';
 import { type Progress, type ProgressBars, measureProgress } from '../monitoring/progress.ts';
 import type { ReplicatorListener } from '../pipeline/listener.ts';
-import { isEqual } from '../target/control/jobs.ts';
+import { isEqual } from '../postgres/control/jobs.ts';
 
 const linesEveryMs = 10_000;
 const barsEveryMs = 200;

@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts';
-import { type Job, isEqual } from '../target/control/jobs.ts';
+import { type Job, isEqual } from '../postgres/control/jobs.ts';
 import { printableJob, secondsOf } from './jobs.ts';
 import { requestAndFollow } from './request-jobs.ts';
 

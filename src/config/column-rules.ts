@@ -1,4 +1,4 @@
-import type { ColumnRule } from '../change/column-rule.ts';
+import type { ColumnRule } from '../definition/column-rule.ts';
 import { globPattern } from './table-filter.ts';
 
 /** An entry of COLUMN_RULES: the names it means, as globs, and its rule. */

@@ -1,5 +1,5 @@
 import type { Conversion } from '../change/conversion.ts';
-import type { ColumnSchema } from '../change/table-schema.ts';
+import type { ColumnSchema } from '../definition/table-schema.ts';
 import type { LineBuffer } from '../change/line-buffer.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { ColumnSchema } from '../change/table-schema.ts';
+import type { ColumnSchema } from '../definition/table-schema.ts';
 import { addresses } from './addresses.ts';
 import { bits, blobsAndGeometry, fixedBinary } from './bytes.ts';
 import type { Codec, CodecFamily, Conversions, Refusal } from './codec.ts';

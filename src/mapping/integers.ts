@@ -1,4 +1,4 @@
-import { isUnsigned } from '../change/table-schema.ts';
+import { isUnsigned } from '../definition/table-schema.ts';
 import type { LineBuffer } from '../change/line-buffer.ts';
 import { binlogType } from './binlog-types.ts';
 import {

@@ -1,4 +1,4 @@
-import type { ColumnSchema } from '../change/table-schema.ts';
+import type { ColumnSchema } from '../definition/table-schema.ts';
 import type { Refusal } from './codec.ts';
 
 /** What the catalog prints behind a backslash. */

@@ -1,5 +1,5 @@
 import type { LineBuffer } from '../change/line-buffer.ts';
-import type { ColumnSchema } from '../change/table-schema.ts';
+import type { ColumnSchema } from '../definition/table-schema.ts';
 import { binlogType } from './binlog-types.ts';
 import {
   type CodecFamily,

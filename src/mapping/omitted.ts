@@ -1,4 +1,4 @@
-import type { ColumnSchema } from '../change/table-schema.ts';
+import type { ColumnSchema } from '../definition/table-schema.ts';
 import { binlogType } from './binlog-types.ts';
 import { type Codec, Conversions, type ImageReader, fixedWidth, lengthPrefixed } from './codec.ts';
 import { decimalReader } from './numbers.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { ColumnRule } from '../change/column-rule.ts';
+import type { ColumnRule } from '../definition/column-rule.ts';
 import { LineBuffer } from '../change/line-buffer.ts';
-import type { ColumnSchema } from '../change/table-schema.ts';
+import type { ColumnSchema } from '../definition/table-schema.ts';
 import { binlogType } from './binlog-types.ts';
 import { Conversions } from './codec.ts';
 import { columnCodec, isRefusal } from './column-codec.ts';

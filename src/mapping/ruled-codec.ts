@@ -1,9 +1,9 @@
 import { isUtf8 } from 'node:buffer';
-import type { ColumnRule } from '../change/column-rule.ts';
+import type { ColumnRule } from '../definition/column-rule.ts';
 import { fromCopyText } from '../change/copy-text.ts';
 import type { LineBuffer } from '../change/line-buffer.ts';
 import { mostRowBytes } from '../change/rejected-row.ts';
-import type { ColumnSchema } from '../change/table-schema.ts';
+import type { ColumnSchema } from '../definition/table-schema.ts';
 import type { Codec, Conversions } from './codec.ts';
 import { InvalidValue } from './invalid-value.ts';
 import { withoutNul } from './json.ts';

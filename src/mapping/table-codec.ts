@@ -1,5 +1,5 @@
 import type { Conversion } from '../change/conversion.ts';
-import type { TableSchema } from '../change/table-schema.ts';
+import type { TableSchema } from '../definition/table-schema.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { type Codec, Conversions } from './codec.ts';
 import { columnCodec, isRefusal } from './column-codec.ts';

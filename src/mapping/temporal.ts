@@ -1,5 +1,5 @@
 import { binlogType } from './binlog-types.ts';
-import type { ColumnSchema } from '../change/table-schema.ts';
+import type { ColumnSchema } from '../definition/table-schema.ts';
 import {
   type Codec,
   type CodecFamily,

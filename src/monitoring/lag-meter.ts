@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Position, comparePositions } from '../change/position.ts';
 import type { Config } from '../config/config.ts';
 import { describeError } from '../errors/describe-error.ts';
-import { type BinlogFiles, SourceProbe, type SourceStatus } from '../source/position/source-status.ts';
-import { type Target, TargetSession } from '../target/session.ts';
+import { type BinlogFiles, SourceProbe, type SourceStatus } from '../mysql/position/source-status.ts';
+import { type Target, TargetSession } from '../postgres/session.ts';
 import { HeadHistory } from './head-history.ts';
 import { KeptConnection } from './kept-connection.ts';
 import { type LagReport, describeLag } from './lag-report.ts';
@@ -13,7 +13,7 @@ import {
   noFindings,
   readFindings,
   readReplicaStatus,
-} from '../target/control/status.ts';
+} from '../postgres/control/status.ts';
 
 /** Whoever asks has his answer within five seconds, whatever the servers do. */
 const patienceMs = 4_000;

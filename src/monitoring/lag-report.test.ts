@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
-import type { Job } from '../target/control/jobs.ts';
+import type { Job } from '../postgres/control/jobs.ts';
 import { HeadHistory } from './head-history.ts';
 import { type Answers, describeLag } from './lag-report.ts';
 

@@ -1,11 +1,11 @@
 import { type Position, comparePositions, formatPosition } from '../change/position.ts';
-import type { BinlogFiles, SourceStatus } from '../source/position/source-status.ts';
-import type { ConvertedColumn } from '../target/control/conversions.ts';
-import type { DeadLetterGroup } from '../target/control/dead-letter-list.ts';
-import { type Job, isEqual } from '../target/control/jobs.ts';
-import { parkedRemedy } from '../target/control/table-states.ts';
+import type { BinlogFiles, SourceStatus } from '../mysql/position/source-status.ts';
+import type { ConvertedColumn } from '../postgres/control/conversions.ts';
+import type { DeadLetterGroup } from '../postgres/control/dead-letter-list.ts';
+import { type Job, isEqual } from '../postgres/control/jobs.ts';
+import { parkedRemedy } from '../postgres/control/table-states.ts';
 import type { HeadHistory } from './head-history.ts';
-import type { Findings, ReplicaStatus, SnapshotStatus } from '../target/control/status.ts';
+import type { Findings, ReplicaStatus, SnapshotStatus } from '../postgres/control/status.ts';
 
 /** What `lag --json` prints. Fields are only ever added. */
 export interface LagReport {

@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, type LabelValues, Registry, collectDefaultMetrics } from '@prometheus-io/client';
 import type { LagReport } from './lag-report.ts';
 import { stalls } from './stalls.ts';
-import type { TableStatus } from '../target/control/status.ts';
+import type { TableStatus } from '../postgres/control/status.ts';
 
 const prefix = 'tidegate_';
 /** Every state there is, so that a dashboard shows all of them. */

@@ -1,14 +1,14 @@
 import { hostname } from 'node:os';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { Config } from '../config/config.ts';
-import { sleep } from '../errors/backoff.ts';
-import type { RecordedEvent } from '../target/control/events.ts';
+import { sleep } from '../lifetime/backoff.ts';
+import type { RecordedEvent } from '../postgres/control/events.ts';
 import { LagMeter, type Measured } from './lag-meter.ts';
 import type { LagReport } from './lag-report.ts';
 import type { Metrics } from './metrics.ts';
 import { SnapshotProgress } from './snapshot-progress.ts';
 import { type Stall, stalls } from './stalls.ts';
-import { type StatusDetail, type TableStatus, writeStatus } from '../target/control/status.ts';
+import { type StatusDetail, type TableStatus, writeStatus } from '../postgres/control/status.ts';
 import { Throughput } from './throughput.ts';
 
 const everyMs = 1_000;

@@ -1,4 +1,4 @@
-import type { SnapshotStatus } from '../target/control/status.ts';
+import type { SnapshotStatus } from '../postgres/control/status.ts';
 
 interface Copied {
   rows: number;

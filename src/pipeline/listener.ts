@@ -1,5 +1,5 @@
 import type { Position } from '../change/position.ts';
-import type { Job } from '../target/control/jobs.ts';
+import type { Job } from '../postgres/control/jobs.ts';
 import type { CopyProgress } from './snapshot/copy-table.ts';
 import type { Prepared } from './begin/prepare.ts';
 import type { Pace } from './read/throttle.ts';

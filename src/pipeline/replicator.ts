@@ -1,9 +1,9 @@
 import type { Config } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
-import { Lease } from '../target/control/lease.ts';
-import { migrateControlSchema } from '../target/control/migrate.ts';
-import { TargetSession } from '../target/session.ts';
-import { backoff, sleep } from '../errors/backoff.ts';
+import { Lease } from '../postgres/control/lease.ts';
+import { migrateControlSchema } from '../postgres/control/migrate.ts';
+import { TargetSession } from '../postgres/session.ts';
+import { backoff, sleep } from '../lifetime/backoff.ts';
 import { recordStart, recordStop } from './start-and-stop.ts';
 import { lead } from './leader.ts';
 import type { ReplicatorListener, RunOptions } from './listener.ts';

@@ -1,11 +1,11 @@
 import type { Config } from '../config/config.ts';
 import { configHash } from '../config/config-hash.ts';
-import { SourceConnection } from '../source/connection.ts';
-import type { SourceRole } from '../source/guard/guarded-connection.ts';
-import { readGrants } from '../source/grants/read-grants.ts';
-import { readServerFlavor } from '../source/server-flavor.ts';
-import { type EventKind, recordEvent } from '../target/control/events.ts';
-import { TargetSession } from '../target/session.ts';
+import { SourceConnection } from '../mysql/connection.ts';
+import type { SourceRole } from '../mysql/wire/guarded-connection.ts';
+import { readGrants } from '../mysql/grants/read-grants.ts';
+import { readServerFlavor } from '../mysql/server-flavor.ts';
+import { type EventKind, recordEvent } from '../postgres/control/events.ts';
+import { TargetSession } from '../postgres/session.ts';
 
 /** Writes down that the service begins to work, under which settings, and what its accounts may do at the source. */
 export async function recordStart(config: Config, epoch: bigint): Promise<void> {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { commandEnv } from '../../sandbox/command-env.ts';
+import { commandEnv } from '../../testing/command-env.ts';
 
 export interface CommandResult {
   readonly code: number | null;

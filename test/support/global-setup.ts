@@ -2,10 +2,10 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { type SourceOptions, startSource } from '../../sandbox/servers/source.ts';
-import { type TargetOptions, startTarget } from '../../sandbox/servers/target.ts';
-import { readLogFile } from '../general-log/log-file.ts';
-import { judge } from '../general-log/logged.ts';
+import { type SourceOptions, startSource } from '../../testing/servers/source.ts';
+import { type TargetOptions, startTarget } from '../../testing/servers/target.ts';
+import { readLogFile } from '../whole/general-log/log-file.ts';
+import { judge } from '../whole/general-log/logged.ts';
 import type { SharedServers } from './shared-servers.ts';
 
 declare module 'vitest' {

@@ -1,5 +1,5 @@
 import { inject } from 'vitest';
-import type { SourceServer, TargetServer } from '../../sandbox/servers/server.ts';
+import type { SourceServer, TargetServer } from '../../testing/servers/server.ts';
 
 export interface SharedServers {
   readonly source: Omit<SourceServer, 'stop'>;

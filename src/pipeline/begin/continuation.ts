@@ -1,11 +1,11 @@
 import { type Position, comparePositions } from '../../change/position.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
-import type { SourceConnection } from '../../source/connection.ts';
-import { assertReachable, startsByGtid } from '../../source/position/positions.ts';
-import type { ServerFlavor } from '../../source/server-flavor.ts';
-import { type Checkpoint, readCheckpoint } from '../../target/control/checkpoint.ts';
-import type { Target } from '../../target/session.ts';
-import { type KnownTable, isFollowed, readTables } from '../../target/control/table-states.ts';
+import type { SourceConnection } from '../../mysql/connection.ts';
+import { assertReachable, startsByGtid } from '../../mysql/position/positions.ts';
+import type { ServerFlavor } from '../../mysql/server-flavor.ts';
+import { type Checkpoint, readCheckpoint } from '../../postgres/control/checkpoint.ts';
+import type { Target } from '../../postgres/session.ts';
+import { type KnownTable, isFollowed, readTables } from '../../postgres/control/table-states.ts';
 
 /** How far the target is, and how far each table is with its snapshot; places are all of one server. */
 export interface Standing {

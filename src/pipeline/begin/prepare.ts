@@ -3,14 +3,14 @@ import type { Config } from '../../config/config.ts';
 import { type Position, formatPosition } from '../../change/position.ts';
 import { sqlStateOf } from '../../errors/postgres-errors.ts';
 import { type TableCodec, knownCodec } from '../../mapping/table-codec.ts';
-import { readCatalog } from '../../source/catalog/catalog.ts';
-import type { SourceConnection } from '../../source/connection.ts';
-import type { ServerFlavor } from '../../source/server-flavor.ts';
-import { readSnapshotPosition } from '../../source/position/positions.ts';
-import { type Checkpoint, assertEpoch, createCheckpoint, keepDatabase } from '../../target/control/checkpoint.ts';
-import { recordEvent } from '../../target/control/events.ts';
-import { endJob, openJobs, readsAll, requestJobs } from '../../target/control/jobs.ts';
-import type { Target, TargetSession } from '../../target/session.ts';
+import { readCatalog } from '../../mysql/catalog/catalog.ts';
+import type { SourceConnection } from '../../mysql/connection.ts';
+import type { ServerFlavor } from '../../mysql/server-flavor.ts';
+import { readSnapshotPosition } from '../../mysql/position/positions.ts';
+import { type Checkpoint, assertEpoch, createCheckpoint, keepDatabase } from '../../postgres/control/checkpoint.ts';
+import { recordEvent } from '../../postgres/control/events.ts';
+import { endJob, openJobs, readsAll, requestJobs } from '../../postgres/control/jobs.ts';
+import type { Target, TargetSession } from '../../postgres/session.ts';
 import {
   type KnownTable,
   addTable,
@@ -19,8 +19,8 @@ import {
   readTables,
   releaseTable,
   takeTableBack,
-} from '../../target/control/table-states.ts';
-import { addPrimaryKey, createSchema, createTable, reshapeTable } from '../../target/rows/tables.ts';
+} from '../../postgres/control/table-states.ts';
+import { addPrimaryKey, createSchema, createTable, reshapeTable } from '../../postgres/rows/tables.ts';
 import { assertContinues, readProgress } from './continuation.ts';
 import type { CopyTask } from '../snapshot/copy-table.ts';
 import { assertSameRules } from './rule-changes.ts';

@@ -2,17 +2,17 @@ import type { Config } from '../../config/config.ts';
 import { formatPosition } from '../../change/position.ts';
 import { tableFilter } from '../../config/table-filter.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
-import { readCatalog } from '../../source/catalog/catalog.ts';
-import { SourceConnection } from '../../source/connection.ts';
-import { readSnapshotPosition } from '../../source/position/positions.ts';
-import { readServerFlavor } from '../../source/server-flavor.ts';
-import { assertEpoch, restartCheckpoint } from '../../target/control/checkpoint.ts';
-import { type Confirmation, recordEvent } from '../../target/control/events.ts';
-import { endJobsOf, requestJobs } from '../../target/control/jobs.ts';
-import { Lease, readLeaseHolder } from '../../target/control/lease.ts';
-import { migrateControlSchema } from '../../target/control/migrate.ts';
-import { TargetSession } from '../../target/session.ts';
-import { type KnownTable, holdForResync, readTables, releaseTable } from '../../target/control/table-states.ts';
+import { readCatalog } from '../../mysql/catalog/catalog.ts';
+import { SourceConnection } from '../../mysql/connection.ts';
+import { readSnapshotPosition } from '../../mysql/position/positions.ts';
+import { readServerFlavor } from '../../mysql/server-flavor.ts';
+import { assertEpoch, restartCheckpoint } from '../../postgres/control/checkpoint.ts';
+import { type Confirmation, recordEvent } from '../../postgres/control/events.ts';
+import { endJobsOf, requestJobs } from '../../postgres/control/jobs.ts';
+import { Lease, readLeaseHolder } from '../../postgres/control/lease.ts';
+import { migrateControlSchema } from '../../postgres/control/migrate.ts';
+import { TargetSession } from '../../postgres/session.ts';
+import { type KnownTable, holdForResync, readTables, releaseTable } from '../../postgres/control/table-states.ts';
 import { openAll } from '../open-all.ts';
 
 /**

@@ -1,6 +1,6 @@
-import { type ColumnRule, formatRule } from '../../change/column-rule.ts';
+import { type ColumnRule, formatRule } from '../../definition/column-rule.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
-import { type KnownTable, isFollowed } from '../../target/control/table-states.ts';
+import { type KnownTable, isFollowed } from '../../postgres/control/table-states.ts';
 import type { Selection } from './table-plan.ts';
 
 /** How many columns an error names. */

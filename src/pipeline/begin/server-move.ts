@@ -1,9 +1,9 @@
 import type { Position } from '../../change/position.ts';
-import type { ServerFlavor } from '../../source/server-flavor.ts';
-import { type Checkpoint, assertEpoch, moveToServer } from '../../target/control/checkpoint.ts';
-import { recordEvent } from '../../target/control/events.ts';
-import type { TargetSession } from '../../target/session.ts';
-import { forgetPlaces } from '../../target/control/table-states.ts';
+import type { ServerFlavor } from '../../mysql/server-flavor.ts';
+import { type Checkpoint, assertEpoch, moveToServer } from '../../postgres/control/checkpoint.ts';
+import { recordEvent } from '../../postgres/control/events.ts';
+import type { TargetSession } from '../../postgres/session.ts';
+import { forgetPlaces } from '../../postgres/control/table-states.ts';
 
 /** Before everything: files and offsets of one server say nothing on another. */
 const nowhere = { file: '', offset: 0 } as const;

@@ -1,11 +1,11 @@
-import type { ColumnRule } from '../../change/column-rule.ts';
-import type { TableSchema } from '../../change/table-schema.ts';
+import type { ColumnRule } from '../../definition/column-rule.ts';
+import type { TableSchema } from '../../definition/table-schema.ts';
 import type { Config } from '../../config/config.ts';
 import { ruleFinder } from '../../config/column-rules.ts';
 import { matchesAny, tableFilter } from '../../config/table-filter.ts';
-import type { CatalogTable } from '../../source/catalog/catalog.ts';
+import type { CatalogTable } from '../../mysql/catalog/catalog.ts';
 import { type RefusedColumn, type TableCodec, isOmitted, tableCodec } from '../../mapping/table-codec.ts';
-import { loadedAtColumn, stagedLine } from '../../target/rows/tables.ts';
+import { loadedAtColumn, stagedLine } from '../../postgres/rows/tables.ts';
 
 export interface PlannedTable {
   readonly codec: TableCodec;

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { parseColumnRules } from '../../config/column-rules.ts';
 import type { Config } from '../../config/config.ts';
-import type { CatalogTable } from '../../source/catalog/catalog.ts';
+import type { CatalogTable } from '../../mysql/catalog/catalog.ts';
 import { checkTables } from './check-tables.ts';
 
 const table = (name: string, primaryKey: readonly number[], columns: readonly string[] = ['id']): CatalogTable => ({

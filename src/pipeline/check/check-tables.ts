@@ -1,11 +1,11 @@
 import type { Finding } from '../../change/finding.ts';
-import type { TableSchema } from '../../change/table-schema.ts';
+import type { TableSchema } from '../../definition/table-schema.ts';
 import type { Config } from '../../config/config.ts';
 import { ruleFinder } from '../../config/column-rules.ts';
-import { formatRule } from '../../change/column-rule.ts';
+import { formatRule } from '../../definition/column-rule.ts';
 import { tableFilter } from '../../config/table-filter.ts';
-import type { Catalog, CatalogTable } from '../../source/catalog/catalog.ts';
-import { quoteName } from '../../source/identifiers.ts';
+import type { Catalog, CatalogTable } from '../../mysql/catalog/catalog.ts';
+import { quoteName } from '../../mysql/identifiers.ts';
 import { type LeftOutTable, planTables, selectionOf } from '../begin/table-plan.ts';
 
 /** Which tables will be carried, which will not and why, and patterns that mean none. */

@@ -1,30 +1,30 @@
 import type { Config } from '../../config/config.ts';
 import type { Finding } from '../../change/finding.ts';
 import { describeError } from '../../errors/describe-error.ts';
-import { readCatalog } from '../../source/catalog/catalog.ts';
+import { readCatalog } from '../../mysql/catalog/catalog.ts';
 import {
   checkReaderGrants,
   checkReplicatorGrants,
   checkSeesReplicaLag,
   privilegedSource,
   readerGrantsSubject,
-} from '../../source/grants/check-grants.ts';
+} from '../../mysql/grants/check-grants.ts';
 import {
   checkBinlogFilters,
   checkReceivedChanges,
   checkSettings,
   isReplica,
-} from '../../source/position/check-settings.ts';
-import { SourceConnection } from '../../source/connection.ts';
-import type { SourceRole } from '../../source/guard/guarded-connection.ts';
-import { readBinlogStatus } from '../../source/position/positions.ts';
-import { readEffectiveRights, readGrants } from '../../source/grants/read-grants.ts';
-import { readServerFlavor } from '../../source/server-flavor.ts';
-import { checkCarried } from '../../target/check/check-carried.ts';
-import { checkTarget } from '../../target/check/check-target.ts';
-import { hasControlTable } from '../../target/control/migrate.ts';
-import { type Target, TargetSession } from '../../target/session.ts';
-import { type KnownTable, parkedRemedy, readTables } from '../../target/control/table-states.ts';
+} from '../../mysql/position/check-settings.ts';
+import { SourceConnection } from '../../mysql/connection.ts';
+import type { SourceRole } from '../../mysql/wire/guarded-connection.ts';
+import { readBinlogStatus } from '../../mysql/position/positions.ts';
+import { readEffectiveRights, readGrants } from '../../mysql/grants/read-grants.ts';
+import { readServerFlavor } from '../../mysql/server-flavor.ts';
+import { checkCarried } from '../../postgres/check/check-carried.ts';
+import { checkTarget } from '../../postgres/check/check-target.ts';
+import { hasControlTable } from '../../postgres/control/migrate.ts';
+import { type Target, TargetSession } from '../../postgres/session.ts';
+import { type KnownTable, parkedRemedy, readTables } from '../../postgres/control/table-states.ts';
 import { checkTables } from './check-tables.ts';
 import { assertContinues, readProgress } from '../begin/continuation.ts';
 import { assertSameRules } from '../begin/rule-changes.ts';

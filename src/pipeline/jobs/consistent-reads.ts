@@ -1,12 +1,12 @@
 import type { Position } from '../../change/position.ts';
 import type { SourceConfig } from '../../config/config.ts';
-import { backoff, sleep } from '../../errors/backoff.ts';
+import { backoff, sleep } from '../../lifetime/backoff.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
-import type { Chunk } from '../../source/chunk/chunk-reader.ts';
-import { OnDemandConnection } from '../../source/on-demand-connection.ts';
-import { readHead, settleMs } from '../../source/position/positions.ts';
-import { type ServerFlavor, openOn } from '../../source/server-flavor.ts';
-import { openViewBehind, untilExecuted } from '../../source/position/visibility.ts';
+import type { Chunk } from '../../mysql/chunk/chunk-reader.ts';
+import { OnDemandConnection } from '../../mysql/on-demand-connection.ts';
+import { readHead, settleMs } from '../../mysql/position/positions.ts';
+import { type ServerFlavor, openOn } from '../../mysql/server-flavor.ts';
+import { openViewBehind, untilExecuted } from '../../mysql/position/visibility.ts';
 import type { LiveStream } from '../stream/live-stream.ts';
 import type { WithinView } from '../read/table-reader.ts';
 

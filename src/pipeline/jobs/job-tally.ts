@@ -1,7 +1,7 @@
 import type { TableCodec } from '../../mapping/table-codec.ts';
-import type { JobExample } from '../../target/control/control-schema.ts';
-import type { Job, JobCounts } from '../../target/control/jobs.ts';
-import type { KeyText } from '../../target/rows/table-key.ts';
+import type { JobExample } from '../../postgres/control/control-schema.ts';
+import type { Job, JobCounts } from '../../postgres/control/jobs.ts';
+import type { KeyText } from '../../postgres/rows/table-key.ts';
 import type { Settlement } from './settlement.ts';
 
 /** How many rows that differ are named. */

@@ -1,10 +1,10 @@
 import type { Position } from '../../change/position.ts';
 import type { Config } from '../../config/config.ts';
-import { backoff, sleep } from '../../errors/backoff.ts';
+import { backoff, sleep } from '../../lifetime/backoff.ts';
 import { errorKinds } from '../../errors/error-kinds.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
-import { type ServerFlavor, openOn } from '../../source/server-flavor.ts';
-import { assertEpoch } from '../../target/control/checkpoint.ts';
+import { type ServerFlavor, openOn } from '../../mysql/server-flavor.ts';
+import { assertEpoch } from '../../postgres/control/checkpoint.ts';
 import {
   type Job,
   type JobCounts,
@@ -14,10 +14,10 @@ import {
   endJob,
   readJobs,
   readsAll,
-} from '../../target/control/jobs.ts';
-import { sessionName } from '../../target/control/lease.ts';
-import { TargetSession } from '../../target/session.ts';
-import { finishBackfill, parkTable, readTables } from '../../target/control/table-states.ts';
+} from '../../postgres/control/jobs.ts';
+import { sessionName } from '../../postgres/control/lease.ts';
+import { TargetSession } from '../../postgres/session.ts';
+import { finishBackfill, parkTable, readTables } from '../../postgres/control/table-states.ts';
 import { readCondition } from './where-condition.ts';
 import type { ConsistentReads } from './consistent-reads.ts';
 import { JobOver, TableComparison } from './table-comparison.ts';

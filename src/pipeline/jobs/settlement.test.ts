@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 import type { RejectedRow } from '../../change/rejected-row.ts';
-import type { TableSchema } from '../../change/table-schema.ts';
-import type { Difference } from '../../target/rows/row-diff.ts';
-import type { TargetKeys } from '../../target/rows/target-keys.ts';
+import type { TableSchema } from '../../definition/table-schema.ts';
+import type { Difference } from '../../postgres/rows/row-diff.ts';
+import type { TargetKeys } from '../../postgres/rows/target-keys.ts';
 import { settle } from './settlement.ts';
 
 const column = {

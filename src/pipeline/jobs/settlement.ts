@@ -2,13 +2,13 @@ import { isUtf8 } from 'node:buffer';
 import type { Conversion } from '../../change/conversion.ts';
 import { toCopyText } from '../../change/copy-text.ts';
 import { TableChanges } from '../../change/table-changes.ts';
-import type { TableSchema } from '../../change/table-schema.ts';
-import { keyTextOf } from '../../target/rows/copy-lines.ts';
-import type { JobExample } from '../../target/control/control-schema.ts';
-import { lineKey, lineStarts } from '../../target/rows/line-check.ts';
-import type { Difference } from '../../target/rows/row-diff.ts';
-import type { KeyText } from '../../target/rows/table-key.ts';
-import type { TargetKeys } from '../../target/rows/target-keys.ts';
+import type { TableSchema } from '../../definition/table-schema.ts';
+import { keyTextOf } from '../../postgres/rows/copy-lines.ts';
+import type { JobExample } from '../../postgres/control/control-schema.ts';
+import { lineKey, lineStarts } from '../../postgres/rows/line-check.ts';
+import type { Difference } from '../../postgres/rows/row-diff.ts';
+import type { KeyText } from '../../postgres/rows/table-key.ts';
+import type { TargetKeys } from '../../postgres/rows/target-keys.ts';
 import type { Touched } from '../stream/touched-keys.ts';
 
 /** What a difference between source and target comes to, once the target is where everything stands that the source's rows show. */

@@ -2,8 +2,8 @@ import { toCopyText } from '../../change/copy-text.ts';
 import { isForeignText } from '../../errors/mysql-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
-import { eachLine } from '../../target/rows/line-check.ts';
-import type { KeyText } from '../../target/rows/table-key.ts';
+import { eachLine } from '../../postgres/rows/line-check.ts';
+import type { KeyText } from '../../postgres/rows/table-key.ts';
 import type { TableReader } from '../read/table-reader.ts';
 
 /** Asks the source about keys as the target prints them. */

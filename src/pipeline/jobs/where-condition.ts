@@ -1,7 +1,7 @@
-import type { TableSchema } from '../../change/table-schema.ts';
-import { strictTokens } from '../../source/guard/strict-tokens.ts';
-import { assertPlainCondition } from '../../source/guard/statement-guard.ts';
-import { quoteIdentifier } from '../../target/rows/tables.ts';
+import type { TableSchema } from '../../definition/table-schema.ts';
+import { strictTokens } from '../../mysql/guard/strict-tokens.ts';
+import { assertPlainCondition } from '../../mysql/guard/statement-guard.ts';
+import { quoteIdentifier } from '../../postgres/rows/tables.ts';
 
 /** A condition on the columns of one table, for each side. */
 export interface Condition {

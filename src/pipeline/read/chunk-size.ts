@@ -1,4 +1,4 @@
-import type { ReadLimits } from '../../source/chunk/row-packets.ts';
+import type { ReadLimits } from '../../mysql/wire/row-packets.ts';
 
 /** Milliseconds a chunk's select may take: on engines where writers must wait for it, and on those that read from a snapshot. */
 const targetMs = {

@@ -3,10 +3,10 @@ import { LineBuffer } from '../../change/line-buffer.ts';
 import type { Config } from '../../config/config.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import { type TableCodec, convertedKeyColumn, keyCodec, takeConversions } from '../../mapping/table-codec.ts';
-import { chunkQuery, filterQuery, lookupQuery } from '../../source/chunk/chunk-query.ts';
-import { type Chunk, readChunk } from '../../source/chunk/chunk-reader.ts';
-import type { SourceConnection } from '../../source/connection.ts';
-import { type ServerFlavor, openOn } from '../../source/server-flavor.ts';
+import { chunkQuery, filterQuery, lookupQuery } from '../../mysql/chunk/chunk-query.ts';
+import { type Chunk, readChunk } from '../../mysql/chunk/chunk-reader.ts';
+import type { SourceConnection } from '../../mysql/connection.ts';
+import { type ServerFlavor, openOn } from '../../mysql/server-flavor.ts';
 import { ChunkSize } from './chunk-size.ts';
 import type { Throttle } from './throttle.ts';
 

@@ -1,8 +1,8 @@
 import { type SnapshotWindow, isOpen } from '../../config/snapshot-window.ts';
-import { sleep } from '../../errors/backoff.ts';
-import type { SourceConnection } from '../../source/connection.ts';
-import type { ReplicaLag } from '../../source/replica-lag.ts';
-import { type SourceActivity, readActivity } from '../../source/source-activity.ts';
+import { sleep } from '../../lifetime/backoff.ts';
+import type { SourceConnection } from '../../mysql/connection.ts';
+import type { ReplicaLag } from '../../mysql/replica-lag.ts';
+import { type SourceActivity, readActivity } from '../../mysql/source-activity.ts';
 
 /** How often the source is asked how busy it is; a question costs it less than a millisecond. */
 const askEveryMs = 500;

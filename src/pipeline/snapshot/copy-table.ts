@@ -1,17 +1,17 @@
 import { sql } from 'kysely';
 import type { Config } from '../../config/config.ts';
 import { matchesAny } from '../../config/table-filter.ts';
-import { failpoint } from '../../errors/failpoint.ts';
+import { failpoint } from '../../lifetime/failpoint.ts';
 import { isRowRefusal } from '../../errors/postgres-errors.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
-import type { ServerFlavor } from '../../source/server-flavor.ts';
-import { assertEpoch } from '../../target/control/checkpoint.ts';
-import { recordConversions } from '../../target/control/conversions.ts';
-import { assertNotTooMany, badRow, writeDeadLetters } from '../../target/rows/dead-letters.ts';
-import { checkLines } from '../../target/rows/line-check.ts';
-import type { TargetSession } from '../../target/session.ts';
-import { addPrimaryKey, columnList, quoteTable } from '../../target/rows/tables.ts';
-import { copyRuns, writeAround } from '../../target/rows/write-around.ts';
+import type { ServerFlavor } from '../../mysql/server-flavor.ts';
+import { assertEpoch } from '../../postgres/control/checkpoint.ts';
+import { recordConversions } from '../../postgres/control/conversions.ts';
+import { assertNotTooMany, badRow, writeDeadLetters } from '../../postgres/rows/dead-letters.ts';
+import { checkLines } from '../../postgres/rows/line-check.ts';
+import type { TargetSession } from '../../postgres/session.ts';
+import { addPrimaryKey, columnList, quoteTable } from '../../postgres/rows/tables.ts';
+import { copyRuns, writeAround } from '../../postgres/rows/write-around.ts';
 import { type ReaderSlot, type TableChunk, TableReader } from '../read/table-reader.ts';
 import type { Throttle } from '../read/throttle.ts';
 

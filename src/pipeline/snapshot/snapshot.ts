@@ -1,11 +1,11 @@
 import type { Config } from '../../config/config.ts';
 import { openAll } from '../open-all.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
-import { OnDemandConnection } from '../../source/on-demand-connection.ts';
-import { ReplicaLag } from '../../source/replica-lag.ts';
-import { type ServerFlavor, openOn } from '../../source/server-flavor.ts';
-import { sessionName } from '../../target/control/lease.ts';
-import { TargetSession } from '../../target/session.ts';
+import { OnDemandConnection } from '../../mysql/on-demand-connection.ts';
+import { ReplicaLag } from '../../mysql/replica-lag.ts';
+import { type ServerFlavor, openOn } from '../../mysql/server-flavor.ts';
+import { sessionName } from '../../postgres/control/lease.ts';
+import { TargetSession } from '../../postgres/session.ts';
 import { Throttle, type ThrottleListener } from '../read/throttle.ts';
 import { type CopyProgress, type CopyTask, type CopyWorker, copyTable } from './copy-table.ts';
 

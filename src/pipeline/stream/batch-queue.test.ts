@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { mysqlGtids } from '../../source/binlog/gtid-progress.ts';
+import { mysqlGtids } from '../../mysql/binlog/gtid-progress.ts';
 import { BatchQueue } from './batch-queue.ts';
 
 const schema = { table: 't', columns: [], primaryKey: [0] };

@@ -1,7 +1,7 @@
 import { ChangeBatch } from '../../change/change-batch.ts';
 import { type Position, comparePositions } from '../../change/position.ts';
-import type { GtidProgress } from '../../source/binlog/gtid-progress.ts';
-import type { BatchFiller } from '../../source/binlog/row-events.ts';
+import type { GtidProgress } from '../../mysql/binlog/gtid-progress.ts';
+import type { BatchFiller } from '../../mysql/binlog/row-events.ts';
 
 /** Bytes a batch may hold before it is handed over in the midst of a transaction, and before reading pauses. */
 const batchBytes = 4 * 1024 * 1024;

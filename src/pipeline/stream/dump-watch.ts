@@ -1,8 +1,8 @@
 import type { SourceConfig } from '../../config/config.ts';
 import { type Position, comparePositions } from '../../change/position.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
-import { SourceConnection } from '../../source/connection.ts';
-import { readHead } from '../../source/position/positions.ts';
+import { SourceConnection } from '../../mysql/connection.ts';
+import { readHead } from '../../mysql/position/positions.ts';
 
 const everyMs = 10_000;
 

@@ -1,0 +1,192 @@
+import { crc32 } from 'node:zlib';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { ChangeBatch } from '../../change/change-batch.ts';
+import type { ColumnSchema } from '../../definition/table-schema.ts';
+import { type TableCodec, tableCodec } from '../../mapping/table-codec.ts';
+import { BinlogCursor } from './binlog-cursor.ts';
+import { BinlogDecoder } from './binlog-decoder.ts';
+import { eventType } from './event-header.ts';
+import { mysqlGtids } from './gtid-progress.ts';
+import { StreamTables } from './stream-tables.ts';
+
+const column = (name: string, type: string): ColumnSchema => ({
+  name,
+  type,
+  fullType: type,
+  nullable: true,
+  charset: null,
+  length: null,
+  precision: null,
+  scale: null,
+  fraction: 0,
+});
+const codec = tableCodec({
+  table: 'beat',
+  columns: [column('id', 'int'), column('n', 'int')],
+  primaryKey: [0],
+}) as TableCodec;
+const start = { file: 'b.000001', offset: 100, gtid: null };
+
+let batch: ChangeBatch;
+let decoder: BinlogDecoder;
+let position: number;
+
+beforeEach(() => {
+  batch = new ChangeBatch();
+  position = start.offset;
+  const tables = new StreamTables('clinic', false, [{ codec, from: start }]);
+  const cursor = new BinlogCursor(start, mysqlGtids(null));
+  decoder = new BinlogDecoder(cursor, tables, { batch, boundary: () => undefined, grown: () => undefined }, 1, true);
+});
+
+/** An event as a server with checksums sends it. */
+function event(type: number, body: Buffer, flags = 0): Buffer {
+  const bytes = Buffer.alloc(19 + body.length + 4);
+  position += bytes.length;
+  bytes.writeUInt32LE(1_700_000_000, 0);
+  bytes[4] = type;
+  bytes.writeUInt32LE(1, 5);
+  bytes.writeUInt32LE(bytes.length, 9);
+  bytes.writeUInt32LE(position, 13);
+  bytes.writeUInt16LE(flags, 17);
+  body.copy(bytes, 19);
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, -4)), bytes.length - 4);
+  return bytes;
+}
+
+const feed = (bytes: Buffer) => decoder.event(bytes, 0, bytes.length);
+const query = (sql: string) =>
+  event(eventType.query, Buffer.concat([Buffer.alloc(8), Buffer.of(6, 0, 0, 0, 0), Buffer.from(`clinic\0${sql}`)]));
+const tableMap = (types: readonly number[]) =>
+  event(
+    eventType.tableMap,
+    Buffer.concat([
+      Buffer.of(7, 0, 0, 0, 0, 0, 0, 0, 6),
+      Buffer.from('clinic\0'),
+      Buffer.of(4),
+      Buffer.from('beat\0'),
+      Buffer.of(types.length, ...types, 0, 0),
+    ]),
+  );
+const int = (value: number) => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32LE(value);
+  return bytes;
+};
+const row = (id: number, n: number) => Buffer.concat([Buffer.of(0), int(id), int(n)]);
+const rows = (type: number, present: readonly number[], ...images: readonly Buffer[]) =>
+  event(type, Buffer.concat([Buffer.of(7, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, ...present), ...images]));
+const xid = () => event(eventType.xid, Buffer.alloc(8));
+
+describe('a transaction', () => {
+  it('is the net effect of its rows, and ends where its Xid ends', () => {
+    feed(query('BEGIN'));
+    feed(tableMap([3, 3]));
+    feed(rows(eventType.writeRows, [3], row(1, 10), row(2, 20)));
+    feed(rows(eventType.updateRows, [3, 3], row(1, 10), row(5, 11)));
+    feed(rows(eventType.deleteRows, [3], row(2, 20)));
+    expect(batch.open).toBe(true);
+    feed(xid());
+    expect(batch.open).toBe(false);
+    expect(batch.end?.position).toMatchObject({ file: 'b.000001', offset: position });
+    const changes = batch.changes(codec.schema);
+    expect(changes.upsertLines().toString()).toBe('5\t11\n');
+    expect(changes.deletedKeys().toSorted()).toEqual(['1', '2']);
+  });
+});
+
+describe('table ids', () => {
+  it('are known until their transaction ends, however many it names', () => {
+    const named = (id: number) => {
+      const body = Buffer.concat([Buffer.of(0, 0, 0, 0, 0, 0, 0, 0, 6), Buffer.from('clinic\0'), Buffer.of(4)]);
+      body.writeUIntLE(id, 0, 6);
+      return event(eventType.tableMap, Buffer.concat([body, Buffer.from('beat\0'), Buffer.of(2, 3, 3, 0, 0)]));
+    };
+    for (const [first, count] of [
+      [7, 3_000],
+      [2 ** 40, 3_000],
+    ] as const) {
+      feed(query('BEGIN'));
+      for (let i = count; i >= 0; i--) feed(named(first + i));
+      feed(named(7));
+      feed(rows(eventType.writeRows, [3], row(first % 1000, 1)));
+      feed(xid());
+    }
+    expect(batch.changes(codec.schema).keyCount).toBe(2);
+  });
+});
+
+describe('MySQL 8.3 and later', () => {
+  it('tags GTIDs', () => {
+    const progress = mysqlGtids('61653411-e870-11f1-a205-02fc00000001:1-2');
+    const tables = new StreamTables('clinic', false, [{ codec, from: start }]);
+    const filler = { batch, boundary: () => undefined, grown: () => undefined };
+    decoder = new BinlogDecoder(new BinlogCursor(start, progress), tables, filler, 1, true);
+    // As 9.7 wrote them for number 1 of tag clinic, and number 300.
+    for (const body of [
+      '027000000002c2ca6822a103e022c50389020a04f103000000020404060c636c696e696308080a0c0c7f8682bad40f61061029041283120b',
+      '027400000002c2ca6822a103e022c50389020a04f10300000002046109060c636c696e696308080a81090c7fc4caced40f61061031041283120b',
+    ]) {
+      feed(event(eventType.gtidTagged, Buffer.from(body, 'hex')));
+      feed(query('BEGIN'));
+      feed(xid());
+    }
+    expect(progress.text).toBe('61653411-e870-11f1-a205-02fc00000001:1-2:clinic:1:300');
+    expect(() => feed(event(eventType.gtidTagged, Buffer.of(4, 0, 0)))).toThrow(
+      expect.objectContaining({ kind: 'binlog-unreadable' }),
+    );
+  });
+});
+
+describe('what cannot be read exactly', () => {
+  it.each([
+    ['another number of columns', [3, 3, 3], [3]],
+    ['another type', [3, 8], [3]],
+    ['a row image that is not full', [3, 3], [1]],
+  ])('parks the table: %s', (_, types, present) => {
+    feed(query('BEGIN'));
+    feed(tableMap(types));
+    feed(rows(eventType.writeRows, present, row(1, 1)));
+    feed(xid());
+    expect([...batch.parked.keys()]).toEqual(['beat']);
+    expect(batch.tables.size).toBe(0);
+  });
+
+  it.each([
+    ['INCIDENT', () => event(eventType.incident, Buffer.alloc(4))],
+    ['compressed transactions', () => event(eventType.transactionPayload, Buffer.alloc(4))],
+    ['partial JSON', () => event(eventType.partialUpdateRows, Buffer.alloc(4))],
+    ['a statement of LOAD DATA', () => event(eventType.executeLoadQuery, Buffer.alloc(4))],
+    ['an event nobody told us of', () => event(200, Buffer.alloc(4))],
+    ['rows of a table that was not introduced', () => rows(eventType.writeRows, [3], row(1, 1))],
+  ])('is fatal: %s', (_, make) => {
+    expect(() => feed(make())).toThrow(expect.objectContaining({ kind: 'binlog-unreadable' }));
+  });
+
+  it('is fatal: an event that lost a bit on its way, and one that ends before its last row does', () => {
+    const bytes = xid();
+    bytes[20] = (bytes[20] as number) ^ 1;
+    expect(() => feed(bytes)).toThrow(expect.objectContaining({ kind: 'binlog-unreadable' }));
+    feed(query('BEGIN'));
+    feed(tableMap([3, 3]));
+    expect(() => feed(rows(eventType.writeRows, [3], row(1, 1).subarray(0, 6)))).toThrow(
+      expect.objectContaining({ kind: 'binlog-unreadable' }),
+    );
+  });
+
+  it('is tried again: the address leads to another server than the one whose positions are known', () => {
+    const rotate = Buffer.concat([Buffer.of(4, 0, 0, 0, 0, 0, 0, 0), Buffer.from('b.000001')]);
+    const artificial = 0x20;
+    feed(event(eventType.rotate, rotate, artificial));
+    const other = event(eventType.rotate, rotate, artificial);
+    other.writeUInt32LE(2, 5);
+    other.writeUInt32LE(crc32(other.subarray(0, -4)), other.length - 4);
+    expect(() => feed(other)).toThrow(expect.objectContaining({ kind: 'source-unreachable' }));
+  });
+
+  it('is passed over where the writer says that it may be', () => {
+    const ignorable = 0x80;
+    feed(event(200, Buffer.alloc(4), ignorable));
+    expect(decoder.cursor.place.offset).toBe(position);
+  });
+});

@@ -1,0 +1,180 @@
+import type { LineBuffer } from '../../change/line-buffer.ts';
+import type { ColumnSchema } from '../../definition/table-schema.ts';
+import type { ImageReader } from '../../mapping/codec.ts';
+import { InvalidValue } from '../../mapping/invalid-value.ts';
+import { omitted } from '../../mapping/omitted.ts';
+import { type TableCodec, isOmitted } from '../../mapping/table-codec.ts';
+import type { TableMap } from './table-map.ts';
+
+/**
+ * Reads the row images of one table, compiled for its schema version and for the types its TABLE_MAP names. The schema gives
+ * names, signs, character sets and members; the binlog gives the layout; where they disagree there is no reader.
+ */
+export class RowReader {
+  readonly #table: TableColumns;
+  /** Places in the table of the columns that the images hold. */
+  readonly #present: readonly number[];
+  /** Readers for images that hold fewer, by the bitmap of what they hold; null: they lack a column that is carried. */
+  readonly #partial = new Map<string, RowReader | null>();
+  readonly #columns: readonly ImageReader[];
+  readonly #isKey: readonly boolean[];
+  readonly #isOmitted: readonly boolean[];
+  readonly #firstCarried: number;
+  readonly #key: readonly number[];
+  readonly #keyStarts: number[];
+  readonly #keyEnds: number[];
+  readonly #nullBytes: number;
+  readonly #lastKeyColumn: number;
+
+  private constructor(table: TableColumns, present: readonly number[]) {
+    this.#table = table;
+    this.#present = present;
+    this.#columns = present.map((place) => table.readers[place] as ImageReader);
+    this.#isOmitted = present.map((place) => isOmitted(table.schema[place] as ColumnSchema));
+    this.#firstCarried = this.#isOmitted.indexOf(false);
+    this.#key = table.key.map((place) => present.indexOf(place));
+    this.#isKey = present.map((place) => table.key.includes(place));
+    this.#keyStarts = present.map(() => 0);
+    this.#keyEnds = present.map(() => 0);
+    this.#nullBytes = (present.length + 7) >> 3;
+    this.#lastKeyColumn = Math.max(...this.#key);
+  }
+
+  /** The reader, or what the binlog and the schema disagree about, in words that name columns but no values. */
+  static compile(codec: TableCodec, map: TableMap): RowReader | string {
+    const { columns, primaryKey } = codec.source;
+    if (columns.length !== map.types.length)
+      return `the binlog has ${map.types.length} columns where the known schema has ${columns.length}`;
+    const readers: ImageReader[] = [];
+    let carried = 0;
+    for (const [index, column] of columns.entries()) {
+      const type = map.types[index] as number;
+      const fromImage = isOmitted(column) ? omitted(column) : codec.codecs[carried++]?.fromImage;
+      const reader = fromImage?.(type, map.metadata[index] as number) ?? null;
+      if (reader === null) return `the binlog's type ${type} does not fit column ${column.name} (${column.type})`;
+      readers.push(reader);
+    }
+    return new RowReader({ readers, schema: columns, key: primaryKey }, [...columns.keys()]);
+  }
+
+  /** Of the table, as every event counts them. */
+  get columnCount(): number {
+    return this.#table.schema.length;
+  }
+
+  /**
+   * The reader for images that hold the columns of the bitmap at `at`; null where one of those lacks that are carried. An omitted one
+   * may: MariaDB since 11.8 leaves generated columns out when a row is changed or deleted.
+   */
+  holding(source: Buffer, at: number): RowReader | null {
+    const { schema } = this.#table;
+    const isPresent = (place: number) => (((source[at + (place >> 3)] as number) >> (place & 7)) & 1) === 1;
+    let first = 0;
+    while (first < schema.length && isPresent(first)) first++;
+    if (first === schema.length) return this;
+    const bitmap = source.toString('latin1', at, at + ((schema.length + 7) >> 3));
+    let reader = this.#partial.get(bitmap);
+    if (reader === undefined) {
+      const places = [...schema.keys()];
+      const lacks = places.some((place) => !isPresent(place) && !isOmitted(schema[place] as ColumnSchema));
+      reader = lacks ? null : new RowReader(this.#table, places.filter(isPresent));
+      this.#partial.set(bitmap, reader);
+    }
+    return reader;
+  }
+
+  /**
+   * Appends the image at `at` to `out` as one COPY line and returns where it ends; then `keyOf(out)` is its key. Raises
+   * InvalidValue with the column.
+   */
+  read(source: Buffer, at: number, out: LineBuffer): number {
+    const columns = this.#columns;
+    const nulls = at;
+    at += this.#nullBytes;
+    let i = 0;
+    try {
+      for (; i < columns.length; i++) {
+        const isNull = (((source[nulls + (i >> 3)] as number) >> (i & 7)) & 1) === 1;
+        if (this.#isOmitted[i] === true) {
+          if (!isNull) at = (columns[i] as ImageReader).skip(source, at);
+          continue;
+        }
+        if (i > this.#firstCarried) out.tab();
+        if (isNull) {
+          out.null();
+          continue;
+        }
+        if (this.#isKey[i] === true) {
+          this.#keyStarts[i] = out.length;
+          at = (columns[i] as ImageReader).read(source, at, out);
+          this.#keyEnds[i] = out.length;
+        } else {
+          at = (columns[i] as ImageReader).read(source, at, out);
+        }
+      }
+    } catch (error) {
+      if (error instanceof InvalidValue) error.column = this.#table.schema[this.#present[i] as number]?.name ?? null;
+      throw error;
+    }
+    out.newline();
+    return at;
+  }
+
+  /** As `read`, but only the key's columns are written, to `scratch`, for `keyOf(scratch)`. */
+  readKey(source: Buffer, at: number, scratch: LineBuffer): number {
+    const columns = this.#columns;
+    const nulls = at;
+    at += this.#nullBytes;
+    scratch.length = 0;
+    for (let i = 0; i < columns.length; i++) {
+      if (((source[nulls + (i >> 3)] as number) >> (i & 7)) & 1) continue;
+      const column = columns[i] as ImageReader;
+      if (i > this.#lastKeyColumn || this.#isKey[i] !== true) {
+        at = column.skip(source, at);
+        continue;
+      }
+      this.#keyStarts[i] = scratch.length;
+      at = column.read(source, at, scratch);
+      this.#keyEnds[i] = scratch.length;
+    }
+    return at;
+  }
+
+  /** A copy of an image as one of all columns, with NULL where one is omitted: what is not carried is not kept either. */
+  copy(source: Buffer, start: number, end: number): Buffer {
+    if (this.#present.length === this.columnCount && !this.#isOmitted.includes(true))
+      return Buffer.from(source.subarray(start, end));
+    const nulls = Buffer.alloc((this.columnCount + 7) >> 3, 0xff);
+    const parts: Buffer[] = [nulls];
+    let at = start + this.#nullBytes;
+    for (const [i, column] of this.#columns.entries()) {
+      if ((((source[start + (i >> 3)] as number) >> (i & 7)) & 1) === 1) continue;
+      const next = column.skip(source, at);
+      if (this.#isOmitted[i] !== true) {
+        const place = this.#present[i] as number;
+        nulls[place >> 3] = (nulls[place >> 3] as number) & ~(1 << (place & 7));
+        parts.push(source.subarray(at, next));
+      }
+      at = next;
+    }
+    return Buffer.concat(parts);
+  }
+
+  /** The key of the row read last: the COPY text of its columns in key order, joined by tabs. */
+  keyOf(out: LineBuffer): string {
+    const first = this.#key[0] as number;
+    let key = out.bytes.toString('latin1', this.#keyStarts[first], this.#keyEnds[first]);
+    for (let k = 1; k < this.#key.length; k++) {
+      const column = this.#key[k] as number;
+      key += `\t${out.bytes.toString('latin1', this.#keyStarts[column], this.#keyEnds[column])}`;
+    }
+    return key;
+  }
+}
+
+/** What the images of a table may hold: its columns in their order, and the places of the key's. */
+interface TableColumns {
+  readonly readers: readonly ImageReader[];
+  readonly schema: readonly ColumnSchema[];
+  readonly key: readonly number[];
+}

@@ -1,0 +1,80 @@
+import { type Position, comparePositions } from '../../change/position.ts';
+import type { Cascade } from '../../definition/table-schema.ts';
+import type { TableCodec } from '../../mapping/table-codec.ts';
+import { mayName } from './statement.ts';
+
+/** A replicated table, as the stream must read it. */
+export interface StreamTable {
+  readonly codec: TableCodec;
+  /** Changes before this place are in the snapshot already. */
+  readonly from: Position;
+}
+
+/** A replicated table, and the foreign key by which another table's changes reach it. */
+export interface Dependent {
+  readonly table: StreamTable;
+  readonly cascade: Cascade;
+}
+
+/**
+ * The tables the stream carries. Names are looked up as the server compares them: byte by byte, or folded where
+ * lower_case_table_names is not 0, when the binlog spells them in lower case whatever the catalog does
+ * (https://dev.mysql.com/doc/refman/8.4/en/identifier-case-sensitivity.html).
+ */
+export class StreamTables {
+  readonly database: string;
+  readonly #fold: boolean;
+  readonly #tables = new Map<string, StreamTable>();
+  /** By parent, as `database.table` in lower case: tables that its changes may change below the binlog. */
+  readonly #children = new Map<string, Dependent[]>();
+
+  constructor(database: string, foldNames: boolean, tables: readonly StreamTable[]) {
+    this.#fold = foldNames;
+    this.database = this.#key(database);
+    for (const table of tables) {
+      this.#tables.set(this.#key(table.codec.schema.table), table);
+      for (const cascade of table.codec.schema.cascades ?? []) {
+        const parent = parentKey(cascade.parentDatabase ?? database, cascade.parent);
+        this.#children.set(parent, [...(this.#children.get(parent) ?? []), { table, cascade }]);
+      }
+    }
+  }
+
+  #key(name: string): string {
+    return this.#fold ? name.toLowerCase() : name;
+  }
+
+  find(database: string, table: string): StreamTable | undefined {
+    return this.#key(database) === this.database ? this.#tables.get(this.#key(table)) : undefined;
+  }
+
+  /** Tables that a statement may mean; without `table`, all of that database. */
+  named(database: string, table?: string): StreamTable[] {
+    if (!mayName(database, this.database)) return [];
+    const tables = [...this.#tables.values()];
+    return table === undefined ? tables : tables.filter(({ codec }) => mayName(table, codec.schema.table));
+  }
+
+  /** Tables whose rows follow this one's, replicated or not, without being logged; those already removed included. */
+  dependents(database: string, table: string): readonly Dependent[] {
+    return this.#children.get(parentKey(database, table)) ?? [];
+  }
+
+  has(table: StreamTable): boolean {
+    return this.#tables.get(this.#key(table.codec.schema.table)) === table;
+  }
+
+  /** The stream is done with this table until it is resynced. */
+  remove(table: StreamTable): void {
+    this.#tables.delete(this.#key(table.codec.schema.table));
+  }
+}
+
+/** Whether a group of events that begins at `start` is news to the table. */
+export function isNewTo(table: StreamTable, start: Position): boolean {
+  return comparePositions(start, table.from) >= 0;
+}
+
+function parentKey(database: string, table: string): string {
+  return `${database}.${table}`.toLowerCase();
+}

@@ -1,0 +1,84 @@
+import { binlogType } from '../../mapping/binlog-types.ts';
+import { readLengthEncoded } from '../wire/length-encoded.ts';
+
+/** What a TABLE_MAP event says of a table: its names, and each column's type and metadata; never column names. */
+export interface TableMap {
+  readonly database: string;
+  readonly table: string;
+  readonly types: readonly number[];
+  /** Per column, as its codec reads it: a length, digits, a fraction … little endian; 0 where the type has none. */
+  readonly metadata: readonly number[];
+}
+
+/** The number that later row events name this table by. Restarts with the server, so it means nothing beyond its group. */
+export function tableIdAt(source: Buffer, body: number): number {
+  return source.readUIntLE(body, 6);
+}
+
+/** Reads the body of a TABLE_MAP event (libs/mysql/binlog/event/rows_event.h, `Table_map_event`). */
+export function readTableMap(source: Buffer, body: number): TableMap {
+  let at = body + 8;
+  const name = () => {
+    const length = source[at] as number;
+    const text = source.toString('utf8', at + 1, at + 1 + length);
+    at += length + 2;
+    return text;
+  };
+  const database = name();
+  const table = name();
+  const { value: count, next } = readLengthEncoded(source, at);
+  const types = [...source.subarray(next, next + count)];
+  at = readLengthEncoded(source, next + count).next;
+  const metadata: number[] = [];
+  for (let i = 0; i < count; i++) {
+    const type = types[i] as number;
+    switch (type) {
+      case binlogType.varchar:
+      case binlogType.bit:
+      case binlogType.newdecimal:
+      case mariadbVarcharCompressed:
+        metadata.push(source.readUInt16LE(at));
+        at += 2;
+        break;
+      case binlogType.string:
+      case binlogType.varString:
+      case binlogType.enum:
+      case binlogType.set: {
+        const real = stringType(source[at] as number, source[at + 1] as number);
+        types[i] = real.type;
+        metadata.push(real.length);
+        at += 2;
+        break;
+      }
+      case binlogType.float:
+      case binlogType.double:
+      case binlogType.blob:
+      case binlogType.json:
+      case binlogType.geometry:
+      case binlogType.vector:
+      case binlogType.timestamp2:
+      case binlogType.datetime2:
+      case binlogType.time2:
+      case mariadbBlobCompressed:
+        metadata.push(source[at] as number);
+        at += 1;
+        break;
+      default:
+        metadata.push(0);
+    }
+  }
+  return { database, table, types, metadata };
+}
+
+/** MariaDB's compressed columns; no codec takes them, but their metadata must be stepped over. */
+const mariadbBlobCompressed = 140;
+const mariadbVarcharCompressed = 141;
+
+/**
+ * CHAR, BINARY, ENUM and SET share type 254. The first metadata byte holds the real type, in which bits 4 and 5 are the
+ * inverted high bits of a CHAR's byte length, so that it can pass 255 (Field_string::do_save_field_metadata).
+ */
+function stringType(first: number, second: number): { type: number; length: number } {
+  if ((first & 0x30) !== 0x30) return { type: first | 0x30, length: second | (((first & 0x30) ^ 0x30) << 4) };
+  return { type: first, length: second };
+}

@@ -1,0 +1,160 @@
+import type { Cascade, ColumnSchema, TableSchema } from '../../definition/table-schema.ts';
+import { TidegateError } from '../../errors/tidegate-error.ts';
+import type { SourceConnection, TextRow } from '../connection.ts';
+import { keepsItsRows } from '../engines.ts';
+import { readCascades } from './foreign-keys.ts';
+import { readMergedTables } from '../merged-tables.ts';
+import { tokenize } from '../tokenize.ts';
+import { quoteName, quoteText } from '../identifiers.ts';
+import { readColumnGaps, readImageGaps } from './image-gaps.ts';
+import { readTableKeys } from './table-keys.ts';
+
+/** A base table as the source's catalog describes it now. */
+export interface CatalogTable {
+  readonly schema: TableSchema;
+  /** 'InnoDB', 'MyISAM', 'Aria' … */
+  readonly engine: string;
+  /** The engine's own guess of how many rows there are. */
+  readonly estimatedRows: number;
+  /** Why its rows cannot be had exactly; empty: nothing is known to be in the way. */
+  readonly obstacles: readonly string[];
+  /** The same of single columns, by name. */
+  readonly columnObstacles: ReadonlyMap<string, string>;
+}
+
+export interface Catalog {
+  readonly tables: readonly CatalogTable[];
+  /** What is called like a table and is none, with what it is: 'view', 'sequence'. */
+  readonly others: ReadonlyMap<string, string>;
+}
+
+/** Reads the tables of a database from information_schema, which shows an account exactly what it may SELECT. */
+export async function readCatalog(connection: SourceConnection, database: string): Promise<Catalog> {
+  const of = `table_schema = ${quoteText(database)}`;
+  const all = await connection.query(
+    `select table_name as t, engine as e, table_rows as n, table_type as type from information_schema.tables where ${of} order by table_name`,
+  );
+  const tables = all.filter(({ type }) => tableTypes.has(type ?? ''));
+  const others = all.filter(({ type }) => !tableTypes.has(type ?? ''));
+  const columnsOf = await readColumns(connection, database);
+  const keyOf = await readTableKeys(connection, database, columnsOf);
+  const gapsOf = await readImageGaps(
+    connection,
+    database,
+    tables.map(({ t, e, type }) => ({ table: t ?? '', engine: e ?? '', isVersioned: type === 'SYSTEM VERSIONED' })),
+  );
+  const columnGapsOf = await readColumnGaps(connection, database);
+  const cascadesOf = await readUnloggedCascades(connection, database, tables);
+  const mergesOf = await readMerges(connection, database, tables);
+  const described = tables.map((row): CatalogTable => {
+    const table = row['t'] ?? '';
+    const engine = row['e'] ?? '';
+    const columns = columnsOf.get(table) ?? [];
+    const cascades = [...(cascadesOf.get(table) ?? []), ...(mergesOf.get(table) ?? [])];
+    const key = keyOf.get(table) ?? { primaryKey: [] };
+    // Copied as a whole, which needs no binlog, it may be any.
+    const isFollowed = key.primaryKey.length === 0 || keepsItsRows(engine);
+    return {
+      schema: { table, columns, ...key, ...(cascades.length === 0 ? {} : { cascades }) },
+      engine,
+      estimatedRows: Number(row['n'] ?? 0),
+      obstacles: isOpened(row)
+        ? [...(gapsOf.get(table) ?? []), ...(isFollowed ? [] : [keptElsewhere(engine)])]
+        : [cannotOpen],
+      columnObstacles: columnGapsOf.get(table) ?? new Map(),
+    };
+  });
+  return { tables: described, others: new Map(others.map(({ t, type }) => [t ?? '', (type ?? '').toLowerCase()])) };
+}
+
+/** The columns of each table of a database, in their order. */
+export async function readColumns(
+  connection: SourceConnection,
+  database: string,
+): Promise<Map<string, ColumnSchema[]>> {
+  const columns = await connection.query(
+    `select table_name as t, column_name as name, data_type as type, column_type as full_type, is_nullable as nullable,
+            character_set_name as charset, character_maximum_length as length, numeric_precision as digits,
+            numeric_scale as scale, datetime_precision as fraction
+       from information_schema.columns where table_schema = ${quoteText(database)} order by table_name, ordinal_position`,
+  );
+  return new Map([...Map.groupBy(columns, ({ t }) => t ?? '')].map(([table, rows]) => [table, rows.map(columnSchema)]));
+}
+
+const cannotOpen =
+  'the source cannot open it: it is damaged, and an administrator can look there with check table … and mend with repair table …';
+
+function keptElsewhere(engine: string): string {
+  return `its engine ${engine} does not keep its rows itself, so that not every change of them is in the binlog`;
+}
+
+/** Of a table that it cannot open, a server without a dictionary of its own tells the name and the columns alone. */
+function isOpened({ e: engine }: TextRow): boolean {
+  return engine !== null && engine !== undefined;
+}
+
+const tableTypes = new Set(['BASE TABLE', 'SYSTEM VERSIONED']);
+
+/** Per table, the foreign keys that change its rows below the binlog; only InnoDB has foreign keys. */
+async function readUnloggedCascades(
+  connection: SourceConnection,
+  database: string,
+  tables: readonly TextRow[],
+): Promise<Map<string, Cascade[]>> {
+  const found = new Map<string, Cascade[]>();
+  const [native] = await connection.query(`show global variables like 'innodb_native_foreign_keys'`);
+  // MySQL since 9.6 checks foreign keys above the engine and logs what they do.
+  if (native?.['Value'] === 'OFF') return found;
+  for (const { t: table, e: engine } of tables) {
+    if (table === null || table === undefined || engine?.toLowerCase() !== 'innodb') continue;
+    const cascades = readCascades(await readDefinition(connection, `${quoteName(database)}.${quoteName(table)}`));
+    if (cascades.length > 0) found.set(table, cascades);
+  }
+  return found;
+}
+
+/** Per table, the MERGE tables of this database that show its rows. */
+async function readMerges(
+  connection: SourceConnection,
+  database: string,
+  tables: readonly TextRow[],
+): Promise<Map<string, Cascade[]>> {
+  const found = new Map<string, Cascade[]>();
+  for (const { t: parent, e: engine } of tables) {
+    if (parent === null || parent === undefined || engine?.toLowerCase() !== 'mrg_myisam') continue;
+    const definition = await readDefinition(connection, `${quoteName(database)}.${quoteName(parent)}`);
+    for (const member of readMergedTables(tokenize(definition), database))
+      if (member.database.toLowerCase() === database.toLowerCase())
+        found.set(member.table, [
+          ...(found.get(member.table) ?? []),
+          { constraint: null, parentDatabase: null, parent, columns: [], onDelete: true, onUpdate: true },
+        ]);
+  }
+  return found;
+}
+
+/** Empty when the table is gone since it was listed, or damaged: whoever reads its rows will hear of it. */
+async function readDefinition(connection: SourceConnection, table: string): Promise<string> {
+  const shown = await connection.query(`show create table ${table}`).catch((error: unknown): TextRow[] => {
+    if (error instanceof TidegateError && error.kind === 'source-table') return [];
+    throw error;
+  });
+  return shown[0]?.['Create Table'] ?? '';
+}
+
+function columnSchema(row: TextRow): ColumnSchema {
+  const number = (key: string) => (row[key] === null || row[key] === undefined ? null : Number(row[key]));
+  const type = (row['type'] ?? '').toLowerCase();
+  return {
+    name: row['name'] ?? '',
+    type,
+    // MariaDB marks columns of the format before 10.1 with a comment: `datetime /* mariadb-5.3 */`.
+    fullType: row['full_type'] ?? '',
+    nullable: row['nullable'] === 'YES',
+    charset: row['charset'] ?? null,
+    length: number('length'),
+    precision: number('digits'),
+    scale: number('scale'),
+    fraction: number('fraction') ?? 0,
+  };
+}

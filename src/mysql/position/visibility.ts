@@ -1,0 +1,35 @@
+import { type Position, comparePositions } from '../../change/position.ts';
+import { sleep } from '../../lifetime/backoff.ts';
+import type { SourceConnection } from '../connection.ts';
+import { quoteText } from '../identifiers.ts';
+import { openViewAt } from './positions.ts';
+
+const askAgainMs = 5;
+
+/**
+ * Opens a read view on MariaDB in which every transaction up to `position` can be seen, and returns its own place in the binlog:
+ * for InnoDB it shows what was logged before that place and nothing else. The caller ends it with `commit`.
+ */
+export async function openViewBehind(
+  reader: SourceConnection,
+  position: Position,
+  signal: AbortSignal,
+): Promise<Position> {
+  for (;;) {
+    const place = await openViewAt(reader);
+    if (comparePositions(place, position) >= 0) return place;
+    await reader.query('commit');
+    await sleep(askAgainMs, signal);
+    signal.throwIfAborted();
+  }
+}
+
+/** Returns once a select on MySQL would show every transaction of a GTID set. */
+export async function untilExecuted(replicator: SourceConnection, gtids: string, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    const [row] = await replicator.query(`select gtid_subset(${quoteText(gtids)}, @@global.gtid_executed) as known`);
+    if (row?.['known'] === '1') return;
+    await sleep(askAgainMs, signal);
+    signal.throwIfAborted();
+  }
+}

@@ -1,0 +1,116 @@
+import type { Socket } from 'node:net';
+import { type TLSSocket, checkServerIdentity } from 'node:tls';
+import mysql from 'mysql2';
+import type { SourceConfig } from '../../config/config.ts';
+import { fromMysql } from '../../errors/mysql-errors.ts';
+import { TidegateError } from '../../errors/tidegate-error.ts';
+import { assertAllowedStatement } from '../guard/statement-guard.ts';
+
+/** Commands of the protocol that a role may send (https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_command_phase.html). */
+const command = { quit: 0x01, query: 0x03, binlogDump: 0x12, binlogDumpGtid: 0x1e } as const;
+const commandsOf = {
+  reader: new Set<number>([command.quit, command.query]),
+  replicator: new Set<number>([command.quit, command.query, command.binlogDump, command.binlogDumpGtid]),
+} as const;
+
+/**
+ * Who we are at the source. `reader` may SELECT from the replicated database; `replicator` may read the binlog and the
+ * server's positions. There is no third role: a writable source connection cannot be asked for.
+ */
+export type SourceRole = keyof typeof commandsOf;
+
+const connectTimeoutMs = 10_000;
+const headerBytes = 4;
+
+/**
+ * Logs in and returns the connection with the statement guard before its socket: whatever is sent on it from now on, by us or
+ * by zongji, is looked at as the bytes it is, and what the guard does not let through is refused and ends the connection.
+ * Raises TidegateError refused, source-unreachable, source-tls, source-login or source-privilege.
+ */
+export async function openGuarded(
+  source: SourceConfig,
+  role: SourceRole,
+  hangUp?: AbortSignal,
+): Promise<mysql.Connection> {
+  // The types say so, too; this is for whoever comes without them.
+  if (!Object.hasOwn(commandsOf, role))
+    throw new TidegateError('refused', 'the source can be connected to as reader or as replicator only');
+  const connection = mysql.createConnection(connectionOptions(source, role));
+  // Not by its destroy(), which would wait for a server that does not answer to say goodbye.
+  const { stream } = connection as unknown as { stream: Socket };
+  hangUp?.addEventListener('abort', () => stream.destroy(new Error('hung up')), { once: true });
+  if (source.tls.mode === 'verify-full') verifyHost(connection, source.host);
+  await new Promise<void>((resolve, reject) => {
+    // Also keeps a connection that breaks while idle from crashing the process; the next query reports it.
+    connection.on('error', reject);
+    connection.connect((error) => (error ? reject(error) : resolve()));
+  }).catch((error: unknown) => {
+    connection.destroy();
+    throw fromMysql(error, { what: 'connect', role });
+  });
+  const wire = connection as unknown as { writePacket(packet: { readonly buffer: Buffer }): void };
+  const writePacket = wire.writePacket.bind(connection);
+  // mysql2 hands what is thrown here to the command's callback and hangs up.
+  wire.writePacket = (packet) => {
+    assertAllowedCommand(packet.buffer.subarray(headerBytes), role);
+    writePacket(packet);
+  };
+  return connection;
+}
+
+/**
+ * Compares the certificate with the host, be it a name or an address, before the login is sent. mysql2 would compare it with
+ * "localhost" where the host is an address.
+ */
+function verifyHost(connection: mysql.Connection, host: string): void {
+  const wire = connection as unknown as { startTLS(done: (error?: Error) => void): void; readonly stream: TLSSocket };
+  const startTls = wire.startTLS.bind(connection);
+  wire.startTLS = (done) =>
+    startTls((error) => done(error ?? checkServerIdentity(host, wire.stream.getPeerCertificate())));
+}
+
+function assertAllowedCommand(payload: Buffer, role: SourceRole): void {
+  const code = payload[0] ?? -1;
+  if (!commandsOf[role].has(code))
+    throw new TidegateError('refused', `command ${code} of the protocol is not one that the ${role} sends`);
+  if (code === command.query) assertAllowedStatement(decode(payload.subarray(1)));
+}
+
+function decode(bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new TidegateError('refused', 'a statement for the source was refused: it is not UTF-8');
+  }
+}
+
+function connectionOptions(source: SourceConfig, role: SourceRole): mysql.ConnectionOptions {
+  const { user, password } = source[role];
+  const { mode, ca } = source.tls;
+  return {
+    host: source.host,
+    port: source.port,
+    user,
+    password,
+    // The replicator has no right on any database, so it must not name one.
+    ...(role === 'reader' ? { database: source.database } : {}),
+    charset: 'utf8mb4_general_ci',
+    connectTimeout: connectTimeoutMs,
+    enableKeepAlive: true,
+    keepAliveInitialDelay: 10_000,
+    // Never on: one call is one statement.
+    multipleStatements: false,
+    // No server may ask us for a file; and chunk-reader.ts writes COM_QUERY packets itself, without query attributes.
+    flags: ['-LOCAL_FILES', '-CLIENT_QUERY_ATTRIBUTES'],
+    ...(mode === 'disable'
+      ? {}
+      : {
+          ssl: {
+            ...(ca === undefined ? {} : { ca }),
+            rejectUnauthorized: true,
+            // By verifyHost.
+            verifyIdentity: false,
+          },
+        }),
+  };
+}

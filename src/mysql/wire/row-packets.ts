@@ -1,0 +1,268 @@
+import { EventEmitter } from 'node:events';
+import { fromCopyText } from '../../change/copy-text.ts';
+import type { Conversion } from '../../change/conversion.ts';
+import { LineBuffer } from '../../change/line-buffer.ts';
+import { type RejectedRow, mostRowBytes, rowTooLarge } from '../../change/rejected-row.ts';
+import { TidegateError } from '../../errors/tidegate-error.ts';
+import type { Codec } from '../../mapping/codec.ts';
+import { InvalidValue } from '../../mapping/invalid-value.ts';
+import type { ConversionJournal, TableCodec } from '../../mapping/table-codec.ts';
+import { readLengthEncoded } from './length-encoded.ts';
+
+/** Where reading stops, whatever was asked for. */
+export interface ReadLimits {
+  readonly bytes: number;
+  /** Milliseconds since the first of the result arrived: until then the server has waited for its turn, and held nobody up. */
+  readonly ms: number;
+}
+
+interface Packet {
+  readonly buffer: Buffer;
+  readonly offset: number;
+  readonly end: number;
+  isError(): boolean;
+  asError(encoding: string): Error;
+}
+
+interface CommandConnection {
+  _resetSequenceId(): void;
+  writePacket(packet: object): void;
+}
+
+type Step = (packet: Packet, connection: CommandConnection) => Step | null;
+
+/**
+ * A text-protocol query as mysql2 runs commands, except that rows stay bytes
+ * (https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_query_response_text_resultset.html).
+ */
+export class RowPackets extends EventEmitter {
+  rows = 0;
+  cut = false;
+  readonly rejected: RejectedRow[] = [];
+  rejectedBytes = 0;
+  readonly converted = new Map<number, readonly Conversion[]>();
+  readonly onResult: (error: Error | null) => void;
+  readonly #query: string;
+  readonly #codecs: readonly Codec[];
+  readonly #table: string;
+  readonly #names: readonly string[];
+  readonly #key: readonly number[];
+  readonly #out: LineBuffer;
+  readonly #limits: ReadLimits;
+  readonly #journal: ConversionJournal | null;
+  #since = 0;
+  readonly #starts: number[];
+  readonly #ends: number[];
+  #lastRow: Buffer | null = null;
+  #columnsLeft = 0;
+  #next: Step | null = null;
+  #done = false;
+
+  constructor(
+    query: string,
+    codec: TableCodec,
+    out: LineBuffer,
+    limits: ReadLimits,
+    journal: ConversionJournal | null,
+    onResult: (error: Error | null) => void,
+  ) {
+    super();
+    this.#query = query;
+    this.#codecs = codec.codecs;
+    this.#table = codec.schema.table;
+    this.#names = codec.schema.columns.map(({ name }) => name);
+    this.#key = codec.schema.primaryKey;
+    this.#out = out;
+    this.#limits = limits;
+    this.#journal = journal;
+    this.#starts = codec.codecs.map(() => 0);
+    this.#ends = codec.codecs.map(() => 0);
+    this.onResult = (error) => {
+      if (this.#done) return;
+      this.#done = true;
+      onResult(error);
+    };
+  }
+
+  /** mysql2 calls this with nothing to begin, then with each packet; true ends the command. */
+  execute(packet: Packet | null | undefined, connection: CommandConnection): boolean {
+    if (packet === undefined || packet === null) {
+      connection._resetSequenceId();
+      this.#send(connection);
+      this.#next = this.#columnCount;
+      return false;
+    }
+    if (this.#done) return true;
+    if (packet.isError()) {
+      this.onResult(packet.asError('utf8'));
+      return true;
+    }
+    try {
+      this.#next = this.#next?.call(this, packet, connection) ?? null;
+    } catch (error) {
+      if (error instanceof InvalidValue) this.onResult(this.#refused(`a key cannot be read: ${error.reason}`));
+      else if (error instanceof TidegateError) this.onResult(error);
+      // A value that does not read as its type: the schema is not what the source has. Nothing of the row may be printed.
+      else this.onResult(new TidegateError('internal', 'a row packet could not be read', { cause: error }));
+      return true;
+    }
+    if (this.#next !== null) return false;
+    this.onResult(null);
+    return true;
+  }
+
+  #send(connection: CommandConnection): void {
+    const text = Buffer.from(this.#query, 'utf8');
+    const buffer = Buffer.concat([Buffer.of(0, 0, 0, 0, 0x03), text]);
+    connection.writePacket({
+      buffer,
+      offset: 4,
+      length: () => buffer.length,
+      writeHeader: (sequence: number) => {
+        buffer.writeUIntLE(buffer.length - 4, 0, 3);
+        buffer[3] = sequence;
+      },
+    });
+  }
+
+  #columnCount({ buffer, offset }: Packet): Step {
+    // Also what is no result at all: a server may ask for a file of this machine instead, and then waits for it.
+    if (buffer[offset] === 0xfb || readLengthEncoded(buffer, offset).value !== this.#codecs.length)
+      throw new Error('not the columns that were asked for');
+    this.#since = performance.now();
+    this.#columnsLeft = this.#codecs.length;
+    return this.#columnDefinition;
+  }
+
+  #columnDefinition(): Step {
+    this.#columnsLeft--;
+    return this.#columnsLeft > 0 ? this.#columnDefinition : this.#columnsEnd;
+  }
+
+  #columnsEnd(): Step {
+    return this.#row;
+  }
+
+  #row(packet: Packet): Step | null {
+    const { buffer, end } = packet;
+    const at = packet.offset;
+    if (buffer[at] === 0xfe && end - at < 9) return null;
+    this.rows++;
+    this.#lastRow = buffer;
+    const out = this.#out;
+    const from = out.length;
+    if (end - at > mostRowBytes) throw this.#refused(rowTooLarge);
+    try {
+      this.#line(buffer, at, out);
+      if (out.length - from > mostRowBytes) throw this.#refused(rowTooLarge);
+      if (this.#journal !== null) this.#note(this.#journal.next());
+    } catch (error) {
+      if (!(error instanceof InvalidValue)) throw error;
+      out.length = from;
+      this.rejected.push(this.#rejectedRow(error, buffer, at, end));
+      this.#journal?.next();
+      this.rejectedBytes += end - at;
+    }
+    if (out.length + this.rejectedBytes < this.#limits.bytes && !this.#isLate()) return this.#row;
+    this.cut = true;
+    return null;
+  }
+
+  #refused(reason: string): TidegateError {
+    return new TidegateError('target-refused', `table ${this.#table}: ${reason}`, { table: this.#table });
+  }
+
+  /** Looked at now and then: to ask for the time costs as much as to read a column. */
+  #isLate(): boolean {
+    return this.rows % 16 === 0 && performance.now() - this.#since > this.#limits.ms;
+  }
+
+  #note(conversions: readonly Conversion[]): void {
+    if (conversions.length > 0) this.converted.set(this.rows - this.rejected.length - 1, conversions);
+  }
+
+  /** Writes a row packet as a line and notes where its values are. */
+  #line(buffer: Buffer, at: number, out: LineBuffer): void {
+    const codecs = this.#codecs;
+    let i = 0;
+    try {
+      for (; i < codecs.length; i++) {
+        if (i > 0) out.tab();
+        let length = buffer[at++] as number;
+        if (length === 0xfb) {
+          out.null();
+          continue;
+        }
+        if (length === 0xfc) {
+          length = buffer.readUInt16LE(at);
+          at += 2;
+        } else if (length === 0xfd) {
+          length = buffer.readUIntLE(at, 3);
+          at += 3;
+        } else if (length === 0xfe) {
+          length = Number(buffer.readBigUInt64LE(at));
+          at += 8;
+        }
+        this.#starts[i] = at;
+        at += length;
+        this.#ends[i] = at;
+        (codecs[i] as Codec).fromText(buffer, at - length, at, out);
+      }
+    } catch (error) {
+      if (error instanceof InvalidValue) error.column = this.#names[i] ?? null;
+      throw error;
+    }
+    out.newline();
+  }
+
+  /** Raises InvalidValue where it is the key that cannot be read. */
+  #rejectedRow({ reason, column }: InvalidValue, buffer: Buffer, start: number, end: number): RejectedRow {
+    this.#locate(buffer, start);
+    const scratch = new LineBuffer(256);
+    for (const [position, index] of this.#key.entries()) {
+      if (position > 0) scratch.tab();
+      (this.#codecs[index] as Codec).fromText(
+        buffer,
+        this.#starts[index] as number,
+        this.#ends[index] as number,
+        scratch,
+      );
+    }
+    const key = scratch.bytes.toString('latin1', 0, scratch.length);
+    return { key, reason, column, sqlState: null, row: Buffer.from(buffer.subarray(start, end)), format: 'packet' };
+  }
+
+  /** Notes where each value of a row packet is, whatever it holds. */
+  #locate(buffer: Buffer, at: number): void {
+    for (let i = 0; i < this.#codecs.length; i++) {
+      if (buffer[at] === 0xfb) {
+        at++;
+        continue;
+      }
+      const { value, next } = readLengthEncoded(buffer, at);
+      this.#starts[i] = next;
+      at = next + value;
+      this.#ends[i] = at;
+    }
+  }
+
+  lastKeyText(): string[] | null {
+    const row = this.#lastRow;
+    if (row === null) return null;
+    return this.#key.map((column) => {
+      const scratch = new LineBuffer(256);
+      this.#codecs[column]?.fromText(row, this.#starts[column] as number, this.#ends[column] as number, scratch);
+      return fromCopyText(scratch.bytes.toString('utf8', 0, scratch.length)) ?? '';
+    });
+  }
+
+  lastKey(): string[] | null {
+    const row = this.#lastRow;
+    if (row === null) return null;
+    return this.#key.map((column) => {
+      const literal = this.#codecs[column]?.keyLiteral;
+      if (literal === undefined) throw new TidegateError('internal', 'a key column cannot bound a chunk');
+      return literal(row, this.#starts[column] as number, this.#ends[column] as number);
+    });
+  }
+}

@@ -1,0 +1,59 @@
+import { type Socket, connect } from 'node:net';
+import { fromMysql } from '../../errors/mysql-errors.ts';
+import { TidegateError } from '../../errors/tidegate-error.ts';
+import { flavorOf } from '../server-version.ts';
+
+export interface Greeting {
+  readonly flavor: 'mariadb' | 'mysql';
+  /** As '10.11.19-MariaDB-log' or '8.4.3'. */
+  readonly version: string;
+  /** The address from which this machine reaches the server. */
+  readonly localAddress: string;
+}
+
+const timeoutMs = 10_000;
+const headerBytes = 4;
+const protocolVersion = 10;
+/** MariaDB before 11 puts this before its version, for replicas that knew one digit only. */
+const replicationPrefix = /^5\.5\.5-(?=\d)/;
+
+/**
+ * What a server tells whoever connects, before any login: so it can be had while there is no account yet
+ * (https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase_packets_protocol_handshake_v10.html).
+ * Raises TidegateError source-unreachable.
+ */
+export async function readGreeting(host: string, port: number): Promise<Greeting> {
+  const socket = connect({ host, port, timeout: timeoutMs });
+  try {
+    const packet = await firstPacket(socket);
+    const end = packet.indexOf(0, 1);
+    if (packet[0] !== protocolVersion || end === -1)
+      throw new TidegateError(
+        'source-unreachable',
+        'source: what answers is no MySQL or MariaDB server that takes us in',
+      );
+    const version = packet.toString('latin1', 1, end).replace(replicationPrefix, '');
+    return {
+      flavor: flavorOf(version),
+      version,
+      localAddress: (socket.localAddress ?? '').replace(/^::ffff:/, ''),
+    };
+  } finally {
+    socket.destroy();
+  }
+}
+
+async function firstPacket(socket: Socket): Promise<Buffer> {
+  return await new Promise<Buffer>((resolve, reject) => {
+    let received = Buffer.alloc(0);
+    const fail = (error: unknown) => reject(fromMysql(error, { what: 'connect', role: 'reader' }));
+    socket.on('data', (data) => {
+      received = Buffer.concat([received, data]);
+      if (received.length >= headerBytes && received.length >= headerBytes + received.readUIntLE(0, 3))
+        resolve(received.subarray(headerBytes));
+    });
+    socket.once('error', fail);
+    socket.once('timeout', () => fail({ code: 'ETIMEDOUT' }));
+    socket.once('close', () => fail({ code: 'PROTOCOL_CONNECTION_LOST' }));
+  });
+}

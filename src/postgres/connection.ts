@@ -1,0 +1,97 @@
+import type { Socket } from 'node:net';
+import pg from 'pg';
+import type { TargetConfig } from '../config/config.ts';
+import { fromPostgres, sqlStateOf } from '../errors/postgres-errors.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
+import { askForTls } from './wire/tls-probe.ts';
+
+const connectTimeoutMs = 10_000;
+/** Limits of a role or database, made for people who forget a session; some are of newer versions only. */
+const limits = [
+  'statement_timeout',
+  'lock_timeout',
+  'idle_in_transaction_session_timeout',
+  'idle_session_timeout',
+  'transaction_timeout',
+];
+
+/**
+ * One PostgreSQL connection of the target role. Text is read and written the same way whatever the role's or the server's
+ * defaults are: ISO dates, UTC, exact floats, `\x` bytes, standard strings. It waits for locks as long as it takes; see stall-watch.ts.
+ *
+ * Commits do not wait for the disk (synchronous_commit = off). Rows and the checkpoint that covers them stand in one
+ * transaction, and a crash of PostgreSQL loses only a tail of transactions, in order: what is lost comes again from the
+ * binlog (https://www.postgresql.org/docs/current/wal-async-commit.html). Only the lease waits; see lease.ts.
+ *
+ * `hangUp` breaks the connection off, whatever it is doing, its beginning included; what it was doing then fails.
+ *
+ * Raises TidegateError target-unreachable, target-tls, target-login, target-pooled or target-privilege.
+ */
+export async function openTarget(
+  target: TargetConfig,
+  applicationName = 'tidegate',
+  hangUp?: AbortSignal,
+): Promise<pg.Client> {
+  const { mode, ca } = target.tls;
+  const client = new pg.Client({
+    host: target.host,
+    port: target.port,
+    database: target.database,
+    user: target.user.user,
+    password: target.user.password,
+    application_name: applicationName,
+    connectionTimeoutMillis: connectTimeoutMs,
+    keepAlive: true,
+    options:
+      '-c timezone=UTC -c datestyle=ISO,YMD -c extra_float_digits=1 -c intervalstyle=postgres -c bytea_output=hex' +
+      ' -c synchronous_commit=off -c client_encoding=UTF8 -c client_min_messages=warning -c standard_conforming_strings=on' +
+      ' -c array_nulls=on -c default_transaction_isolation=read\\ committed',
+    ssl:
+      mode === 'disable'
+        ? false
+        : {
+            rejectUnauthorized: true,
+            ...(ca === undefined ? {} : { ca }),
+            ...(mode === 'verify-ca' ? { checkServerIdentity: () => undefined } : {}),
+          },
+  });
+  // A connection that breaks while idle must not crash the process; the next query reports it.
+  client.on('error', () => undefined);
+  // With TLS the socket is another one once it is connected.
+  const { connection } = client as unknown as { connection: { stream: Socket } };
+  const breakOff = () => connection.stream.destroy();
+  hangUp?.addEventListener('abort', breakOff, { once: true });
+  try {
+    await client.connect();
+    if (hangUp?.aborted === true) breakOff();
+    const { rows } = await client.query<{ pid: number }>(
+      `select pg_backend_pid() as pid, count(set_config(name, '0', false)) from pg_settings where name in ('${limits.join("', '")}')`,
+    );
+    // Behind a pooler sessions are shared and outlive us: neither their settings nor the lease could be relied on.
+    const { processID } = client as unknown as { processID: number };
+    if (rows[0]?.pid !== processID) throw pooled(null);
+  } catch (error) {
+    connection.stream.destroy();
+    // What PgBouncer says to settings of ours that it does not know.
+    if (sqlStateOf(error) === '08P01') throw pooled(error);
+    const raised = fromPostgres(error, { what: 'connect' });
+    const isUnclear = raised.kind === 'internal' || (mode !== 'disable' && raised.kind === 'target-unreachable');
+    const answer = isUnclear ? await askForTls(target.host, target.port) : 'unknown';
+    if (answer === 'no-postgres')
+      throw new TidegateError('target-unreachable', 'target: connect failed: what answers is no PostgreSQL', {
+        cause: error,
+        hint: 'Check TARGET_DB_HOST and TARGET_DB_PORT: another service listens there.',
+      });
+    if (mode !== 'disable' && answer === 'no-tls')
+      throw new TidegateError('target-tls', 'target: connect failed: the server offers no TLS', {
+        cause: error,
+        hint: 'Turn TLS on there (ssl = on, ssl_cert_file, ssl_key_file), or, if the way to it is safe by other means such as a VPN, spell out TARGET_DB_TLS=disable.',
+      });
+    throw raised;
+  }
+  return client;
+}
+
+function pooled(cause: unknown): TidegateError {
+  return new TidegateError('target-pooled', 'target: a connection pooler answers in place of PostgreSQL', { cause });
+}

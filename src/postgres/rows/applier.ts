@@ -1,0 +1,175 @@
+import { type ControlledTransaction, sql } from 'kysely';
+import { ChangeBatch } from '../../change/change-batch.ts';
+import type { Position } from '../../change/position.ts';
+import type { RejectedRow } from '../../change/rejected-row.ts';
+import type { TableChanges } from '../../change/table-changes.ts';
+import { failpoint } from '../../lifetime/failpoint.ts';
+import { fromPostgres, isRowRefusal } from '../../errors/postgres-errors.ts';
+import { TidegateError } from '../../errors/tidegate-error.ts';
+import type { TableCodec } from '../../mapping/table-codec.ts';
+import { assertEpoch, moveCheckpoint } from '../control/checkpoint.ts';
+import type { ControlSchema } from '../control/control-schema.ts';
+import { recordConversions } from '../control/conversions.ts';
+import { DeadLetters, badRow } from './dead-letters.ts';
+import type { TargetSession } from '../session.ts';
+import { parkTable } from '../control/table-states.ts';
+import { TableWriter } from './table-writer.ts';
+
+export interface ApplierOptions {
+  /** Also the name of the replica. */
+  readonly schema: string;
+  readonly epoch: bigint;
+  readonly codecs: ReadonlyMap<string, TableCodec>;
+  /** Where the target is now. */
+  readonly start: Position;
+  /** Tables of which a bad row stops everything. */
+  readonly isHalting: (table: string) => boolean;
+}
+
+/**
+ * Applies batches: rows, dead letters, parked tables, conversions and checkpoint in one PostgreSQL transaction. A batch that
+ * ends inside a source transaction leaves the PostgreSQL transaction open for the next one, so a source transaction of any size
+ * becomes visible at once or not at all.
+ */
+export class Applier {
+  readonly #session: TargetSession;
+  readonly #options: ApplierOptions;
+  readonly #writers = new Map<string, TableWriter>();
+  /** Staging tables made or taken back; each has a number of its own. */
+  #stagings = 0;
+  /** Read anew when a transaction is taken back in which some came or went. */
+  #deadLetters: DeadLetters;
+  #deadLettersTouched = false;
+  #open: ControlledTransaction<ControlSchema> | null = null;
+  /** Where the last batch ended. */
+  #at: Position;
+  /** What parts of the transaction that is open have brought. */
+  #parked = new Map<string, string>();
+  #rejected = new Map<string, number>();
+  /** Tables of which PostgreSQL refused rows in their last batch. */
+  readonly #suspected = new Set<string>();
+
+  private constructor(session: TargetSession, options: ApplierOptions, deadLetters: DeadLetters) {
+    this.#session = session;
+    this.#options = options;
+    this.#at = options.start;
+    this.#deadLetters = deadLetters;
+  }
+
+  static async start(session: TargetSession, options: ApplierOptions): Promise<Applier> {
+    return await session.guarded(
+      async () => new Applier(session, options, await DeadLetters.load(session.db, options.schema)),
+    );
+  }
+
+  /**
+   * Returns once the batch is durable, or, for a part of a transaction, once it is written. When PostgreSQL refuses a row, a
+   * whole batch is taken back and written anew around such rows, and so are the next ones of that table as long as there are any. What
+   * came before a part cannot be written again, so parts are written around them from the first.
+   */
+  async apply(batch: ChangeBatch): Promise<void> {
+    const isPart = batch.open || this.#open !== null;
+    try {
+      await this.#write(batch, isPart ? 'around' : 'no');
+    } catch (error) {
+      if (isPart || !isRowRefusal(error)) throw error;
+      await this.#takeBack();
+      if (error instanceof TidegateError && error.table !== undefined) this.#suspected.add(error.table);
+      await this.#write(batch, 'around');
+    }
+  }
+
+  /**
+   * Writes changes that are none of the stream's, between two of its batches. The checkpoint stays where it is. Returns how many rows
+   * PostgreSQL refused.
+   */
+  async merge(changes: TableChanges): Promise<number> {
+    if (this.#open !== null) throw new TidegateError('internal', 'a transaction of the stream is open');
+    const batch = new ChangeBatch();
+    batch.tables.set(changes.schema.table, changes);
+    await this.apply(batch);
+    return (batch.rejected.get(changes.schema.table) ?? 0) - changes.rejectedCount;
+  }
+
+  async #write(batch: ChangeBatch, around: 'no' | 'around'): Promise<void> {
+    const { schema } = this.#options;
+    this.#open ??= await this.#session.begin();
+    const trx = this.#open;
+    // A constraint that waits for the commit could name no row.
+    if (around === 'around' || [...batch.tables.keys()].some((table) => this.#suspected.has(table)))
+      await this.#session.guarded(async () => await sql`set constraints all immediate`.execute(trx));
+    for (const [table, changes] of batch.tables) {
+      try {
+        const how = this.#suspected.has(table) ? 'suspected' : around;
+        const unwritten = await this.#writer(table).write(trx, changes, how);
+        if (unwritten.every(({ sqlState }) => sqlState === null)) this.#suspected.delete(table);
+        else this.#suspected.add(table);
+        const rejected = this.#judged(changes, unwritten);
+        this.#deadLettersTouched = true;
+        await this.#deadLetters.keep(trx, changes, rejected, this.#at);
+        if (rejected.size > 0) this.#rejected.set(table, rejected.size + (this.#rejected.get(table) ?? 0));
+        await recordConversions(trx, schema, table, changes.conversions.values());
+      } catch (error) {
+        throw error instanceof TidegateError && error.table === table
+          ? error
+          : fromPostgres(error, { what: 'write' }).about(table);
+      }
+    }
+    for (const [table, reason] of batch.parked) this.#parked.set(table, reason);
+    if (!batch.open) await this.#commit(batch, trx);
+  }
+
+  /** The rows of a table that become dead letters. Raises bad-row where the operator wants none. */
+  #judged({ schema, rejected }: TableChanges, unwritten: readonly RejectedRow[]): ReadonlyMap<string, RejectedRow> {
+    const rows = new Map([...unwritten, ...rejected].map((row) => [row.key, row] as const));
+    const [first] = rows.values();
+    if (first !== undefined && this.#options.isHalting(schema.table)) throw badRow(schema.table, first, this.#at);
+    return rows;
+  }
+
+  async #commit(batch: ChangeBatch, trx: ControlledTransaction<ControlSchema>): Promise<void> {
+    const { schema, epoch } = this.#options;
+    await this.#session.guarded(async () => {
+      for (const [table, reason] of this.#parked) await parkTable(trx, schema, table, reason);
+      failpoint('batch-applied');
+      if (batch.end === null) await assertEpoch(trx, schema, epoch);
+      else await moveCheckpoint(trx, schema, epoch, batch.end);
+      failpoint('checkpoint-written');
+      await trx.commit().execute();
+    });
+    this.#open = null;
+    this.#deadLettersTouched = false;
+    if (batch.end !== null) this.#at = batch.end.position;
+    // Whoever hears that this batch is durable hears of its parts as well.
+    for (const [table, reason] of this.#parked) batch.parked.set(table, reason);
+    for (const [table, rows] of this.#rejected) batch.rejected.set(table, rows);
+    this.#parked = new Map();
+    this.#rejected = new Map();
+    failpoint('committed');
+  }
+
+  async #takeBack(): Promise<void> {
+    const { schema } = this.#options;
+    await this.#session.guarded(async () => {
+      await this.#open?.rollback().execute();
+      // Of earlier transactions; those made in this one are gone with it.
+      for (const writer of this.#writers.values()) await writer.dropStaging();
+      if (this.#deadLettersTouched) this.#deadLetters = await DeadLetters.load(this.#session.db, schema);
+    });
+    this.#open = null;
+    this.#parked = new Map();
+    this.#rejected = new Map();
+    this.#writers.clear();
+  }
+
+  #writer(table: string): TableWriter {
+    let writer = this.#writers.get(table);
+    if (writer === undefined) {
+      const { schema, codecs } = this.#options;
+      const codec = codecs.get(table);
+      if (codec === undefined) throw new TidegateError('internal', `table ${table} has no schema version`);
+      this.#writers.set(table, (writer = new TableWriter(this.#session, schema, codec, this.#stagings++)));
+    }
+    return writer;
+  }
+}

@@ -1,0 +1,119 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { expect, it } from 'vitest';
+import { freePort } from '../../testing/servers/private-process.ts';
+import { runCli } from '../support/cli.ts';
+import { commandEnv } from '../../testing/command-env.ts';
+
+/** Settings that are valid and lead nowhere. */
+async function nowhere(): Promise<Record<string, string>> {
+  const port = String(await freePort());
+  return {
+    SOURCE_DB_HOST: '127.0.0.1',
+    SOURCE_DB_PORT: port,
+    SOURCE_DB_NAME: 'clinic',
+    SOURCE_DB_READONLY_USER: 'reader',
+    SOURCE_DB_READONLY_PASSWORD: 'canary-1',
+    SOURCE_DB_REPLICATION_USER: 'replicator',
+    SOURCE_DB_REPLICATION_PASSWORD: 'canary-2',
+    TARGET_DB_HOST: '127.0.0.1',
+    TARGET_DB_PORT: port,
+    TARGET_DB_NAME: 'analytics',
+    TARGET_DB_USER: 'tidegate',
+    TARGET_DB_PASSWORD: 'canary-3',
+  };
+}
+
+it('tells its version and, for each command, examples and exit codes', async () => {
+  expect((await runCli(['--version'], {})).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  for (const command of ['check', 'grants', 'run', 'lag', 'reset']) {
+    const { code, stdout } = await runCli([command, '--help'], {});
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/Examples?:\n {2}tidegate /);
+    expect(stdout).toContain('Exit code');
+  }
+});
+
+it('refuses what it does not know', async () => {
+  for (const args of [
+    ...[['frob'], ['check', 'extra'], ['run', '--frob']],
+    ...['x', '', '0', '-1', '1.5', '9'.repeat(20)].map((id) => ['jobs', 'cancel', '17', id]),
+  ]) {
+    const { code, stdout, stderr } = await runCli(args, await nowhere());
+    expect(code).toBe(1);
+    expect(stdout).toBe('');
+    expect(stderr).toContain('--help');
+  }
+});
+
+it('lag that could not be measured is never taken for lag within or beyond the limit', async () => {
+  const settings = await nowhere();
+  for (const [args, env] of [
+    [['lag'], {}],
+    [['lag', '--max-seconds', 'soon'], settings],
+    [['lag', '--max-seconds', '-1'], settings],
+    [['lag', '--frob'], settings],
+    [['lag', '--json', '--max-seconds', '60'], settings],
+  ] as const)
+    expect([args, (await runCli(args, env)).code]).toEqual([args, 2]);
+});
+
+it('tests each connection by itself, and one that fails hides no other', async () => {
+  const { code, stdout, stderr } = await runCli(['check', '--json'], await nowhere());
+  expect(code).toBe(1);
+  const { ready, findings } = JSON.parse(stdout) as { ready: boolean; findings: { subject: string; kind: string }[] };
+  expect(ready).toBe(false);
+  expect(findings.map(({ subject, kind }) => [subject, kind])).toEqual([
+    ['source (reader)', 'source-unreachable'],
+    ['source (replicator)', 'source-unreachable'],
+    ['target', 'target-unreachable'],
+  ]);
+  // Each finding names its subject once.
+  const readable = (await runCli(['check'], await nowhere())).stdout;
+  expect(readable).toContain('source (reader): connect failed');
+  expect(readable).not.toMatch(/(source \(\w+\)|target): \1/);
+  expect(stdout + stderr).not.toContain('canary');
+});
+
+it('tells no more of an error that nobody caught than of any other', async () => {
+  const thrown = "Object.assign(new Error('cana' + 'ry'), { sql: 'cana' + 'ry', errno: 1064 })";
+  // In two halves, because a frame tells this very text. As soon as the program is there to be surprised by it.
+  const surprise = `const t = setInterval(() => { if (process.listenerCount('uncaughtException') > 0) { clearInterval(t); Promise.reject(${thrown}); } }, 1);`;
+  const env = { ...(await nowhere()), NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(surprise)}` };
+  for (const [command, expected] of [
+    ['check', 1],
+    ['lag', 2],
+  ] as const) {
+    const { code, stdout, stderr } = await runCli([command], env);
+    expect(code).toBe(expected);
+    expect(stderr).toMatch(/^tidegate: unexpected Error\nReport this with the log\.\n\s+at /);
+    expect(stdout + stderr).not.toContain('canary');
+  }
+});
+
+it('advises the template to whoever has set next to nothing', async () => {
+  expect((await runCli(['check'], {})).stderr).toContain('cp .env.template .env');
+  const { TARGET_DB_HOST: _, ...most } = await nowhere();
+  expect((await runCli(['check'], most)).stderr).not.toContain('.env.template');
+});
+
+it('names a mistyped setting before it connects anywhere', async () => {
+  const { code, stderr } = await runCli(['check'], { ...(await nowhere()), TABLES_EXLUDE: 'canary' });
+  expect(code).toBe(1);
+  expect(stderr).toContain('TABLES_EXLUDE is no setting; is TABLES_EXCLUDE meant?');
+  expect(stderr).not.toContain('canary');
+});
+
+it('ends as usual when nobody reads its output any more', async () => {
+  const child = spawn(process.execPath, ['src/cli.ts', 'check'], {
+    cwd: new URL('../..', import.meta.url),
+    env: commandEnv(await nowhere()),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  child.stdout.destroy();
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const [code] = (await once(child, 'close')) as [number | null];
+  expect(stderr).toBe('');
+  expect(code).toBe(1);
+});

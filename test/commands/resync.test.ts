@@ -1,0 +1,88 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startSource } from '../../testing/servers/source.ts';
+import type { SourceServer } from '../../testing/servers/server.ts';
+import { Streaming } from '../pipeline/stream/support/streaming.ts';
+import { runCli } from '../support/cli.ts';
+import { sharedServers } from '../support/shared-servers.ts';
+
+describe.each(['mariadb', 'mysql'] as const)('what no log of %s shows', (flavor) => {
+  let source: SourceServer;
+  let streaming: Streaming;
+  const resetBinlog = flavor === 'mariadb' ? 'reset master' : 'reset binary logs and gtids';
+
+  beforeAll(async () => {
+    // It loses its binlog, which others must not share.
+    source = await startSource({ flavor, asProcess: true });
+    streaming = await Streaming.start(
+      async (admin) => {
+        await admin.query(`create table visit (id int not null primary key, note varchar(40))`);
+        const rows = Array.from({ length: 3_000 }, (_, id) => `(${id}, 'visit ${id}')`);
+        await admin.query(`insert into visit values ${rows.join(', ')}`);
+      },
+      { source, target: sharedServers().target },
+    );
+    await streaming.target.query('create view visit_notes as select note from raw.visit');
+  });
+  afterAll(async () => {
+    await streaming?.end();
+    await source?.stop();
+  });
+
+  test('rows changed below the log are found by verify, and mended by verify --repair', async () => {
+    await streaming.source.query('set session sql_log_bin = 0');
+    await streaming.source.query(`update visit set note = 'restored' where id < 20`);
+    await streaming.source.query(`delete from visit where id = 2999`);
+    await streaming.source.query('set session sql_log_bin = 1');
+    expect((await runCli(['verify', 'visit'], streaming.env)).code).toBe(1);
+    expect((await runCli(['verify', 'visit', '--repair'], streaming.env)).stdout).toContain(
+      '1 too many, 20 different; mended',
+    );
+    expect(await streaming.differences()).toEqual([]);
+  });
+
+  test('while a service runs, resync is refused', async () => {
+    const { code, stderr } = await runCli(['resync'], streaming.env);
+    expect(code).toBe(1);
+    expect(stderr).toContain('a service is running');
+  });
+
+  test('a source that begins its binlog anew is told apart, and one command makes the target equal to it, readable all the while', async () => {
+    await streaming.run.stop();
+    await streaming.source.query(`create table later (id int not null primary key)`);
+    await streaming.source.query(`delete from visit where id % 2 = 0`);
+    await streaming.source.query(`alter table visit add column fee int`);
+    await streaming.source.query(`update visit set fee = id where id < 100`);
+    await streaming.source.query(resetBinlog);
+    await streaming.source.query(`update visit set note = 'after' where id = 1`);
+    const refused = await runCli(['run'], streaming.env);
+    expect(refused.code, refused.stdout).not.toBe(0);
+    expect(refused.stdout).toMatch(/"(position-lost|source-changed)"/);
+    expect(refused.stdout).toContain('tidegate resync');
+    // What a service said a moment ago may be older than what is at the target.
+    await streaming.until(async () => {
+      const { code, stdout } = await runCli(['lag', '--json', '--max-seconds', '60'], streaming.env);
+      return code === 2 && stdout.includes('tidegate resync');
+    }, 'lag says that it does not know, and why');
+
+    const reader = streaming.watch('select from visit_notes having count(*) < 1499');
+    const { code, stdout, stderr } = await runCli(['resync'], streaming.env);
+    expect(code, stdout + stderr).toBe(0);
+    const { looks, found } = await reader.stop();
+    expect(looks).toBeGreaterThan(5);
+    expect(found).toEqual([]);
+    expect(await streaming.differences()).toEqual([]);
+
+    await streaming.source.query(`insert into visit values (5000, 'new', 1)`);
+    const run = streaming.another(['--until-caught-up']);
+    await run.succeeded();
+    expect(await streaming.differences()).toEqual([]);
+  });
+
+  test('in production it wants a typed yes, and without a terminal --yes', async () => {
+    const production = { ...streaming.env, ENVIRONMENT: 'production' };
+    const asked = await runCli(['resync'], production);
+    expect(asked.code).toBe(1);
+    expect(asked.stderr).toContain('there is no terminal to ask at');
+    expect((await runCli(['resync', '--yes', '--detach'], production)).code).toBe(0);
+  });
+});

@@ -1,0 +1,160 @@
+import type { Connection } from 'mysql2/promise';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { RunProcess } from '../../../testing/run-process.ts';
+import { startSource } from '../../../testing/servers/source.ts';
+import type { SourceServer } from '../../../testing/servers/server.ts';
+import type { Finding } from '../../../src/change/finding.ts';
+import { loadConfig } from '../../../src/config/load-config.ts';
+import { findingsOf, judgeForbiddenGrants } from './forbidden.ts';
+import { runCli } from '../../support/cli.ts';
+import { type Replica, createReplica } from '../../../testing/replica.ts';
+import { sharedServers } from '../../support/shared-servers.ts';
+
+/** Of its own: what PUBLIC holds here would be held by the users of every other suite. */
+let source: SourceServer;
+
+beforeAll(async () => {
+  source = await startSource({ flavor: 'mariadb', version: '10.11' });
+});
+
+afterAll(async () => {
+  await source?.stop();
+});
+
+test('each privilege there is, on each scope, held itself, through a role or through PUBLIC, is refused by its name', async () => {
+  const { judged, refused, wrong } = await judgeForbiddenGrants(source, sharedServers().target);
+  expect(wrong).toEqual([]);
+  expect(judged).toBeGreaterThan(600);
+  expect(refused).toBeGreaterThan(550);
+});
+
+describe('by the program', () => {
+  let replica: Replica;
+  let admin: Connection;
+
+  beforeAll(async () => {
+    replica = await createReplica(source, sharedServers().target);
+    admin = await replica.sourceAdmin();
+    await admin.query('create table patient (PatNum bigint not null primary key) engine=InnoDB');
+    await admin.query('insert into patient values (1)');
+  });
+
+  afterAll(async () => {
+    await admin?.end();
+    await replica?.drop();
+  });
+
+  const account = (role: 'reader' | 'replicator') =>
+    `${replica.env[role === 'reader' ? 'SOURCE_DB_READONLY_USER' : 'SOURCE_DB_REPLICATION_USER']}@'%'`;
+
+  async function errors(args: readonly string[], env: Readonly<Record<string, string>>): Promise<Finding[]> {
+    const { code, stdout } = await runCli(['check', '--json', ...args], env);
+    const { findings } = JSON.parse(stdout) as { findings: Finding[] };
+    const found = findings.filter(({ level }) => level === 'error');
+    expect(code).toBe(found.length > 0 ? 1 : 0);
+    return found;
+  }
+
+  test.each([
+    ['SUPER', 'reader', 'grant super on *.* to ACCOUNT', 'revoke super on *.* from ACCOUNT'],
+    ['SELECT', 'replicator', 'grant select on DB.* to ACCOUNT', 'revoke select on DB.* from ACCOUNT'],
+    ['DELETE', 'replicator', 'grant delete on DB.patient to public', 'revoke delete on DB.patient from public'],
+  ] as const)('%s of the %s ends check with 1 and run with 2', async (privilege, role, grant, revoke) => {
+    const sql = (text: string) => text.replace('ACCOUNT', account(role)).replace('DB', replica.database);
+    await admin.query(sql(grant));
+    try {
+      const found = await errors([], replica.env);
+      const named = found.filter(({ message }) => message.includes(`holds ${privilege} on`));
+      expect(named.map(({ subject, kind }) => [subject, kind])).toContainEqual([`${role} grants`, 'privileged-source']);
+      const run = new RunProcess(replica.env);
+      expect((await run.exited).code).toBe(2);
+      expect(run.tail()).toContain(privilege);
+    } finally {
+      await admin.query(sql(revoke));
+    }
+    expect(await errors([], replica.env)).toEqual([]);
+  });
+
+  test('--allow-privileged-source makes a warning of it, on every start, and in development only', async () => {
+    await admin.query(`grant insert on ${replica.database}.* to ${account('reader')}`);
+    try {
+      expect(await errors(['--allow-privileged-source'], replica.env)).toEqual([]);
+      for (let start = 0; start < 2; start++) {
+        const run = new RunProcess(replica.env, ['--until-caught-up', '--allow-privileged-source']);
+        await run.succeeded();
+        const warned = run.lines.filter(({ msg }) => msg.includes('holds INSERT on'));
+        expect(warned).toMatchObject([{ level: 'warn', remedy: expect.stringContaining('revoke insert') as string }]);
+      }
+      const production = { ...replica.env, ENVIRONMENT: 'production' };
+      const found = await errors(['--allow-privileged-source'], production);
+      expect(found.map(({ subject }) => subject)).toEqual(['options', 'reader grants']);
+      const run = new RunProcess(production, ['--allow-privileged-source']);
+      expect((await run.exited).code).toBe(2);
+    } finally {
+      await admin.query(`revoke insert on ${replica.database}.* from ${account('reader')}`);
+    }
+    // Without anything to warn of, the word for production stays the same.
+    expect(await errors(['--allow-privileged-source'], { ...replica.env, ENVIRONMENT: 'production' })).toHaveLength(1);
+  });
+});
+
+/** As MySQL up to 5.6 and MariaDB up to 10.9 come: whatever the name, everybody may write to `test` databases. */
+async function refusesAnonymousRights(server: SourceServer): Promise<void> {
+  const replica = await createReplica(server, sharedServers().target);
+  const admin = await replica.sourceAdmin();
+  try {
+    await admin.query('create table patient (PatNum bigint not null primary key) engine=InnoDB');
+    const { source: config } = loadConfig({ ...replica.env });
+    expect(await findingsOf(config, server.flavor, 'replicator')).toEqual([]);
+    await admin.query(
+      `insert into mysql.db (Host, Db, User, Select_priv, Insert_priv) values ('%', 'clinic\\\\_%', '', 'Y', 'Y')`,
+    );
+    await admin.query('flush privileges');
+    // Some servers go by the row that fits best alone; an account that may read a table, but has no row, has these rights.
+    const reader = `${config.reader.user}@'%'`;
+    await admin.query(`revoke all privileges, grant option from ${reader}`);
+    await admin.query(`grant select on ${replica.database}.patient to ${reader}`);
+    for (const role of ['reader', 'replicator'] as const) {
+      const findings = await findingsOf(config, server.flavor, role);
+      // That the reader sees one table only is said as well.
+      const [error, ...others] = findings.filter(({ level }) => level === 'error');
+      expect(error).toMatchObject({ message: expect.stringContaining('INSERT') as string });
+      expect(others).toEqual([]);
+    }
+  } finally {
+    await admin.query(`delete from mysql.db where User = ''`);
+    await admin.query('flush privileges');
+    admin.destroy();
+    await replica.drop();
+  }
+}
+
+test('rights that no SHOW GRANTS prints are refused, too', async () => {
+  await refusesAnonymousRights(source);
+});
+
+const servers = [
+  { flavor: 'mariadb', version: '10.5' },
+  { flavor: 'mariadb', version: '10.11' },
+  { flavor: 'mariadb', version: '11.8' },
+  { flavor: 'mysql', version: '5.6' },
+  { flavor: 'mysql', version: '9.7' },
+] as const;
+
+function describeMatrix(): void {
+  test.for(servers)('$flavor $version', async (server) => {
+    const source = await startSource(server);
+    try {
+      const { judged, refused, wrong } = await judgeForbiddenGrants(source, sharedServers().target);
+      process.stdout.write(`${server.flavor} ${server.version}: ${judged} accounts judged, ${refused} to be refused\n`);
+      expect(wrong).toEqual([]);
+      expect(refused).toBeGreaterThan(150);
+      await refusesAnonymousRights(source);
+    } finally {
+      await source.stop();
+    }
+  });
+}
+
+// Every server there is: `npm run test:matrix`.
+if (process.env['TIDEGATE_MATRIX'] === '1') describe('the matrix of servers', { timeout: 600_000 }, describeMatrix);

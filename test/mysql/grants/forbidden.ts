@@ -1,0 +1,204 @@
+import type { Connection } from 'mysql2/promise';
+import type { SourceServer, TargetServer } from '../../../testing/servers/server.ts';
+
+import type { Finding } from '../../../src/change/finding.ts';
+import type { SourceConfig } from '../../../src/config/config.ts';
+import { loadConfig } from '../../../src/config/load-config.ts';
+import { checkReaderGrants, checkReplicatorGrants } from '../../../src/mysql/grants/check-grants.ts';
+import { SourceConnection } from '../../../src/mysql/connection.ts';
+import { readEffectiveRights, readGrants } from '../../../src/mysql/grants/read-grants.ts';
+import { type Replica, createReplica } from '../../../testing/replica.ts';
+import { type PrivilegeCase, privilegeCases, promised } from './privilege-cases.ts';
+
+const roles = ['reader', 'replicator'] as const;
+
+export interface ForbiddenResult {
+  /** Accounts judged: privilege × scope × way × user. */
+  readonly judged: number;
+  readonly refused: number;
+  /** Where the check said something else than it promises, or its remedy did not mend it. */
+  readonly wrong: readonly string[];
+}
+
+/** The findings of `check` about the grants of one user. */
+export async function findingsOf(source: SourceConfig, flavor: 'mariadb' | 'mysql', role: 'reader' | 'replicator') {
+  const connection = await SourceConnection.open(source, role);
+  try {
+    const grants = await readGrants(connection, flavor);
+    const effective = await readEffectiveRights(connection, source.database);
+    return role === 'reader'
+      ? checkReaderGrants(grants, source.database, effective)
+      : checkReplicatorGrants(grants, flavor, source.database, effective);
+  } finally {
+    await connection.close();
+  }
+}
+
+/** Gives each user each privilege singly, in each way there is, and lets the remedy of the finding take it away again. */
+export async function judgeForbiddenGrants(source: SourceServer, target: TargetServer): Promise<ForbiddenResult> {
+  const replica = await createReplica(source, target);
+  const admin = await replica.sourceAdmin();
+  try {
+    await admin.query('create table patient (PatNum bigint not null primary key, LName varchar(100)) engine=InnoDB');
+    await admin.query('create procedure chore() select 1');
+    const cases = await privilegeCases(admin, replica.database);
+    const trial = new Trial(replica, source.flavor, admin);
+    for (const one of cases) await trial.judge(one, 'itself');
+    if (await trial.makeRole()) for (const one of cases) await trial.judge(one, 'a role');
+    if (await hasPublic(admin)) for (const one of cases.filter(isPrinted)) await trial.judge(one, 'PUBLIC');
+    await trial.judgeRoles();
+    return trial;
+  } finally {
+    admin.destroy();
+    await replica.drop();
+  }
+}
+
+/** Of PUBLIC the servers print no grant on everything that is GRANT OPTION alone, so no check can see it. */
+function isPrinted({ privilege, level }: PrivilegeCase): boolean {
+  return privilege !== 'GRANT OPTION' || level !== 'everything';
+}
+
+/** MariaDB since 10.11; elsewhere the word means nothing or an account of that name. */
+async function hasPublic(admin: Connection): Promise<boolean> {
+  try {
+    await admin.query('show grants for public');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+class Trial implements ForbiddenResult {
+  judged = 0;
+  refused = 0;
+  readonly wrong: string[] = [];
+  readonly #source: SourceConfig;
+  readonly #flavor: 'mariadb' | 'mysql';
+  readonly #admin: Connection;
+  readonly #role: string;
+
+  constructor(replica: Replica, flavor: 'mariadb' | 'mysql', admin: Connection) {
+    this.#source = loadConfig({ ...replica.env }).source;
+    this.#flavor = flavor;
+    this.#admin = admin;
+    this.#role = `role_${replica.database}`.slice(0, 30);
+  }
+
+  /** False where the server has no roles. */
+  async makeRole(): Promise<boolean> {
+    try {
+      await this.#admin.query(`create role ${this.#role}`);
+      return true;
+    } catch (error) {
+      if ((error as { errno?: number }).errno === 1064) return false;
+      throw error;
+    }
+  }
+
+  async judge(one: PrivilegeCase, through: 'itself' | 'a role' | 'PUBLIC'): Promise<void> {
+    // Nobody acts as another through a role or through everybody.
+    if (one.level === 'an account' && through !== 'itself') return;
+    for (const role of roles) {
+      const account = this.#account(role);
+      const grantee = through === 'itself' ? account : through === 'PUBLIC' ? 'public' : this.#role;
+      await this.#admin.query(one.grant(grantee));
+      if (through === 'a role') await this.#admin.query(`grant ${grantee} to ${account}`);
+      const expected = promised(role, one, through);
+      const found = await findingsOf(this.#source, this.#flavor, role);
+      this.judged++;
+      if (expected === 'error') this.refused++;
+      this.#compare(one, role, through, expected, found);
+      await this.#mend(one, role, through, found);
+      await this.#tidy(one, through, grantee, found);
+    }
+  }
+
+  /** A role may come by way of another, be active from the login on, or be everybody's. */
+  async judgeRoles(): Promise<void> {
+    const [one, other] = [`one_${this.#role}`, `other_${this.#role}`].map((name) => name.slice(0, 30));
+    const account = this.#account('reader');
+    const isMysql = this.#flavor === 'mysql';
+    try {
+      await this.#admin.query(`create role ${one}`);
+    } catch {
+      return;
+    }
+    await this.#admin.query(`create role ${other}`);
+    await this.#admin.query(`grant insert on *.* to ${other}`);
+    await this.#admin.query(`grant ${other} to ${one}`);
+    const ways = [
+      [`grant ${one} to ${account}`],
+      [`grant ${one} to ${account}`, `set default role ${one} ${isMysql ? 'to' : 'for'} ${account}`],
+      [`grant ${other} to ${account}`, `set default role ${other} ${isMysql ? 'to' : 'for'} ${account}`],
+      ...((await hasPublic(this.#admin)) ? [[`grant ${one} to public`]] : []),
+    ];
+    for (const way of ways) {
+      for (const sql of way) await this.#admin.query(sql);
+      const found = await this.#judgeRole(way.join('; '));
+      for (const sql of found.flatMap(({ remedy }) => remedy?.split(/(?<=;) /) ?? [])) await this.#admin.query(sql);
+      if ((await findingsOf(this.#source, this.#flavor, 'reader')).length > 0)
+        this.wrong.push(`${way.join('; ')}: not mended by ${found.map(({ remedy }) => remedy).join(' ')}`);
+    }
+    // Nobody can revoke it, so there is no remedy to be tried.
+    if (isMysql) {
+      await this.#admin.query(`set global mandatory_roles = '${one}'`);
+      await this.#judgeRole('mandatory_roles');
+      await this.#admin.query(`set global mandatory_roles = ''`);
+    }
+    for (const role of [one, other]) await this.#admin.query(`drop role ${role}`);
+  }
+
+  async #judgeRole(way: string): Promise<Finding[]> {
+    const found = await findingsOf(this.#source, this.#flavor, 'reader');
+    this.judged++;
+    this.refused++;
+    if (!found.some(({ level, message }) => level === 'error' && message.includes('INSERT')))
+      this.wrong.push(`INSERT by ${way}: not refused`);
+    return found;
+  }
+
+  /** Takes away what no remedy did. */
+  async #tidy(one: PrivilegeCase, through: string, grantee: string, found: readonly Finding[]): Promise<void> {
+    if (through === 'a role') {
+      await this.#admin.query(`drop role ${grantee}`);
+      await this.#admin.query(`create role ${grantee}`);
+    } else if (found.length === 0) {
+      // What the account needs anyway stays its own.
+      if (through === 'PUBLIC')
+        await this.#admin.query(one.grant(grantee).replace('grant', 'revoke').replace(' to ', ' from '));
+    }
+  }
+
+  #compare(
+    one: PrivilegeCase,
+    role: 'reader' | 'replicator',
+    through: string,
+    expected: Finding['level'] | null,
+    found: readonly Finding[],
+  ): void {
+    const levels = [...new Set(found.map(({ level }) => level))];
+    // All is many.
+    const named = found.every(({ message }) => one.privilege === 'ALL PRIVILEGES' || message.includes(one.privilege));
+    if (expected === null ? levels.length > 0 : levels.join() !== expected || !named)
+      this.wrong.push(
+        `${role} with ${one.privilege} on ${one.level} through ${through}: ${expected} expected, found ${found.map(({ level, message }) => `${level}: ${message}`).join('; ')}`,
+      );
+  }
+
+  /** What the finding says to do must leave the account as it should be. */
+  async #mend(one: PrivilegeCase, role: 'reader' | 'replicator', through: string, found: readonly Finding[]) {
+    const remedies = new Set(found.map(({ remedy }) => remedy ?? ''));
+    for (const remedy of remedies) for (const sql of remedy.split(/(?<=;) /)) await this.#admin.query(sql);
+    if (remedies.size === 0) return;
+    const left = await findingsOf(this.#source, this.#flavor, role);
+    if (left.length > 0)
+      this.wrong.push(
+        `${role} with ${one.privilege} on ${one.level} through ${through}: not mended by ${[...remedies].join(' ')}`,
+      );
+  }
+
+  #account(role: 'reader' | 'replicator'): string {
+    return `${this.#source[role].user}@'%'`;
+  }
+}

@@ -1,0 +1,77 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { SourceServer } from '../../../testing/servers/server.ts';
+import { startSource } from '../../../testing/servers/source.ts';
+import { Streaming } from '../stream/support/streaming.ts';
+import { runCli } from '../../support/cli.ts';
+import { sharedServers } from '../../support/shared-servers.ts';
+
+const servers = [
+  { name: 'MariaDB', flavor: 'mariadb', args: [], reset: 'reset master' },
+  {
+    name: 'MySQL with GTIDs',
+    flavor: 'mysql',
+    args: ['--gtid-mode=ON', '--enforce-gtid-consistency=ON'],
+    reset: 'reset binary logs and gtids',
+  },
+  { name: 'MySQL without GTIDs', flavor: 'mysql', args: ['--gtid-mode=OFF'], reset: 'reset binary logs and gtids' },
+] as const;
+
+describe.each(servers)('$name', ({ flavor, args, reset }) => {
+  let source: SourceServer;
+  let streaming: Streaming;
+
+  beforeAll(async () => {
+    // It loses its binlog, which others must not share.
+    source = await startSource({ flavor, args: [...args], asProcess: true });
+    streaming = await Streaming.start(
+      async (admin) => {
+        await admin.query(`create table visit (id int not null primary key, note varchar(40))`);
+        await admin.query(`create table unwanted (id int not null primary key)`);
+        for (let id = 0; id < 20; id++) await admin.query(`insert into visit values (${id}, 'visit ${id}')`);
+      },
+      { source, target: sharedServers().target },
+    );
+  });
+  afterAll(async () => {
+    await streaming?.end();
+    await source?.stop();
+  });
+
+  test('a binlog that began anew is told apart even when it has grown past where the old one was', async () => {
+    await streaming.settled();
+    await streaming.run.stop();
+    // A file tells the second in which it was begun, and a quick machine has got here within the first one's.
+    await sleep(1_100);
+    await streaming.source.query(reset);
+    // The same numbers and names as before, and more of them.
+    for (let n = 0; n < 400; n++)
+      await streaming.source.query(`update visit set note = 'later ${n}' where id = ${n % 20}`);
+    const refused = await runCli(['run', '--until-caught-up'], streaming.env);
+    expect(refused.code, refused.stdout).not.toBe(0);
+    expect(refused.stdout).toMatch(/"(position-lost|source-changed)"/);
+    expect(refused.stdout).toContain('tidegate resync');
+    const { code, stdout, stderr } = await runCli(['resync'], { ...streaming.env, TABLES_EXCLUDE: 'unwanted' });
+    expect(code, stdout + stderr).toBe(0);
+    expect((await streaming.tableState('unwanted')).state).toBe('released');
+    expect(await streaming.differences()).toEqual([]);
+    await streaming.another(['--until-caught-up']).succeeded();
+  });
+
+  test('so is one that begins anew while it is streamed', async () => {
+    const run = streaming.another();
+    streaming.follow(run);
+    await run.logged('streaming');
+    await streaming.settled();
+    await streaming.source.query(reset);
+    for (let n = 0; n < 50; n++)
+      await streaming.source.query(`update visit set note = 'last ${n}' where id = ${n % 20}`);
+    const { code } = await run.exited;
+    expect(code).not.toBe(0);
+    expect(run.tail()).toMatch(/"(position-lost|source-changed)"/);
+    expect(run.tail()).toContain('tidegate resync');
+    expect((await runCli(['resync'], streaming.env)).code).toBe(0);
+    expect(await streaming.differences()).toEqual([]);
+    expect((await streaming.tableState('unwanted')).state).toBe('streaming');
+  });
+});

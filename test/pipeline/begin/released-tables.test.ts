@@ -1,0 +1,97 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Streaming } from '../stream/support/streaming.ts';
+import { runCli } from '../../support/cli.ts';
+
+interface PrintedLag {
+  readonly parkedTables: readonly { readonly table: string; readonly remedy: string }[];
+  readonly verifications: readonly { readonly table: string; readonly isEqual: boolean }[];
+}
+
+describe('tables that are not selected any more', () => {
+  let streaming: Streaming;
+  const without = { TABLES_EXCLUDE: 'gone,changed,fee' };
+
+  beforeAll(async () => {
+    streaming = await Streaming.start(async (source) => {
+      for (const table of ['kept', 'gone', 'changed', 'fee']) {
+        await source.query(`create table ${table} (id int not null primary key, v int)`);
+        await source.query(`insert into ${table} select seq, seq from seq_1_to_100`);
+      }
+    });
+    await streaming.source.query('drop table gone');
+    await streaming.source.query('alter table changed add column w int');
+    await streaming.source.query('insert into changed values (101, 1, 1)');
+    for (const table of ['gone', 'changed'])
+      await streaming.until(async () => (await stateOf(table)) === 'parked', `${table} is parked`);
+    await streaming.target.query('delete from fee where id < 10');
+    expect((await runCli(['verify', 'fee'], streaming.env)).code).toBe(1);
+  });
+  afterAll(async () => await streaming?.end());
+
+  async function stateOf(table: string): Promise<string | undefined> {
+    return (await streaming.tableState(table)).state;
+  }
+
+  async function lag(env: Readonly<Record<string, string>> = {}): Promise<PrintedLag> {
+    return JSON.parse((await runCli(['lag', '--json'], { ...streaming.env, ...env })).stdout) as PrintedLag;
+  }
+
+  async function runAnew(env: Readonly<Record<string, string>>): Promise<void> {
+    await streaming.run.stop();
+    streaming.follow(streaming.another([], env));
+    await streaming.run.logged('streaming');
+  }
+
+  test('are what is asked for where a table was dropped at the source', async () => {
+    const { parkedTables, verifications } = await lag();
+    expect(parkedTables.map(({ table }) => table)).toEqual(['changed', 'gone']);
+    expect(parkedTables[1]?.remedy).toContain('if it is meant to be gone, add it to TABLES_EXCLUDE and restart');
+    expect(verifications).toMatchObject([{ table: 'fee', isEqual: false }]);
+    const { code, stdout } = await runCli(['backfill', 'gone'], streaming.env);
+    expect(code).toBe(1);
+    expect(stdout).toContain('if it is meant to be gone, add it to TABLES_EXCLUDE and restart');
+  });
+
+  test('are released at the next start: they stay as they are, and nothing is told of them as an alarm', async () => {
+    await runAnew(without);
+    for (const table of ['gone', 'changed', 'fee']) expect(await stateOf(table)).toBe('released');
+    await streaming.source.query('update fee set v = 0');
+    await streaming.settled();
+    expect(await streaming.rows('select count(*) from gone')).toEqual([['100']]);
+    expect(await streaming.rows('select count(*), min(v) from fee')).toEqual([['91', '10']]);
+    expect(await lag(without)).toMatchObject({ parkedTables: [], verifications: [] });
+    const env = { ...streaming.env, ...without };
+    expect((await runCli(['check'], env)).stdout).not.toMatch(/parked|released/);
+    expect((await runCli(['verify'], env)).code).toBe(0);
+    expect((await runCli(['verify', 'fee'], env)).stdout).toContain('the table is released: TABLES_INCLUDE');
+    expect((await runCli(['backfill', 'fee'], env)).stdout).toContain('TABLES_EXCLUDE do not select it');
+    expect(await stateOf('fee')).toBe('released');
+    expect(
+      await streaming.rows(
+        `select distinct detail->>'table' from tidegate.events where kind = 'table-released' order by 1`,
+      ),
+    ).toEqual([['changed'], ['fee'], ['gone']]);
+  });
+
+  test('are read and stream again once they are selected again', async () => {
+    await runAnew({});
+    for (const table of ['changed', 'fee'])
+      await streaming.until(async () => (await stateOf(table)) === 'streaming', `${table} streams`);
+    await streaming.source.query('update fee set v = 5 where id = 5');
+    await streaming.settled();
+    expect(await streaming.differences()).toEqual([]);
+    // The source does not have it, so there is nothing to take in.
+    expect(await stateOf('gone')).toBe('released');
+    expect((await lag()).parkedTables).toEqual([]);
+    expect((await runCli(['verify'], streaming.env)).code).toBe(0);
+  });
+
+  test('are released by resync, too, which is done without them', async () => {
+    await streaming.run.stop();
+    const { code, stdout, stderr } = await runCli(['resync', '--yes'], { ...streaming.env, TABLES_EXCLUDE: 'fee' });
+    expect(code, stdout + stderr).toBe(0);
+    expect(stderr).toMatch(/this makes 3 tables .*changed, kept, tide_mark/);
+    expect(await stateOf('fee')).toBe('released');
+    expect(await stateOf('changed')).toBe('streaming');
+  });
+});

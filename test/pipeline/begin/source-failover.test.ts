@@ -1,0 +1,179 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Connection, RowDataPacket } from 'mysql2/promise';
+import mysql from 'mysql2/promise';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { compareDatabases, isEqual } from '../../../testing/compare/compare.ts';
+import { RunProcess } from '../../../testing/run-process.ts';
+import { startSource } from '../../../testing/servers/source.ts';
+import type { SourceServer } from '../../../testing/servers/server.ts';
+import { runCli } from '../../support/cli.ts';
+import { type Replica, createReplica } from '../../../testing/replica.ts';
+import { sharedServers } from '../../support/shared-servers.ts';
+
+const dialects = {
+  mariadb: {
+    follow: (host: string, port: number) =>
+      `change master to master_host = '${host}', master_port = ${port}, master_user = 'follower', master_password = 'follower', master_use_gtid = slave_pos`,
+    start: 'start slave',
+    stop: 'stop slave',
+    applied: 'select @@global.gtid_binlog_pos as gtid',
+    wait: 'select master_gtid_wait(?, 30)',
+  },
+  mysql: {
+    follow: (host: string, port: number) =>
+      `change replication source to source_host = '${host}', source_port = ${port}, source_user = 'follower', source_password = 'follower', source_auto_position = 1, get_source_public_key = 1`,
+    start: 'start replica',
+    stop: 'stop replica',
+    applied: 'select @@global.gtid_executed as gtid',
+    wait: 'select wait_for_executed_gtid_set(?, 30)',
+  },
+} as const;
+
+describe.each(['mariadb', 'mysql'] as const)('after a failover inside a replication group of %s', (flavor) => {
+  const dialect = dialects[flavor];
+  /** `second` follows `first`, and its binlog files have lower numbers. */
+  let first: SourceServer;
+  let second: SourceServer;
+  let onSecond: Connection;
+  const replicas: Replica[] = [];
+
+  beforeAll(async () => {
+    const logsReceived = flavor === 'mariadb' ? ['--log-slave-updates'] : [];
+    first = await startSource({ flavor, args: ['--server-id=101', ...logsReceived], asProcess: true });
+    second = await startSource({ flavor, args: ['--server-id=102', ...logsReceived], asProcess: true });
+    onSecond = await connect(second);
+    const onFirst = await connect(first);
+    for (let file = 0; file < 7; file++) await onFirst.query('flush binary logs');
+    await onFirst.query(`create user follower@'%' identified by 'follower'`);
+    await onFirst.query(`grant replication slave on *.* to follower@'%'`);
+    await onFirst.end();
+    await onSecond.query(dialect.follow(first.host, first.port));
+    await onSecond.query(dialect.start);
+  });
+
+  afterAll(async () => {
+    for (const replica of replicas) await replica.drop();
+    onSecond?.destroy();
+    await Promise.all([first?.stop(), second?.stop()]);
+  });
+
+  async function makeReplica(): Promise<Replica> {
+    await onSecond.query(dialect.start);
+    const replica = await createReplica(first, sharedServers().target);
+    replicas.push(replica);
+    await onFirst(
+      replica,
+      'create table visits (id int not null primary key, note varchar(40)) engine=InnoDB',
+      `insert into visits with recursive n as (select 1 as id union all select id + 1 from n where id < 500) select id, concat('visit ', id) from n`,
+    );
+    return replica;
+  }
+
+  async function onFirst(replica: Replica, ...statements: string[]): Promise<void> {
+    const source = await replica.sourceAdmin();
+    for (const statement of statements) await source.query(statement);
+    await source.end();
+  }
+
+  /** Streams from the first server until the end of the snapshot is passed. */
+  async function streamedFromFirst(replica: Replica): Promise<void> {
+    const run = new RunProcess(replica.env);
+    await run.logged('streaming');
+    await run.stop();
+  }
+
+  /** Waits until the second server has all that the first one has, and lets it follow no longer. */
+  async function promoteSecond(replica: Replica): Promise<void> {
+    const source = await replica.sourceAdmin();
+    const [[row]] = await source.query<RowDataPacket[]>(dialect.applied);
+    await source.end();
+    await onSecond.query(dialect.wait, [row?.['gtid']]);
+    await onSecond.query(dialect.stop);
+  }
+
+  function movedEnv(replica: Replica): Record<string, string> {
+    return { ...replica.env, SOURCE_DB_HOST: second.host, SOURCE_DB_PORT: String(second.port) };
+  }
+
+  async function expectEqual(replica: Replica, sourceRows: number): Promise<void> {
+    const [compared] = await compareDatabases({
+      source: { host: second.host, port: second.port, user: second.user, password: second.password },
+      database: replica.database,
+      target: replica.targetAdminOptions,
+      schema: replica.schema,
+    });
+    expect(compared).toMatchObject({ table: 'visits', sourceRows });
+    expect(compared !== undefined && isEqual(compared)).toBe(true);
+  }
+
+  test('a snapshot under way stays with its server, and check says so', async () => {
+    const replica = await makeReplica();
+    const killed = new RunProcess({ ...replica.env, TIDEGATE_FAILPOINT: 'chunk-committed:1' });
+    await killed.exited;
+    await promoteSecond(replica);
+    const checked = await runCli(['check', '--json'], movedEnv(replica));
+    expect(checked.stdout).toContain('"source-changed"');
+    expect(checked.stdout).toContain('snapshot of table visits');
+    const moved = new RunProcess(movedEnv(replica), ['--until-caught-up']);
+    expect((await moved.exited).code).toBe(2);
+    const back = new RunProcess(replica.env, ['--until-caught-up']);
+    await back.succeeded();
+  });
+
+  test('the stream goes on from the other server by GTID, though its files are other ones', async () => {
+    const replica = await makeReplica();
+    await streamedFromFirst(replica);
+    await onFirst(replica, `update visits set note = 'changed on the first' where id <= 100`);
+    await promoteSecond(replica);
+    await onSecond.query(`use ${replica.database}`);
+    await onSecond.query(`update visits set note = 'changed on the second' where id between 50 and 150`);
+    await onSecond.query('delete from visits where id > 450');
+
+    const { stdout } = await runCli(['lag', '--json'], movedEnv(replica));
+    expect(JSON.parse(stdout)).toMatchObject({ secondsBehind: null, bytesBehind: null });
+    expect(stdout).toContain('another server');
+    // Killed between the move and the first batch, it begins again without a place in any file.
+    const killed = new RunProcess({ ...movedEnv(replica), TIDEGATE_FAILPOINT: 'batch-applied:1' });
+    expect((await killed.exited).signal).toBe('SIGKILL');
+
+    const moved = new RunProcess(movedEnv(replica));
+    await moved.logged('streaming');
+    await onSecond.query(`insert into visits values (9000, 'later')`);
+    await moved.stop();
+    const again = new RunProcess(movedEnv(replica), ['--until-caught-up']);
+    await again.succeeded();
+    await expectEqual(replica, 451);
+  });
+
+  test('a server that purged what was not applied is refused as such', async () => {
+    const replica = await makeReplica();
+    await streamedFromFirst(replica);
+    await onFirst(replica, `update visits set note = 'not seen'`);
+    await promoteSecond(replica);
+    await onSecond.query('flush binary logs');
+    // The server keeps a file until InnoDB has synced what is in it.
+    for (let kept = 2; kept > 1; await sleep(100)) {
+      const [files] = await onSecond.query<RowDataPacket[]>('show binary logs');
+      kept = files.length;
+      await onSecond.query('purge binary logs to ?', [files.at(-1)?.['Log_name']]);
+    }
+    const { stdout } = await runCli(['check', '--json'], movedEnv(replica));
+    expect(stdout).toContain('"position-lost"');
+  });
+
+  test('a server that lacks what was applied is refused, though it has newer transactions of its own', async () => {
+    const replica = await makeReplica();
+    await promoteSecond(replica);
+    await streamedFromFirst(replica);
+    await onFirst(replica, `insert into visits values (7000, 'never replicated')`);
+    await new RunProcess(replica.env, ['--until-caught-up']).succeeded();
+    await onSecond.query(`use ${replica.database}`);
+    for (const id of [8001, 8002, 8003]) await onSecond.query(`insert into visits values (${id}, 'its own')`);
+    const { stdout } = await runCli(['check', '--json'], movedEnv(replica));
+    expect(stdout).toContain('"source-changed"');
+  });
+});
+
+async function connect({ host, port, user, password }: SourceServer): Promise<Connection> {
+  return await mysql.createConnection({ host, port, user, password });
+}

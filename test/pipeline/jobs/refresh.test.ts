@@ -1,0 +1,158 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Streaming } from '../stream/support/streaming.ts';
+import { runCli } from '../../support/cli.ts';
+
+describe.each(['InnoDB', 'MyISAM'] as const)('tables without a key that TABLES_REFRESH names (%s)', (engine) => {
+  let streaming: Streaming;
+
+  beforeAll(async () => {
+    streaming = await Streaming.start(
+      async (source) => {
+        await source.query(
+          `create table log_line (at datetime null, note varchar(40), size float, key (at)) engine=${engine}`,
+        );
+        await source.query(
+          `insert into log_line values (null, null, null), (null, null, null), ('2026-01-01', '', 0.1)`,
+        );
+        await source.query(`insert into log_line select '2026-02-02 10:00:00', 'the same', 1 from seq_1_to_500`);
+        await source.query(`create table not_named (a int) engine=${engine}`);
+        await source.query(`create table large (blob_ longblob) engine=${engine}`);
+        await source.query(`insert into large select repeat('x', 1000000) from seq_1_to_10`);
+        await source.query(`create table visit (id int not null primary key, n int)`);
+        await source.query(`insert into visit select seq, seq from seq_1_to_1000`);
+      },
+      undefined,
+      { TABLES_REFRESH: 'log_*,large', REFRESH_EVERY: '1h' },
+    );
+  });
+  afterAll(async () => await streaming?.end());
+
+  const env = () => ({ ...streaming.env, TABLES_REFRESH: 'log_*,large' });
+  const failedJobs = async () => {
+    const { stdout } = await runCli(['lag', '--json'], env());
+    const { failedJobs } = JSON.parse(stdout) as { failedJobs: { table: string; kind: string }[] };
+    return failedJobs.map(({ table, kind }) => ({ table, kind }));
+  };
+  const sorted = `select at, note, size from log_line order by at nulls first, note, size`;
+
+  async function refreshed(table: string): Promise<void> {
+    await streaming.until(
+      async () =>
+        (await streaming.rows(`select 1 from tidegate.jobs where table_name = '${table}' and state = 'done'`)).length >
+        0,
+      `${table} was refreshed`,
+    );
+  }
+
+  test('arrive at once, each row as often as it is there', async () => {
+    await refreshed('log_line');
+    const rows = await streaming.rows(sorted);
+    expect(rows.length).toBe(503);
+    expect(rows.slice(0, 3)).toEqual([
+      [null, null, null],
+      [null, null, null],
+      ['2026-01-01 00:00:00', '', '0.1'],
+    ]);
+    expect(await streaming.tableState('log_line')).toEqual({ state: 'refreshed', reason: undefined });
+    expect((await streaming.tableState('not_named')).state).toBeUndefined();
+  });
+
+  test('`backfill` refreshes them now, and writes nothing but what differs', async () => {
+    const before = await streaming.rowVersions('log_line');
+    await streaming.source.query(`update log_line set note = 'other' where note = 'the same' limit 3`);
+    await streaming.source.query(`delete from log_line where at is null limit 1`);
+    await streaming.source.query(`insert into log_line values ('2026-03-03', 'new', 2.5)`);
+    const { code, stdout, stderr } = await runCli(['backfill', 'log_line'], env());
+    expect(code, stdout + stderr).toBe(0);
+    expect(stdout).toContain('log_line: 503 rows read, 8 mended (4 were missing, 4 too many, 0 different)');
+    const after = await streaming.rowVersions('log_line');
+    expect({
+      written: [...after].filter((row) => !before.has(row)).length,
+      gone: [...before].filter((row) => !after.has(row)).length,
+    }).toEqual({
+      written: 4,
+      gone: 4,
+    });
+    await runCli(['backfill', 'log_line'], env());
+    expect(await streaming.rowVersions('log_line')).toEqual(after);
+    expect(
+      await streaming.rows(
+        `select note, size, count(*) from log_line where at > '2026-02-01' group by 1, 2 order by 1`,
+      ),
+    ).toEqual([
+      ['new', '2.5', '1'],
+      ['other', '1', '3'],
+      ['the same', '1', '497'],
+    ]);
+  });
+
+  test('get the columns that they have now, after a restart or while it runs', async () => {
+    const { source } = streaming;
+    await source.query(`alter table log_line add column who varchar(10) null, drop column size`);
+    await source.query(`update log_line set who = 'me' where at is null`);
+    await streaming.run.stop();
+    // As one that had a key once may have left it.
+    await streaming.target.query(
+      `insert into tidegate.dead_letters (replica, table_name, key, row, format, reason)
+       values ('raw', 'log_line', 'k', 'r', 'image', 'made up')`,
+    );
+    streaming.follow(streaming.another([], { TABLES_REFRESH: 'log_*,large' }));
+    await streaming.run.logged('streaming');
+    expect(await streaming.rows('select reason from tidegate.dead_letters')).toEqual([]);
+    const backfill = async () => expect((await runCli(['backfill', 'log_line'], env())).code).toBe(0);
+    await backfill();
+    expect(await streaming.rows(`select who from log_line where at is null`)).toEqual([['me']]);
+    // One more that nothing needs, one of a type that would be read as another, and one that is gone.
+    await source.query(`alter table log_line add column flag bit(8) null`);
+    await source.query(`update log_line set flag = b'1000001' where at is null`);
+    await backfill();
+    expect(await streaming.rows(`select flag from log_line where at is null`)).toEqual([['01000001']]);
+    await source.query(`alter table log_line modify column flag int null`);
+    await backfill();
+    expect(await streaming.rows(`select flag from log_line where at is null`)).toEqual([['65']]);
+    await source.query(`alter table log_line drop column flag`);
+    await backfill();
+    expect(await streaming.rows(`select who from log_line where at is null`)).toEqual([['me']]);
+    expect((await streaming.tableState('log_line')).state).toBe('refreshed');
+    // As it was taken in, with and without `who`, and three times another `flag`: one version each, and none for a restart.
+    const versions = () =>
+      streaming.rows(`select count(*) from tidegate.schema_versions where table_name = 'log_line'`);
+    expect(await versions()).toEqual([['5']]);
+    await streaming.run.stop();
+    streaming.follow(streaming.another([], { TABLES_REFRESH: 'log_*,large' }));
+    await streaming.run.logged('streaming');
+    expect(await versions()).toEqual([['5']]);
+  });
+
+  test('one that is too large says so, and stays as it was', async () => {
+    expect(await streaming.rows(`select count(*) from large`)).toEqual([['10']]);
+    await streaming.source.query(`insert into large select repeat('y', 1000000) from seq_1_to_30`);
+    const { code, stdout } = await runCli(['backfill', 'large'], env());
+    expect(code).toBe(1);
+    // Which of the two comes first depends on the machine.
+    expect(stdout).toMatch(/more than 32 MiB|takes too long/);
+    expect(await streaming.rows(`select count(*) from large`)).toEqual([['10']]);
+    expect(await failedJobs()).toEqual([{ table: 'large', kind: 'backfill' }]);
+    expect((await runCli(['lag'], env())).stdout).toMatch(/failed +backfill large: table large has no key and/);
+    await streaming.source.query(`delete from large`);
+    expect((await runCli(['backfill', 'large'], env())).code).toBe(0);
+    expect(await failedJobs()).toEqual([]);
+  });
+
+  test('one that has a row that cannot be carried says so, and stays as it was', async () => {
+    await streaming.source.query(`insert into log_line (note) values (_utf8mb4 x'eda080')`);
+    const { code, stdout } = await runCli(['backfill', 'log_line'], env());
+    expect(code).toBe(1);
+    expect(stdout).toContain('column note: a row cannot be carried');
+    expect((await streaming.rows(`select 1 from log_line where at is null`)).length).toBe(1);
+  });
+
+  test('cannot be verified or backfilled in part', async () => {
+    expect((await runCli(['verify', 'log_line'], env())).stderr).toContain('has no key');
+    expect((await runCli(['backfill', 'log_line', '--where', 'at is null'], env())).stderr).toContain('has no key');
+    const { stdout } = await runCli(['verify'], env());
+    expect(stdout).not.toContain('log_line');
+    expect(stdout).toContain('visit: equal');
+    expect((await runCli(['check'], env())).stdout).toContain('it is copied as a whole every 60 minutes');
+  });
+});

@@ -1,0 +1,74 @@
+import { open, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { RowDataPacket } from 'mysql2/promise';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { RunProcess } from '../../../testing/run-process.ts';
+import { startSource } from '../../../testing/servers/source.ts';
+import type { SourceServer } from '../../../testing/servers/server.ts';
+import { runCli } from '../../support/cli.ts';
+import { type Replica, createReplica } from '../../../testing/replica.ts';
+import { sharedServers } from '../../support/shared-servers.ts';
+
+describe.each(['mariadb', 'mysql'] as const)('MyISAM tables that crashed (%s)', (flavor) => {
+  /** A server whose files are within reach. */
+  let source: SourceServer;
+  let replica: Replica;
+
+  beforeAll(async () => {
+    source = await startSource({ flavor, asProcess: true });
+    replica = await createReplica(source, sharedServers().target);
+    const admin = await replica.sourceAdmin();
+    for (const table of ['whole', 'rows_crashed', 'index_crashed', 'unopenable']) {
+      await admin.query(`create table ${table} (id int not null primary key, note varchar(200)) engine=MyISAM`);
+      const rows = Array.from({ length: 2000 }, (_, id) => `(${id}, repeat('x', ${id % 150}))`);
+      await admin.query(`insert into ${table} values ${rows.join(', ')}`);
+    }
+    await admin.query('flush tables');
+    const [[row]] = await admin.query<RowDataPacket[]>('select @@datadir as folder');
+    await admin.end();
+    const file = (name: string) => join(String(row?.['folder']), replica.database, name);
+    await overwrite(file('rows_crashed.MYD'), (await stat(file('rows_crashed.MYD'))).size / 3, 500);
+    await overwrite(file('index_crashed.MYI'), 1024, 3000);
+    // The state of the table in its header: what it is open by, and whether it is crashed.
+    await overwrite(file('unopenable.MYI'), 24, 4);
+  });
+
+  afterAll(async () => {
+    await replica?.drop();
+    await source?.stop();
+  });
+
+  test('are left to an administrator, who is told how to mend them, and the others are copied', async () => {
+    const { stdout } = await runCli(['check'], replica.env);
+    expect(stdout).not.toContain('alter table');
+    const run = new RunProcess(replica.env, ['--until-caught-up']);
+    await run.succeeded();
+    expect(run.find('table copied', ({ table }) => table === 'whole')).toMatchObject({ rows: 2000 });
+    for (const name of ['rows_crashed', 'index_crashed', 'unopenable']) {
+      const line = run.lines.find(({ msg, table }) => table === name && /parked|left out/.test(msg));
+      expect(JSON.stringify(line)).toContain('repair table');
+    }
+    expect(run.tail(100)).not.toContain('definition changed');
+  });
+
+  test('are not taken for ones that were changed when the service comes back', async () => {
+    const run = new RunProcess(replica.env, ['--until-caught-up']);
+    await run.succeeded();
+    const { rows } = await replica.targetAdmin.query<{ table_name: string; state: string; reason: string | null }>(
+      'select table_name, state, reason from tidegate.tables',
+    );
+    const states = new Map(rows.map(({ table_name, state, reason }) => [table_name, `${state} ${reason}`]));
+    expect(states.get('whole')).toContain('streaming');
+    expect(states.get('rows_crashed')).toMatch(/^parked .*repair table/);
+    expect(states.get('index_crashed')).toMatch(/^parked .*repair table/);
+  });
+});
+
+async function overwrite(file: string, at: number, length: number): Promise<void> {
+  const handle = await open(file, 'r+');
+  try {
+    await handle.write(Buffer.alloc(length, 0xff), 0, length, Math.floor(at));
+  } finally {
+    await handle.close();
+  }
+}

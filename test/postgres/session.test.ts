@@ -1,0 +1,139 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { sql } from 'kysely';
+import { afterEach, expect, test } from 'vitest';
+import { compareDatabases, isEqual } from '../../testing/compare/compare.ts';
+import { createReplica, type Replica } from '../../testing/replica.ts';
+import { RunProcess } from '../../testing/run-process.ts';
+import { startPgbouncer } from '../../testing/servers/pgbouncer.ts';
+import { runCli } from '../support/cli.ts';
+import { sharedServers } from '../support/shared-servers.ts';
+import { targetConfig } from '../support/target-config.ts';
+import { isAtWork } from '../../src/postgres/at-work.ts';
+import { TargetSession } from '../../src/postgres/session.ts';
+
+const { source, target } = sharedServers();
+let replica: Replica | undefined;
+
+afterEach(async () => {
+  await replica?.drop();
+  replica = undefined;
+});
+
+/** What an administrator may have set for the role, for reasons of his own. */
+const settings = {
+  datestyle: `'SQL, DMY'`,
+  intervalstyle: `'sql_standard'`,
+  timezone: `'America/St_Johns'`,
+  bytea_output: `'escape'`,
+  standard_conforming_strings: 'off',
+  array_nulls: 'off',
+  client_encoding: `'LATIN1'`,
+  extra_float_digits: '-15',
+  transform_null_equals: 'on',
+  search_path: `''`,
+  row_security: 'off',
+  default_transaction_isolation: `'serializable'`,
+  default_transaction_deferrable: 'on',
+  statement_timeout: `'500ms'`,
+  lock_timeout: `'10ms'`,
+  idle_in_transaction_session_timeout: `'10ms'`,
+  idle_session_timeout: `'100ms'`,
+  ...(Number(target.version) >= 17 ? { transaction_timeout: `'1s'` } : {}),
+} as const;
+
+test('whatever is set for the role, rows arrive as they are', async () => {
+  const own = (replica = await createReplica(source, target));
+  const admin = await own.sourceAdmin();
+  const columns =
+    'd date, dt datetime(3), ts timestamp(6) null, t time(2), f float, g double, b blob, s varchar(100), st set("x", "null"), n decimal(20, 5), u bigint unsigned, j longtext';
+  const values = `'2020-02-03', '1999-12-31 23:59:59.123', '2020-01-01 00:00:00.5', '-100:10:10.5', 1.1, 1/3, x'005c27ff', 'it''s \\\\ ü€😀\\n null', 'x,null', 12345.678, 18446744073709551615, repeat('x', 1000)`;
+  const insert = async (from: number, rows: number) => {
+    for (const table of ['full', 'empty'])
+      await admin.query(
+        `insert into ${table} select seq, ${table === 'full' ? values : 'null, '.repeat(12).slice(0, -2)} from seq_${from}_to_${from + rows - 1}`,
+      );
+  };
+  for (const table of ['full', 'empty'])
+    await admin.query(`create table ${table} (id int not null primary key, ${columns}) default charset=utf8mb4`);
+  await insert(1, 50);
+  for (const [name, value] of Object.entries(settings))
+    await own.targetAdmin.query(`alter role ${own.env['TARGET_DB_USER']} set ${name} = ${value}`);
+  const run = new RunProcess(own.env);
+  try {
+    await run.logged('streaming');
+    await insert(100, 10);
+    await insert(200, 500);
+    // More than one batch holds: what was written waits within its transaction for the rest.
+    await insert(1_000, 20_000);
+    await admin.query(`update full set st = null, t = '00:00:01' where id < 150`);
+    await admin.query('delete from empty where id < 20');
+    await admin.query('insert into full (id) values (99999)');
+    const arrived = async () => (await own.targetAdmin.query('select from raw.full where id = 99999')).rowCount === 1;
+    for (const deadline = Date.now() + 60_000; !(await arrived()); await sleep(50))
+      if (!run.running || Date.now() > deadline) throw new Error(run.tail());
+    const { host, port, user, password } = source;
+    const compared = await compareDatabases({
+      source: { host, port, user, password },
+      database: own.database,
+      target: own.targetAdminOptions,
+      schema: own.schema,
+    });
+    expect(compared.filter((table) => !isEqual(table))).toEqual([]);
+    expect(run.find('retrying')).toBeUndefined();
+  } finally {
+    await run.kill();
+    await admin.end();
+  }
+});
+
+test.each([
+  ['session', []],
+  ['session', ['options', 'extra_float_digits']],
+  ['transaction', ['options', 'extra_float_digits']],
+] as const)(
+  'a pooler in %s mode, which passes on all but %j, is told from PostgreSQL and refused',
+  async (mode, ignored) => {
+    const own = (replica = await createReplica(source, target));
+    const admin = await own.sourceAdmin();
+    await admin.query('create table patient (id int not null primary key)');
+    await admin.end();
+    const pooler = await startPgbouncer(target, {
+      ...{ mode, ignored, user: own.env['TARGET_DB_USER'] ?? '', password: own.targetPassword },
+    });
+    try {
+      const { code, stdout } = await runCli(['check', '--json'], { ...own.env, TARGET_DB_PORT: String(pooler.port) });
+      expect(code).toBe(1);
+      expect(stdout).toContain('target-pooled');
+    } finally {
+      await pooler.stop();
+    }
+  },
+);
+
+test('PostgreSQL tells whether it is at what a session gave it: when it works, or waits for a lock, and not when it waits for the session', async () => {
+  const own = (replica = await createReplica(source, target));
+  const config = targetConfig(own.env);
+  const session = await TargetSession.open(config);
+  const until = async (expected: boolean) => {
+    for (const deadline = Date.now() + 10_000; (await isAtWork(config, session.backend)) !== expected; await sleep(20))
+      if (Date.now() > deadline) throw new Error(`not ${expected}`);
+  };
+  try {
+    await until(false);
+    const sleeping = sql`select pg_sleep(1)`.execute(session.db);
+    await until(true);
+    await sleeping;
+    await until(false);
+    await own.targetAdmin.query('select pg_advisory_lock(2)');
+    const locked = sql`select pg_advisory_lock(2)`.execute(session.db);
+    await until(true);
+    await own.targetAdmin.query('select pg_advisory_unlock(2)');
+    await locked;
+    const trx = await session.begin();
+    await until(false);
+    await trx.rollback().execute();
+  } finally {
+    await session.close();
+  }
+  await until(false);
+});

@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest';
+import { killRound } from './kill/kill-round.ts';
+import { sharedServers } from '../support/shared-servers.ts';
+
+const kills = 20;
+
+test(
+  `${kills} kills at failpoints and at random moments, snapshot included: nothing lost, doubled or torn`,
+  { timeout: 400_000 },
+  async () => {
+    const { source, target } = sharedServers();
+    const seed = Number(process.env['TIDEGATE_TEST_SEED'] ?? Date.now() % 1_000_000);
+    const deaths: string[] = [`seed ${seed}`];
+    const { replica, wrong, polls, phases } = await killRound(source, target, {
+      kills,
+      seed,
+      sizes: { wide: 150_000, composite: 60_000, myisam: 80_000 },
+      say: (death) => deaths.push(death),
+    });
+    const history = deaths.join('\n');
+    expect(wrong, history).toEqual([]);
+    expect(polls, history).toBeGreaterThan(20);
+    expect(phases['snapshot'] ?? 0, history).toBeGreaterThan(0);
+    await replica.drop();
+  },
+);

@@ -1,0 +1,99 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import mysql, { type ConnectionOptions } from 'mysql2/promise';
+import type { ClientConfig } from 'pg';
+import { SeededRandom } from '../../../testing/random/seeded-random.ts';
+import { InvariantReader, type Violation } from './invariants.ts';
+import { liveUntil } from './life.ts';
+import { type Death, planDeath } from './plan.ts';
+import { createKillTables, type KillTableSizes } from './tables.ts';
+import { Writers } from './writers.ts';
+
+export interface KillRunOptions {
+  /** An account at the source that may write, with the database to write to. */
+  readonly source: ConnectionOptions;
+  readonly target: ClientConfig;
+  readonly schema: string;
+  /** What the program is started with. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly kills: number;
+  readonly seed: number;
+  readonly sizes: KillTableSizes;
+  /** InnoDB and MyISAM changes in one transaction too. */
+  readonly mixed: boolean;
+  readonly say: (text: string) => void;
+}
+
+export interface KillRunResult {
+  readonly kills: number;
+  /** Deaths by the failpoint that caused them, and by signal. */
+  readonly deaths: Readonly<Record<string, number>>;
+  /** Deaths by what the program was doing. */
+  readonly phases: Readonly<Record<string, number>>;
+  readonly transactions: number;
+  readonly polls: number;
+  readonly violations: readonly Violation[];
+}
+
+/** Of the kills, how many may fall into the snapshot at most: it has to get through one day. */
+const snapshotShare = 0.5;
+
+/**
+ * Kills `run` again and again, from its first snapshot on, while everything it replicates is being written to. Returns when the
+ * kills are done and the writers have stopped; whether the target is right after that is for the caller to compare.
+ */
+export async function killAgainAndAgain(options: KillRunOptions): Promise<KillRunResult> {
+  const { kills, say } = options;
+  const random = new SeededRandom(options.seed);
+  const admin = await mysql.createConnection(options.source);
+  try {
+    await createKillTables(admin, options.sizes);
+  } finally {
+    await admin.end();
+  }
+  const writers = new Writers(options.seed, options.sizes, options.mixed);
+  const reader = new InvariantReader(options.target, options.schema);
+  const deaths: Record<string, number> = {};
+  const phases: Record<string, number> = {};
+  let snapshotDone = false;
+  writers.start(options.source);
+  try {
+    for (let kill = 0; kill < kills; kill++) {
+      if (!snapshotDone && kill >= kills * snapshotShare) {
+        // no more kills until the snapshot is through
+        const waiting: Death = { by: 'signal', after: 'streaming', delayMs: 200 };
+        await live(waiting, 60_000);
+        snapshotDone = true;
+        continue;
+      }
+      await live(planDeath(kill, snapshotDone, random));
+      await sleep(random.int(0, 100));
+    }
+  } finally {
+    await Promise.all([writers.stop(), reader.stop()]);
+  }
+  return {
+    kills,
+    deaths,
+    phases,
+    transactions: writers.transactions,
+    polls: reader.polls,
+    violations: reader.violations,
+  };
+
+  async function live(death: Death, patienceMs?: number): Promise<void> {
+    const life = await liveUntil(
+      death,
+      options.env,
+      (phase) => {
+        if (phase === 'catching up' || phase === 'streaming') snapshotDone = true;
+        // From here on every state of the target has been one of the source's.
+        if (phase === 'streaming') reader.start();
+      },
+      patienceMs,
+    );
+    const by = life.died === 'failpoint' && death.by === 'failpoint' ? death.name : 'signal';
+    deaths[by] = (deaths[by] ?? 0) + 1;
+    phases[life.during] = (phases[life.during] ?? 0) + 1;
+    say(`died by ${by} during ${life.during} after ${life.milliseconds} ms`);
+  }
+}

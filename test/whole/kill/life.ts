@@ -1,0 +1,62 @@
+import { RunProcess } from '../../../testing/run-process.ts';
+import type { Death } from './plan.ts';
+
+/** What became of one life of the program. */
+export interface Life {
+  /** `failpoint`: it reached the planned point and killed itself there. `signal`: SIGKILL from outside. */
+  readonly died: 'failpoint' | 'signal';
+  /** The last state it had logged when it died. */
+  readonly during: Phase;
+  readonly milliseconds: number;
+}
+
+export type Phase = 'start' | 'snapshot' | 'catching up' | 'streaming';
+
+const phases: Readonly<Record<string, Phase>> = {
+  'snapshot started': 'snapshot',
+  'snapshot finished': 'catching up',
+  'catching up': 'catching up',
+  streaming: 'streaming',
+};
+
+/**
+ * Starts `tidegate run` and sees it die as planned. What has not happened within `patienceMs`, a failpoint that is not reached
+ * say, ends in a SIGKILL too. Raises, with the end of the log, when the program ends by itself. `onPhase` hears of each state.
+ */
+export async function liveUntil(
+  death: Death,
+  env: Readonly<Record<string, string>>,
+  onPhase: (phase: Phase) => void,
+  patienceMs = 10_000,
+): Promise<Life> {
+  const run = new RunProcess({
+    ...env,
+    ...(death.by === 'failpoint' ? { TIDEGATE_FAILPOINT: `${death.name}:${death.nth}` } : {}),
+  });
+  let during: Phase = 'start';
+  let killedByUs = false;
+  const timers: NodeJS.Timeout[] = [];
+  const killIn = (delayMs: number): void => {
+    timers.push(
+      setTimeout(() => {
+        killedByUs = run.running;
+        run.signal('SIGKILL');
+      }, delayMs),
+    );
+  };
+  killIn(death.by === 'signal' && death.after === 'start' ? death.delayMs : patienceMs);
+  run.onLine((line) => {
+    const phase = phases[line.msg];
+    if (phase !== undefined) {
+      during = phase;
+      onPhase(phase);
+    }
+    if (death.by === 'signal' && death.after === line.msg) killIn(death.delayMs);
+  });
+  const { code, signal } = await run.exited;
+  for (const timer of timers) clearTimeout(timer);
+  if (signal !== 'SIGKILL') {
+    throw new Error(`run ended with ${code ?? signal ?? 'nothing'} while it should have been killed:\n${run.tail()}`);
+  }
+  return { died: killedByUs ? 'signal' : 'failpoint', during, milliseconds: Date.now() - run.spawnedAt };
+}

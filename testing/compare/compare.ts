@@ -1,0 +1,187 @@
+import { hash } from 'node:crypto';
+import type { ConnectionOptions } from 'mysql2';
+import type { ClientConfig } from 'pg';
+import type { ComparedColumn } from './canonical.ts';
+import { RowLedger } from './row-ledger.ts';
+import { type CanonicalRow, SourceRows, type SourceTable } from './source-rows.ts';
+import { TargetRows } from './target-rows.ts';
+
+export interface Comparison {
+  readonly source: ConnectionOptions;
+  readonly database: string;
+  readonly target: ClientConfig;
+  readonly schema: string;
+  /** Tables to compare; all base tables of the source's database by default. */
+  readonly tables?: readonly string[];
+}
+
+/** Both ends of one table. Equal is only what has neither `missing` nor `extra` nor `different`. */
+export interface TableComparison {
+  readonly table: string;
+  readonly sourceRows: number;
+  readonly targetRows: number;
+  /** Rows that only the source has; at least 1 when the target lacks the table. */
+  readonly missing: number;
+  /** Rows that only the target has, and second rows of one key there. */
+  readonly extra: number;
+  /** Rows of one key with other values; at least 1 when the target lacks a column. */
+  readonly different: number;
+  /** What is wrong with the first few rows: kind, key and column names, no other value; no key of a table without one. */
+  readonly examples: readonly string[];
+}
+
+/**
+ * Compares every row of every table by value, independently of the code that copied them. Neither end may be written to
+ * meanwhile. A table is streamed from both ends; in memory stay its keys and one hash for each.
+ */
+export async function compareDatabases(comparison: Comparison): Promise<TableComparison[]> {
+  const source = await SourceRows.open(comparison.source, comparison.database);
+  try {
+    const target = await TargetRows.open(comparison.target, comparison.schema);
+    try {
+      const all = await source.tables();
+      const wanted = comparison.tables ?? all.map(({ name }) => name);
+      const compared: TableComparison[] = [];
+      for (const name of wanted) {
+        const table = all.find((candidate) => candidate.name === name);
+        if (table === undefined) throw new Error(`the source has no table ${name}`);
+        compared.push(await compareTable(source, target, table));
+      }
+      return compared;
+    } finally {
+      await target.close();
+    }
+  } finally {
+    source.close();
+  }
+}
+
+export function isEqual(table: TableComparison): boolean {
+  return table.missing + table.extra + table.different === 0;
+}
+
+const examplesOfAKind = 5;
+
+async function compareTable(source: SourceRows, target: TargetRows, table: SourceTable): Promise<TableComparison> {
+  const types = await target.columns(table.name);
+  const columns = table.columns.map((column) => ({ ...column, target: types?.get(column.name) ?? null }));
+  const present = columns.filter((column) => column.target !== null);
+  const lacking = columns.filter((column) => column.target === null).map(({ name }) => name);
+  const lackingKey = table.key.filter((name) => lacking.includes(name));
+  if (types === undefined || lackingKey.length > 0 || present.length === 0) {
+    const sourceRows = await count(source.rows(table.name, columns.slice(0, 1)));
+    const targetRows = types === undefined ? 0 : await count(target.rows(table.name, present.slice(0, 1)));
+    const key = lackingKey.length > 0 ? `key ${lackingKey.join(', ')}` : 'columns of the source';
+    return {
+      table: table.name,
+      sourceRows,
+      targetRows,
+      missing: Math.max(1, sourceRows),
+      extra: targetRows,
+      different: 0,
+      examples: [`the target lacks the ${types === undefined ? 'table' : key}`],
+    };
+  }
+
+  const keyAt = table.key.map((name) => present.findIndex((column) => column.name === name));
+  const ledger = new RowLedger(examplesOfAKind);
+  let sourceRows = 0;
+  for await (const row of source.rows(table.name, present)) {
+    sourceRows++;
+    const hash = rowHash(row);
+    ledger.addSource(keyOf(row, keyAt, hash), hash);
+  }
+  let targetRows = 0;
+  for await (const row of target.rows(table.name, present)) {
+    targetRows++;
+    const hash = rowHash(row);
+    ledger.addTarget(keyOf(row, keyAt, hash), hash);
+  }
+
+  const settled = ledger.settle();
+  const { missing, extra } = settled;
+  const named = (kind: string, keys: readonly string[]) => keys.map((key) => `${kind} ${shown(key, keyAt.length)}`);
+  const examples = [...named('extra', settled.extraKeys), ...named('second row', settled.secondKeys)];
+  if (lacking.length > 0) examples.push(`the target lacks the columns ${lacking.join(', ')}`);
+  examples.push(...named('missing', settled.missingKeys));
+  if (settled.differentKeys.length > 0) {
+    const keys = new Set(settled.differentKeys);
+    examples.push(...(await differingColumns(source, target, table.name, present, keyAt, keys)));
+  }
+  const different = lacking.length > 0 ? Math.max(1, sourceRows - missing) : settled.different;
+  return { table: table.name, sourceRows, targetRows, missing, extra, different, examples };
+}
+
+/** A second look at the few rows that differ, to name their columns. */
+async function differingColumns(
+  source: SourceRows,
+  target: TargetRows,
+  table: string,
+  columns: readonly ComparedColumn[],
+  keyAt: readonly number[],
+  keys: ReadonlySet<string>,
+): Promise<string[]> {
+  const rows = new Map<string, CanonicalRow>();
+  for await (const row of source.rows(table, columns)) {
+    const key = encoded(row, keyAt);
+    if (keys.has(key)) rows.set(key, row);
+  }
+  const examples = new Map<string, string>();
+  for await (const row of target.rows(table, columns)) {
+    const key = encoded(row, keyAt);
+    const expected = rows.get(key);
+    if (expected === undefined || examples.has(key)) continue;
+    const names = columns.filter((_column, index) => row[index] !== expected[index]).map(({ name }) => name);
+    if (names.length > 0) examples.set(key, `different ${shown(key, keyAt.length)}: ${names.join(', ')}`);
+  }
+  return [...examples.values()];
+}
+
+async function count(rows: AsyncIterable<unknown>): Promise<number> {
+  let total = 0;
+  for await (const _row of rows) total++;
+  return total;
+}
+
+/** What tells a row from others: its primary key; without one, all of it. */
+function keyOf(row: CanonicalRow, keyAt: readonly number[], hash: string): string {
+  return keyAt.length === 0 ? hash : encoded(row, keyAt);
+}
+
+/** The values at `at` with their lengths, so that no two lists of values have one encoding. */
+function encoded(row: CanonicalRow, at: readonly number[]): string {
+  let text = '';
+  for (const index of at) {
+    const value = row[index] ?? null;
+    text += value === null ? '-' : `${value.length}:${value}`;
+  }
+  return text;
+}
+
+/** 16 bytes of a digest of the whole row, a character each. */
+function rowHash(row: CanonicalRow): string {
+  const all = encoded(row, [...row.keys()]);
+  return hash('sha1', all, 'binary').slice(0, 16);
+}
+
+/** A key's values, as `encoded` put them together. */
+function shown(key: string, columns: number): string {
+  if (columns === 0) return 'row of a table without a key';
+  const values: string[] = [];
+  for (let at = 0; at < key.length;) {
+    if (key[at] === '-') {
+      values.push('null');
+      at++;
+      continue;
+    }
+    const start = key.indexOf(':', at) + 1;
+    const end = start + Number(key.slice(at, start - 1));
+    values.push(abbreviated(key.slice(start, end)));
+    at = end;
+  }
+  return `(${values.join(', ')})`;
+}
+
+function abbreviated(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}
