@@ -1,7 +1,6 @@
 import type { ErrorKind } from './error-kinds.ts';
-import { isNetworkError } from './network-errors.ts';
 import { TidegateError } from './tidegate-error.ts';
-import { certificateHint, isCertificateCode } from './tls-errors.ts';
+import { certificateHint, isCertificateCode, isNetworkError } from './transport-errors.ts';
 
 /** What a SQLSTATE means, and what to do where that can be told better than by the kind. */
 interface Meaning {

@@ -1,8 +1,8 @@
 import type { LineBuffer } from '../change/line-buffer.ts';
 import { binlogType } from './binlog-types.ts';
-import { type CodecFamily, fixedWidth } from './codec.ts';
+import type { ColumnSchema } from '../definition/table-schema.ts';
+import { type CodecFamily, type Refusal, fixedWidth } from './codec.ts';
 import { InvalidValue } from './invalid-value.ts';
-import { readMembers } from './member-list.ts';
 import { utf8Reader } from './text.ts';
 
 /** enum: text at the target. The image holds the index into the list; 0 is the empty string of an invalid value. */
@@ -126,4 +126,38 @@ function arrayElements(printed: string): string[] {
   return [...printed.matchAll(/"((?:[^"\\]|\\.)*)"|([^{},"]+)/g)].map(
     ([, quoted, plain]) => plain ?? (quoted ?? '').replaceAll(/\\(.)/g, '$1'),
   );
+}
+
+/** What the catalog prints behind a backslash. */
+const memberEscapes: Readonly<Record<string, string>> = { n: '\n', r: '\r', '0': '\0', '\\': '\\' };
+/** A member in its quotes: quotes doubled, backslash and line ends escaped. */
+const member = /'((?:[^'\\]|''|\\[^])*)'/y;
+
+/**
+ * Character sets with characters that the catalog, whose own is utf8mb3, cannot print, or with bytes that are none. It prints a question
+ * mark for them, and MySQL 5.6 no more of the list.
+ */
+const beyondCatalog = new Set(['utf8mb4', 'utf16', 'utf16le', 'utf32', 'gb18030', 'binary']);
+
+/** The members of an enum or a set as the catalog prints its type, `enum('a','it''s')`, or why they are not known from there. */
+function readMembers({ fullType, charset }: ColumnSchema): string[] | Refusal {
+  const members: string[] = [];
+  let at = fullType.indexOf('(');
+  do {
+    member.lastIndex = at + 1;
+    const found = member.exec(fullType);
+    if (found === null) return { refused: 'the catalog does not print its members' };
+    members.push(
+      (found[1] ?? '').replace(/''|\\([^])/g, (_, escaped?: string) =>
+        escaped === undefined ? "'" : (memberEscapes[escaped] ?? escaped),
+      ),
+    );
+    at = member.lastIndex;
+  } while (fullType[at] === ',');
+  if (fullType[at] !== ')') return { refused: 'the catalog does not print its members' };
+  if (beyondCatalog.has(charset ?? '') && members.some((text) => text.includes('?')))
+    return {
+      refused: 'a ? in its members, as the catalog prints them, may stand for a character that it cannot print',
+    };
+  return members;
 }

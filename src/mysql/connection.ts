@@ -1,10 +1,10 @@
-import type { Socket } from 'node:net';
 import type mysql from 'mysql2';
 import type { SourceConfig } from '../config/config.ts';
 import { fromMysql } from '../errors/mysql-errors.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { type SourceRole, openGuarded } from './wire/guarded-connection.ts';
 import { type ServerVersion, flavorOf, parseVersion } from './server-version.ts';
+import { socketOf } from './wire/socket.ts';
 import { innodbSetting, sessionSettings } from './session-settings.ts';
 
 /** A result row as the server printed it: every value is its text, SQL NULL is null. */
@@ -92,6 +92,6 @@ export class SourceConnection {
   destroy(): void {
     this.#isOpen = false;
     this.#connection.destroy();
-    (this.#connection as unknown as { readonly stream: Socket }).stream.destroy();
+    socketOf(this.#connection).destroy();
   }
 }

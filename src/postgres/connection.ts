@@ -1,8 +1,8 @@
-import type { Socket } from 'node:net';
 import pg from 'pg';
 import type { TargetConfig } from '../config/config.ts';
 import { fromPostgres, sqlStateOf } from '../errors/postgres-errors.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
+import { backendOf, socketOf } from './wire/client.ts';
 import { askForTls } from './wire/tls-probe.ts';
 
 const connectTimeoutMs = 10_000;
@@ -58,8 +58,7 @@ export async function openTarget(
   // A connection that breaks while idle must not crash the process; the next query reports it.
   client.on('error', () => undefined);
   // With TLS the socket is another one once it is connected.
-  const { connection } = client as unknown as { connection: { stream: Socket } };
-  const breakOff = () => connection.stream.destroy();
+  const breakOff = () => socketOf(client).destroy();
   hangUp?.addEventListener('abort', breakOff, { once: true });
   try {
     await client.connect();
@@ -68,10 +67,9 @@ export async function openTarget(
       `select pg_backend_pid() as pid, count(set_config(name, '0', false)) from pg_settings where name in ('${limits.join("', '")}')`,
     );
     // Behind a pooler sessions are shared and outlive us: neither their settings nor the lease could be relied on.
-    const { processID } = client as unknown as { processID: number };
-    if (rows[0]?.pid !== processID) throw pooled(null);
+    if (rows[0]?.pid !== backendOf(client)) throw pooled(null);
   } catch (error) {
-    connection.stream.destroy();
+    breakOff();
     // What PgBouncer says to settings of ours that it does not know.
     if (sqlStateOf(error) === '08P01') throw pooled(error);
     const raised = fromPostgres(error, { what: 'connect' });

@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net';
 import { type ControlledTransaction, Kysely, PostgresDialect } from 'kysely';
 import type pg from 'pg';
 import type { LineBuffer } from '../change/line-buffer.ts';
@@ -6,6 +5,7 @@ import type { TargetConfig } from '../config/config.ts';
 import { fromPostgres } from '../errors/postgres-errors.ts';
 import { openTarget } from './connection.ts';
 import type { ControlSchema } from './control/control-schema.ts';
+import { backendOf, lent, socketOf } from './wire/client.ts';
 import { type Copy, CopyIn } from './wire/copy-in.ts';
 import { CopyOut } from './wire/copy-out.ts';
 
@@ -23,12 +23,11 @@ export class TargetSession {
 
   private constructor(client: pg.Client) {
     this.#client = client;
-    const lent = Object.assign(client, { release: () => undefined });
     this.db = new Kysely<ControlSchema>({
       dialect: new PostgresDialect({
         // A pool of exactly this connection: Kysely may not open others, and closing is ours.
         pool: {
-          connect: async () => await Promise.resolve(lent as unknown as pg.PoolClient),
+          connect: async () => await Promise.resolve(lent(client)),
           end: async () => await Promise.resolve(),
           options: {},
         },
@@ -43,7 +42,7 @@ export class TargetSession {
 
   /** The number of the PostgreSQL process at the other end. */
   get backend(): number {
-    return (this.#client as unknown as { readonly processID: number }).processID;
+    return backendOf(this.#client);
   }
 
   /** Runs `work` in a transaction and commits it. */
@@ -100,8 +99,7 @@ export class TargetSession {
 
   /** Says goodbye and returns; a server that does not answer is hung up on. */
   async close(): Promise<void> {
-    const { connection } = this.#client as unknown as { connection: { stream: Socket } };
-    const timer = setTimeout(() => connection.stream.destroy(), goodbyeMs);
+    const timer = setTimeout(() => socketOf(this.#client).destroy(), goodbyeMs);
     await this.#client.end().catch(() => undefined);
     clearTimeout(timer);
   }

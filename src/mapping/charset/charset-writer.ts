@@ -1,20 +1,7 @@
-import type { LineBuffer } from '../../change/line-buffer.ts';
-import type { Conversions } from '../codec.ts';
+import type { CharsetWriter } from './code-point.ts';
 import { multiByteWriter } from './multi-byte.ts';
 import { singleByteWriter } from './single-byte.ts';
 import { unicodeWriter } from './unicode.ts';
-
-/**
- * Writes stored bytes of one character set as escaped UTF-8, each character as the server itself converts it, a question mark
- * for those it has no character for.
- */
-export type CharsetWriter = (
-  source: Buffer,
-  start: number,
-  end: number,
-  out: LineBuffer,
-  conversions: Conversions,
-) => void;
 
 /** The server's character sets whose bytes are UTF-8 already. */
 const utf8Charsets = new Set(['utf8', 'utf8mb3', 'utf8mb4']);

@@ -1,6 +1,18 @@
 import type { LineBuffer } from '../../change/line-buffer.ts';
 import type { Conversions } from '../codec.ts';
 
+/**
+ * Writes stored bytes of one character set as escaped UTF-8, each character as the server itself converts it, a question mark
+ * for those it has no character for.
+ */
+export type CharsetWriter = (
+  source: Buffer,
+  start: number,
+  end: number,
+  out: LineBuffer,
+  conversions: Conversions,
+) => void;
+
 /** What stands for bytes that are no character of their set, as in the server's own conversions. */
 const questionMark = 0x3f;
 

@@ -1,6 +1,5 @@
 import iconv from 'iconv-lite';
-import type { CharsetWriter } from './charset-writer.ts';
-import { writeCodePoint, writeUnknown } from './code-point.ts';
+import { type CharsetWriter, writeCodePoint, writeUnknown } from './code-point.ts';
 
 interface SingleByteCharset {
   /** iconv-lite's name of the nearest character set. */

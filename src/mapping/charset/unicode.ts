@@ -1,5 +1,4 @@
-import type { CharsetWriter } from './charset-writer.ts';
-import { writeCodePoint, writeUnknown } from './code-point.ts';
+import { type CharsetWriter, writeCodePoint, writeUnknown } from './code-point.ts';
 
 /**
  * The writer for ucs2, utf16, utf16le and utf32. What is no pair of surrogates in utf16, and what follows a cut, is no character. In

@@ -1,12 +1,12 @@
-import type { Socket } from 'node:net';
 import ZongJi from '@vlasky/zongji';
-import type { Connection } from 'mysql2';
 import type { SourceConfig } from '../../config/config.ts';
 import type { Position } from '../../change/position.ts';
 import { fromMysql } from '../../errors/mysql-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import { SourceConnection } from '../connection.ts';
 import { isAtLeast } from '../server-version.ts';
+import { type Packet, tapDump, useConnection } from '../wire/dump-command.ts';
+import { socketOf } from '../wire/socket.ts';
 import { eventType, typeAt } from './event-header.ts';
 
 /** Takes events as they come: `source` from `at` to `end` is one event. */
@@ -24,25 +24,6 @@ const turnBytes = 64 * 1024;
 const checksumsSince = { mariadb: [5, 3], mysql: [5, 6] } as const;
 /** First byte of an EOF packet; a dump that waits for news never ends by itself. */
 const endOfDump = 0xfe;
-
-/** A packet as mysql2 hands it to a command: one event behind a status byte, 0 for "event follows". */
-interface Packet {
-  readonly buffer: Buffer;
-  readonly offset: number;
-  readonly end: number;
-}
-
-/** The parts of zongji and mysql2 we stand on; every suite that streams rests on them. */
-interface DumpCommand {
-  binlogData(packet: Packet, connection: unknown): unknown;
-  start(packet: Packet, connection: unknown): unknown;
-}
-type DumpCommandClass = new (callback: unknown) => DumpCommand;
-interface ZongJiParts {
-  BinlogClass: DumpCommandClass;
-  connection: Connection | null;
-  ctrlConnection: Connection | null;
-}
 
 /**
  * A binlog dump from `start` on, as the replication user. zongji negotiates it on a connection of ours and asks for it, by GTID
@@ -85,10 +66,7 @@ export class BinlogStream {
     if (this.#closed) return connection.destroy();
     this.#connection = connection;
     const zongji = this.#zongji;
-    const parts = zongji as unknown as ZongJiParts;
-    // It would make two of its own, one of them to look columns up, which we never ask for, and to kill the other.
-    parts.connection = connection.raw;
-    parts.ctrlConnection = connection.raw;
+    useConnection(zongji, connection.raw);
     const failed = (error: unknown) => this.#fail(fromMysql(error, { what: 'binlog dump', role: 'replicator' }));
     connection.raw.on('error', failed);
     zongji.on('error', failed);
@@ -100,28 +78,13 @@ export class BinlogStream {
         `set @master_heartbeat_period = ${nanoseconds}, @source_heartbeat_period = ${nanoseconds}, @master_binlog_checksum = 'CRC32'`,
       );
       const { version } = connection;
-      parts.BinlogClass = this.#tap(parts.BinlogClass, sinkFor(version === null || isAtLeast(version, checksumsSince)));
+      const sink = sinkFor(version === null || isAtLeast(version, checksumsSince));
+      tapDump(zongji, (packet) => this.#take(packet, sink));
     });
     zongji.start({
       serverId: source.serverId,
       ...(byGtid && start.gtid !== null ? { gtidSet: start.gtid } : { filename: start.file, position: start.offset }),
     });
-  }
-
-  /** A dump command that gives each event to the sink and only errors and the end of the dump to zongji. */
-  #tap(base: DumpCommandClass, sink: EventSink): DumpCommandClass {
-    const take = (packet: Packet) => this.#take(packet, sink);
-    return class extends base {
-      override start(packet: Packet, connection: unknown): unknown {
-        super.start(packet, connection);
-        return this.data;
-      }
-
-      data(packet: Packet, connection: unknown): unknown {
-        if (take(packet)) return this.data;
-        return super.binlogData(packet, connection) === null ? null : this.data;
-      }
-    };
   }
 
   /** False: the packet is no event and zongji is to make of it what it is. */
@@ -200,8 +163,7 @@ export class BinlogStream {
   }
 
   #checkSilence(): void {
-    const socket = (this.#connection?.raw as { readonly stream: Socket } | undefined)?.stream;
-    const received = socket?.bytesRead ?? 0;
+    const received = this.#connection === null ? 0 : socketOf(this.#connection.raw).bytesRead;
     if (received !== this.#socketBytes) this.#heardAt = performance.now();
     this.#socketBytes = received;
     if (this.silentMs < silenceLimitMs) return;

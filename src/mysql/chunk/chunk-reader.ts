@@ -5,7 +5,7 @@ import { fromMysql } from '../../errors/mysql-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import { ConversionJournal, type TableCodec, takeConversions } from '../../mapping/table-codec.ts';
 import type { SourceConnection } from '../connection.ts';
-import { type ReadLimits, RowPackets } from '../wire/row-packets.ts';
+import { type ReadLimits, RowPackets, sendRowPackets } from '../wire/row-packets.ts';
 
 export interface Chunk {
   /** Rows read, rejected ones included. */
@@ -62,6 +62,6 @@ export async function readChunk(
       else reject(fromMysql(error, { what: `read table ${codec.schema.table}`, role: connection.role }));
     });
     // A connection that breaks under a command reports it to the command's `onResult`.
-    (connection.raw as unknown as { addCommand(command: RowPackets): void }).addCommand(command);
+    sendRowPackets(connection.raw, command);
   });
 }

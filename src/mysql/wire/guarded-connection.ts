@@ -1,10 +1,10 @@
-import type { Socket } from 'node:net';
 import { type TLSSocket, checkServerIdentity } from 'node:tls';
 import mysql from 'mysql2';
 import type { SourceConfig } from '../../config/config.ts';
 import { fromMysql } from '../../errors/mysql-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import { assertAllowedStatement } from '../guard/statement-guard.ts';
+import { socketOf } from './socket.ts';
 
 /** Commands of the protocol that a role may send (https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_command_phase.html). */
 const command = { quit: 0x01, query: 0x03, binlogDump: 0x12, binlogDumpGtid: 0x1e } as const;
@@ -37,8 +37,8 @@ export async function openGuarded(
     throw new TidegateError('refused', 'the source can be connected to as reader or as replicator only');
   const connection = mysql.createConnection(connectionOptions(source, role));
   // Not by its destroy(), which would wait for a server that does not answer to say goodbye.
-  const { stream } = connection as unknown as { stream: Socket };
-  hangUp?.addEventListener('abort', () => stream.destroy(new Error('hung up')), { once: true });
+  const socket = socketOf(connection);
+  hangUp?.addEventListener('abort', () => socket.destroy(new Error('hung up')), { once: true });
   if (source.tls.mode === 'verify-full') verifyHost(connection, source.host);
   await new Promise<void>((resolve, reject) => {
     // Also keeps a connection that breaks while idle from crashing the process; the next query reports it.

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import type { Connection } from 'mysql2';
 import { fromCopyText } from '../../change/copy-text.ts';
 import type { Conversion } from '../../change/conversion.ts';
 import { LineBuffer } from '../../change/line-buffer.ts';
@@ -265,4 +266,9 @@ export class RowPackets extends EventEmitter {
       return literal(row, this.#starts[column] as number, this.#ends[column] as number);
     });
   }
+}
+
+/** Queues the command on a connection. mysql2 does not publish its own way to do so. */
+export function sendRowPackets(connection: Connection, command: RowPackets): void {
+  (connection as unknown as { addCommand(command: RowPackets): void }).addCommand(command);
 }
