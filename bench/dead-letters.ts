@@ -97,7 +97,7 @@ async function caughtUp(replica: Replica): Promise<MeasuredRun> {
 
 async function counts(replica: Replica, table: string): Promise<{ letters: number; rows: number }> {
   const { rows } = await replica.targetAdmin.query<{ letters: string; rows: string }>(
-    `select (select count(*) from tidegate.dead_letters where table_name = '${table}') as letters,
+    `select (select count(*) from tidegate_raw.dead_letters where table_name = '${table}') as letters,
             (select count(*) from raw.${table}) as rows`,
   );
   return { letters: Number(rows[0]?.letters), rows: Number(rows[0]?.rows) };

@@ -136,7 +136,7 @@ export async function lagTruth({ source, target, quick, say }: BenchContext): Pr
     await run.logged('streaming');
     await look('idle, a commit every 10 s', async () => await busy(0.1));
     await look('100 transactions/s', async () => await busy(100));
-    await look('held up at the target, then released', heldUp);
+    await look('held up at the target, then let go', heldUp);
     say('lag: stopped while the source is at work');
     const stopped: Look[] = (phases['stopped while the source is at work, by the command'] = []);
     await Promise.all([

@@ -31,7 +31,7 @@ const valueCheck = /if \([^\n]*\)\n\s*throw new InvalidValue\([^\n]*\);/g;
 
 /**
  * A copy of the compiled program without what it checks of rows, and nothing else changed, so that the two can be compared. Returns
- * the program, from the root of this checkout. Raises where a check is no longer found: then the cuts have to be mended.
+ * the program, from the root of this checkout. Raises where a check is no longer found: then the cuts have to be repaired.
  */
 export function cutValidation(): string {
   rmSync(`${root}${folder}`, { recursive: true, force: true });

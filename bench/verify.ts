@@ -44,7 +44,7 @@ export async function verify(context: BenchContext): Promise<BenchResult> {
     const found = await job(replica, 'verify', false);
     const repair = await job(replica, 'verify', true);
     const after = await job(replica, 'verify', false);
-    say(`verify: found ${found.differences}, mended ${repair.repaired}, left ${after.differences}`);
+    say(`verify: found ${found.differences}, repaired ${repair.repaired}, left ${after.differences}`);
 
     const idle = await beatThroughout(
       replica,
@@ -87,7 +87,7 @@ export async function verify(context: BenchContext): Promise<BenchResult> {
         },
         {
           bench: 'verify',
-          what: 'differences planted, found, mended, left',
+          what: 'differences planted, found, repaired, left',
           value: `${planted}, ${found.differences}, ${repair.repaired}, ${after.differences}`,
           bar: `${planted}, ${planted}, ${planted}, 0`,
           met: found.differences === planted && repair.repaired === planted && after.differences === 0,
@@ -135,11 +135,11 @@ interface Outcome {
 }
 
 /** Asks for a job as the commands do, and waits for its end. */
-async function job({ targetAdmin, schema }: Replica, kind: 'backfill' | 'verify', repair: boolean): Promise<Outcome> {
+async function job({ targetAdmin }: Replica, kind: 'backfill' | 'verify', repair: boolean): Promise<Outcome> {
   const { rows: requested } = await targetAdmin.query<{ id: string }>(
-    `insert into tidegate.jobs (replica, table_name, kind, repair, confirmed, state, requested_by)
-     values ($1, 'treatment', $2, $3, true, 'waiting', 'bench') returning id`,
-    [schema, kind, repair],
+    `insert into tidegate_raw.jobs (table_name, kind, repair, confirmed, state, requested_by)
+     values ('treatment', $1, $2, true, 'waiting', 'bench') returning id`,
+    [kind, repair],
   );
   for (;;) {
     const { rows } = await targetAdmin.query<{
@@ -150,7 +150,7 @@ async function job({ targetAdmin, schema }: Replica, kind: 'backfill' | 'verify'
       repaired: string;
     }>(
       `select state, reason, extract(epoch from finished_at - started_at)::float8 * 1000 as ms,
-              missing + extra + different as differences, repaired from tidegate.jobs where id = $1`,
+              missing + extra + different as differences, repaired from tidegate_raw.jobs where id = $1`,
       [requested[0]?.id],
     );
     const [found] = rows;

@@ -40,12 +40,12 @@ export async function showSnapshot(stage: Stage, run: RunProcess, expectedRows: 
     while (run.find('streaming') === undefined) {
       if (stage.signal.aborted) return;
       await stillRuns(run);
-      const { rows } = await readCopyState(stage.target, stage.schema);
+      const { rows } = await readCopyState(stage.target);
       // the control schema calls a table copied only when all are
       bar.update(rows, run.lines.filter(({ msg }) => msg === 'table copied').length);
       await sleep(100);
     }
-    const { rows, tables } = await readCopyState(stage.target, stage.schema);
+    const { rows, tables } = await readCopyState(stage.target);
     bar.update(rows, tables);
   } finally {
     bar.stop();
@@ -62,7 +62,7 @@ export async function showStream(stage: Stage, run: RunProcess, deeds: () => num
     await pause(1000, stage.signal);
     await stillRuns(run);
     const lag = await measureLag(config);
-    const { tables, parked } = await readCopyState(stage.target, stage.schema);
+    const { tables, suspended } = await readCopyState(stage.target);
     const now = { at: performance.now(), written: await readRowsWritten(stage.target, stage.schema) };
     const latest = ((now.written - before.written) * 1000) / (now.at - before.at);
     rate = rate === 0 ? latest : 0.6 * rate + 0.4 * latest;
@@ -75,7 +75,7 @@ export async function showStream(stage: Stage, run: RunProcess, deeds: () => num
       `${tables} tables`,
       `${count(deeds())} deeds done`,
     ];
-    if (parked.length > 0) parts.push(bad(`${parked.length} parked`));
+    if (suspended.length > 0) parts.push(bad(`${suspended.length} suspended`));
     liveLine(parts.join(faint(' | ')));
   }
 }

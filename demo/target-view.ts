@@ -3,23 +3,23 @@ import type { Client } from 'pg';
 export interface CopyState {
   readonly rows: number;
   readonly tables: number;
-  readonly parked: readonly string[];
+  readonly suspended: readonly string[];
 }
 
 /** How far the copy has come, as the control schema at the target tells it. */
-export async function readCopyState(target: Client, schema: string): Promise<CopyState> {
-  const [made] = (await target.query<{ made: boolean }>(`select to_regclass('tidegate.tables') is not null as made`))
-    .rows;
-  if (made?.made !== true) return { rows: 0, tables: 0, parked: [] };
-  const { rows } = await target.query<{ rows: string; tables: number; parked: string[] }>(
+export async function readCopyState(target: Client): Promise<CopyState> {
+  const [made] = (
+    await target.query<{ made: boolean }>(`select to_regclass('tidegate_raw.tables') is not null as made`)
+  ).rows;
+  if (made?.made !== true) return { rows: 0, tables: 0, suspended: [] };
+  const { rows } = await target.query<{ rows: string; tables: number; suspended: string[] }>(
     `select coalesce(sum(copied_rows), 0)::text as rows,
        (count(*) filter (where state = 'streaming'))::int as tables,
-       coalesce(array_agg(table_name::text) filter (where state = 'parked'), '{}') as parked
-     from tidegate.tables where replica = $1`,
-    [schema],
+       coalesce(array_agg(table_name::text) filter (where state = 'suspended'), '{}') as suspended
+     from tidegate_raw.tables`,
   );
   const [state] = rows;
-  return { rows: Number(state?.rows ?? 0), tables: state?.tables ?? 0, parked: state?.parked ?? [] };
+  return { rows: Number(state?.rows ?? 0), tables: state?.tables ?? 0, suspended: state?.suspended ?? [] };
 }
 
 /** Rows that PostgreSQL itself has counted as written in the replica's tables so far; its counts are up to a second late. */

@@ -1,16 +1,21 @@
 import type { Migration } from 'kysely/migration';
-import { up as controlSchema } from './0001-control-schema.ts';
-import { up as deadLetters } from './0002-dead-letters.ts';
-import { up as controls } from './0003-controls.ts';
-import { up as appendOnlyEvents } from './0004-append-only-events.ts';
-import { up as jobs } from './0005-jobs.ts';
-import { up as refresh } from './0006-refresh.ts';
-import { up as sourceDatabase } from './0007-source-database.ts';
-import { up as releasedTables } from './0008-released-tables.ts';
-import { up as fileBegan } from './0009-file-began.ts';
+import { up as controlTables } from './replica/0001-control-tables.ts';
+import { up as controlSchema } from './shared/0001-control-schema.ts';
+import { up as deadLetters } from './shared/0002-dead-letters.ts';
+import { up as controls } from './shared/0003-controls.ts';
+import { up as appendOnlyEvents } from './shared/0004-append-only-events.ts';
+import { up as jobs } from './shared/0005-jobs.ts';
+import { up as refresh } from './shared/0006-refresh.ts';
+import { up as sourceDatabase } from './shared/0007-source-database.ts';
+import { up as releasedTables } from './shared/0008-released-tables.ts';
+import { up as fileBegan } from './shared/0009-file-began.ts';
+import { up as schemaPerReplica } from './shared/0010-schema-per-replica.ts';
 
-/** Every migration by name, in order. A static list: what is not in here does not run, whatever files lie about. */
-export const migrations: Readonly<Record<string, Migration>> = {
+/**
+ * Migrations of the schema `tidegate`, by name, in order. The list is static: no other file in the folder runs. The first nine made the
+ * control schema of version 0.1; the tenth moves each replica of it into a schema of its own. A program of 0.1 stops when it sees that name.
+ */
+export const sharedMigrations: Readonly<Record<string, Migration>> = {
   '0001-control-schema': { up: controlSchema },
   '0002-dead-letters': { up: deadLetters },
   '0003-controls': { up: controls },
@@ -20,4 +25,12 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0007-source-database': { up: sourceDatabase },
   '0008-released-tables': { up: releasedTables },
   '0009-file-began': { up: fileBegan },
+  '0010-schema-per-replica': { up: schemaPerReplica },
 };
+
+/** Migrations of the control schema of one replica, by name, in order. */
+export function replicaMigrations(schema: string): Readonly<Record<string, Migration>> {
+  return {
+    '0001-control-tables': { up: async (db) => await controlTables(db, schema) },
+  };
+}

@@ -132,7 +132,7 @@ const yesToDeleting = [
 program
   .command('backfill [table...]')
   .description(
-    'read tables again while they stream, and mend what differs at the target; also takes parked tables back',
+    'read tables again while they stream, and repair what differs at the target; also takes suspended tables back',
   )
   .option('--all', 'every table')
   .option('--where <condition>', 'only rows that meet it, such as "AptDateTime >= \'2026-01-01\'"', notEmptyText)
@@ -158,12 +158,12 @@ program
   .description(
     'compare every row of the source and the target by value, while they stream; all tables if none is named',
   )
-  .option('--repair', 'mend what differs')
+  .option('--repair', 'repair what differs')
   .option('--json', 'print JSON')
   .option(...yesToDeleting)
   .addHelpText(
     'after',
-    '\nA row that differs is looked at again once the stream has passed it, so what is only on its way is no difference.\nExit code: 0 equal, or mended; 1 not.\n\nExamples:\n  tidegate verify\n  tidegate verify appointment patient --json\n  tidegate verify --repair',
+    '\nA row that differs is looked at again once the stream has passed it, so what is only on its way is no difference.\nExit code: 0 equal, or repaired; 1 not.\n\nExamples:\n  tidegate verify\n  tidegate verify appointment patient --json\n  tidegate verify --repair',
   )
   .action(async (tables: string[], options: { repair?: true; json?: true; yes?: true }) => {
     process.exitCode = await verify(settings(), tables, {
@@ -208,7 +208,7 @@ jobs
 jobs
   .command('cancel')
   .argument('<id...>', 'as `jobs` shows them', jobIds)
-  .description('end them; what they mended stays mended')
+  .description('end them; what they repaired stays repaired')
   .addHelpText('after', '\nExit code: 0 done, 1 not.\n\nExample:\n  tidegate jobs cancel 17')
   .action(async (ids: string[]) => {
     process.exitCode = await cancel(settings(), ids);

@@ -91,7 +91,7 @@ export async function createReplica(source: SourceServer, target: TargetServer):
     targetDatabase: database,
     resetTarget: async () => {
       await targetAdmin.query('drop schema if exists raw cascade');
-      await targetAdmin.query('drop schema if exists tidegate cascade');
+      await targetAdmin.query('drop schema if exists tidegate_raw cascade');
     },
     readerPassword,
     replicatorPassword,

@@ -16,7 +16,7 @@ export interface CommitPoint {
 export class ChangeBatch {
   readonly tables = new Map<string, TableChanges>();
   /** Tables that must not be written any further, with the reason for the operator. */
-  readonly parked = new Map<string, string>();
+  readonly suspended = new Map<string, string>();
   /** How many rows of a table became dead letters; known once the batch is durable. */
   readonly rejected = new Map<string, number>();
   /** Source transactions that ended in this batch, those without a replicated row included. */
@@ -44,6 +44,6 @@ export class ChangeBatch {
 
   /** Nothing but the position to write. */
   get isPositionOnly(): boolean {
-    return this.tables.size === 0 && this.parked.size === 0;
+    return this.tables.size === 0 && this.suspended.size === 0;
   }
 }

@@ -6,6 +6,6 @@ export interface Finding {
   readonly message: string;
   /** The kind of failure, where one was met: 'source-login', 'position-lost' … */
   readonly kind?: string;
-  /** The exact line that mends it: SQL, a line for my.ini, or a setting of ours. */
+  /** The exact line that repairs it: SQL, a line for my.ini, or a setting of ours. */
   readonly remedy?: string;
 }

@@ -17,7 +17,7 @@ export type RejectedFormat = 'copy' | 'image' | 'packet';
 
 /**
  * Bytes of a row as a COPY line, or as it would be set aside. A larger one cannot even become a dead letter, which in hexadecimal would be
- * more than a string of JavaScript holds (`buffer.constants.MAX_STRING_LENGTH`, half a gigabyte): its table is parked.
+ * more than a string of JavaScript holds (`buffer.constants.MAX_STRING_LENGTH`, half a gigabyte): its table is suspended.
  */
 export const mostRowBytes = 200_000_000;
 export const rowTooLarge = `a row has more than ${mostRowBytes / 1_000_000} MB as text: leave out the column that makes it so with COLUMN_RULES`;

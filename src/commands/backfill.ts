@@ -4,7 +4,7 @@ import type { Job } from '../postgres/control/jobs.ts';
 import { printableJob } from './jobs.ts';
 import { requestAndFollow } from './request-jobs.ts';
 
-/** Reads tables, or a part of them, again, and mends what differs at the target. Returns the exit code. */
+/** Reads tables, or a part of them, again, and repairs what differs at the target. Returns the exit code. */
 export async function backfill(
   config: Config,
   tables: readonly string[],
@@ -38,7 +38,7 @@ export function printBackfills(jobs: readonly Job[]): number {
 
 function inWords({ id, table, state, reason, counts }: Job): string {
   const { rows, missing, extra, different, rejected, repaired } = counts;
-  const found = `${rows} rows read, ${repaired} mended (${missing} were missing, ${extra} too many, ${different} different)${rejected > 0 ? `, ${rejected} dead letters` : ''}`;
+  const found = `${rows} rows read, ${repaired} repaired (${missing} were missing, ${extra} too many, ${different} different)${rejected > 0 ? `, ${rejected} dead letters` : ''}`;
   switch (state) {
     case 'done':
       return `${table}: ${found}`;

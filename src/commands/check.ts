@@ -19,6 +19,6 @@ function inWords({ level, subject, message, remedy }: Finding): string {
 
 function verdict(findings: readonly Finding[], errors: number): string {
   const warnings = findings.filter(({ level }) => level === 'warning').length;
-  if (errors > 0) return `not ready: ${errors} ${errors === 1 ? 'error' : 'errors'} to mend`;
+  if (errors > 0) return `not ready: ${errors} ${errors === 1 ? 'error' : 'errors'} to repair`;
   return warnings === 0 ? 'ready' : `ready, with ${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`;
 }

@@ -21,10 +21,9 @@ export async function listDeadLetters(
   options: { json: boolean; limit: number },
 ): Promise<number> {
   return await withTarget(config, async (session) => {
-    const { schema: replica } = config.target;
-    const schemas = await schemasOf(session, replica, tables);
-    const groups = await groupDeadLetters(session.db, replica, tables);
-    const letters = await readDeadLetters(session.db, replica, tables, options.limit);
+    const schemas = await schemasOf(session, tables);
+    const groups = await groupDeadLetters(session.db, tables);
+    const letters = await readDeadLetters(session.db, tables, options.limit);
     const printed = letters.map((letter) => ({ ...letter, key: keyText(letter, schemas.get(letter.table)) }));
     if (options.json) process.stdout.write(`${JSON.stringify({ groups, deadLetters: printed })}\n`);
     else if (groups.length === 0) process.stdout.write('no dead letters\n');
@@ -50,10 +49,9 @@ export async function listDeadLetters(
 /** Tries to write them once more. Returns 0 when none is left of these tables, else 1. */
 export async function retry(config: Config, tables: readonly string[]): Promise<number> {
   return await withTarget(config, async (session) => {
-    const { schema: replica } = config.target;
-    await schemasOf(session, replica, tables);
-    const groups = await groupDeadLetters(session.db, replica, tables);
-    const known = new Map((await readTables(session.db, replica)).map((table) => [table.table, table]));
+    await schemasOf(session, tables);
+    const groups = await groupDeadLetters(session.db, tables);
+    const known = new Map((await readTables(session.db)).map((table) => [table.table, table]));
     let left = 0;
     for (const [table, of] of Map.groupBy(groups, ({ table }) => table)) {
       const count = of.reduce((sum, { rows }) => sum + rows, 0);
@@ -64,14 +62,14 @@ export async function retry(config: Config, tables: readonly string[]): Promise<
         process.stdout.write(`${table}: not tried, because the table is ${state?.state ?? 'gone'}\n`);
         continue;
       }
-      const written = await retryDeadLetters(session, replica, codec);
+      const written = await retryDeadLetters(session, config.target.schema, codec);
       left += count - written;
       process.stdout.write(`${table}: ${written} of ${count} written\n`);
     }
     if (groups.length === 0) process.stdout.write('no dead letters\n');
     else if (left > 0)
       process.stdout.write(
-        'The others stay. A row that was never text PostgreSQL knows is healed by a change at the source.\n',
+        'The others stay. A row that was never text PostgreSQL knows is resolved by a change at the source.\n',
       );
     return left === 0 ? 0 : 1;
   });
@@ -81,8 +79,8 @@ export async function retry(config: Config, tables: readonly string[]): Promise<
 export async function discard(config: Config, tables: readonly string[], options: { yes: boolean }): Promise<number> {
   return await withTarget(config, async (session) => {
     const { schema: replica, database } = config.target;
-    await schemasOf(session, replica, tables);
-    const seen = await seeDeadLetters(session.db, replica, tables);
+    await schemasOf(session, tables);
+    const seen = await seeDeadLetters(session.db, tables);
     if (seen.length === 0) {
       process.stdout.write('no dead letters\n');
       return 0;
@@ -96,7 +94,7 @@ export async function discard(config: Config, tables: readonly string[], options
       process.stderr.write('not confirmed: nothing was changed\n');
       return 1;
     }
-    process.stdout.write(`${await discardDeadLetters(session, replica, seen, confirmed)} dead letters discarded\n`);
+    process.stdout.write(`${await discardDeadLetters(session, seen, confirmed)} dead letters discarded\n`);
     return 0;
   });
 }
@@ -106,15 +104,11 @@ function why(table: string, column: string | null, reason: string, sqlState: str
 }
 
 /** Schemas by table. Raises refused for a name that is none of the replica's tables. */
-async function schemasOf(
-  session: TargetSession,
-  replica: string,
-  tables: readonly string[],
-): Promise<ReadonlyMap<string, TableSchema>> {
-  const known = new Map((await readTables(session.db, replica)).map(({ table, schema }) => [table, schema]));
+async function schemasOf(session: TargetSession, tables: readonly string[]): Promise<ReadonlyMap<string, TableSchema>> {
+  const known = new Map((await readTables(session.db)).map(({ table, schema }) => [table, schema]));
   const unknown = tables.filter((table) => !known.has(table));
   if (unknown.length > 0)
-    throw new TidegateError('refused', `schema ${replica} has no replicated table ${unknown.join(', ')}`, {
+    throw new TidegateError('refused', `schema ${session.targetSchema} has no replicated table ${unknown.join(', ')}`, {
       hint: 'Names are as at the source, upper and lower case included.',
     });
   return known;
@@ -134,7 +128,7 @@ async function withTarget(config: Config, work: (session: TargetSession) => Prom
   const session = await TargetSession.open(config.target, 'tidegate dead-letters');
   try {
     return await session.guarded(async () => {
-      if (await hasControlTable(session.db, 'tidegate.dead_letters')) return await work(session);
+      if (await hasControlTable(session.db, 'dead_letters')) return await work(session);
       process.stdout.write('no dead letters\n');
       return 0;
     });

@@ -19,8 +19,7 @@ const lineEveryMs = 10_000;
  * process takes the lease, streams, does them, and gives the lease back. SIGINT or SIGTERM cancels them.
  */
 export async function followJobs(config: Config, session: TargetSession, ids: readonly string[]): Promise<Job[]> {
-  const replica = config.target.schema;
-  const cancelled = cancelOnSignal(session, replica, ids);
+  const cancelled = cancelOnSignal(session, ids);
   const progress = process.stderr.isTTY ? new ProgressBars(process.stderr) : new Lines();
   const alone = new AbortController();
   let working: Promise<unknown> | null = null;
@@ -29,7 +28,7 @@ export async function followJobs(config: Config, session: TargetSession, ids: re
   const reasons = new Map<string, string>();
   try {
     for (;;) {
-      const jobs = await session.guarded(async () => await readJobs(session.db, replica, ids));
+      const jobs = await session.guarded(async () => await readJobs(session.db, ids));
       const tablesDone = jobs.filter(isEnded).length;
       progress.show(jobs.filter(({ state }) => state !== 'waiting').map(progressOf), {
         tables: jobs.length,
@@ -43,14 +42,11 @@ export async function followJobs(config: Config, session: TargetSession, ids: re
         process.stderr.write(`${table}: waits, and is tried again: ${reason}\n`);
       }
       if (failures.length > 0) throw failures[0];
-      if (!isPauseSaid && (await session.guarded(async () => await isPaused(session.db, replica)))) {
+      if (!isPauseSaid && (await session.guarded(async () => await isPaused(session.db)))) {
         isPauseSaid = true;
         process.stderr.write('paused: this waits until `tidegate resume`\n');
       }
-      if (
-        working === null &&
-        (await session.guarded(async () => await readLeaseHolder(session.db, replica))) === null
-      ) {
+      if (working === null && (await session.guarded(async () => await readLeaseHolder(session.db))) === null) {
         working = workAlone(config, ids, alone.signal)
           .catch((error: unknown) => failures.push(error))
           .finally(() => {
@@ -101,7 +97,7 @@ async function workAlone(config: Config, ids: readonly string[], signal: AbortSi
       stalled: (reason) => {
         if (reason !== null) say(`stands still: ${stalls[reason]}`);
       },
-      parked: (table, reason) => say(`table ${table} was parked: ${reason}`),
+      suspended: (table, reason) => say(`table ${table} was suspended: ${reason}`),
       job: () => undefined,
       retrying: (error, delayMs) => say(`${describeError(error).message}; tried again in ${delayMs} ms`),
     },
@@ -117,15 +113,13 @@ const whyItWaits = {
   closed: 'waits for SNAPSHOT_WINDOW',
 } as const;
 
-function cancelOnSignal(session: TargetSession, replica: string, ids: readonly string[]) {
+function cancelOnSignal(session: TargetSession, ids: readonly string[]) {
   const controller = new AbortController();
   const onSignal = () => {
     if (controller.signal.aborted) process.exit(1);
     controller.abort();
-    process.stderr.write('cancelling; what was mended stays mended\n');
-    cancelJobs(session.db, replica, ids).catch((error: unknown) =>
-      process.stderr.write(`${describeError(error).message}\n`),
-    );
+    process.stderr.write('cancelling; what was repaired stays repaired\n');
+    cancelJobs(session.db, ids).catch((error: unknown) => process.stderr.write(`${describeError(error).message}\n`));
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);

@@ -6,17 +6,17 @@ import { TargetSession } from '../postgres/session.ts';
 /** Prints the last jobs, the newest at the end. Returns the exit code. */
 export async function listJobs(config: Config, options: { json: boolean; limit: number }): Promise<number> {
   return await withJobs(config, async (session) => {
-    const jobs = await latestJobs(session.db, config.target.schema, options.limit);
+    const jobs = await latestJobs(session.db, options.limit);
     if (options.json) process.stdout.write(`${JSON.stringify({ jobs: jobs.map(printableJob) })}\n`);
     else if (jobs.length === 0) process.stdout.write('no jobs\n');
     else for (const job of jobs) process.stdout.write(`${inWords(job)}\n`);
   });
 }
 
-/** Cancels jobs; what they mended stays mended. Returns the exit code. */
+/** Cancels jobs; what they repaired stays repaired. Returns the exit code. */
 export async function cancel(config: Config, ids: readonly string[]): Promise<number> {
   return await withJobs(config, async (session) => {
-    process.stdout.write(`${await cancelJobs(session.db, config.target.schema, ids)} jobs cancelled\n`);
+    process.stdout.write(`${await cancelJobs(session.db, ids)} jobs cancelled\n`);
   });
 }
 
@@ -36,7 +36,7 @@ function inWords(job: Job): string {
   const { id, table, kind, repair, condition, state, reason, counts, requestedBy, requestedAt } = job;
   const what = `${kind}${repair && kind === 'verify' ? ' --repair' : ''}${condition === null ? '' : ' of a part'}`;
   const differences = counts.missing + counts.extra + counts.different;
-  const found = `${counts.rows} rows, ${differences} differed, ${counts.repaired} mended, ${secondsOf(job)} s`;
+  const found = `${counts.rows} rows, ${differences} differed, ${counts.repaired} repaired, ${secondsOf(job)} s`;
   return `${id}  ${table}  ${what}  ${state}${reason === null ? '' : `: ${reason}`}  ${found}  by ${requestedBy} at ${requestedAt.toISOString()}`;
 }
 
@@ -44,7 +44,7 @@ async function withJobs(config: Config, work: (session: TargetSession) => Promis
   const session = await TargetSession.open(config.target, 'tidegate jobs');
   try {
     await session.guarded(async () => {
-      if (await hasControlTable(session.db, 'tidegate.jobs')) await work(session);
+      if (await hasControlTable(session.db, 'jobs')) await work(session);
       else process.stdout.write('no jobs\n');
     });
     return 0;

@@ -6,10 +6,9 @@ import { TargetSession } from '../postgres/session.ts';
 
 /** Tells the service to rest, or to go on; it obeys within a second, or when it starts. Returns the exit code. */
 export async function pauseOrResume(config: Config, paused: boolean): Promise<number> {
-  const replica = config.target.schema;
   const session = await TargetSession.open(config.target, `tidegate ${paused ? 'pause' : 'resume'}`);
   try {
-    if (!(await session.guarded(async () => await hasControlTable(session.db, 'tidegate.controls'))))
+    if (!(await session.guarded(async () => await hasControlTable(session.db, 'controls'))))
       throw new TidegateError(
         'refused',
         `there is nothing to ${paused ? 'pause' : 'resume'}: no service ever ran on this target`,
@@ -17,7 +16,7 @@ export async function pauseOrResume(config: Config, paused: boolean): Promise<nu
           hint: 'Start `tidegate run` first; it makes the control schema.',
         },
       );
-    await session.transaction(async (trx) => await setPaused(trx, replica, paused));
+    await session.transaction(async (trx) => await setPaused(trx, paused));
     process.stdout.write(
       paused
         ? `paused: the source is only asked where its binlog ends, until tidegate resume. Its binlog must last until then.\n`

@@ -37,11 +37,11 @@ export async function requestAndFollow(config: Config, tables: readonly string[]
     const { schema: replica } = config.target;
     const request = async (of: readonly string[], confirmed: Confirmation | null) =>
       await session.transaction(async (trx) => {
-        if (confirmed !== null) await recordEvent(trx, replica, 'deletions-confirmed', { tables: of, confirmed });
-        return await requestJobs(trx, replica, of, { kind, repair, condition, confirmed: confirmed !== null });
+        if (confirmed !== null) await recordEvent(trx, 'deletions-confirmed', { tables: of, confirmed });
+        return await requestJobs(trx, of, { kind, repair, condition, confirmed: confirmed !== null });
       });
     const ids = await request(names, options.yes ? 'option' : null);
-    if (options.detach) return await readJobs(session.db, config.target.schema, ids);
+    if (options.detach) return await readJobs(session.db, ids);
     const jobs = await followJobs(config, session, ids);
     const unconfirmed = jobs.filter((job) => job.unconfirmed);
     if (unconfirmed.length === 0 || !process.stdin.isTTY) return jobs;
@@ -76,11 +76,11 @@ async function tablesMeant(
     new TidegateError('refused', `nothing was copied into schema ${replica} yet`, {
       hint: 'Start `tidegate run` first; it copies every table and goes on from there.',
     });
-  if (!(await session.guarded(async () => await hasControlTable(session.db, 'tidegate.checkpoint')))) throw nothing();
+  if (!(await session.guarded(async () => await hasControlTable(session.db, 'checkpoint')))) throw nothing();
   await migrateControlSchema(session);
   return await session.guarded(async () => {
-    if ((await readCheckpoint(session.db, replica)) === null) throw nothing();
-    const known = new Map((await readTables(session.db, replica)).map((table) => [table.table, table]));
+    if ((await readCheckpoint(session.db)) === null) throw nothing();
+    const known = new Map((await readTables(session.db)).map((table) => [table.table, table]));
     const unknown = tables.filter((name) => !known.has(name));
     const news = unknown.length > 0 && kind === 'backfill' ? await readNewTables(config) : new Map<string, string>();
     const refused = unknown.filter((name) => news.get(name) !== carried);
@@ -98,7 +98,7 @@ async function tablesMeant(
       );
     const isSelected = tableFilter(config.tables);
     const stateOf = (name: string) => known.get(name)?.state;
-    const isKeyless = (name: string) => stateOf(name) === 'refreshed';
+    const isKeyless = (name: string) => stateOf(name) === 'full-refresh';
     const keyless = tables.filter(isKeyless);
     if (keyless.length > 0 && (kind === 'verify' || condition !== null))
       throw new TidegateError(
@@ -110,7 +110,7 @@ async function tablesMeant(
       tables.length > 0
         ? [...new Set(tables)]
         : [...known.keys()].filter(
-            (name) => isSelected(name) && stateOf(name) !== 'released' && !(kind === 'verify' && isKeyless(name)),
+            (name) => isSelected(name) && stateOf(name) !== 'excluded' && !(kind === 'verify' && isKeyless(name)),
           );
     if (condition !== null) for (const name of names) checkCondition(name, known.get(name), condition);
     return names;
@@ -135,7 +135,7 @@ async function readNewTables(config: Config): Promise<ReadonlyMap<string, string
 }
 
 function checkCondition(name: string, table: KnownTable | undefined, condition: string): void {
-  if (table === undefined || table.state === 'parked' || table.state === 'released')
+  if (table === undefined || table.state === 'suspended' || table.state === 'excluded')
     throw new TidegateError('refused', `table ${name} must be backfilled as a whole first, without --where`);
   readCondition(condition, knownCodec(table.schema).schema);
 }

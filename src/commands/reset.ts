@@ -8,7 +8,7 @@ export async function reset(config: Config, options: { yes: boolean }): Promise<
   const { schema } = config.target;
   const session = await TargetSession.open(config.target, 'tidegate reset');
   try {
-    const tables = await replicaTables(session, schema);
+    const tables = await replicaTables(session);
     if (tables.length === 0) {
       process.stdout.write(`nothing to reset: schema ${schema} holds no table that Tidegate made\n`);
       return 0;

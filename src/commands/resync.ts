@@ -17,11 +17,11 @@ export async function resync(config: Config, options: { yes: boolean; detach: bo
   const { schema, database } = config.target;
   const session = await TargetSession.open(config.target, 'tidegate resync');
   try {
-    if (!(await session.guarded(async () => await hasControlTable(session.db, 'tidegate.checkpoint'))))
+    if (!(await session.guarded(async () => await hasControlTable(session.db, 'checkpoint'))))
       throw new TidegateError('refused', `nothing was copied into schema ${schema} yet`, {
         hint: 'Start `tidegate run`; it copies every table and goes on from there.',
       });
-    const known = await session.guarded(async () => await readTables(session.db, schema));
+    const known = await session.guarded(async () => await readTables(session.db));
     const tables = tablesToResync(known, tableFilter(config.tables)).map(({ table }) => table);
     process.stderr.write(
       `this makes ${tables.length} tables of schema ${schema} in ${database} (${namesInWords(tables)}) equal to ${config.source.database} on ${config.source.host} as it is now: rows that it does not have are deleted\n`,

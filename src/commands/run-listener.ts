@@ -116,11 +116,11 @@ export class RunListener implements ReplicatorListener {
 
   stalled: ReplicatorListener['stalled'] = (reason) => this.#told.monitor.stalled(reason);
 
-  parked: ReplicatorListener['parked'] = (table, reason) => {
+  suspended: ReplicatorListener['suspended'] = (table, reason) => {
     this.#copying.delete(table);
     this.#told.log.error(
       { table, reason, remedy: `the other tables go on; \`tidegate backfill ${table}\` takes this one back` },
-      'table parked',
+      'table suspended',
     );
   };
 
@@ -133,7 +133,7 @@ export class RunListener implements ReplicatorListener {
     else if (state === 'running') log.info(facts, 'job started');
     else if (state === 'waiting') log.warn(facts, 'job waits, and is tried again');
     else if (kind === 'verify' && !isEqual(job))
-      log.warn({ ...facts, ...counts, remedy: `tidegate verify --repair ${table} mends it` }, 'table not equal');
+      log.warn({ ...facts, ...counts, remedy: `tidegate verify --repair ${table} repairs it` }, 'table not equal');
     else log.info({ ...facts, ...counts }, 'job finished');
   };
 

@@ -33,7 +33,7 @@ export async function run(config: Config, options: CheckOptions & { untilCaughtU
     else if (level === 'warning') log.warn(facts, message);
   }
   if (findings.some(({ level }) => level === 'error')) {
-    log.error('refused: mend the findings above, then run again');
+    log.error('refused: repair the findings above, then run again');
     return exit.refused;
   }
 

@@ -25,14 +25,14 @@ function inWords(job: Job): string {
   const { table, state, reason, repair, counts, examples } = job;
   const { rows, missing, extra, different, changing, rejected, repaired } = counts;
   if (state !== 'done')
-    return `${table}: ${state}: ${reason}${repaired > 0 ? `; until then ${rows} rows read, ${repaired} mended` : ''}`;
+    return `${table}: ${state}: ${reason}${repaired > 0 ? `; until then ${rows} rows read, ${repaired} repaired` : ''}`;
   const found = [
     ...(missing > 0 ? [`${missing} missing`] : []),
     ...(extra > 0 ? [`${extra} too many`] : []),
     ...(different > 0 ? [`${different} different`] : []),
     ...(rejected > 0 ? [`${rejected} that cannot be carried`] : []),
   ];
-  const verdict = found.length === 0 ? 'equal' : `${found.join(', ')}${repair ? '; mended' : ''}`;
+  const verdict = found.length === 0 ? 'equal' : `${found.join(', ')}${repair ? '; repaired' : ''}`;
   const busy = changing > 0 ? `; ${changing} changed too often to be compared` : '';
   const named = examples.map(({ what, key }) => `\n  ${what} ${key ?? '(key not shown)'}`).join('');
   return `${table}: ${verdict} (${rows} rows in ${secondsOf(job)} s${busy})${named}`;

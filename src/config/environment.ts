@@ -33,9 +33,9 @@ const columnRules = z
     for (const message of problems) context.addIssue({ code: 'custom', message });
     return problems.length === 0 ? rules : z.NEVER;
   });
-const reservedSchemas = /^(tidegate|information_schema|pg_.*)$/i;
-/** PostgreSQL cuts longer names off without a word (NAMEDATALEN), and two sources could meet in one schema. */
-const longestNameBytes = 63;
+const reservedSchemas = /^(tidegate|tidegate_.*|information_schema|pg_.*)$/i;
+/** PostgreSQL cuts names after 63 bytes (NAMEDATALEN). The control schema has the same name behind `tidegate_`. */
+const longestNameBytes = 54;
 const systemDatabases = /^(mysql|information_schema|performance_schema|sys)$/i;
 
 /**

@@ -80,8 +80,8 @@ describe('loadConfig', () => {
     ['SNAPSHOT_CONNECTIONS', ['0', '17'], 'from 1 to 16'],
     ['SOURCE_DB_NAME', ['mysql', 'Performance_Schema'], "the server's own"],
     // PostgreSQL counts bytes.
-    ['TARGET_DB_SCHEMA', ['x'.repeat(64), 'é'.repeat(32)], '63 bytes'],
-    ['TARGET_DB_SCHEMA', ['Tidegate', 'pg_catalog', 'information_schema'], 'PostgreSQL or Tidegate'],
+    ['TARGET_DB_SCHEMA', ['x'.repeat(55), 'é'.repeat(28)], '54 bytes'],
+    ['TARGET_DB_SCHEMA', ['Tidegate', 'tidegate_raw', 'pg_catalog', 'information_schema'], 'PostgreSQL or Tidegate'],
     ['TARGET_DB_PASSWORD', ['a\0b'], 'NUL'],
     ['COLUMN_RULES', ['patient', 'a.b=omit,patient.a=bool', 'patient.a=local=Nowhere/Else'], 'entry '],
   ])('says of %s what would be right', (name, wrong, right) => {

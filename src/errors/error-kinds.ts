@@ -39,7 +39,7 @@ export const errorKinds = {
   },
   'binlog-unreadable': {
     action: 'operator',
-    hint: 'What the binlog holds there cannot be followed exactly. Mend what the message names, for which `tidegate check` prints the line, then run `tidegate resync`, which reads every table again, in place.',
+    hint: 'What the binlog holds there cannot be followed exactly. Repair what the message names, for which `tidegate check` prints the line, then run `tidegate resync`, which reads every table again, in place.',
   },
   'server-id-taken': {
     action: 'operator',
@@ -69,7 +69,7 @@ export const errorKinds = {
   },
   'bad-row': {
     action: 'operator',
-    hint: 'TABLES_HALT names this table. Mend the row at the source, or what refuses it at the target; or take the table out of TABLES_HALT, so that such rows become dead letters and the others go on.',
+    hint: 'TABLES_HALT names this table. Repair the row at the source, or what refuses it at the target; or take the table out of TABLES_HALT, so that such rows become dead letters and the others go on.',
   },
   'target-foreign': {
     action: 'operator',
@@ -79,8 +79,12 @@ export const errorKinds = {
     action: 'operator',
     hint: 'Install the newer Tidegate that migrated this target; the older one must not run on it.',
   },
+  'control-schema-older': {
+    action: 'operator',
+    hint: 'Start `tidegate run`: it takes the state of version 0.1 over, in one transaction. docs/operations.md has the way back.',
+  },
   'lease-lost': { action: 'retry', hint: 'Another instance took over; this one goes back to standby.' },
-  refused: { action: 'operator', hint: 'Mend the findings above, then run again.' },
+  refused: { action: 'operator', hint: 'Repair the findings above, then run again.' },
   unconfirmed: {
     action: 'operator',
     hint: 'Look whether the source is the right one and whole. If it is, give the command again with --yes.',

@@ -30,7 +30,7 @@ const redefined: Meaning = { kind: 'source-table', hint: () => 'Its definition c
 const crashed: Meaning = {
   kind: 'source-table',
   hint: () =>
-    'It is damaged at the source, where an administrator can look with check table … and mend with repair table …;',
+    'It is damaged at the source, where an administrator can look with check table … and repair with repair table …;',
 };
 const damaged: Meaning = {
   kind: 'source-table',

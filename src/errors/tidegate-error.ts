@@ -8,7 +8,7 @@ export class TidegateError extends Error {
   override readonly name = 'TidegateError';
   readonly kind: ErrorKind;
   readonly hint: string;
-  /** The one table the failure is about, where parking it lets the others go on. */
+  /** The one table the failure is about, where suspending it lets the others go on. */
   readonly table: string | undefined;
 
   constructor(kind: ErrorKind, message: string, options: { hint?: string; cause?: unknown; table?: string } = {}) {

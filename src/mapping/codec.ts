@@ -14,7 +14,7 @@ export interface Codec {
   readonly fromText: TextReader;
   /**
    * Compiles the reader for a TABLE_MAP type and its metadata, or null when such an image cannot belong to this column: the
-   * schema and the binlog disagree, and the table must be parked rather than guessed.
+   * schema and the binlog disagree, and the table must be suspended rather than guessed.
    */
   readonly fromImage: (type: number, metadata: number) => ImageReader | null;
   /** Writes a value as a literal the source compares like the column itself; undefined: the column cannot bound a chunk. */

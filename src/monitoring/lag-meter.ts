@@ -43,7 +43,6 @@ export interface Measured {
 
 /** Measures how far the target is behind, once or again and again; in between it keeps its two connections and what it learnt. */
 export class LagMeter {
-  readonly #replica: string;
   readonly #source: KeptConnection<SourceProbe>;
   readonly #target: KeptConnection<TargetSession>;
   readonly #history = new HeadHistory();
@@ -52,7 +51,6 @@ export class LagMeter {
   #findings: { readonly at: number; readonly found: Findings } | null = null;
 
   constructor(config: Config, applicationName: string) {
-    this.#replica = config.target.schema;
     this.#source = new KeptConnection('source', async (hangUp) => await SourceProbe.open(config.source, hangUp));
     this.#target = new KeptConnection(
       'target',
@@ -130,9 +128,9 @@ export class LagMeter {
   }
 
   async #readTarget(db: Target): Promise<{ status: ReplicaStatus | null; findings: Findings }> {
-    const status = await readReplicaStatus(db, this.#replica);
+    const status = await readReplicaStatus(db);
     if (this.#findings === null || performance.now() - this.#findings.at > findingsMs)
-      this.#findings = { at: performance.now(), found: await readFindings(db, this.#replica) };
+      this.#findings = { at: performance.now(), found: await readFindings(db) };
     return { status, findings: this.#findings.found };
   }
 
@@ -140,7 +138,7 @@ export class LagMeter {
   async #arrival(head: Position, deadline: number): Promise<ReplicaStatus | null> {
     for (const end = Math.min(deadline, performance.now() + arrivingMs); performance.now() < end;) {
       await sleep(lookAgainMs);
-      const status = await this.#askTarget(async (db) => await readReplicaStatus(db, this.#replica), deadline);
+      const status = await this.#askTarget(async (db) => await readReplicaStatus(db), deadline);
       const applied = status?.checkpoint?.position;
       if (applied !== undefined && comparePositions(applied, head) >= 0) return status;
     }

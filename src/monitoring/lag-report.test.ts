@@ -34,13 +34,13 @@ const everything: Answers = {
       },
       service: { state: 'retrying', ageSeconds: 1, isFresh: true },
       detail: {
-        ...{ reason: 'no route', remedy: 'mend it', rowsPerSecond: 4, secondsToCatchUp: 5 },
+        ...{ reason: 'no route', remedy: 'repair it', rowsPerSecond: 4, secondsToCatchUp: 5 },
         snapshot: { tables: 3, tablesDone: 1, rows: 30, estimatedRows: 60, percent: 50 },
         ...{ identity: 'one', heads: [] },
       },
     },
     findings: {
-      tables: [{ table: 'claim', state: 'parked', reason: 'changed', copiedRows: 1 }],
+      tables: [{ table: 'claim', state: 'suspended', reason: 'changed', copiedRows: 1 }],
       deadLetters: [{ table: 'visit', column: 'note', reason: 'no text', sqlState: '23514', rows: 2 }],
       conversions: [{ table: 'visit', column: 'day', kind: 'date-to-null', count: 8 }],
       jobs: [job],

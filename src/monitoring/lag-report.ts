@@ -3,7 +3,7 @@ import type { BinlogFiles, SourceStatus } from '../mysql/position/source-status.
 import type { ConvertedColumn } from '../postgres/control/conversions.ts';
 import type { DeadLetterGroup } from '../postgres/control/dead-letter-list.ts';
 import { type Job, isEqual } from '../postgres/control/jobs.ts';
-import { parkedRemedy } from '../postgres/control/table-states.ts';
+import { suspendedRemedy } from '../postgres/control/table-states.ts';
 import type { HeadHistory } from './head-history.ts';
 import type { Findings, ReplicaStatus, SnapshotStatus } from '../postgres/control/status.ts';
 
@@ -42,7 +42,7 @@ export interface LagReport {
   /** Up to where the target is complete. */
   readonly appliedPosition: string | null;
   readonly appliedGtid: string | null;
-  readonly parkedTables: readonly { readonly table: string; readonly reason: string; readonly remedy: string }[];
+  readonly suspendedTables: readonly { readonly table: string; readonly reason: string; readonly remedy: string }[];
   /** Rows that cannot be carried, by table and reason. */
   readonly deadLetters: readonly DeadLetterGroup[];
   /** Values that had to change to fit, by column, since the replica was made. */
@@ -78,7 +78,7 @@ export interface Verification {
   readonly different: number;
   /** Rows that cannot be carried. */
   readonly rejected: number;
-  /** Differences that were mended. */
+  /** Differences that were repaired. */
   readonly repaired: number;
 }
 
@@ -146,9 +146,9 @@ export function describeLag({ source, files, target, history, problems: unanswer
     sourcePosition: source === null ? null : formatPosition(source.head),
     appliedPosition: applied === null ? null : formatPosition(applied),
     appliedGtid: applied?.gtid ?? null,
-    parkedTables: (target?.findings.tables ?? [])
-      .filter(({ state }) => state === 'parked')
-      .map(({ table, reason }) => ({ table, reason: reason ?? '', remedy: parkedRemedy(table) })),
+    suspendedTables: (target?.findings.tables ?? [])
+      .filter(({ state }) => state === 'suspended')
+      .map(({ table, reason }) => ({ table, reason: reason ?? '', remedy: suspendedRemedy(table) })),
     deadLetters: target?.findings.deadLetters ?? [],
     conversions: target?.findings.conversions ?? [],
     jobs: (target?.findings.jobs ?? []).map(running),

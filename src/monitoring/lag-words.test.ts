@@ -10,7 +10,7 @@ const report: LagReport = {
   snapshot: { tables: 3, tablesDone: 1, rows: 1_000, estimatedRows: 2_000, percent: 50 },
   ...{ retentionSeconds: 259_200, headroomSeconds: 200_000, clockSkewSeconds: -300 },
   ...{ sourcePosition: 'b.000002:4', appliedPosition: 'b.000001:4', appliedGtid: null },
-  parkedTables: [{ table: 'claim', reason: 'its definition changed', remedy: 'tidegate backfill claim' }],
+  suspendedTables: [{ table: 'claim', reason: 'its definition changed', remedy: 'tidegate backfill claim' }],
   deadLetters: [{ table: 'visit', column: 'note', reason: 'no text', sqlState: null, rows: 2 }],
   conversions: [
     { table: 'visit', column: 'day', kind: 'date-to-null', count: 1_000 },
@@ -47,7 +47,7 @@ it('states everything that a report has', () => {
     "clocks the source's is 5 min behind this one",
     'verified 1 of 2 tables equal, the oldest 2 h ago',
     'job verify visit: running, 5 of about 10 rows',
-    'parked claim: its definition changed → tidegate backfill claim',
+    'suspended claim: its definition changed → tidegate backfill claim',
     'not equal fee: 1 missing, 2 extra, 3 different, 4 cannot be carried → tidegate verify --repair fee',
     'failed refresh log_line: too large',
     'dead letters 2 rows of visit.note: no text → tidegate dead-letters list visit',
@@ -66,11 +66,15 @@ it('says when what is needed is gone, and when nothing is purged', () => {
 });
 
 it('tells some of many, and lets no name steer the terminal', () => {
-  const parkedTables = Array.from({ length: 300 }, () => ({ table: 'a\u001b[2Jb', reason: 'changed', remedy: 'wait' }));
-  const parked = lagDetails({ ...report, parkedTables }).filter((line) => line.includes('parked'));
-  expect(parked).toHaveLength(11);
-  expect(parked.at(-1)).toContain('and 290 more');
-  expect(parked.join('')).not.toContain('\u001b[2J');
+  const suspendedTables = Array.from({ length: 300 }, () => ({
+    table: 'a\u001b[2Jb',
+    reason: 'changed',
+    remedy: 'wait',
+  }));
+  const suspended = lagDetails({ ...report, suspendedTables }).filter((line) => line.includes('suspended'));
+  expect(suspended).toHaveLength(11);
+  expect(suspended.at(-1)).toContain('and 290 more');
+  expect(suspended.join('')).not.toContain('\u001b[2J');
 });
 
 it.each([

@@ -34,7 +34,7 @@ export function lagDetails(measured: LagReport): string[] {
     ...some('job', report.jobs, ({ kind, table, state, rows, estimatedRows }) => [
       `${kind} ${table}: ${state}, ${whole.format(rows)} of about ${plural(estimatedRows, 'row')}`,
     ]),
-    ...some('parked', report.parkedTables, ({ table, reason, remedy }) => [
+    ...some('suspended', report.suspendedTables, ({ table, reason, remedy }) => [
       paint(`${table}: ${reason}`, 'red'),
       remedy,
     ]),
@@ -87,7 +87,7 @@ function andMore(amount: number, unit: string): string {
 interface Told {
   readonly label: string;
   readonly text: string;
-  /** What mends it. */
+  /** What repairs it. */
   readonly remedy: string | undefined;
 }
 

@@ -66,7 +66,7 @@ export class Metrics {
     clockSkewSeconds: this.#gauge('clock_skew_seconds', "The source's clock minus this machine's"),
   };
   readonly #tables = this.#gauge('tables', 'Tables by what is done with them', 'state');
-  readonly #parked = this.#gauge('table_parked', '1: the table waits for a person', 'table');
+  readonly #suspended = this.#gauge('table_suspended', '1: the table waits for a person', 'table');
   readonly #deadLetters = this.#gauge('dead_letters', 'Rows that cannot be carried', 'table');
   readonly #conversions = this.#gauge('conversions', 'Values that had to change to fit', 'table', 'column', 'kind');
   readonly #equal = this.#gauge(
@@ -125,8 +125,8 @@ export class Metrics {
       counted(tables, ({ state }) => ({ state })),
     );
     fill(
-      this.#parked,
-      lag.parkedTables.map(({ table }) => [{ table }, 1]),
+      this.#suspended,
+      lag.suspendedTables.map(({ table }) => [{ table }, 1]),
     );
     fill(this.#deadLetters, summed(lag.deadLetters.map(({ table, rows }) => [{ table }, rows])));
     fill(

@@ -193,7 +193,7 @@ export class Monitor {
       snapshot: this.snapshot.status,
       ...{ identity, heads },
     };
-    await this.#meter.atTarget(async (db) => await writeStatus(db, this.#config.target.schema, this.state, detail));
+    await this.#meter.atTarget(async (db) => await writeStatus(db, this.state, detail));
   }
 
   #take(measured: Measured): void {

@@ -9,7 +9,7 @@ import { assertEpoch } from '../postgres/control/checkpoint.ts';
 import { type Job, readsAll } from '../postgres/control/jobs.ts';
 import { type Lease, sessionName } from '../postgres/control/lease.ts';
 import { TargetSession } from '../postgres/session.ts';
-import { type KnownTable, finishSnapshot, parkTable } from '../postgres/control/table-states.ts';
+import { type KnownTable, finishSnapshot, suspendTable } from '../postgres/control/table-states.ts';
 import { assertContinues, readProgress } from './begin/continuation.ts';
 import type { ReplicatorListener, ReplicatorState, RunOptions } from './listener.ts';
 import { runJobs } from './jobs/job-runner.ts';
@@ -49,8 +49,8 @@ export async function lead(
     }
   } catch (error) {
     lost.signal.throwIfAborted();
-    if (await parkedFor(error, config, lease, listener))
-      throw new TidegateError('target-busy', 'a table was parked; the others go on', { cause: error });
+    if (await suspendedFor(error, config, lease, listener))
+      throw new TidegateError('target-busy', 'a table was suspended; the others go on', { cause: error });
     throw await explain(config, lease, error);
   } finally {
     signal.removeEventListener('abort', stopping);
@@ -59,20 +59,25 @@ export async function lead(
   lost.signal.throwIfAborted();
 }
 
-/** Parks the one table whose rows PostgreSQL refuses, so that the others can go on. False: the failure is not one table's. */
-async function parkedFor(error: unknown, config: Config, lease: Lease, listener: ReplicatorListener): Promise<boolean> {
+/** Suspends the one table whose rows PostgreSQL refuses, so that the others can go on. False: the failure is not one table's. */
+async function suspendedFor(
+  error: unknown,
+  config: Config,
+  lease: Lease,
+  listener: ReplicatorListener,
+): Promise<boolean> {
   if (!(error instanceof TidegateError) || error.kind !== 'target-refused' || error.table === undefined) return false;
   const { table, message } = error;
   const session = await TargetSession.open(config.target);
   try {
     await session.transaction(async (trx) => {
-      await assertEpoch(trx, config.target.schema, lease.epoch);
-      await parkTable(trx, config.target.schema, table, message);
+      await assertEpoch(trx, lease.epoch);
+      await suspendTable(trx, table, message);
     });
   } finally {
     await session.close();
   }
-  listener.parked(table, message);
+  listener.suspended(table, message);
   return true;
 }
 
@@ -94,7 +99,7 @@ async function explain(config: Config, lease: Lease, error: unknown): Promise<un
 async function assertCheckpointContinues(config: Config): Promise<void> {
   const { replicator, target } = await openBoth(config);
   try {
-    const progress = await readProgress(target.db, config.target.schema);
+    const progress = await readProgress(target.db);
     if (progress !== null)
       await assertContinues(replicator, await readServerFlavor(replicator), config.source.database, progress);
   } finally {
@@ -136,12 +141,12 @@ async function snapshotMissing(
         copied: (table, rows) => listener.copied(table, rows),
         pace: (pace) => listener.pace(pace),
         chunk: (elapsedMs) => listener.chunk(elapsedMs),
-        parked: async (table, reason) => {
+        suspended: async (table, reason) => {
           await target.transaction(async (trx) => {
-            await assertEpoch(trx, replica, lease.epoch);
-            await parkTable(trx, replica, table, reason);
+            await assertEpoch(trx, lease.epoch);
+            await suspendTable(trx, table, reason);
           });
-          listener.parked(table, reason);
+          listener.suspended(table, reason);
         },
       },
       signal,
@@ -149,8 +154,8 @@ async function snapshotMissing(
     );
     const end = await readHead(replicator);
     await target.transaction(async (trx) => {
-      await assertEpoch(trx, replica, lease.epoch);
-      await finishSnapshot(trx, replica, end);
+      await assertEpoch(trx, lease.epoch);
+      await finishSnapshot(trx, end);
     });
     return { server, planned };
   } finally {
@@ -202,7 +207,7 @@ async function stream(
           hangUp,
         }),
       onApplied: (applied) => {
-        for (const [table, reason] of applied.parked) listener.parked(table, reason);
+        for (const [table, reason] of applied.suspended) listener.suspended(table, reason);
         listener.applied(applied);
         if (applied.position !== null) passed(applied.position);
       },
@@ -224,7 +229,7 @@ function doneWith(until: RunOptions['until']): (open: readonly Job[]) => boolean
 async function resume(config: Config) {
   const { replicator, target } = await openBoth(config);
   try {
-    const progress = await readProgress(target.db, config.target.schema);
+    const progress = await readProgress(target.db);
     if (progress === null) throw new TidegateError('internal', 'there is no checkpoint to stream from');
     return {
       start: progress.checkpoint.position,

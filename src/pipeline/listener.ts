@@ -22,8 +22,8 @@ export interface Applied {
   readonly tables: ReadonlyMap<string, number>;
   /** Rows that became dead letters, by table. */
   readonly rejected: ReadonlyMap<string, number>;
-  /** Tables that were parked, with the reason. */
-  readonly parked: ReadonlyMap<string, string>;
+  /** Tables that were suspended, with the reason. */
+  readonly suspended: ReadonlyMap<string, string>;
   /** The target is complete up to here. */
   readonly position: Position | null;
 }
@@ -42,7 +42,7 @@ export interface ReplicatorListener {
   read(bytes: number): void;
   /** The stream stands still, or, with null, moves again. */
   stalled(reason: StallReason | null): void;
-  parked(table: string, reason: string): void;
+  suspended(table: string, reason: string): void;
   /** A job began or ended. */
   job(job: Job): void;
   /** A failure that will be tried again after `delayMs`. */

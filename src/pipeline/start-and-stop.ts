@@ -20,7 +20,7 @@ export async function recordStop(config: Config, epoch: bigint, reason: string):
 async function record(config: Config, kind: EventKind, detail: Record<string, unknown>): Promise<void> {
   const session = await TargetSession.open(config.target, 'tidegate audit');
   try {
-    await session.guarded(async () => await recordEvent(session.db, config.target.schema, kind, detail));
+    await session.guarded(async () => await recordEvent(session.db, kind, detail));
   } finally {
     await session.close();
   }

@@ -4,7 +4,8 @@ import type { LineBuffer } from '../change/line-buffer.ts';
 import type { TargetConfig } from '../config/config.ts';
 import { fromPostgres } from '../errors/postgres-errors.ts';
 import { openTarget } from './connection.ts';
-import type { ControlSchema } from './control/control-schema.ts';
+import { type ControlSchema, controlSchemaName } from './control/control-schema.ts';
+import { ControlSchemaPlugin } from './control/control-schema-plugin.ts';
 import { backendOf, lent, socketOf } from './wire/client.ts';
 import { type Copy, CopyIn } from './wire/copy-in.ts';
 import { CopyOut } from './wire/copy-out.ts';
@@ -18,12 +19,16 @@ export type Target = Kysely<ControlSchema>;
  * statements share a transaction.
  */
 export class TargetSession {
+  /** Control tables are those of the replica that has this target schema. */
   readonly db: Target;
+  readonly targetSchema: string;
   readonly #client: pg.Client;
 
-  private constructor(client: pg.Client) {
+  private constructor(client: pg.Client, targetSchema: string) {
     this.#client = client;
+    this.targetSchema = targetSchema;
     this.db = new Kysely<ControlSchema>({
+      plugins: [new ControlSchemaPlugin(controlSchemaName(targetSchema))],
       dialect: new PostgresDialect({
         // A pool of exactly this connection: Kysely may not open others, and closing is ours.
         pool: {
@@ -37,7 +42,7 @@ export class TargetSession {
 
   /** `hangUp` breaks the connection off, whatever it is doing; what it was doing then fails. */
   static async open(target: TargetConfig, applicationName?: string, hangUp?: AbortSignal): Promise<TargetSession> {
-    return new TargetSession(await openTarget(target, applicationName, hangUp));
+    return new TargetSession(await openTarget(target, applicationName, hangUp), target.schema);
   }
 
   /** The number of the PostgreSQL process at the other end. */

@@ -287,10 +287,14 @@ describe('a target that was here before', () => {
     try {
       await admin.query('create table patient (PatNum bigint not null primary key) engine=InnoDB');
       expect((await runCli(['run', '--until-caught-up'], other.env)).code).toBe(0);
-      await other.targetAdmin.query(
-        `insert into tidegate.migrations (name, timestamp) values ('9999-from-the-future', 'now')`,
-      );
-      expect(only(await refused({}, other)).kind).toBe('control-schema-newer');
+      for (const schema of ['tidegate', 'tidegate_raw']) {
+        const future = `${schema}.migrations where name = '9999-from-the-future'`;
+        await other.targetAdmin.query(
+          `insert into ${schema}.migrations (name, timestamp) values ('9999-from-the-future', 'now')`,
+        );
+        expect(only(await refused({}, other)).kind).toBe('control-schema-newer');
+        await other.targetAdmin.query(`delete from ${future}`);
+      }
     } finally {
       await admin.end();
       await other.drop();

@@ -28,14 +28,14 @@ describe.each(['mariadb', 'mysql'] as const)('what no log of %s shows', (flavor)
     await source?.stop();
   });
 
-  test('rows changed below the log are found by verify, and mended by verify --repair', async () => {
+  test('rows changed below the log are found by verify, and repaired by verify --repair', async () => {
     await streaming.source.query('set session sql_log_bin = 0');
     await streaming.source.query(`update visit set note = 'restored' where id < 20`);
     await streaming.source.query(`delete from visit where id = 2999`);
     await streaming.source.query('set session sql_log_bin = 1');
     expect((await runCli(['verify', 'visit'], streaming.env)).code).toBe(1);
     expect((await runCli(['verify', 'visit', '--repair'], streaming.env)).stdout).toContain(
-      '1 too many, 20 different; mended',
+      '1 too many, 20 different; repaired',
     );
     expect(await streaming.differences()).toEqual([]);
   });

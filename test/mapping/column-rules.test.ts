@@ -95,7 +95,7 @@ describe('omit', () => {
     }
     const second = await run('*.v=omit');
     expect(second.find('table left out')).toBeUndefined();
-    expect(second.find('table parked')).toBeUndefined();
+    expect(second.find('table suspended')).toBeUndefined();
     expect(cases.length).toBeGreaterThan(200);
     for (const { name, more = '' } of cases) {
       const kept = more.startsWith('base ') ? ['id', 'base', 'tail'] : ['id', 'tail'];
@@ -184,13 +184,13 @@ describe.each(['10.11', '11.8'])('omitted generated columns of MariaDB %s', (ver
         [4, 4, null, '4!'],
         [9, 2, null, '9!'],
       ]);
-      const parked = await made.targetAdmin.query(`select from tidegate.tables where state = 'parked'`);
-      expect(parked.rowCount).toBe(0);
+      const suspended = await made.targetAdmin.query(`select from tidegate_raw.tables where state = 'suspended'`);
+      expect(suspended.rowCount).toBe(0);
       // No boolean. The row is kept as an image of all columns.
       await admin.query(`update t set flag = 2 where id = 3`);
       await carry();
       const letters = await made.targetAdmin.query<{ format: string; hex: string }>(
-        `select format, encode("row", 'hex') as hex from tidegate.dead_letters`,
+        `select format, encode("row", 'hex') as hex from tidegate_raw.dead_letters`,
       );
       expect(letters.rows).toEqual([{ format: 'image', hex: '8a0300000003000000000002332102' }]);
       const { stdout } = await runCli(['check', '--json'], made.env);
@@ -259,7 +259,7 @@ test('a date that a rule makes NULL is counted in snapshot and stream', async ()
     ['4', '2024-01-01', null],
   ]);
   const { rows } = await replica.targetAdmin.query(
-    'select column_name, kind, count::int from tidegate.conversions order by column_name, kind',
+    'select column_name, kind, count::int from tidegate_raw.conversions order by column_name, kind',
   );
   expect(rows).toEqual([
     { column_name: 'at', kind: 'sentinel-to-null', count: 2 },
@@ -268,14 +268,14 @@ test('a date that a rule makes NULL is counted in snapshot and stream', async ()
   ]);
 });
 
-test('a number that is no boolean makes its row a dead letter until it is mended; what is omitted is not kept there', async () => {
+test('a number that is no boolean makes its row a dead letter until it is repaired; what is omitted is not kept there', async () => {
   await source.query('create table t (a varchar(20), id int primary key, yes tinyint, b varchar(20)) engine=InnoDB');
   const rules = 't.yes=boolean,t.a=omit,t.b=omit';
   const letters = async () =>
     (
       await replica.targetAdmin.query<{ key: string; column: string; format: string; leaks: boolean }>(
         `select convert_from(key, 'utf8') as key, column_name as column, format, position('omitted'::bytea in row) > 0 as leaks
-           from tidegate.dead_letters order by 1`,
+           from tidegate_raw.dead_letters order by 1`,
       )
     ).rows;
   await source.query(
@@ -304,7 +304,7 @@ test('a number that is no boolean makes its row a dead letter until it is mended
   ]);
 });
 
-test('a text that is no JSON, or none that jsonb holds, makes its row a dead letter until it is mended', async () => {
+test('a text that is no JSON, or none that jsonb holds, makes its row a dead letter until it is repaired', async () => {
   await source.query('create table t (id int primary key, doc longtext) engine=InnoDB default charset=utf8mb4');
   const { flavor, version } = sharedServers().source;
   const isStrict = flavor === 'mysql' && atLeast(version, '5.7');
@@ -339,7 +339,7 @@ test('a text that is no JSON, or none that jsonb holds, makes its row a dead let
   });
   expect(rows).toEqual([...good, ...good]);
   const letters = await replica.targetAdmin.query<{ key: string }>(
-    `select convert_from(key, 'utf8')::int % 10 as key, column_name as column, sqlstate, count(*)::int as n from tidegate.dead_letters group by 1, 2, 3 order by 1`,
+    `select convert_from(key, 'utf8')::int % 10 as key, column_name as column, sqlstate, count(*)::int as n from tidegate_raw.dead_letters group by 1, 2, 3 order by 1`,
   );
   expect(letters.rows).toEqual([
     { key: 1, column: 'doc', sqlstate: null, n: 2 },
@@ -347,11 +347,11 @@ test('a text that is no JSON, or none that jsonb holds, makes its row a dead let
     { key: 4, column: null, sqlstate: expect.stringMatching(/^22/), n: 2 },
     ...(isStrict ? [] : [{ key: 8, column: 'doc', sqlstate: null, n: 2 }]),
   ]);
-  const counted = await replica.targetAdmin.query('select kind, count::int from tidegate.conversions');
+  const counted = await replica.targetAdmin.query('select kind, count::int from tidegate_raw.conversions');
   expect(counted.rows).toEqual([{ kind: 'nul-replaced', count: 4 }]);
   await source.query(`update t set doc = '{}' where id % 10 in (1, 2, 4, 8)`);
   await run('t.doc=jsonb');
-  expect((await replica.targetAdmin.query('select from tidegate.dead_letters')).rowCount).toBe(0);
+  expect((await replica.targetAdmin.query('select from tidegate_raw.dead_letters')).rowCount).toBe(0);
   expect((await replica.targetAdmin.query('select from raw.t')).rowCount).toBe(documents.length * 2);
 });
 

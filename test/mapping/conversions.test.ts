@@ -46,7 +46,7 @@ async function dieAt(failpoint: string): Promise<void> {
 
 async function expectCounted(values: number): Promise<void> {
   const { rows: counted } = await replica.targetAdmin.query(
-    'select column_name as column, kind, count::int from tidegate.conversions order by 1',
+    'select column_name as column, kind, count::int from tidegate_raw.conversions order by 1',
   );
   expect(counted).toEqual([
     { column: 'born', kind: 'sentinel-to-null', count: values },

@@ -116,7 +116,7 @@ describe('a key', () => {
     stream.failed.catch((error: Error) => queue.fail(error));
     for (;;) {
       const batch = await queue.take();
-      expect([...(batch?.parked ?? [])]).toEqual([]);
+      expect([...(batch?.suspended ?? [])]).toEqual([]);
       for (const [table, changes] of batch?.tables ?? [])
         streamed.set(table, [...(streamed.get(table) ?? []), ...changes.keys]);
       if (batch?.end?.position.file === end.file && batch.end.position.offset >= end.offset) break;

@@ -129,16 +129,16 @@ test('is dark where the screen is', async () => {
 test('tells what a person has to do, and when nobody answers, and goes on when somebody does', async () => {
   await streaming.source.query('alter table t001 add column more int');
   await streaming.source.query('insert into t001 values (1, 1)');
-  await streaming.run.logged('table parked');
+  await streaming.run.logged('table suspended');
   const page = await newPage({ viewport: { width: 1280, height: 900 } });
   await page.goto(url);
-  await page.locator('#attention-list', { hasText: 'Table t001 is parked' }).waitFor();
-  expect(await page.textContent('#parked')).toBe('1');
+  await page.locator('#attention-list', { hasText: 'Table t001 is suspended' }).waitFor();
+  expect(await page.textContent('#suspended')).toBe('1');
   expect(await page.isHidden('#silence')).toBe(true);
   const { host } = new URL(url);
   await streaming.run.stop();
   await page.locator('#silence', { hasText: 'No answer from Tidegate since' }).waitFor();
-  expect(await page.textContent('#parked')).toBe('1');
+  expect(await page.textContent('#suspended')).toBe('1');
   const again = streaming.another([], { LISTEN: host });
   streaming.follow(again);
   await page.locator('#silence').waitFor({ state: 'hidden' });

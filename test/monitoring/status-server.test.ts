@@ -197,10 +197,10 @@ describe('when nothing moves', () => {
   test('a start after a long rest is none', async () => {
     await streaming.run.stop();
     const other = await streaming.newTargetSession();
-    await other.query("update tidegate.status set updated_at = now() - interval '1 day'");
+    await other.query("update tidegate_raw.status set updated_at = now() - interval '1 day'");
     // It has looked at what there is before it gets to the lease.
     await other.query('begin');
-    await other.query('lock table tidegate.lease in access exclusive mode');
+    await other.query('lock table tidegate_raw.lease in access exclusive mode');
     const again = streaming.another([], { LISTEN: '127.0.0.1:0' });
     streaming.follow(again);
     url = await urlOf(again);
@@ -218,7 +218,7 @@ describe('when nothing moves', () => {
       // It keeps the lease and cannot say anything: as one does whose process hangs in part.
       const other = await streaming.newTargetSession();
       await other.query('begin');
-      await other.query('select * from tidegate.status for update');
+      await other.query('select * from tidegate_raw.status for update');
       await standby.logged('stalled', (line) => line['reason'] === 'no-leader', 100_000);
       await other.query('rollback');
       await other.end();

@@ -103,7 +103,7 @@ describe('ops/prometheus/alerts.yml', () => {
     'tidegate_reachable',
     'tidegate_lag_seconds',
     'tidegate_headroom_seconds',
-    'tidegate_table_parked',
+    'tidegate_table_suspended',
     'tidegate_dead_letters',
     'tidegate_verification_equal',
     'tidegate_verification_timestamp_seconds',

@@ -118,7 +118,7 @@ test('no value, password or statement is in any output, whatever goes wrong', { 
   await source.query(`delete from notes where id = '${canary} 1'`);
   await source.query(`insert into triggered values ('${canary}', '${canary}')`);
   await streaming.settled();
-  // Differences of every kind, looked at and mended, wholly and by a condition that is made of values.
+  // Differences of every kind, looked at and repaired, wholly and by a condition that is made of values.
   await target.query(`update stated set body = '${canary} by hand'`);
   await target.query(`insert into stated values ('${canary} too many', '${canary}')`);
   await source.query(`insert into stated values ('${canary} stated', '${canary}')`);
@@ -139,16 +139,22 @@ test('no value, password or statement is in any output, whatever goes wrong', { 
   expect(outputs.find(({ from }) => from.endsWith('/status.json'))?.text).toContain('"state":"streaming"');
   await target.query('alter table dropped drop column body');
   await source.query(`insert into dropped values ('${canary}', '${canary}')`);
-  await streaming.until(async () => (await streaming.tableState('dropped')).state === 'parked', 'dropped is parked');
+  await streaming.until(
+    async () => (await streaming.tableState('dropped')).state === 'suspended',
+    'dropped is suspended',
+  );
   await source.query(`create user if not exists '${canary}'@'%' identified by '${canary}'`);
   await source.query(`drop user '${canary}'@'%'`);
   await source.query(`alter table notes add column more varchar(60) default '${canary}'`);
-  await streaming.until(async () => (await streaming.tableState('notes')).state === 'parked', 'notes is parked');
+  await streaming.until(async () => (await streaming.tableState('notes')).state === 'suspended', 'notes is suspended');
   const session = await streaming.newSourceSession();
   await session.query(`set session binlog_format = 'STATEMENT'`);
   await session.query(`insert into stated values ('${canary}', '${canary}')`);
   await session.end();
-  await streaming.until(async () => (await streaming.tableState('stated')).state === 'parked', 'stated is parked');
+  await streaming.until(
+    async () => (await streaming.tableState('stated')).state === 'suspended',
+    'stated is suspended',
+  );
 
   for (const args of [['lag'], ['lag', '--json'], ['dead-letters', 'list'], ['dead-letters', 'list', '--json']])
     expect(await cli(args)).toBe(0);
@@ -181,7 +187,7 @@ test('no value, password or statement is in any output, whatever goes wrong', { 
   await cli(['lag', '--json'], { TARGET_DB_PASSWORD: canary });
 
   await readByPeople();
-  const dead = await streaming.rows(`select distinct table_name from tidegate.dead_letters order by 1`);
+  const dead = await streaming.rows(`select distinct table_name from tidegate_raw.dead_letters order by 1`);
   expect(dead).toEqual([['notes'], ['triggered']]);
 
   // Begun anew, and copied anew: on a terminal with its bars, killed in the midst of it, and on to the end.

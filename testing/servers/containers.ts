@@ -9,7 +9,7 @@ const logLimit = 2_000;
 
 /**
  * Starts a container. An engine that answers may still be unable to get an image, on a machine without a way to its registry:
- * that is no reason to give up while packages can be had. A container that was made and does not get ready is a fault to mend,
+ * that is no reason to give up while packages can be had. A container that was made and does not get ready is a fault to repair,
  * and its log is what tells.
  */
 async function startLogged<T>(container: GenericContainer, start: () => Promise<T>): Promise<T> {

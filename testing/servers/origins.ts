@@ -25,7 +25,7 @@ export async function firstToWork<T>(
       return await start();
     } catch (error) {
       tried.push(`  ${origin}: ${error instanceof Error ? error.message : String(error)}`);
-      // A server that is there and does not start is a fault to mend, not a reason to look elsewhere.
+      // A server that is there and does not start is a fault to repair, not a reason to look elsewhere.
       if (!(error instanceof NotHere)) break;
     }
   }

@@ -30,7 +30,7 @@ const tones = {
   checking: 'is-busy',
   paused: 'is-warn',
   retrying: 'is-warn',
-  parked: 'is-bad',
+  suspended: 'is-bad',
   stalled: 'is-bad',
   stopped: 'is-bad',
 };

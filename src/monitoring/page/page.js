@@ -48,8 +48,8 @@ function showTiles({ lag, rates }) {
   const letters = lag.deadLetters.reduce((sum, { rows }) => sum + rows, 0);
   setText(byId('letters'), whole.format(letters));
   setTone(byId('letters'), letters > 0 ? 'is-warn' : 'is-soft');
-  setText(byId('parked'), whole.format(lag.parkedTables.length));
-  setTone(byId('parked'), lag.parkedTables.length > 0 ? 'is-bad' : 'is-soft');
+  setText(byId('suspended'), whole.format(lag.suspendedTables.length));
+  setTone(byId('suspended'), lag.suspendedTables.length > 0 ? 'is-bad' : 'is-soft');
 }
 
 function showSnapshot({ lag: { snapshot } }) {
@@ -68,15 +68,15 @@ const mostShown = 20;
 /** Whatever somebody has to look after, the worst first. */
 function showAttention({ lag }) {
   const things = [
-    ...lag.parkedTables.map(({ table, reason, remedy }) => ({
+    ...lag.suspendedTables.map(({ table, reason, remedy }) => ({
       isBad: true,
-      text: `Table ${table} is parked: ${reason}. To do: ${remedy}.`,
+      text: `Table ${table} is suspended: ${reason}. To do: ${remedy}.`,
     })),
     ...lag.verifications
       .filter(({ isEqual }) => !isEqual)
       .map((verification) => ({
         isBad: true,
-        text: `Table ${verification.table} was not equal at ${timeOf(verification.at)}: ${differences(verification)}. \`tidegate verify --repair ${verification.table}\` mends it.`,
+        text: `Table ${verification.table} was not equal at ${timeOf(verification.at)}: ${differences(verification)}. \`tidegate verify --repair ${verification.table}\` repairs it.`,
       })),
     ...lag.failedJobs.map(({ kind, table, at, reason }) => ({
       isBad: false,

@@ -19,29 +19,29 @@ it('counts lengths where MariaDB gives no end position and trusts the end positi
   const cursor = cursorAt(100);
   cursor.advance(header(50, 0));
   cursor.advance(header(50, 0));
-  expect(cursor.place.offset).toBe(200);
+  expect(cursor.position.offset).toBe(200);
   cursor.advance(header(30, 260));
-  expect(cursor.place.offset).toBe(260);
+  expect(cursor.position.offset).toBe(260);
 });
 
 it('goes on beyond 4 GiB, where end positions begin again at 0', () => {
   const nearly = 2 ** 32 - 10;
   const cursor = cursorAt(nearly);
   cursor.advance(header(50, 40));
-  expect(cursor.place.offset).toBe(2 ** 32 + 40);
+  expect(cursor.position.offset).toBe(2 ** 32 + 40);
 });
 
 it('does not move back when a dump by GTID begins at the head of the file', () => {
   const cursor = cursorAt(5_000);
   cursor.enterFile('b.000001', 4, true);
   cursor.advance(header(252, 256));
-  expect(cursor.place.offset).toBe(5_000);
+  expect(cursor.position.offset).toBe(5_000);
   cursor.advance(header(42, 5_042));
-  expect(cursor.place.offset).toBe(5_042);
+  expect(cursor.position.offset).toBe(5_042);
 });
 
 it('begins a new file at the place the rotation names', () => {
   const cursor = cursorAt(5_000);
   cursor.enterFile('b.000002', 4, false);
-  expect(cursor.place).toEqual({ file: 'b.000002', offset: 4, gtid: null });
+  expect(cursor.position).toEqual({ file: 'b.000002', offset: 4, gtid: null });
 });

@@ -72,7 +72,7 @@ export class BinlogCursor {
   }
 
   /** The place without its GTID, which is costly to spell out. */
-  get place(): Position {
+  get position(): Position {
     const began = this.#fileBegan === null ? {} : { fileBegan: this.#fileBegan };
     return { file: this.#file, offset: this.#offset, gtid: null, ...began };
   }

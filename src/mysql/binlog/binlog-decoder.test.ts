@@ -143,12 +143,12 @@ describe('what cannot be read exactly', () => {
     ['another number of columns', [3, 3, 3], [3]],
     ['another type', [3, 8], [3]],
     ['a row image that is not full', [3, 3], [1]],
-  ])('parks the table: %s', (_, types, present) => {
+  ])('suspends the table: %s', (_, types, present) => {
     feed(query('BEGIN'));
     feed(tableMap(types));
     feed(rows(eventType.writeRows, present, row(1, 1)));
     feed(xid());
-    expect([...batch.parked.keys()]).toEqual(['beat']);
+    expect([...batch.suspended.keys()]).toEqual(['beat']);
     expect(batch.tables.size).toBe(0);
   });
 
@@ -187,6 +187,6 @@ describe('what cannot be read exactly', () => {
   it('is passed over where the writer says that it may be', () => {
     const ignorable = 0x80;
     feed(event(200, Buffer.alloc(4), ignorable));
-    expect(decoder.cursor.place.offset).toBe(position);
+    expect(decoder.cursor.position.offset).toBe(position);
   });
 });

@@ -50,7 +50,7 @@ export class BinlogDecoder {
     this.#filler = filler;
     this.#rowEvents = new RowEvents(tables, filler);
     this.#checksums = checksums;
-    this.#groupStart = cursor.place;
+    this.#groupStart = cursor.position;
   }
 
   /** Takes one whole event: `source` from `at` to `end`, header and checksum included. */
@@ -124,7 +124,7 @@ export class BinlogDecoder {
       case eventType.query:
       case eventType.mariadbQueryCompressed:
         // Without GTIDs a group begins with its first statement.
-        if (this.#group === 'none' && this.#gtid === null) this.#groupStart = this.cursor.place;
+        if (this.#group === 'none' && this.#gtid === null) this.#groupStart = this.cursor.position;
         this.cursor.advance(header);
         this.#statement(header, readStatement(source, body, end, header.type === eventType.mariadbQueryCompressed));
         return;
@@ -180,17 +180,17 @@ export class BinlogDecoder {
   /** The position moved outside any transaction. */
   #idle(): void {
     const { batch } = this.#filler;
-    batch.end = { position: this.cursor.place, committedAt: batch.end?.committedAt ?? null };
+    batch.end = { position: this.cursor.position, committedAt: batch.end?.committedAt ?? null };
     this.#filler.boundary();
   }
 
   #startGroup(header: EventHeader, gtid: string | null, group: Group): void {
     if (this.#group !== 'none') this.#unreadable('a transaction began before the one before it had ended');
-    const before = this.cursor.place;
+    const before = this.cursor.position;
     this.cursor.advance(header);
     // Where it begins by its own account: after a start by GTID, what we counted up to may lie well before it.
-    const { place } = this.cursor;
-    this.#groupStart = header.endPosition === 0 ? before : { ...place, offset: place.offset - header.length };
+    const { position } = this.cursor;
+    this.#groupStart = header.endPosition === 0 ? before : { ...position, offset: position.offset - header.length };
     this.#gtid = gtid;
     this.#enter(group);
   }
@@ -205,7 +205,7 @@ export class BinlogDecoder {
     this.#group = 'none';
     if (this.#gtid !== null) this.cursor.gtids.add(this.#gtid);
     this.#gtid = null;
-    this.#groupStart = this.cursor.place;
+    this.#groupStart = this.cursor.position;
     const { batch } = this.#filler;
     batch.open = false;
     batch.transactions++;
@@ -226,14 +226,14 @@ export class BinlogDecoder {
         this.#endGroup(header);
         return;
       case 'rollback':
-        this.#rowEvents.parkTouched(
+        this.#rowEvents.suspendTouched(
           'a transaction that was rolled back is in the binlog with its rows',
           this.#groupStart,
         );
         this.#endGroup(header);
         return;
       case 'rollback-to-savepoint':
-        this.#rowEvents.parkTouched(
+        this.#rowEvents.suspendTouched(
           'a rollback to a savepoint is in the binlog with the rows it undoes',
           this.#groupStart,
         );
@@ -265,7 +265,8 @@ export class BinlogDecoder {
         const isKey = ({ codec: { schema } }: (typeof meant)[number]) =>
           indexes === undefined || indexes.some((index) => mayName(index, schema.keyIndex ?? 'primary'));
         for (const table of new Set(meant))
-          if (isKey(table) && isNewTo(table, this.#groupStart)) this.#rowEvents.park(table, reason, this.#groupStart);
+          if (isKey(table) && isNewTo(table, this.#groupStart))
+            this.#rowEvents.suspend(table, reason, this.#groupStart);
         return;
       }
       case 'rows-unseen':
@@ -278,7 +279,7 @@ export class BinlogDecoder {
         // Whatever it names, a view, trigger or function may have led it to any table.
         for (const table of this.#tables.named(this.#tables.database))
           if (isNewTo(table, this.#groupStart))
-            this.#rowEvents.park(
+            this.#rowEvents.suspend(
               table,
               'a statement was logged instead of its rows (binlog_format is not ROW)',
               this.#groupStart,
@@ -290,6 +291,6 @@ export class BinlogDecoder {
   }
 
   #unreadable(what: string, cause?: unknown): never {
-    throw new TidegateError('binlog-unreadable', `${what}; near ${formatPosition(this.cursor.place)}`, { cause });
+    throw new TidegateError('binlog-unreadable', `${what}; near ${formatPosition(this.cursor.position)}`, { cause });
   }
 }

@@ -51,7 +51,7 @@ export interface RowGroup {
 
 /**
  * TABLE_MAP and row events: finds the table, has its reader compiled, and puts the rows into the batch as lines. A table whose
- * rows cannot be read exactly is parked: nothing of it is read any more.
+ * rows cannot be read exactly is suspended: nothing of it is read any more.
  *
  * Raises RangeError where an event contradicts itself.
  */
@@ -110,13 +110,13 @@ export class RowEvents {
     for (const dependent of mapped.dependents) {
       const { constraint, onDelete, onUpdate } = dependent.cascade;
       const isFollowed = isDelete ? onDelete : isUpdate && onUpdate && !refersToKey(dependent, mapped.table);
-      if (isFollowed || constraint === null) this.#parkDependent(dependent, mapped.map, group);
+      if (isFollowed || constraint === null) this.#suspendDependent(dependent, mapped.map, group);
     }
     const table = this.#carried(mapped, group);
     if (table === null) {
       // Unread, its keys may have changed.
       for (const dependent of mapped.dependents)
-        if (isUpdate && dependent.cascade.onUpdate) this.#parkDependent(dependent, mapped.map, group);
+        if (isUpdate && dependent.cascade.onUpdate) this.#suspendDependent(dependent, mapped.map, group);
       return;
     }
 
@@ -128,7 +128,7 @@ export class RowEvents {
     const readers =
       columns.value === mapped.reader.columnCount ? imageReaders(mapped.reader, source, columns.next, isUpdate) : null;
     if (readers === null) {
-      this.park(
+      this.suspend(
         table,
         'a row image is not full: some session has another binlog_row_image, or the server leaves generated columns out',
         group.start,
@@ -143,14 +143,14 @@ export class RowEvents {
     const unsound = this.#readRows(readers, images, changes, isUpdate, isDelete, (oldKey) => {
       changes.delete(oldKey);
       for (const dependent of mapped.dependents)
-        if (dependent.cascade.onUpdate) this.#parkDependent(dependent, mapped.map, group);
+        if (dependent.cascade.onUpdate) this.#suspendDependent(dependent, mapped.map, group);
     });
     const keyColumn = convertedKeyColumn(table.codec);
     changes.converted(takeConversions(table.codec));
     batch.size += changes.size - sizeBefore;
-    if (unsound !== null) this.park(table, unsound, group.start);
+    if (unsound !== null) this.suspend(table, unsound, group.start);
     else if (keyColumn !== null)
-      this.park(
+      this.suspend(
         table,
         `a value of key column ${keyColumn} cannot be held by PostgreSQL as it is, so that two rows could become one`,
         group.start,
@@ -222,17 +222,17 @@ export class RowEvents {
   /** The table whose rows these are, ready to be read; null when they are not wanted. */
   #carried(mapped: MappedTable, group: RowGroup): StreamTable | null {
     const { table } = mapped;
-    // Looked up again: it may have been parked since it was mapped.
+    // Looked up again: it may have been suspended since it was mapped.
     if (table === null || this.#tables.find(mapped.map.database, mapped.map.table) !== table) return null;
     if (!isNewTo(table, group.start)) return null;
     if (group.isXa) {
-      this.park(table, 'an XA transaction changed it; those are not carried', group.start);
+      this.suspend(table, 'an XA transaction changed it; those are not carried', group.start);
       return null;
     }
     if (mapped.reader === null) {
       const reader = RowReader.compile(table.codec, mapped.map);
       if (typeof reader === 'string') {
-        this.park(table, reader, group.start);
+        this.suspend(table, reader, group.start);
         return null;
       }
       mapped.reader = reader;
@@ -245,26 +245,26 @@ export class RowEvents {
    * A row that others follow was deleted or got another key: what InnoDB did to theirs is not in the binlog, and whether it did
    * anything cannot be told from here.
    */
-  #parkDependent({ table, cascade }: Dependent, parent: TableMap, group: RowGroup): void {
+  #suspendDependent({ table, cascade }: Dependent, parent: TableMap, group: RowGroup): void {
     if (!this.#tables.has(table) || !isNewTo(table, group.start)) return;
     const reason =
       cascade.constraint === null
         ? `rows were changed through MERGE table ${parent.table}, which the source does not log as changes of this one`
         : `rows of ${parent.table} changed that its foreign key ${cascade.constraint} follows, which the source does not log`;
-    this.park(table, reason, group.start);
+    this.suspend(table, reason, group.start);
     // What it lost by this may have changed others in turn.
     for (const next of this.#tables.dependents(parent.database, table.codec.schema.table))
-      this.#parkDependent(next, { ...parent, table: table.codec.schema.table }, group);
+      this.#suspendDependent(next, { ...parent, table: table.codec.schema.table }, group);
   }
 
-  /** Parks every table that the open transaction changed so far. */
-  parkTouched(reason: string, at: Position): void {
-    for (const table of this.#touched) this.park(table, reason, at);
+  /** Suspends every table that the open transaction changed so far. */
+  suspendTouched(reason: string, at: Position): void {
+    for (const table of this.#touched) this.suspend(table, reason, at);
   }
 
-  park(table: StreamTable, reason: string, at: Position): void {
+  suspend(table: StreamTable, reason: string, at: Position): void {
     this.#tables.remove(table);
-    this.#filler.batch.parked.set(table.codec.schema.table, `${reason}; at ${formatPosition(at)}`);
+    this.#filler.batch.suspended.set(table.codec.schema.table, `${reason}; at ${formatPosition(at)}`);
   }
 }
 

@@ -29,11 +29,11 @@ export class RowReader {
   private constructor(table: TableColumns, present: readonly number[]) {
     this.#table = table;
     this.#present = present;
-    this.#columns = present.map((place) => table.readers[place] as ImageReader);
-    this.#isOmitted = present.map((place) => isOmitted(table.schema[place] as ColumnSchema));
+    this.#columns = present.map((index) => table.readers[index] as ImageReader);
+    this.#isOmitted = present.map((index) => isOmitted(table.schema[index] as ColumnSchema));
     this.#firstCarried = this.#isOmitted.indexOf(false);
-    this.#key = table.key.map((place) => present.indexOf(place));
-    this.#isKey = present.map((place) => table.key.includes(place));
+    this.#key = table.key.map((index) => present.indexOf(index));
+    this.#isKey = present.map((index) => table.key.includes(index));
     this.#keyStarts = present.map(() => 0);
     this.#keyEnds = present.map(() => 0);
     this.#nullBytes = (present.length + 7) >> 3;
@@ -68,16 +68,16 @@ export class RowReader {
    */
   holding(source: Buffer, at: number): RowReader | null {
     const { schema } = this.#table;
-    const isPresent = (place: number) => (((source[at + (place >> 3)] as number) >> (place & 7)) & 1) === 1;
+    const isPresent = (index: number) => (((source[at + (index >> 3)] as number) >> (index & 7)) & 1) === 1;
     let first = 0;
     while (first < schema.length && isPresent(first)) first++;
     if (first === schema.length) return this;
     const bitmap = source.toString('latin1', at, at + ((schema.length + 7) >> 3));
     let reader = this.#partial.get(bitmap);
     if (reader === undefined) {
-      const places = [...schema.keys()];
-      const lacks = places.some((place) => !isPresent(place) && !isOmitted(schema[place] as ColumnSchema));
-      reader = lacks ? null : new RowReader(this.#table, places.filter(isPresent));
+      const indexes = [...schema.keys()];
+      const lacks = indexes.some((index) => !isPresent(index) && !isOmitted(schema[index] as ColumnSchema));
+      reader = lacks ? null : new RowReader(this.#table, indexes.filter(isPresent));
       this.#partial.set(bitmap, reader);
     }
     return reader;
@@ -151,8 +151,8 @@ export class RowReader {
       if ((((source[start + (i >> 3)] as number) >> (i & 7)) & 1) === 1) continue;
       const next = column.skip(source, at);
       if (this.#isOmitted[i] !== true) {
-        const place = this.#present[i] as number;
-        nulls[place >> 3] = (nulls[place >> 3] as number) & ~(1 << (place & 7));
+        const index = this.#present[i] as number;
+        nulls[index >> 3] = (nulls[index >> 3] as number) & ~(1 << (index & 7));
         parts.push(source.subarray(at, next));
       }
       at = next;
@@ -172,7 +172,7 @@ export class RowReader {
   }
 }
 
-/** What the images of a table may hold: its columns in their order, and the places of the key's. */
+/** What the images of a table may hold: its columns in their order, and the indexes of the key's. */
 interface TableColumns {
   readonly readers: readonly ImageReader[];
   readonly schema: readonly ColumnSchema[];

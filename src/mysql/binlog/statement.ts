@@ -26,7 +26,7 @@ const unread = '\ufffd';
 
 /**
  * Whether a name in a statement may be this one. They are compared without case; and where a client wrote in a character set that
- * is not UTF-8, any name that is not ASCII may be meant: one too many is parked sooner than one too few.
+ * is not UTF-8, any name that is not ASCII may be meant: one too many is suspended sooner than one too few.
  */
 export function mayName(written: string, name: string): boolean {
   return written.toLowerCase() === name.toLowerCase() || (written.includes(unread) && /[^ -~]/.test(name));
@@ -184,7 +184,7 @@ function tableDefinition(verb: string, reader: TokenReader, ignores: boolean): S
   } else if (verb === 'drop') {
     while (reader.accept(',')) tables.push(reader.tableName());
   } else if (verb === 'rename') {
-    // Every name in it is a table or a database; which is which does not matter for parking.
+    // Every name in it is a table or a database; which is which does not matter for suspending.
     const names = [...reader.names()];
     const databases = [tables[0]?.database ?? '', ...names];
     return {

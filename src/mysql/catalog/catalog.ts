@@ -82,7 +82,7 @@ export async function readColumns(
 }
 
 const cannotOpen =
-  'the source cannot open it: it is damaged, and an administrator can look there with check table … and mend with repair table …';
+  'the source cannot open it: it is damaged, and an administrator can look there with check table … and repair with repair table …';
 
 function keptElsewhere(engine: string): string {
   return `its engine ${engine} does not keep its rows itself, so that not every change of them is in the binlog`;

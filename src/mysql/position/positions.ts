@@ -7,7 +7,7 @@ import type { PositionFlavor } from '../server-flavor.ts';
 import { isAtLeast } from '../server-version.ts';
 
 /** A row may be logged this long before other sessions see it where no commit waits for a replica; measured at 108 ms. */
-export const settleMs = 2_000;
+export const visibleAfterMs = 2_000;
 
 /** A server that numbers transactions finds the place by number, on whichever of its replicas; else by file and offset. */
 export function startsByGtid(server: PositionFlavor, start: Position): boolean {
@@ -52,7 +52,7 @@ export async function readSnapshotPosition(
 ): Promise<Position> {
   if (server.flavor === 'mariadb') {
     const position = await readViewPosition(reader);
-    if (!allInnodb) await settle(signal);
+    if (!allInnodb) await untilVisible(signal);
     return position;
   }
   // File and offset first: they may be earlier than the set, never later.
@@ -61,12 +61,12 @@ export async function readSnapshotPosition(
     const [row] = await replicator.query('select @@global.gtid_executed as gtid');
     return { ...head, gtid: (row?.['gtid'] ?? '').replaceAll(/\s/g, '') };
   }
-  await settle(signal);
+  await untilVisible(signal);
   return head;
 }
 
-async function settle(signal: AbortSignal): Promise<void> {
-  await sleep(settleMs, signal);
+async function untilVisible(signal: AbortSignal): Promise<void> {
+  await sleep(visibleAfterMs, signal);
   signal.throwIfAborted();
 }
 

@@ -16,10 +16,10 @@ export interface SourceStatus {
   readonly clockSkew: number;
   /** How long it keeps a binlog file that it no longer writes, in seconds; 0: until somebody purges. */
   readonly retention: number;
-  /** How many transactions are in its binlog that a place by GTID lacks; null: it numbers none. */
+  /** How many transactions are in its binlog that a position by GTID lacks; null: it numbers none. */
   transactionsSince(gtid: string): number | null;
-  /** Whether the place has something that is not in its binlog: then it was reset or restored since. */
-  lacks(place: Position): boolean;
+  /** Whether the position has something that is not in its binlog: then it was reset or restored since. */
+  lacks(position: Position): boolean;
 }
 
 export type BinlogFiles = Awaited<ReturnType<typeof readBinlogFiles>>;
@@ -59,8 +59,10 @@ export class SourceProbe {
     return {
       ...{ identity: server.identity, clock, head, clockSkew, retention },
       transactionsSince: (gtid) => (executed === null ? null : count(executed, gtid)),
-      lacks: (place) =>
-        executed === null || place.gtid === null ? comparePositions(place, head) > 0 : count(place.gtid, executed) > 0,
+      lacks: (position) =>
+        executed === null || position.gtid === null
+          ? comparePositions(position, head) > 0
+          : count(position.gtid, executed) > 0,
     };
   }
 

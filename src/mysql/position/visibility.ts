@@ -16,8 +16,8 @@ export async function openViewBehind(
   signal: AbortSignal,
 ): Promise<Position> {
   for (;;) {
-    const place = await openViewAt(reader);
-    if (comparePositions(place, position) >= 0) return place;
+    const viewed = await openViewAt(reader);
+    if (comparePositions(viewed, position) >= 0) return viewed;
     await reader.query('commit');
     await sleep(askAgainMs, signal);
     signal.throwIfAborted();

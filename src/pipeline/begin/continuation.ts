@@ -14,9 +14,9 @@ export interface Standing {
 }
 
 /** Null: nothing was begun yet. */
-export async function readProgress(db: Target, replica: string): Promise<Standing | null> {
-  const checkpoint = await readCheckpoint(db, replica);
-  return checkpoint === null ? null : { checkpoint, tables: await readTables(db, replica) };
+export async function readProgress(db: Target): Promise<Standing | null> {
+  const checkpoint = await readCheckpoint(db);
+  return checkpoint === null ? null : { checkpoint, tables: await readTables(db) };
 }
 
 /**

@@ -14,11 +14,11 @@ import type { Target, TargetSession } from '../../postgres/session.ts';
 import {
   type KnownTable,
   addTable,
-  keepRefreshed,
-  parkTable,
+  keepFullRefresh,
+  suspendTable,
   readTables,
-  releaseTable,
-  takeTableBack,
+  excludeTable,
+  resumeTable,
 } from '../../postgres/control/table-states.ts';
 import { addPrimaryKey, createSchema, createTable, reshapeTable } from '../../postgres/rows/tables.ts';
 import { assertContinues, readProgress } from './continuation.ts';
@@ -32,13 +32,13 @@ export interface Prepared {
   /** Tables with rows still to copy. */
   readonly copying: readonly CopyTask[];
   readonly leftOut: readonly LeftOutTable[];
-  /** Every table that is streamed or refreshed, as the source's catalog has it now. */
+  /** Every table that is streamed or fully refreshed, as the source's catalog has it now. */
   readonly planned: readonly PlannedTable[];
 }
 
 /**
  * Brings the target's list of tables in line with the source's: takes new ones in at a position of their own, and back those that
- * were parked and are to be read again, or were released and are selected again; parks those that are gone, or whose first reading
+ * were suspended and are to be read again, or were excluded and are selected again; suspends those that are gone, or whose first reading
  * was cancelled, and releases those that are not selected any more. The tables of the beginning are copied before the stream starts;
  * those that come later must not keep it waiting, and are read beside it. Changes nothing when the source cannot continue from the
  * checkpoint, or when the rules of a table are others than it was begun with.
@@ -53,17 +53,18 @@ export async function prepare(
   const { reader, replicator, server } = source;
   const replica = config.target.schema;
   const { database } = config.source;
-  const checkpoint = await resumedCheckpoint(replicator, server, database, target, replica, epoch);
-  const known = await readTables(target.db, replica);
+  const checkpoint = await resumedCheckpoint(replicator, server, database, target, epoch);
+  const known = await readTables(target.db);
   const selection = selectionOf(config);
   assertSameRules(known, selection);
   const isKnown = new Set(known.map(({ table }) => table));
-  const jobs = await openJobs(target.db, replica);
+  const jobs = await openJobs(target.db);
   const wanted = new Set(jobs.filter(readsAll).map(({ table }) => table));
   const isBack = new Set(
     known
       .filter(
-        ({ table, state }) => state === 'released' || (['parked', 'refreshed'].includes(state) && wanted.has(table)),
+        ({ table, state }) =>
+          state === 'excluded' || (['suspended', 'full-refresh'].includes(state) && wanted.has(table)),
       )
       .map(({ table }) => table),
   );
@@ -76,26 +77,25 @@ export async function prepare(
   const position = isNews
     ? await readSnapshotPosition(reader, replicator, server, allInnodb, signal)
     : checkpoint.position;
-  const { planned, refreshed, leftOut } = planTables((await readCatalog(reader, database)).tables, selection);
+  const { planned, fullRefresh, leftOut } = planTables((await readCatalog(reader, database)).tables, selection);
 
   const added = planned.filter(({ codec }) => !isKnown.has(codec.schema.table));
-  const present = new Set([...planned, ...refreshed].map(({ codec }) => codec.schema.table));
+  const present = new Set([...planned, ...fullRefresh].map(({ codec }) => codec.schema.table));
   const states = new Map(known.map((table) => [table.table, table]));
   await target.transaction(async (trx) => {
-    if (checkpoint === null)
-      await createCheckpoint(trx, replica, epoch, position, { identity: server.identity, database });
+    if (checkpoint === null) await createCheckpoint(trx, epoch, position, { identity: server.identity, database });
     else {
-      await assertEpoch(trx, replica, epoch);
-      await keepDatabase(trx, replica, database);
+      await assertEpoch(trx, epoch);
+      await keepDatabase(trx, database);
     }
     await createSchema(trx, replica);
     for (const { codec } of added) {
       await createTable(trx, replica, codec);
       if (checkpoint !== null) await addPrimaryKey(trx, replica, codec);
-      await addTable(trx, replica, codec.source, position, checkpoint === null ? 'snapshotting' : 'backfilling');
+      await addTable(trx, codec.source, position, checkpoint === null ? 'snapshotting' : 'backfilling');
     }
     if (checkpoint !== null)
-      await requestJobs(trx, replica, unread(known, planned, wanted), {
+      await requestJobs(trx, unread(known, planned, wanted), {
         kind: 'backfill',
         repair: true,
         condition: null,
@@ -103,38 +103,32 @@ export async function prepare(
       });
     for (const { table, state } of known)
       if (state === 'backfilling' && !wanted.has(table))
-        await parkTable(trx, replica, table, 'its backfill was cancelled before all of it was read');
+        await suspendTable(trx, table, 'its backfill was cancelled before all of it was read');
     for (const { codec } of planned)
-      if (states.get(codec.schema.table)?.state === 'refreshed' && !wanted.has(codec.schema.table))
-        await parkTable(trx, replica, codec.schema.table, 'it has a key by now: backfill it, and it is streamed');
+      if (states.get(codec.schema.table)?.state === 'full-refresh' && !wanted.has(codec.schema.table))
+        await suspendTable(trx, codec.schema.table, 'it has a key by now: backfill it, and it is streamed');
     if (added.length > 0)
-      await recordEvent(trx, replica, 'tables-added', {
+      await recordEvent(trx, 'tables-added', {
         tables: added.map(({ codec }) => codec.schema.table),
         at: formatPosition(position),
       });
     for (const { table, state } of known) {
-      if (state === 'released' || present.has(table)) continue;
+      if (state === 'excluded' || present.has(table)) continue;
       const reason = `the source no longer has it in a form that can be carried${whyLeftOut(leftOut, table)}`;
-      if (!selection.isSelected(table)) await releaseTable(trx, replica, table);
-      else if (state !== 'parked') await parkTable(trx, replica, table, reason);
+      if (!selection.isSelected(table)) await excludeTable(trx, table);
+      else if (state !== 'suspended') await suspendTable(trx, table, reason);
     }
   });
 
   for (const { codec } of planned.filter(({ codec }) => isBack.has(codec.schema.table)))
-    await reshape(
-      target,
-      replica,
-      epoch,
-      codec,
-      async (trx) => await takeTableBack(trx, replica, codec.source, position),
-    );
-  for (const { codec } of refreshed) {
+    await reshape(target, epoch, codec, async (trx) => await resumeTable(trx, codec.source, position));
+  for (const { codec } of fullRefresh) {
     const before = states.get(codec.schema.table);
-    if (before?.state === 'refreshed' && isDeepStrictEqual(before.schema, codec.source)) continue;
-    await reshape(target, replica, epoch, codec, async (trx) => {
-      await keepRefreshed(trx, replica, codec.source, position);
+    if (before?.state === 'full-refresh' && isDeepStrictEqual(before.schema, codec.source)) continue;
+    await reshape(target, epoch, codec, async (trx) => {
+      await keepFullRefresh(trx, codec.source, position);
       const told = { tables: [codec.schema.table], at: formatPosition(position) };
-      await recordEvent(trx, replica, before === undefined ? 'tables-added' : 'tables-altered', told);
+      await recordEvent(trx, before === undefined ? 'tables-added' : 'tables-altered', told);
     });
   }
   for (const { id, table } of jobs)
@@ -147,11 +141,11 @@ export async function prepare(
       });
 
   const engines = new Map(planned.map((table) => [table.codec.schema.table, table]));
-  const current = await readTables(target.db, replica);
+  const current = await readTables(target.db);
   return {
     checkpoint: checkpoint?.position ?? position,
     leftOut,
-    planned: [...planned, ...refreshed],
+    planned: [...planned, ...fullRefresh],
     copying: current
       .filter(({ state }) => state === 'snapshotting')
       .map(({ table, schema, copiedKey, copiedRows }) => ({
@@ -169,31 +163,30 @@ function unread(known: readonly KnownTable[], planned: readonly PlannedTable[], 
   const states = new Map(known.map(({ table, state }) => [table, state]));
   return planned
     .map(({ codec }) => codec.schema.table)
-    .filter((table) => ['released', undefined].includes(states.get(table)) && !wanted.has(table));
+    .filter((table) => ['excluded', undefined].includes(states.get(table)) && !wanted.has(table));
 }
 
 /** What something at the target depends on is left as it is. */
 const dependedOn = new Set(['2BP01', '0A000']);
 
-/** Gives a table the columns that it has now and takes it in by `take`; where something depends on what it had, it stays parked. */
+/** Gives a table the columns that it has now and takes it in by `take`; where something depends on what it had, it stays suspended. */
 async function reshape(
   target: TargetSession,
-  replica: string,
   epoch: bigint,
   codec: TableCodec,
   take: (trx: Target) => Promise<void>,
 ): Promise<void> {
   try {
     await target.transaction(async (trx) => {
-      await assertEpoch(trx, replica, epoch);
-      await reshapeTable(trx, replica, codec);
+      await assertEpoch(trx, epoch);
+      await reshapeTable(trx, target.targetSchema, codec);
       await take(trx);
     });
   } catch (error) {
     if (!dependedOn.has(sqlStateOf(error) ?? '')) throw error;
     await target.transaction(async (trx) => {
-      await assertEpoch(trx, replica, epoch);
-      await parkTable(trx, replica, codec.source.table, hasDependents);
+      await assertEpoch(trx, epoch);
+      await suspendTable(trx, codec.source.table, hasDependents);
     });
   }
 }
@@ -212,13 +205,12 @@ async function resumedCheckpoint(
   server: ServerFlavor,
   database: string,
   target: TargetSession,
-  replica: string,
   epoch: bigint,
 ): Promise<Checkpoint | null> {
-  const progress = await readProgress(target.db, replica);
+  const progress = await readProgress(target.db);
   if (progress === null) return null;
   await assertContinues(replicator, server, database, progress);
   const { checkpoint } = progress;
   if (checkpoint.sourceIdentity === server.identity) return checkpoint;
-  return await moveToOtherServer(target, replica, epoch, server, checkpoint);
+  return await moveToOtherServer(target, epoch, server, checkpoint);
 }

@@ -12,7 +12,7 @@ import { endJobsOf, requestJobs } from '../../postgres/control/jobs.ts';
 import { Lease, readLeaseHolder } from '../../postgres/control/lease.ts';
 import { migrateControlSchema } from '../../postgres/control/migrate.ts';
 import { TargetSession } from '../../postgres/session.ts';
-import { type KnownTable, holdForResync, readTables, releaseTable } from '../../postgres/control/table-states.ts';
+import { type KnownTable, holdForResync, readTables, excludeTable } from '../../postgres/control/table-states.ts';
 import { openAll } from '../open-all.ts';
 
 /**
@@ -21,14 +21,13 @@ import { openAll } from '../open-all.ts';
  * while. Returns the ids of the jobs. Raises refused while a service runs.
  */
 export async function resync(config: Config, confirmed: Confirmation): Promise<string[]> {
-  const replica = config.target.schema;
   const isSelected = tableFilter(config.tables);
   const session = await TargetSession.open(config.target, 'tidegate resync');
   try {
     await migrateControlSchema(session);
     const lease = await Lease.tryAcquire(config.target);
     if (lease === null) {
-      const holder = await session.guarded(async () => await readLeaseHolder(session.db, replica));
+      const holder = await session.guarded(async () => await readLeaseHolder(session.db));
       throw new TidegateError(
         'refused',
         `a service is running on this target${holder === null ? '' : ` (${holder})`}`,
@@ -40,28 +39,28 @@ export async function resync(config: Config, confirmed: Confirmation): Promise<s
     try {
       const { position, identity } = await presentPosition(config);
       return await session.transaction(async (trx) => {
-        const from = await restartCheckpoint(trx, replica, position, { identity, database: config.source.database });
-        await assertEpoch(trx, replica, lease.epoch);
-        const all = await readTables(trx, replica);
+        const from = await restartCheckpoint(trx, position, { identity, database: config.source.database });
+        await assertEpoch(trx, lease.epoch);
+        const all = await readTables(trx);
         for (const { table, state } of all)
-          if (state !== 'released' && !isSelected(table)) await releaseTable(trx, replica, table);
+          if (state !== 'excluded' && !isSelected(table)) await excludeTable(trx, table);
         const known = tablesToResync(all, isSelected);
         for (const { table } of known)
-          await endJobsOf(trx, replica, table, 'the target began anew at another place of the binlog');
+          await endJobsOf(trx, table, 'the target began anew at another place of the binlog');
         const names = known.map(({ table }) => table);
-        await holdForResync(trx, replica, names, 'it is read again, because the place in the binlog was lost');
-        await recordEvent(trx, replica, 'resynced', {
+        await holdForResync(trx, names, 'it is read again, because the place in the binlog was lost');
+        await recordEvent(trx, 'resynced', {
           from,
           to: formatPosition(position),
           tables: known.length,
           confirmed,
         });
         const whole = { repair: true, condition: null, confirmed: true } as const;
-        const named = (isRefreshed: boolean) =>
-          known.filter(({ state }) => (state === 'refreshed') === isRefreshed).map(({ table }) => table);
+        const named = (isFullRefresh: boolean) =>
+          known.filter(({ state }) => (state === 'full-refresh') === isFullRefresh).map(({ table }) => table);
         return [
-          ...(await requestJobs(trx, replica, named(false), { kind: 'backfill', ...whole })),
-          ...(await requestJobs(trx, replica, named(true), { kind: 'refresh', ...whole })),
+          ...(await requestJobs(trx, named(false), { kind: 'backfill', ...whole })),
+          ...(await requestJobs(trx, named(true), { kind: 'refresh', ...whole })),
         ];
       });
     } finally {
@@ -77,7 +76,7 @@ export function tablesToResync(
   tables: readonly KnownTable[],
   isSelected: (table: string) => boolean,
 ): readonly KnownTable[] {
-  return tables.filter(({ table, state }) => state !== 'released' && isSelected(table));
+  return tables.filter(({ table, state }) => state !== 'excluded' && isSelected(table));
 }
 
 async function presentPosition(config: Config) {

@@ -3,7 +3,7 @@ import type { ServerFlavor } from '../../mysql/server-flavor.ts';
 import { type Checkpoint, assertEpoch, moveToServer } from '../../postgres/control/checkpoint.ts';
 import { recordEvent } from '../../postgres/control/events.ts';
 import type { TargetSession } from '../../postgres/session.ts';
-import { forgetPlaces } from '../../postgres/control/table-states.ts';
+import { forgetPositions } from '../../postgres/control/table-states.ts';
 
 /** Before everything: files and offsets of one server say nothing on another. */
 const nowhere = { file: '', offset: 0 } as const;
@@ -14,17 +14,16 @@ const nowhere = { file: '', offset: 0 } as const;
  */
 export async function moveToOtherServer(
   target: TargetSession,
-  replica: string,
   epoch: bigint,
   server: ServerFlavor,
   checkpoint: Checkpoint,
 ): Promise<Checkpoint> {
   const position: Position = { ...nowhere, gtid: checkpoint.position.gtid };
   await target.transaction(async (trx) => {
-    await assertEpoch(trx, replica, epoch);
-    await forgetPlaces(trx, replica, nowhere);
-    await moveToServer(trx, replica, position, server.identity);
-    await recordEvent(trx, replica, 'server-changed', { from: checkpoint.sourceIdentity, to: server.identity });
+    await assertEpoch(trx, epoch);
+    await forgetPositions(trx, nowhere);
+    await moveToServer(trx, position, server.identity);
+    await recordEvent(trx, 'server-changed', { from: checkpoint.sourceIdentity, to: server.identity });
   });
   return { ...checkpoint, position, sourceIdentity: server.identity };
 }

@@ -27,19 +27,23 @@ export interface Selection {
   readonly isSelected: (table: string) => boolean;
   readonly ruleOf: (table: string, column: string) => ColumnRule | undefined;
   /** Tables that are copied as a whole where they have no key. */
-  readonly isRefreshed: (table: string) => boolean;
+  readonly isFullRefresh: (table: string) => boolean;
 }
 
 export interface TablePlan {
   /** Tables to stream. */
   readonly planned: PlannedTable[];
   /** Tables without a key, to be copied as a whole. */
-  readonly refreshed: PlannedTable[];
+  readonly fullRefresh: PlannedTable[];
   readonly leftOut: LeftOutTable[];
 }
 
 export function selectionOf({ tables, columnRules }: Pick<Config, 'tables' | 'columnRules'>): Selection {
-  return { isSelected: tableFilter(tables), ruleOf: ruleFinder(columnRules), isRefreshed: matchesAny(tables.refresh) };
+  return {
+    isSelected: tableFilter(tables),
+    ruleOf: ruleFinder(columnRules),
+    isFullRefresh: matchesAny(tables.refresh),
+  };
 }
 
 /** PostgreSQL cuts longer names off (NAMEDATALEN), which could make two of one. */
@@ -52,10 +56,10 @@ const maxColumns = 1_598;
 /** Which tables of the catalog are carried, by which rules, and why the others are not. */
 export function planTables(
   catalog: readonly CatalogTable[],
-  { isSelected, isRefreshed, ruleOf }: Selection,
+  { isSelected, isFullRefresh, ruleOf }: Selection,
 ): TablePlan {
   const planned: PlannedTable[] = [];
-  const refreshed: PlannedTable[] = [];
+  const fullRefresh: PlannedTable[] = [];
   const leftOut: LeftOutTable[] = [];
   for (const { schema: described, engine, estimatedRows, obstacles, columnObstacles } of catalog) {
     if (!isSelected(described.table)) continue;
@@ -63,14 +67,14 @@ export function planTables(
     const codec = tableCodec(schema);
     const refused = [...('refused' in codec ? codec.refused : []), ...inTheWayOfColumns(schema, columnObstacles)];
     // An obstacle may be why the rest is not known.
-    const wantsRefresh = schema.primaryKey.length === 0 && isRefreshed(schema.table);
+    const wantsRefresh = schema.primaryKey.length === 0 && isFullRefresh(schema.table);
     const reasons = obstacles.length > 0 ? [...obstacles] : inTheWay(schema, wantsRefresh);
     if (!('refused' in codec))
       for (const index of codec.schema.primaryKey)
         if (codec.codecs[index]?.keyLiteral === undefined)
           reasons.push(`key column ${codec.schema.columns[index]?.name} cannot bound a chunk`);
     if (!('refused' in codec) && reasons.length + refused.length === 0)
-      (wantsRefresh ? refreshed : planned).push({ codec, engine, estimatedRows });
+      (wantsRefresh ? fullRefresh : planned).push({ codec, engine, estimatedRows });
     else
       leftOut.push({
         table: schema.table,
@@ -79,7 +83,7 @@ export function planTables(
         omittable: reasons.length > 0 ? [] : omittable(schema, refused),
       });
   }
-  return { planned, refreshed, leftOut };
+  return { planned, fullRefresh, leftOut };
 }
 
 function withRules(schema: TableSchema, ruleOf: Selection['ruleOf']): TableSchema {

@@ -13,7 +13,7 @@ export function checkTables(
   { tables: catalog, others }: Catalog,
   config: Config,
 ): { readonly findings: Finding[]; readonly tables: string[] } {
-  const { planned, refreshed, leftOut } = planTables(catalog, selectionOf(config));
+  const { planned, fullRefresh, leftOut } = planTables(catalog, selectionOf(config));
   const keyless = new Set(
     catalog
       .filter(({ schema, obstacles }) => schema.primaryKey.length === 0 && obstacles.length === 0)
@@ -21,20 +21,20 @@ export function checkTables(
   );
   const findings = leftOut.map((table) => leftOutFinding(table, keyless.has(table.table)));
   findings.push(
-    ...refreshed.map(({ codec }): Finding => refreshedFinding(codec.schema.table, config.refreshEveryMinutes)),
+    ...fullRefresh.map(({ codec }): Finding => fullRefreshFinding(codec.schema.table, config.refreshEveryMinutes)),
     ...planned.flatMap(({ codec }) => unloggedChanges(codec.schema)),
     ...patternsOfNothing(catalog, others, config.tables),
     ...rulesOfNothing(
       catalog,
       [
-        ...[...planned, ...refreshed].map(({ codec }) => codec.schema),
+        ...[...planned, ...fullRefresh].map(({ codec }) => codec.schema),
         ...leftOut.filter(({ isMisruled }) => isMisruled),
       ],
       config.columnRules,
     ),
   );
   findings.push(
-    planned.length + refreshed.length === 0
+    planned.length + fullRefresh.length === 0
       ? {
           level: 'error',
           subject: 'tables',
@@ -44,13 +44,13 @@ export function checkTables(
       : {
           level: 'ok',
           subject: 'tables',
-          message: `${planned.length + refreshed.length} tables will be carried, ${leftOut.length} left out`,
+          message: `${planned.length + fullRefresh.length} tables will be carried, ${leftOut.length} left out`,
         },
   );
-  return { findings, tables: [...planned, ...refreshed].map(({ codec }) => codec.schema.table) };
+  return { findings, tables: [...planned, ...fullRefresh].map(({ codec }) => codec.schema.table) };
 }
 
-function refreshedFinding(table: string, minutes: number): Finding {
+function fullRefreshFinding(table: string, minutes: number): Finding {
   return {
     level: 'ok',
     subject: `table ${table}`,
@@ -91,11 +91,11 @@ function unloggedChanges({ table, cascades = [] }: TableSchema): Finding[] {
     subject: `table ${table}`,
     ...(constraint === null
       ? {
-          message: `MERGE table ${parent} shows its rows, and the binlog does not tell of them what is changed through that: then the table will be parked`,
+          message: `MERGE table ${parent} shows its rows, and the binlog does not tell of them what is changed through that: then the table will be suspended`,
           remedy: `change ${table} itself and not through ${parent}; or ${leave}`,
         }
       : {
-          message: `foreign key ${constraint} changes its rows when ${parent} ${onDelete ? 'loses a row' : ''}${onDelete && onUpdate ? ' or ' : ''}${onUpdate ? 'changes a key' : ''}, which this server does not log: then the table will be parked`,
+          message: `foreign key ${constraint} changes its rows when ${parent} ${onDelete ? 'loses a row' : ''}${onDelete && onUpdate ? ' or ' : ''}${onUpdate ? 'changes a key' : ''}, which this server does not log: then the table will be suspended`,
           remedy: `MySQL 9.6 and later log it; or ${leave}`,
         }),
   }));

@@ -22,9 +22,9 @@ import { readEffectiveRights, readGrants } from '../../mysql/grants/read-grants.
 import { readServerFlavor } from '../../mysql/server-flavor.ts';
 import { checkCarried } from '../../postgres/check/check-carried.ts';
 import { checkTarget } from '../../postgres/check/check-target.ts';
-import { hasControlTable } from '../../postgres/control/migrate.ts';
+import { hasControlTable, isOfVersion01 } from '../../postgres/control/migrate.ts';
 import { type Target, TargetSession } from '../../postgres/session.ts';
-import { type KnownTable, parkedRemedy, readTables } from '../../postgres/control/table-states.ts';
+import { type KnownTable, suspendedRemedy, readTables } from '../../postgres/control/table-states.ts';
 import { checkTables } from './check-tables.ts';
 import { assertContinues, readProgress } from '../begin/continuation.ts';
 import { assertSameRules } from '../begin/rule-changes.ts';
@@ -149,7 +149,7 @@ async function checkReader(connection: SourceConnection, config: Config, judge: 
   const { database } = config.source;
   const grants = judge(await readerGrants(connection, database));
   const { findings, tables } = checkTables(await readCatalog(connection, database), config);
-  const known = await fromTarget(config, async ({ db }) => await readTables(db, config.target.schema));
+  const known = await fromTarget(config, async ({ db }) => await readTables(db));
   return { findings: [...grants, ...findings, ...changedRules(config, known ?? [])], value: tables };
 }
 
@@ -182,7 +182,7 @@ async function checkReplicator(connection: SourceConnection, config: Config, jud
   // Only now, when nothing above explains it better: is our database logged, and can the source go on from where the target is?
   if (findings.every(({ level }) => level !== 'error')) {
     findings.push(...checkBinlogFilters(await readBinlogStatus(connection), database));
-    const progress = await fromTarget(config, async ({ db }) => await readProgress(db, config.target.schema));
+    const progress = await fromTarget(config, async ({ db }) => await readProgress(db));
     if (progress !== null)
       await assertContinues(connection, server, database, progress).catch((error: unknown) =>
         findings.push(failure('position', error)),
@@ -213,8 +213,9 @@ async function checkTargetSide(config: Config, tables: readonly string[]): Promi
         connected,
         ...(await session.guarded(async () => [
           ...(await checkTarget(session, config.target.schema, config.target.database, tables)),
-          ...(await checkStates(session.db, config)),
-          ...(await checkCarried(session.db, config.target.schema)),
+          ...((await isOfVersion01(session.db))
+            ? [takeOver]
+            : [...(await checkStates(session.db, config)), ...(await checkCarried(session.db))]),
         ])),
       ];
     });
@@ -223,17 +224,26 @@ async function checkTargetSide(config: Config, tables: readonly string[]): Promi
   }
 }
 
+const takeOver: Finding = {
+  level: 'warning',
+  subject: 'target',
+  message:
+    'the control schema is of Tidegate 0.1; the next run moves all replicas of this database into schemas of their own',
+  remedy:
+    'keep a copy first, it is the way back: pg_dump --schema=tidegate --file=tidegate-0.1.sql, with this database and role',
+};
+
 /** Tables that are not followed. What is not selected any more is let go by the next run. */
 async function checkStates(db: Target, config: Config): Promise<Finding[]> {
-  if (!(await hasControlTable(db, 'tidegate.schema_versions'))) return [];
+  if (!(await hasControlTable(db, 'schema_versions'))) return [];
   const { isSelected } = selectionOf(config);
-  return (await readTables(db, config.target.schema))
-    .filter(({ table, state }) => state === 'parked' && isSelected(table))
+  return (await readTables(db))
+    .filter(({ table, state }) => state === 'suspended' && isSelected(table))
     .map(({ table, reason }) => ({
       level: 'warning',
       subject: `table ${table}`,
-      message: `parked, it stays at the target as it was then: ${reason}`,
-      remedy: parkedRemedy(table),
+      message: `suspended, it stays at the target as it was then: ${reason}`,
+      remedy: suspendedRemedy(table),
     }));
 }
 

@@ -4,21 +4,21 @@ import { backoff, sleep } from '../../lifetime/backoff.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { Chunk } from '../../mysql/chunk/chunk-reader.ts';
 import { OnDemandConnection } from '../../mysql/on-demand-connection.ts';
-import { readHead, settleMs } from '../../mysql/position/positions.ts';
+import { readHead, visibleAfterMs } from '../../mysql/position/positions.ts';
 import { type ServerFlavor, openOn } from '../../mysql/server-flavor.ts';
 import { openViewBehind, untilExecuted } from '../../mysql/position/visibility.ts';
 import type { LiveStream } from '../stream/live-stream.ts';
 import type { WithinView } from '../read/table-reader.ts';
 
 /** How often a moment is taken that a read can refer to later, where rows become visible only some time after they are logged. */
-const markEveryMs = 500;
+const watermarkEveryMs = 500;
 
 /** What a read of a table beside the stream is worth. */
 export interface Reading {
   /** Of keys that the stream brought since this mark, the stream's row counts. */
-  readonly since: number;
+  readonly low: number;
   /** Everything that was read is in the binlog before here. */
-  readonly until: Position;
+  readonly high: Position;
 }
 
 /** A table whose keys are watched. */
@@ -31,14 +31,14 @@ interface Watched {
 }
 
 interface OpenReading {
-  since: number;
-  until: Position | null;
+  low: number;
+  high: Position | null;
 }
 
-type How = 'view' | 'executed' | 'settled';
+type How = 'view' | 'executed' | 'delayed';
 
-interface Settled {
-  readonly mark: number;
+interface Visible {
+  readonly low: number;
   /** When everything before the mark could be seen but for what waits to be unlocked. */
   readonly at: number;
 }
@@ -62,8 +62,8 @@ export class ConsistentReads {
   readonly #reader: OnDemandConnection;
   readonly #signal: AbortSignal;
   readonly #watched = new Map<string, Watched>();
-  #settled: Settled[] = [];
-  #isMarking = false;
+  #visible: Visible[] = [];
+  #isTaking = false;
   /** Why marks can be taken no more. */
   #failure: { readonly error: unknown } | null = null;
 
@@ -83,7 +83,7 @@ export class ConsistentReads {
 
   /** This table will be read before long: where a read has to refer to a moment some time ago, that begins now. */
   expect(table: string, engine: string): void {
-    if (this.#how(engine) === 'settled') this.#watch(table, engine);
+    if (this.#how(engine) === 'delayed') this.#watch(table, engine);
   }
 
   /** From now on reads of this table can be put in their place; of earlier ones nobody will ask any more. */
@@ -94,17 +94,17 @@ export class ConsistentReads {
   #watch(table: string, engine: string): Watched {
     let watched = this.#watched.get(table);
     if (watched === undefined) {
-      this.#live.touched.watch(table);
-      watched = { since: this.#live.touched.mark(), how: this.#how(engine), open: new Set() };
+      this.#live.windows.watch(table);
+      watched = { since: this.#live.windows.lowWatermark(), how: this.#how(engine), open: new Set() };
       this.#watched.set(table, watched);
     }
-    if (watched.how === 'settled') this.#keepMarks();
+    if (watched.how === 'delayed') this.#keepWatermarks();
     return watched;
   }
 
   #how(engine: string): How {
-    if (this.#server.flavor === 'mariadb') return engine.toLowerCase() === 'innodb' ? 'view' : 'settled';
-    return this.#server.gtids && this.#live.position.gtid !== null ? 'executed' : 'settled';
+    if (this.#server.flavor === 'mariadb') return engine.toLowerCase() === 'innodb' ? 'view' : 'delayed';
+    return this.#server.gtids && this.#live.position.gtid !== null ? 'executed' : 'delayed';
   }
 
   /** Those that are expected or have begun, and are not at their end. */
@@ -114,7 +114,7 @@ export class ConsistentReads {
 
   /** Nobody reads this table any more. */
   end(table: string): void {
-    this.#live.touched.unwatch(table);
+    this.#live.windows.unwatch(table);
     this.#watched.delete(table);
   }
 
@@ -125,31 +125,31 @@ export class ConsistentReads {
   ): Promise<{ readonly chunk: T; readonly reading: Reading }> {
     const watched = this.#watched.get(table);
     if (watched === undefined) throw new TidegateError('internal', `table ${table} is read before it is watched`);
-    const reading: OpenReading = { since: 0, until: null };
-    const since = (mark: number) => {
-      reading.since = mark;
+    const reading: OpenReading = { low: 0, high: null };
+    const begin = (low: number) => {
+      reading.low = low;
       watched.open.add(reading);
       this.#forget(table, watched);
     };
     const withinView: WithinView = async (reader, select) => {
       if (watched.how === 'view') {
-        since(this.#live.mark());
-        reading.until = await openViewBehind(reader, await this.#place(), this.#signal);
+        begin(this.#live.lowWatermark());
+        reading.high = await openViewBehind(reader, await this.#position(), this.#signal);
         const chunk: Chunk = await select();
         // A chunk that was cut short has given the connection up.
         if (!chunk.cut) await reader.query('commit');
         return chunk;
       }
       if (watched.how === 'executed') {
-        since(this.#live.mark());
-        const { gtid } = await this.#place();
+        begin(this.#live.lowWatermark());
+        const { gtid } = await this.#position();
         await this.#replicator.use(async (replicator) => await untilExecuted(replicator, gtid ?? '', this.#signal));
-      } else since(await this.#settledMark(watched));
+      } else begin(await this.#visibleWatermark(watched));
       return await select();
     };
     try {
       const chunk = await read(withinView);
-      return { chunk, reading: Object.assign(reading, { until: reading.until ?? (await this.head()) }) };
+      return { chunk, reading: Object.assign(reading, { high: reading.high ?? (await this.head()) }) };
     } catch (error) {
       watched.open.delete(reading);
       throw error;
@@ -171,72 +171,72 @@ export class ConsistentReads {
 
   /** What was touched before every reading that is still open, and every one to come, is of no use. */
   #forget(table: string, { how, open }: Watched): void {
-    const next = how === 'settled' ? (this.#usable(performance.now(), 0)?.mark ?? 0) : this.#live.nextMark;
-    this.#live.touched.forget(table, Math.min(next, ...[...open].map(({ since }) => since)));
+    const next = how === 'delayed' ? (this.#usable(performance.now(), 0)?.low ?? 0) : this.#live.nextLowWatermark;
+    this.#live.windows.forget(table, Math.min(next, ...[...open].map(({ low }) => low)));
   }
 
   /** Where the target is, once that is known by file and offset. */
-  async #place(): Promise<Position> {
+  async #position(): Promise<Position> {
     while (this.#live.position.file === '') {
-      await sleep(markEveryMs, this.#signal);
+      await sleep(watermarkEveryMs, this.#signal);
       this.#signal.throwIfAborted();
     }
     return this.#live.position;
   }
 
-  async #settledMark({ since }: Watched): Promise<number> {
+  async #visibleWatermark({ since }: Watched): Promise<number> {
     for (;;) {
       this.#signal.throwIfAborted();
       if (this.#failure !== null) throw this.#failure.error;
       const usable = this.#usable(performance.now(), since);
-      if (usable !== undefined) return usable.mark;
-      await sleep(markEveryMs / 5, this.#signal);
+      if (usable !== undefined) return usable.low;
+      await sleep(watermarkEveryMs / 5, this.#signal);
     }
   }
 
-  #usable(now: number, oldest: number): Settled | undefined {
-    return this.#settled.findLast(({ mark, at }) => mark >= oldest && now - at >= settleMs);
+  #usable(now: number, oldest: number): Visible | undefined {
+    return this.#visible.findLast(({ low, at }) => low >= oldest && now - at >= visibleAfterMs);
   }
 
-  #keepMarks(): void {
-    if (this.#isMarking) return;
-    this.#isMarking = true;
+  #keepWatermarks(): void {
+    if (this.#isTaking) return;
+    this.#isTaking = true;
     this.#failure = null;
-    this.#keepMarking().catch((error: unknown) => {
+    this.#takeWatermarks().catch((error: unknown) => {
       this.#failure = { error };
-      this.#isMarking = false;
+      this.#isTaking = false;
     });
   }
 
   /** For as long as somebody needs marks. */
-  async #keepMarking(): Promise<void> {
-    const isNeeded = () => [...this.#watched.values()].some(({ how }) => how === 'settled');
+  async #takeWatermarks(): Promise<void> {
+    const isNeeded = () => [...this.#watched.values()].some(({ how }) => how === 'delayed');
     for (let failures = 0; isNeeded() && !this.#signal.aborted;) {
       try {
-        await this.#settle();
+        await this.#takeWatermark();
         failures = 0;
-        await sleep(markEveryMs, this.#signal);
+        await sleep(watermarkEveryMs, this.#signal);
       } catch (error) {
         if (!(error instanceof TidegateError) || error.action !== 'retry') throw error;
         await sleep(backoff(++failures), this.#signal);
       }
     }
-    this.#settled = [];
-    this.#isMarking = false;
+    this.#visible = [];
+    this.#isTaking = false;
     await this.#reader.close();
   }
 
-  async #settle(): Promise<void> {
-    const mark = this.#live.mark();
-    const seen = await this.#place();
+  async #takeWatermark(): Promise<void> {
+    const low = this.#live.lowWatermark();
+    const seen = await this.#position();
     if (this.#server.flavor === 'mariadb')
       await this.#reader.use(async (reader) => {
         await openViewBehind(reader, seen, this.#signal);
         await reader.query('commit');
       });
     const now = performance.now();
-    this.#settled.push({ mark, at: now });
-    this.#settled = this.#settled.filter(({ at }) => now - at < settleMs * 5);
+    this.#visible.push({ low, at: now });
+    this.#visible = this.#visible.filter(({ at }) => now - at < visibleAfterMs * 5);
     for (const [table, watched] of this.#watched) this.#forget(table, watched);
   }
 }

@@ -53,7 +53,7 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
   const active = new Map<string, Promise<unknown>>();
   /** The next job need not wait for the next look. */
   let ended = Promise.withResolvers<void>();
-  /** The stream carries a table that is parked by now, or one that is refreshed has other columns. */
+  /** The stream carries a table that is suspended by now, or one in full refresh has other columns. */
   let isOutdated = false;
   let lookedAt = Number.NEGATIVE_INFINITY;
   try {
@@ -62,17 +62,17 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
       if (signal.aborted) return 'done';
       if (failed.signal.aborted) throw failed.signal.reason;
       if (isOutdated) return 'again';
-      const jobs = await session.guarded(async () => await openJobs(session.db, replica));
+      const jobs = await session.guarded(async () => await openJobs(session.db));
       if (performance.now() - lookedAt > scheduleMs) {
         lookedAt = performance.now();
-        const states = await session.guarded(async () => await readStates(session.db, replica));
+        const states = await session.guarded(async () => await readStates(session.db));
         const isRead = new Set(jobs.filter(readsAll).map(({ table }) => table));
         // Somebody has cancelled the job without which it is not whole.
         if (states.some(({ table, state }) => state === 'backfilling' && !isRead.has(table))) return 'again';
         await session.guarded(async () => await requestDue(config, session.db, states));
       }
       if (jobs.length > 0) {
-        const known = await session.guarded(async () => await readTables(session.db, replica));
+        const known = await session.guarded(async () => await readTables(session.db));
         const tables = new Map(known.map((table) => [table.table, table]));
         for (const job of jobs) {
           const table = tables.get(job.table);
@@ -83,7 +83,7 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
             continue;
           }
           if (table === undefined || planned === undefined || !isTaken(table)) return 'again';
-          const from = table.state === 'refreshed' ? null : table.from;
+          const from = table.state === 'full-refresh' ? null : table.from;
           if (from !== null) reads.expect(job.table, planned.engine);
           if (active.size >= config.snapshotConnections || active.has(job.table)) continue;
           active.set(
@@ -116,12 +116,14 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
 function refusalOf({ kind, condition }: Job, table: KnownTable | undefined): string | null {
   const isWhole = kind !== 'verify' && condition === null;
   switch (table?.state) {
-    case 'refreshed':
+    case 'full-refresh':
       return isWhole ? null : 'the table has no key: it is copied as a whole, and that is all that can be done';
-    case 'parked':
-      return isWhole && kind === 'backfill' ? null : `the table is parked: ${table.reason}; backfill all of it first`;
-    case 'released':
-      return isWhole && kind === 'backfill' ? null : `the table is released: ${table.reason}`;
+    case 'suspended':
+      return isWhole && kind === 'backfill'
+        ? null
+        : `the table is suspended: ${table.reason}; backfill all of it first`;
+    case 'excluded':
+      return isWhole && kind === 'backfill' ? null : `the table is excluded: ${table.reason}`;
     case 'streaming':
     case 'backfilling':
       return kind === 'refresh' ? `the table is ${table.state}, which is not for a refresh` : null;
@@ -130,9 +132,9 @@ function refusalOf({ kind, condition }: Job, table: KnownTable | undefined): str
   }
 }
 
-/** It is streamed or refreshed, as far as the control schema knows. */
+/** It is streamed or fully refreshed, as far as the control schema knows. */
 function isTaken({ state }: KnownTable): boolean {
-  return state === 'streaming' || state === 'backfilling' || state === 'refreshed';
+  return state === 'streaming' || state === 'backfilling' || state === 'full-refresh';
 }
 
 /** Asks for what is due by schedule. */
@@ -141,10 +143,8 @@ async function requestDue(
   db: Target,
   states: readonly Pick<KnownTable, 'table' | 'state'>[],
 ): Promise<void> {
-  const replica = config.target.schema;
   const those = (wanted: KnownTable['state']) =>
     states.filter(({ state }) => state === wanted).map(({ table }) => table);
-  await requestDueRefreshes(db, replica, those('refreshed'), config.refreshEveryMinutes);
-  if (config.verifyEveryHours !== null)
-    await requestDueVerification(db, replica, those('streaming'), config.verifyEveryHours);
+  await requestDueRefreshes(db, those('full-refresh'), config.refreshEveryMinutes);
+  if (config.verifyEveryHours !== null) await requestDueVerification(db, those('streaming'), config.verifyEveryHours);
 }

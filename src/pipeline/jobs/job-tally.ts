@@ -2,7 +2,7 @@ import type { TableCodec } from '../../mapping/table-codec.ts';
 import type { JobExample } from '../../postgres/control/control-schema.ts';
 import type { Job, JobCounts } from '../../postgres/control/jobs.ts';
 import type { KeyText } from '../../postgres/rows/table-key.ts';
-import type { Settlement } from './settlement.ts';
+import type { Reconciliation } from './reconciliation.ts';
 
 /** How many rows that differ are named. */
 const mostExamples = 100;
@@ -40,7 +40,7 @@ export class JobTally {
     this.#counts = counts as unknown as JobCounts;
   }
 
-  name(examples: Settlement['examples']): void {
+  name(examples: Reconciliation['examples']): void {
     this.#examples = [...this.#examples, ...examples.map(({ what, key }) => ({ what, key: this.#shown(key) }))];
   }
 

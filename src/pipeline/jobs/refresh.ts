@@ -71,9 +71,9 @@ export async function refresh(
     );
   signal.throwIfAborted();
   const { missing, extra } = await session.transaction(async (trx) => {
-    await assertEpoch(trx, replica, epoch);
+    await assertEpoch(trx, epoch);
     const written = await refreshRows(session, trx, replica, codec, checked.lines);
-    await replaceConversions(trx, replica, schema.table, conversions);
+    await replaceConversions(trx, schema.table, conversions);
     return written;
   });
   return { rows: chunk.rows, missing, extra, repaired: missing + extra };

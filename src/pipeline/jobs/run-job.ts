@@ -17,7 +17,7 @@ import {
 } from '../../postgres/control/jobs.ts';
 import { sessionName } from '../../postgres/control/lease.ts';
 import { TargetSession } from '../../postgres/session.ts';
-import { finishBackfill, parkTable, readTables } from '../../postgres/control/table-states.ts';
+import { finishBackfill, suspendTable, readTables } from '../../postgres/control/table-states.ts';
 import { readCondition } from './where-condition.ts';
 import type { ConsistentReads } from './consistent-reads.ts';
 import { JobOver, TableComparison } from './table-comparison.ts';
@@ -46,7 +46,7 @@ export interface TableOfJob extends PlannedTable {
 
 /**
  * Does one job to its end, over whatever passes by itself: the source is slow to let go of a lock, or ends a connection. Resolves with
- * true when its table is parked for it, or another than was known, which the stream does not know yet. Rejects for what is not this job's
+ * true when its table is suspended for it, or another than was known, which the stream does not know yet. Rejects for what is not this job's
  * alone.
  */
 export async function runJob(tools: JobTools, job: Job, table: TableOfJob, signal: AbortSignal): Promise<boolean> {
@@ -55,14 +55,14 @@ export async function runJob(tools: JobTools, job: Job, table: TableOfJob, signa
     const over = new AbortController();
     try {
       return await withSession(tools, async (session) => {
-        const present = await readJob(session, tools, job);
+        const present = await readJob(session, job);
         return await attempt(tools, session, present, table, AbortSignal.any([signal, over.signal]));
       });
     } catch (error) {
       if (signal.aborted || !isPassing(error)) throw error;
       const present = await withSession(tools, async (session) => {
         await session.guarded(async () => await delayJob(session.db, job.id, error.message));
-        return await readJob(session, tools, job);
+        return await readJob(session, job);
       });
       failures = present.counts.rows > rows ? 1 : failures + 1;
       rows = present.counts.rows;
@@ -89,8 +89,8 @@ async function withSession<T>(
 }
 
 /** The job as it is now. */
-async function readJob(session: TargetSession, { config }: JobTools, job: Job): Promise<Job> {
-  const [present] = await session.guarded(async () => await readJobs(session.db, config.target.schema, [job.id]));
+async function readJob(session: TargetSession, job: Job): Promise<Job> {
+  const [present] = await session.guarded(async () => await readJobs(session.db, [job.id]));
   return present ?? job;
 }
 
@@ -105,8 +105,7 @@ async function attempt(
   table: TableOfJob,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { config, epoch, live, reads, listener } = tools;
-  const replica = config.target.schema;
+  const { epoch, live, reads, listener } = tools;
   let counts = job.counts;
   try {
     // The stream brings this table's changes from there on. Keys are watched from a moment at which no transaction is there in part.
@@ -118,10 +117,10 @@ async function attempt(
       counts = found;
     });
     await session.transaction(async (trx) => {
-      await assertEpoch(trx, replica, epoch);
+      await assertEpoch(trx, epoch);
       await countJob(trx, job.id, counts);
       if (!(await endJob(trx, job.id, { state: 'done', reason: null }))) return;
-      if (readsAll(job)) await finishBackfill(trx, replica, job.table);
+      if (readsAll(job)) await finishBackfill(trx, job.table);
     });
     listener.job({ ...job, state: 'done', counts });
     return false;
@@ -129,9 +128,9 @@ async function attempt(
     if (error instanceof JobOver) return false;
     if (error instanceof TableRedefined) return true;
     if (signal.aborted || !(error instanceof TidegateError) || error.action !== 'operator') throw error;
-    // A definition that changed while the table was read is in the stream, too, and parks the table.
+    // A definition that changed while the table was read is in the stream, too, and suspends the table.
     await live.at(await reads.head(), async () => await Promise.resolve(), signal);
-    if (live.parked.has(job.table)) return false;
+    if (live.suspended.has(job.table)) return false;
     return await failJob(tools, session, { ...job, counts }, reasonOf(error), error.kind === 'unconfirmed');
   }
 }
@@ -167,25 +166,24 @@ function reasonOf({ kind, message, hint }: TidegateError): string {
   return hint === errorKinds[kind].hint && kind === 'refused' ? message : `${message}. ${hint}`;
 }
 
-/** Ends a job without having done it, or all of it: what it counted is kept. A table that is not whole without it is parked, which is told by true. */
+/** Ends a job without having done it, or all of it: what it counted is kept. A table that is not whole without it is suspended, which is told by true. */
 export async function failJob(
-  { config, epoch, listener }: JobTools,
+  { epoch, listener }: JobTools,
   session: TargetSession,
   job: Job,
   reason: string,
   unconfirmed = false,
 ): Promise<boolean> {
-  const replica = config.target.schema;
-  const isParked = await session.transaction(async (trx) => {
-    await assertEpoch(trx, replica, epoch);
+  const isSuspended = await session.transaction(async (trx) => {
+    await assertEpoch(trx, epoch);
     await countJob(trx, job.id, job.counts);
     await endJob(trx, job.id, { state: 'failed', reason, unconfirmed });
-    const state = (await readTables(trx, replica)).find(({ table }) => table === job.table)?.state;
+    const state = (await readTables(trx)).find(({ table }) => table === job.table)?.state;
     if (state !== 'backfilling' || !readsAll(job)) return false;
-    await parkTable(trx, replica, job.table, reason);
+    await suspendTable(trx, job.table, reason);
     return true;
   });
   listener.job({ ...job, state: 'failed', reason });
-  if (isParked) listener.parked(job.table, reason);
-  return isParked;
+  if (isSuspended) listener.suspended(job.table, reason);
+  return isSuspended;
 }

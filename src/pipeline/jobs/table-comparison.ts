@@ -16,7 +16,7 @@ import type { ConsistentReads, Reading } from './consistent-reads.ts';
 import { JobTally } from './job-tally.ts';
 import { SourceKeys } from './source-keys.ts';
 import type { LiveStream, Merge } from '../stream/live-stream.ts';
-import { type Converted, type Settlement, settle } from './settlement.ts';
+import { type Converted, type Reconciliation, reconcile } from './reconciliation.ts';
 import { type WithinView, type ReaderSlot, type TableChunk, TableReader } from '../read/table-reader.ts';
 import type { Throttle } from '../read/throttle.ts';
 
@@ -55,7 +55,7 @@ interface Read {
 }
 
 /**
- * Compares a table, or the part of it that a condition takes, with the target, chunk by chunk, and mends what differs if that is
+ * Compares a table, or the part of it that a condition takes, with the target, chunk by chunk, and repairs what differs if that is
  * wanted. A chunk is read, staged and compared beside the stream. Then, once the target is where everything stands that the read
  * saw, what the stream has brought in the meantime is left to it, and the rest is right: it counts, and is written in the one
  * transaction that the chunk gets between two batches.
@@ -203,7 +203,7 @@ export class TableComparison {
     this.#context.reads.done(this.#table.codec.schema.table, reading);
   }
 
-  /** Compares rows of the source, and counts and mends what is different, at its moment. Returns those of which nothing can be said. */
+  /** Compares rows of the source, and counts and repairs what is different, at its moment. Returns those of which nothing can be said. */
   async #take({ chunk, reading }: Read, diff: RowDiff, scope: Scope, looks: number): Promise<readonly KeyText[]> {
     const isPart = scope.kind === 'range' && scope.condition !== null;
     const lines = chunk.lines.bytes.subarray(0, chunk.lines.length);
@@ -211,7 +211,7 @@ export class TableComparison {
     const converted = conversionsByKey(chunk, this.#table.codec.schema);
     const left: KeyText[] = [];
     for (;;) {
-      const { outOfCondition, changing, unknown } = await this.#settle(difference, reading, isPart, converted);
+      const { outOfCondition, changing, unknown } = await this.#reconcile(difference, reading, isPart, converted);
       this.#context.signal.throwIfAborted();
       failpoint('chunk-merged');
       left.push(...unknown);
@@ -226,42 +226,42 @@ export class TableComparison {
   }
 
   /**
-   * Waits until the target is where it can be told what is different, and counts and mends it then. Returns what is to be looked at
+   * Waits until the target is where it can be told what is different, and counts and repairs it then. Returns what is to be looked at
    * again.
    */
-  async #settle(
+  async #reconcile(
     difference: Difference,
-    { since, until }: Reading,
+    { low, high }: Reading,
     isPart: boolean,
     converted: Converted,
-  ): Promise<Pick<Settlement, 'outOfCondition' | 'changing' | 'unknown'>> {
+  ): Promise<Pick<Reconciliation, 'outOfCondition' | 'changing' | 'unknown'>> {
     const { live, signal } = this.#context;
     const { schema } = this.#table.codec;
     const { repair } = this.#job;
     // At rest, so that a failure is the stream's; what is the job's own is raised after.
     const work = async (merge: Merge) => {
-      if (live.parked.has(schema.table)) return new JobOver();
-      const touched = live.touched.since(schema.table, since);
-      const settlement = await settle(
+      if (live.suspended.has(schema.table)) return new JobOver();
+      const window = live.windows.window(schema.table, low);
+      const reconciliation = await reconcile(
         difference,
         converted,
-        touched,
+        window,
         schema,
         this.#targetKeys,
         isPart,
         this.#tally.room,
       );
-      const { changes, counts } = settlement;
-      if (!repair) return { ...settlement, refused: 0 };
+      const { changes, counts } = reconciliation;
+      if (!repair) return { ...reconciliation, refused: 0 };
       const refusal = this.#refusalToDelete(counts.extra);
       if (refusal !== null) return refusal;
       const refused = changes.keyCount > 0 || counts.rejected > 0 ? await merge(changes) : 0;
       // What the stream has brought since is right as it is.
-      return { ...settlement, changing: [], refused };
+      return { ...reconciliation, changing: [], refused };
     };
-    const settled = await live.at(until, work, signal);
-    if (settled instanceof Error) throw settled;
-    const { counts, examples, refused } = settled;
+    const outcome = await live.at(high, work, signal);
+    if (outcome instanceof Error) throw outcome;
+    const { counts, examples, refused } = outcome;
     const found = counts.missing + counts.extra + counts.different;
     this.#tally.add({
       ...counts,
@@ -269,7 +269,7 @@ export class TableComparison {
       ...(repair ? { repaired: found - refused } : {}),
     });
     this.#tally.name(examples);
-    return settled;
+    return outcome;
   }
 
   /** Why so many rows must not be deleted; null: they may. */
@@ -307,5 +307,5 @@ function conversionsByKey({ lines, converted }: TableChunk, schema: TableCodec['
   );
 }
 
-/** Somebody cancelled the job, or its table was parked; there is nothing to report. */
+/** Somebody cancelled the job, or its table was suspended; there is nothing to report. */
 export class JobOver extends Error {}

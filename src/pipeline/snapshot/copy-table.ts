@@ -11,7 +11,7 @@ import { assertNotTooMany, badRow, writeDeadLetters } from '../../postgres/rows/
 import { checkLines } from '../../postgres/rows/line-check.ts';
 import type { TargetSession } from '../../postgres/session.ts';
 import { addPrimaryKey, columnList, quoteTable } from '../../postgres/rows/tables.ts';
-import { copyRuns, writeAround } from '../../postgres/rows/write-around.ts';
+import { copyRuns, writeIsolating } from '../../postgres/rows/isolate-rows.ts';
 import { type ReaderSlot, type TableChunk, TableReader } from '../read/table-reader.ts';
 import type { Throttle } from '../read/throttle.ts';
 
@@ -82,7 +82,7 @@ export async function copyTable(
     if (chunk.isLast) break;
   }
   await worker.target.transaction(async (trx) => {
-    await assertEpoch(trx, config.target.schema, epoch);
+    await assertEpoch(trx, epoch);
     // Where the target shares the source's machine, one processor is enough to take from those who work there.
     if (throttle.pace !== 'free') await sql`set local max_parallel_maintenance_workers = 0`.execute(trx);
     await addPrimaryKey(trx, config.target.schema, codec);
@@ -105,25 +105,24 @@ async function writeChunk(
   const { lines, rejected } = checkLines(chunk.lines.bytes.subarray(0, chunk.lines.length), schema);
   const [into, columns] = [quoteTable(replica, table), columnList(schema)];
   const writeRuns = copyRuns(target, into, schema);
-  const write = async (around: boolean) =>
+  const write = async (isolates: boolean) =>
     await target.transaction(async (trx) => {
-      await assertEpoch(trx, replica, epoch);
+      await assertEpoch(trx, epoch);
       // A constraint that waits for the commit could name no row.
-      if (around) await sql`set constraints all immediate`.execute(trx);
-      const refused = around
-        ? await writeAround(trx, lines, schema, writeRuns, { relations: [table], isSuspected: true })
+      if (isolates) await sql`set constraints all immediate`.execute(trx);
+      const refused = isolates
+        ? await writeIsolating(trx, lines, schema, writeRuns, { relations: [table], isSuspected: true })
         : [];
-      if (!around) await target.copy(into, columns, lines);
+      if (!isolates) await target.copy(into, columns, lines);
       const dead = [...chunk.rejected, ...rejected, ...refused];
       if (dead[0] !== undefined && matchesAny(config.tables.halt)(table)) throw badRow(table, dead[0], null);
-      await writeDeadLetters(trx, replica, table, dead, null);
+      await writeDeadLetters(trx, table, dead, null);
       await trx
-        .updateTable('tidegate.tables')
+        .updateTable('tables')
         .set({ copied_key: JSON.stringify(chunk.lastKey), copied_rows: copiedRows, updated_at: sql`now()` })
-        .where('replica', '=', replica)
         .where('table_name', '=', table)
         .execute();
-      await recordConversions(trx, replica, table, chunk.conversions);
+      await recordConversions(trx, table, chunk.conversions);
       failpoint('chunk-copied');
       return dead.length;
     });

@@ -13,7 +13,7 @@ export interface SnapshotListener extends ThrottleListener {
   progress(progress: CopyProgress): void;
   copied(table: string, rows: number): void;
   /** The source refuses to read the table as it was known; it is left to the operator and the others go on. */
-  parked(table: string, reason: string): Promise<void>;
+  suspended(table: string, reason: string): Promise<void>;
 }
 
 /**
@@ -53,9 +53,9 @@ export async function copyTables(
           );
           listener.copied(table, rows);
         } catch (error) {
-          const reason = reasonToPark(error);
+          const reason = reasonToSuspend(error);
           if (reason === null) throw error;
-          await listener.parked(table, reason);
+          await listener.suspended(table, reason);
         }
       }
     } catch (error) {
@@ -75,7 +75,7 @@ export async function copyTables(
 }
 
 /** Failures that are one table's own; null: not one of them. */
-function reasonToPark(error: unknown): string | null {
+function reasonToSuspend(error: unknown): string | null {
   if (!(error instanceof TidegateError)) return null;
   if (error.kind === 'source-table') return `${error.message}. ${error.hint}`;
   return error.kind === 'target-refused' ? error.message : null;

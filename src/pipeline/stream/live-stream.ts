@@ -1,7 +1,7 @@
 import type { ChangeBatch } from '../../change/change-batch.ts';
 import { type Position, comparePositions } from '../../change/position.ts';
 import type { TableChanges } from '../../change/table-changes.ts';
-import { TouchedKeys } from './touched-keys.ts';
+import { ChangeWindows } from './change-window.ts';
 
 /**
  * Writes changes of one table in a transaction of their own, under the fence of the lease, and moves no checkpoint. Returns how many of
@@ -17,13 +17,13 @@ interface Waiting {
 
 /** A stream as those see it who read tables beside it: where the target is, what was touched, and a moment of rest to write in. */
 export class LiveStream {
-  readonly touched = new TouchedKeys();
+  readonly windows = new ChangeWindows();
   /** Tables that the stream has given up since it began. */
-  readonly parked = new Set<string>();
+  readonly suspended = new Set<string>();
   readonly #wanted: (position: Position) => void;
   #position: Position;
   /** A transaction is at the target in part, and this mark was before its first part. */
-  #openSince: number | null = null;
+  #openLow: number | null = null;
   #waiting: Waiting[] = [];
   #ended: { readonly error: unknown } | null = null;
 
@@ -71,22 +71,22 @@ export class LiveStream {
    * A moment to ask `touched` about later. What the stream had brought before is at or before `position` as it is from now on; a
    * transaction that is at the target in part is not, and counts as brought since.
    */
-  mark(): number {
-    const mark = this.touched.mark();
-    return this.#openSince ?? mark;
+  lowWatermark(): number {
+    const watermark = this.windows.lowWatermark();
+    return this.#openLow ?? watermark;
   }
 
   /** No mark to come is before this one. */
-  get nextMark(): number {
-    return this.#openSince ?? Number.POSITIVE_INFINITY;
+  get nextLowWatermark(): number {
+    return this.#openLow ?? Number.POSITIVE_INFINITY;
   }
 
   /** A batch, or a part of a transaction, is at the target. */
   applied(batch: ChangeBatch): void {
-    if (batch.open) this.#openSince ??= this.touched.mark();
-    else this.#openSince = null;
-    for (const changes of batch.tables.values()) this.touched.record(changes);
-    for (const table of batch.parked.keys()) this.parked.add(table);
+    if (batch.open) this.#openLow ??= this.windows.lowWatermark();
+    else this.#openLow = null;
+    for (const changes of batch.tables.values()) this.windows.record(changes);
+    for (const table of batch.suspended.keys()) this.suspended.add(table);
     if (batch.end !== null && !batch.open) this.#position = batch.end.position;
   }
 

@@ -70,7 +70,7 @@ export async function streamChanges(
   );
   const dump = new DumpWatch(
     config.source,
-    () => (reader.isIdle ? cursor.place : null),
+    () => (reader.isIdle ? cursor.position : null),
     (error) => queue.fail(error),
   );
   const stop = () => queue.stop();
@@ -140,7 +140,7 @@ class Tally {
   }
 
   /** All of it, with the batch that ends it. */
-  take({ rejected, parked, end }: ChangeBatch): Applied {
+  take({ rejected, suspended, end }: ChangeBatch): Applied {
     const applied = {
       ...{
         transactions: this.#transactions,
@@ -149,7 +149,7 @@ class Tally {
         seconds: this.#seconds,
         tables: this.#tables,
       },
-      ...{ rejected, parked, position: end?.position ?? null },
+      ...{ rejected, suspended, position: end?.position ?? null },
     };
     this.#transactions = this.#rows = this.#bytes = this.#seconds = 0;
     this.#tables = new Map();

@@ -12,20 +12,20 @@ const conversions = {
 } as const;
 
 /** What is not at the target as it is at the source, and known to be: dead letters and conversions. */
-export async function checkCarried(db: Target, replica: string): Promise<Finding[]> {
-  if (!(await hasControlTable(db, 'tidegate.dead_letters'))) return [];
-  const states = new Map((await readStates(db, replica)).map(({ table, state }) => [table, state]));
-  const letters = (await groupDeadLetters(db, replica)).filter(({ table }) => states.get(table) !== 'released');
+export async function checkCarried(db: Target): Promise<Finding[]> {
+  if (!(await hasControlTable(db, 'dead_letters'))) return [];
+  const states = new Map((await readStates(db)).map(({ table, state }) => [table, state]));
+  const letters = (await groupDeadLetters(db)).filter(({ table }) => states.get(table) !== 'excluded');
   const dead = letters.map(({ table, column, reason, sqlState, rows }): Finding => ({
     level: 'warning',
     subject: `table ${table}`,
     message: `${rows} ${rows === 1 ? 'row is a dead letter' : 'rows are dead letters'}: ${column === null ? '' : `column ${column}: `}${reason}${sqlState === null ? '' : ` (SQLSTATE ${sqlState})`}`,
     remedy:
       sqlState === null
-        ? `mend them at the source: any change of such a row heals it; tidegate dead-letters list ${table} names them`
-        : `mend the target, then run tidegate dead-letters retry ${table}`,
+        ? `repair them at the source: any change of such a row resolves it; tidegate dead-letters list ${table} names them`
+        : `repair the target, then run tidegate dead-letters retry ${table}`,
   }));
-  const converted = (await readConversions(db, replica)).map(({ table, column, kind, count }): Finding => ({
+  const converted = (await readConversions(db)).map(({ table, column, kind, count }): Finding => ({
     level: 'ok',
     subject: `table ${table}`,
     message: `column ${column}: ${count} ${conversions[kind]}`,

@@ -1,10 +1,10 @@
 import { sql } from 'kysely';
 import type { Finding } from '../../change/finding.ts';
 import { type ErrorKind, errorKinds } from '../../errors/error-kinds.ts';
-import { controlSchemaName } from '../control/control-schema.ts';
-import { assertNotNewer, hasControlTable } from '../control/migrate.ts';
+import { controlSchemaName, sharedSchemaName } from '../control/control-schema.ts';
+import { assertNotNewer, hasControlTable, isOfVersion01 } from '../control/migrate.ts';
 import { quoteIdentifier } from '../rows/tables.ts';
-import type { TargetSession } from '../session.ts';
+import type { Target, TargetSession } from '../session.ts';
 
 const subject = 'target';
 const oldestVersion = 130_000;
@@ -47,13 +47,13 @@ export async function checkTarget(
       'the target is read-only',
       'let TARGET_DB_HOST lead to the primary, not a standby, and see that default_transaction_read_only is off there',
     );
-  for (const name of [controlSchemaName, schemaName]) {
+  for (const name of [sharedSchemaName, controlSchemaName(schemaName), schemaName]) {
     const missing = await missingRight(session, name, database, facts);
     if (missing !== null && !findings.some(({ remedy }) => remedy === missing.remedy)) findings.push(missing);
   }
   // Without rights in there, neither question can be asked.
   if (findings.every(({ level }) => level !== 'error')) {
-    await assertNotNewer(db);
+    await assertNotNewer(session);
     const foreign = await foreignTables(session, schemaName, tables);
     if (foreign.length > 0)
       findings.push({
@@ -103,8 +103,18 @@ async function foreignTables({ db }: TargetSession, schemaName: string, tables: 
     select c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
      where n.nspname = ${schemaName} and c.relname = any(${[...tables]}::text[]) order by 1`.execute(db);
   if (present.length === 0) return [];
-  if (!(await hasControlTable(db, 'tidegate.tables'))) return present.map(({ name }) => name);
-  const ours = await db.selectFrom('tidegate.tables').select('table_name').where('replica', '=', schemaName).execute();
-  const known = new Set(ours.map(({ table_name }) => table_name));
+  const known = await knownTables(db, schemaName);
   return present.map(({ name }) => name).filter((name) => !known.has(name));
+}
+
+/** The tables that Tidegate made, as this version or version 0.1 wrote them down. */
+async function knownTables(db: Target, schemaName: string): Promise<ReadonlySet<string>> {
+  if (await isOfVersion01(db)) {
+    const { rows } = await sql<{ name: string }>`
+      select table_name as name from tidegate.tables where replica = ${schemaName}`.execute(db);
+    return new Set(rows.map(({ name }) => name));
+  }
+  if (!(await hasControlTable(db, 'tables'))) return new Set();
+  const tables = await db.selectFrom('tables').select('table_name').execute();
+  return new Set(tables.map(({ table_name }) => table_name));
 }

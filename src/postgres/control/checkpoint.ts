@@ -18,8 +18,8 @@ export interface Origin {
   readonly database: string;
 }
 
-export async function readCheckpoint(db: Target, replica: string): Promise<Checkpoint | null> {
-  const row = await db.selectFrom('tidegate.checkpoint').selectAll().where('replica', '=', replica).executeTakeFirst();
+export async function readCheckpoint(db: Target): Promise<Checkpoint | null> {
+  const row = await db.selectFrom('checkpoint').selectAll().executeTakeFirst();
   if (row === undefined) return null;
   return {
     position: {
@@ -36,15 +36,13 @@ export async function readCheckpoint(db: Target, replica: string): Promise<Check
 /** The first checkpoint of a replica: where its snapshot stands. */
 export async function createCheckpoint(
   db: Target,
-  replica: string,
   epoch: bigint,
   position: Position,
   { identity, database }: Origin,
 ): Promise<void> {
   await db
-    .insertInto('tidegate.checkpoint')
+    .insertInto('checkpoint')
     .values({
-      replica,
       file: position.file,
       offset: position.offset,
       gtid: position.gtid,
@@ -63,12 +61,11 @@ export async function createCheckpoint(
  */
 export async function moveCheckpoint(
   trx: Target,
-  replica: string,
   epoch: bigint,
   { position, committedAt }: CommitPoint,
 ): Promise<void> {
   const { numUpdatedRows } = await trx
-    .updateTable('tidegate.checkpoint')
+    .updateTable('checkpoint')
     .set({
       file: position.file,
       offset: position.offset,
@@ -77,63 +74,48 @@ export async function moveCheckpoint(
       applied_at: sql`clock_timestamp()`,
       ...(committedAt === null ? {} : { committed_at: new Date(committedAt * 1000) }),
     })
-    .where('replica', '=', replica)
     .where('lease_epoch', '=', epoch.toString())
     .executeTakeFirst();
   if (numUpdatedRows !== 1n) throw new TidegateError('lease-lost', 'another instance has taken over this target');
 }
 
 /** The place by GTID stays; by file and offset it is the new server's. */
-export async function moveToServer(
-  trx: Target,
-  replica: string,
-  position: Position,
-  sourceIdentity: string,
-): Promise<void> {
+export async function moveToServer(trx: Target, position: Position, sourceIdentity: string): Promise<void> {
   await trx
-    .updateTable('tidegate.checkpoint')
+    .updateTable('checkpoint')
     .set({ file: position.file, offset: position.offset, file_began: null, source_identity: sourceIdentity })
-    .where('replica', '=', replica)
     .execute();
 }
 
 /** Keeps which database a replica is of that was begun by a version that did not. */
-export async function keepDatabase(trx: Target, replica: string, database: string): Promise<void> {
-  await trx
-    .updateTable('tidegate.checkpoint')
-    .set({ source_database: database })
-    .where('replica', '=', replica)
-    .where('source_database', 'is', null)
-    .execute();
+export async function keepDatabase(trx: Target, database: string): Promise<void> {
+  await trx.updateTable('checkpoint').set({ source_database: database }).where('source_database', 'is', null).execute();
 }
 
 /** Another beginning: what was applied up to now says nothing about it. Returns the place of before, for people. */
 export async function restartCheckpoint(
   trx: Target,
-  replica: string,
   position: Position,
   { identity, database }: Origin,
 ): Promise<string> {
-  const before = await readCheckpoint(trx, replica);
-  if (before === null) throw new TidegateError('refused', `nothing was copied into schema ${replica} yet`);
+  const before = await readCheckpoint(trx);
+  if (before === null) throw new TidegateError('refused', 'nothing was copied into this target schema yet');
   const { file, offset, gtid } = position;
   await trx
-    .updateTable('tidegate.checkpoint')
+    .updateTable('checkpoint')
     .set({
       ...{ file, offset, gtid, file_began: null, committed_at: null, applied_at: sql`now()` },
       ...{ source_identity: identity, source_database: database },
     })
-    .where('replica', '=', replica)
     .execute();
   return formatPosition(before.position);
 }
 
 /** The same fence for transactions that move no position, such as a chunk's. */
-export async function assertEpoch(trx: Target, replica: string, epoch: bigint): Promise<void> {
+export async function assertEpoch(trx: Target, epoch: bigint): Promise<void> {
   const held = await trx
-    .selectFrom('tidegate.checkpoint')
-    .select('replica')
-    .where('replica', '=', replica)
+    .selectFrom('checkpoint')
+    .select('lease_epoch')
     .where('lease_epoch', '=', epoch.toString())
     .forShare()
     .executeTakeFirst();

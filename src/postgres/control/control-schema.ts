@@ -3,34 +3,41 @@ import type { ConversionKind } from '../../change/conversion.ts';
 import type { RejectedFormat } from '../../change/rejected-row.ts';
 import type { TableSchema } from '../../definition/table-schema.ts';
 
-/** Where Tidegate keeps its state at the target. */
-export const controlSchemaName = 'tidegate';
+/** What all replicas of a database share: so far, which migrations moved their state. */
+export const sharedSchemaName = 'tidegate';
+
+/** Where a replica keeps its state at the target: beside its rows, in a schema of its own. */
+export function controlSchemaName(targetSchema: string): string {
+  return `${sharedSchemaName}_${targetSchema}`;
+}
 
 /** timestamptz: read as Date, written as whatever PostgreSQL understands. */
 type Instant = ColumnType<Date, Date | string, Date | string>;
+/** True in the one row of its table. */
+type OneRow = ColumnType<true, never, never>;
 /** bigint: read as text by pg, written as a number or text. */
 type Bigint = ColumnType<string, number | string, number | string>;
 
 /**
- * The control tables, all keyed by `replica`: the target schema a source is copied into, so that several sources can share
- * one PostgreSQL database.
+ * The control tables of one replica. A replica has the name of its target schema, so several sources can share one PostgreSQL
+ * database. Their names are given without a schema; ControlSchemaPlugin adds it.
  */
 export interface ControlSchema {
-  'tidegate.checkpoint': CheckpointTable;
-  'tidegate.lease': LeaseTable;
-  'tidegate.tables': TablesTable;
-  'tidegate.schema_versions': SchemaVersionsTable;
-  'tidegate.conversions': ConversionsTable;
-  'tidegate.dead_letters': DeadLettersTable;
-  'tidegate.controls': ControlsTable;
-  'tidegate.jobs': JobsTable;
-  'tidegate.status': StatusTable;
-  'tidegate.events': EventsTable;
+  checkpoint: CheckpointTable;
+  lease: LeaseTable;
+  tables: TablesTable;
+  schema_versions: SchemaVersionsTable;
+  conversions: ConversionsTable;
+  dead_letters: DeadLettersTable;
+  controls: ControlsTable;
+  jobs: JobsTable;
+  status: StatusTable;
+  events: EventsTable;
 }
 
 /** The position up to which the target is complete, written in the transaction that makes it so. */
 export interface CheckpointTable {
-  replica: string;
+  singleton: OneRow;
   file: string;
   offset: Bigint;
   gtid: string | null;
@@ -49,7 +56,7 @@ export interface CheckpointTable {
 
 /** Who may write the target now. */
 export interface LeaseTable {
-  replica: string;
+  singleton: OneRow;
   epoch: Bigint;
   /** Host and process, for people. */
   holder: string;
@@ -60,16 +67,16 @@ export interface LeaseTable {
 }
 
 /**
- * `refreshed`: not streamed, but copied as a whole again and again, because it has no key. `snapshotting`: copied before the stream begins. `backfilling`: streamed already, and what was there before is still being read.
- * `parked`: it can no longer be followed, and waits for a person. `released`: it is not selected any more, and nothing is done with it.
+ * `full-refresh`: copied as a whole again and again instead of streamed, because it has no key. `snapshotting`: copied before the stream begins. `backfilling`: streamed already, and what was there before is still being read.
+ * `suspended`: held back until it is read again. `excluded`: not selected any more, and left as it is. `gone`: the source has dropped it.
  */
-export type TableState = 'pending' | 'snapshotting' | 'backfilling' | 'streaming' | 'refreshed' | 'parked' | 'released';
+export type TableState =
+  'snapshotting' | 'backfilling' | 'streaming' | 'full-refresh' | 'suspended' | 'excluded' | 'gone';
 
 export interface TablesTable {
-  replica: string;
   table_name: string;
   state: TableState;
-  /** Why a table is parked. */
+  /** Why a table is suspended. */
   reason: string | null;
   /** Changes before this place are in the snapshot. */
   from_file: string | null;
@@ -85,7 +92,6 @@ export interface TablesTable {
 
 /** A table's columns, valid from a position on. */
 export interface SchemaVersionsTable {
-  replica: string;
   table_name: string;
   version: number;
   from_file: string;
@@ -95,7 +101,6 @@ export interface SchemaVersionsTable {
 
 /** Values that had to change to fit, counted. */
 export interface ConversionsTable {
-  replica: string;
   table_name: string;
   column_name: string;
   kind: ConversionKind;
@@ -105,7 +110,6 @@ export interface ConversionsTable {
 /** Rows that cannot be at the target as they are at the source, one for each key. */
 export interface DeadLettersTable {
   id: ColumnType<string, never, never>;
-  replica: string;
   table_name: string;
   /** COPY text of the key's columns, joined by tabs. */
   key: Buffer;
@@ -123,7 +127,7 @@ export interface DeadLettersTable {
 
 /** What the operator tells the running service. */
 export interface ControlsTable {
-  replica: string;
+  singleton: OneRow;
   paused: boolean;
   /** User and host, for people. */
   changed_by: string;
@@ -136,7 +140,6 @@ export type JobState = 'waiting' | 'running' | 'done' | 'failed' | 'cancelled';
 /** A table, or a part of it, that is read again while it streams. */
 export interface JobsTable {
   id: ColumnType<string, never, never>;
-  replica: string;
   table_name: string;
   kind: JobKind;
   /** Rows that differ are written. Always so of a backfill. */
@@ -187,7 +190,7 @@ export interface JobExample {
 
 /** What the running service says of itself, a few times a minute. */
 export interface StatusTable {
-  replica: string;
+  singleton: OneRow;
   state: string;
   updated_at: Instant;
   detail: ColumnType<Record<string, unknown>, string, string>;
@@ -196,7 +199,6 @@ export interface StatusTable {
 /** Append-only audit: who started what and when, never a value. */
 export interface EventsTable {
   id: ColumnType<string, never, never>;
-  replica: string;
   at: ColumnType<Date, never, never>;
   kind: string;
   detail: ColumnType<Record<string, unknown>, string, string>;

@@ -3,14 +3,8 @@ import type { Conversion, ConversionKind } from '../../change/conversion.ts';
 import type { Target } from '../session.ts';
 
 /** Adds what was converted in a table's rows to the counts in the control schema, in the transaction of those rows. */
-export async function recordConversions(
-  trx: Target,
-  replica: string,
-  table: string,
-  conversions: Iterable<Conversion>,
-): Promise<void> {
+export async function recordConversions(trx: Target, table: string, conversions: Iterable<Conversion>): Promise<void> {
   const rows = [...conversions].map(({ column, kind, count }) => ({
-    replica,
     table_name: table,
     column_name: column,
     kind,
@@ -18,25 +12,20 @@ export async function recordConversions(
   }));
   if (rows.length === 0) return;
   await trx
-    .insertInto('tidegate.conversions')
+    .insertInto('conversions')
     .values(rows)
     .onConflict((conflict) =>
       conflict
-        .columns(['replica', 'table_name', 'column_name', 'kind'])
+        .columns(['table_name', 'column_name', 'kind'])
         .doUpdateSet({ count: sql`conversions.count + excluded.count` }),
     )
     .execute();
 }
 
 /** The same for a table of which all rows were read anew. */
-export async function replaceConversions(
-  trx: Target,
-  replica: string,
-  table: string,
-  conversions: Iterable<Conversion>,
-): Promise<void> {
-  await trx.deleteFrom('tidegate.conversions').where('replica', '=', replica).where('table_name', '=', table).execute();
-  await recordConversions(trx, replica, table, conversions);
+export async function replaceConversions(trx: Target, table: string, conversions: Iterable<Conversion>): Promise<void> {
+  await trx.deleteFrom('conversions').where('table_name', '=', table).execute();
+  await recordConversions(trx, table, conversions);
 }
 
 /** How many values of a column were converted since the replica was made. */
@@ -47,11 +36,10 @@ export interface ConvertedColumn {
   readonly count: number;
 }
 
-export async function readConversions(db: Target, replica: string): Promise<ConvertedColumn[]> {
+export async function readConversions(db: Target): Promise<ConvertedColumn[]> {
   const rows = await db
-    .selectFrom('tidegate.conversions')
+    .selectFrom('conversions')
     .select(['table_name', 'column_name', 'kind', 'count'])
-    .where('replica', '=', replica)
     .orderBy('table_name')
     .orderBy('column_name')
     .orderBy('kind')

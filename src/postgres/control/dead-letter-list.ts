@@ -23,16 +23,10 @@ export interface DeadLetterGroup {
   readonly rows: number;
 }
 
-export async function readDeadLetters(
-  db: Target,
-  replica: string,
-  tables: readonly string[],
-  limit: number,
-): Promise<DeadLetter[]> {
+export async function readDeadLetters(db: Target, tables: readonly string[], limit: number): Promise<DeadLetter[]> {
   const rows = await db
-    .selectFrom('tidegate.dead_letters')
+    .selectFrom('dead_letters')
     .select(['id', 'table_name', 'key', 'file', 'offset', 'at', 'reason', 'column_name', 'sqlstate'])
-    .where('replica', '=', replica)
     .$if(tables.length > 0, (query) => query.where('table_name', 'in', tables))
     .orderBy('id')
     .limit(limit)
@@ -49,15 +43,10 @@ export async function readDeadLetters(
   }));
 }
 
-export async function groupDeadLetters(
-  db: Target,
-  replica: string,
-  tables: readonly string[] = [],
-): Promise<DeadLetterGroup[]> {
+export async function groupDeadLetters(db: Target, tables: readonly string[] = []): Promise<DeadLetterGroup[]> {
   const rows = await db
-    .selectFrom('tidegate.dead_letters')
+    .selectFrom('dead_letters')
     .select(['table_name', 'column_name', 'reason', 'sqlstate', sql<string>`count(*)`.as('rows')])
-    .where('replica', '=', replica)
     .$if(tables.length > 0, (query) => query.where('table_name', 'in', tables))
     .groupBy(['table_name', 'column_name', 'reason', 'sqlstate'])
     .orderBy('table_name')
@@ -80,11 +69,10 @@ export interface SeenLetter {
   readonly writtenAt: string;
 }
 
-export async function seeDeadLetters(db: Target, replica: string, tables: readonly string[]): Promise<SeenLetter[]> {
+export async function seeDeadLetters(db: Target, tables: readonly string[]): Promise<SeenLetter[]> {
   const rows = await db
-    .selectFrom('tidegate.dead_letters')
+    .selectFrom('dead_letters')
     .select(['id', 'table_name', microseconds.as('written_at')])
-    .where('replica', '=', replica)
     .$if(tables.length > 0, (query) => query.where('table_name', 'in', tables))
     .orderBy('table_name')
     .orderBy('id')

@@ -9,58 +9,48 @@ const schedule = 'schedule';
  * ago, one table after the other, so that all of them are spread over that time. Ended verifications that later ones of the table
  * follow are forgotten after a month.
  */
-export async function requestDueVerification(
-  db: Target,
-  replica: string,
-  tables: readonly string[],
-  hours: number,
-): Promise<void> {
+export async function requestDueVerification(db: Target, tables: readonly string[], hours: number): Promise<void> {
   if (tables.length === 0) return;
   await sql`
     with last as (
       select t.name, max(j.requested_at) as at, bool_or(j.state in ('waiting', 'running')) as open
         from unnest(${tables}::text[]) t(name)
-        left join tidegate.jobs j
-          on j.replica = ${replica} and j.table_name = t.name and j.kind = 'verify' and j.condition is null
+        left join ${sql.table('jobs')} j
+          on j.table_name = t.name and j.kind = 'verify' and j.condition is null
        group by t.name),
     due as (
       select name from last
        where (at is null or at < now() - make_interval(hours => ${hours}))
          and not exists (select from last where open)
-         and coalesce((select max(requested_at) from tidegate.jobs where replica = ${replica} and requested_by = ${schedule}), '-infinity')
+         and coalesce((select max(requested_at) from ${sql.table('jobs')} where requested_by = ${schedule}), '-infinity')
              < now() - make_interval(hours => ${hours}) / ${tables.length}
        order by at nulls first, name limit 1)
-    insert into tidegate.jobs (replica, table_name, kind, repair, confirmed, state, requested_by)
-    select ${replica}, name, 'verify', false, false, 'waiting', ${schedule} from due`.execute(db);
+    insert into ${sql.table('jobs')} (table_name, kind, repair, confirmed, state, requested_by)
+    select name, 'verify', false, false, 'waiting', ${schedule} from due`.execute(db);
   await sql`
-    delete from tidegate.jobs j
-     where replica = ${replica} and requested_by = ${schedule} and finished_at < now() - interval '1 month'
-       and exists (select from tidegate.jobs later
-                    where later.replica = j.replica and later.table_name = j.table_name and later.kind = j.kind
+    delete from ${sql.table('jobs')} j
+     where requested_by = ${schedule} and finished_at < now() - interval '1 month'
+       and exists (select from ${sql.table('jobs')} later
+                    where later.table_name = j.table_name and later.kind = j.kind
                       and later.state = 'done' and later.id > j.id)`.execute(db);
 }
 
-/** Asks for a refresh of each of these tables that was last refreshed, or could not be, so many minutes ago. */
-export async function requestDueRefreshes(
-  db: Target,
-  replica: string,
-  tables: readonly string[],
-  minutes: number,
-): Promise<void> {
+/** Asks for a refresh of each of these tables whose last refresh, done or failed, is so many minutes old. */
+export async function requestDueRefreshes(db: Target, tables: readonly string[], minutes: number): Promise<void> {
   if (tables.length === 0) return;
   await sql`
-    insert into tidegate.jobs (replica, table_name, kind, repair, confirmed, state, requested_by)
-    select ${replica}, t.name, 'refresh', true, true, 'waiting', ${schedule} from unnest(${tables}::text[]) t(name)
+    insert into ${sql.table('jobs')} (table_name, kind, repair, confirmed, state, requested_by)
+    select t.name, 'refresh', true, true, 'waiting', ${schedule} from unnest(${tables}::text[]) t(name)
      where not exists (
-       select from tidegate.jobs j
-        where j.replica = ${replica} and j.table_name = t.name and j.kind = 'refresh'
+       select from ${sql.table('jobs')} j
+        where j.table_name = t.name and j.kind = 'refresh'
           and (j.state in ('waiting', 'running') or j.finished_at > now() - make_interval(mins => ${minutes})))`.execute(
     db,
   );
   await sql`
-    delete from tidegate.jobs j
-     where replica = ${replica} and kind = 'refresh' and finished_at < now() - interval '1 day'
-       and exists (select from tidegate.jobs later
-                    where later.replica = j.replica and later.table_name = j.table_name and later.kind = 'refresh'
+    delete from ${sql.table('jobs')} j
+     where kind = 'refresh' and finished_at < now() - interval '1 day'
+       and exists (select from ${sql.table('jobs')} later
+                    where later.table_name = j.table_name and later.kind = 'refresh'
                       and later.finished_at is not null and later.id > j.id)`.execute(db);
 }

@@ -8,9 +8,9 @@ export type EventKind =
   | 'stopped'
   | 'tables-added'
   | 'tables-altered'
-  | 'table-parked'
-  | 'table-taken-back'
-  | 'table-released'
+  | 'table-suspended'
+  | 'table-resumed'
+  | 'table-excluded'
   | 'job-ended'
   | 'deletions-confirmed'
   | 'resynced'
@@ -28,14 +28,12 @@ export type Confirmation = 'typed' | 'option' | 'not asked';
 /** Appends to the audit, in the transaction of what it tells of where there is one. `detail` holds names and counts, never a value. */
 export async function recordEvent(
   db: Target,
-  replica: string,
   kind: EventKind,
   detail: Readonly<Record<string, unknown>> = {},
 ): Promise<void> {
   await db
-    .insertInto('tidegate.events')
+    .insertInto('events')
     .values({
-      replica,
       kind,
       detail: JSON.stringify({ ...detail, ...stamp() }),
     })
@@ -55,11 +53,10 @@ export interface RecordedEvent {
 }
 
 /** The newest first. */
-export async function latestEvents(db: Target, replica: string, limit: number): Promise<RecordedEvent[]> {
+export async function latestEvents(db: Target, limit: number): Promise<RecordedEvent[]> {
   const rows = await db
-    .selectFrom('tidegate.events')
+    .selectFrom('events')
     .select(['id', 'at', 'kind', 'detail'])
-    .where('replica', '=', replica)
     .orderBy('id', 'desc')
     .limit(limit)
     .execute();

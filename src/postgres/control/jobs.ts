@@ -4,7 +4,7 @@ import type { JobExample, JobKind, JobProgress, JobState } from './control-schem
 import { type EventKind, stamp, who } from './events.ts';
 import type { Target } from '../session.ts';
 
-/** A table, or a part of it, that is to be read again while it streams: to mend the target, or to compare it only. */
+/** A table, or a part of it, that is to be read again while it streams: to repair the target, or to compare it only. */
 export interface Job {
   readonly id: string;
   readonly table: string;
@@ -27,7 +27,7 @@ export interface Job {
   readonly finishedAt: Date | null;
 }
 
-/** The whole table, to mend it. */
+/** The whole table, to repair it. */
 export function readsAll({ kind, condition }: Job): boolean {
   return kind === 'backfill' && condition === null;
 }
@@ -46,7 +46,7 @@ export interface JobCounts {
   readonly changing: number;
   /** They cannot be carried: dead letters. */
   readonly rejected: number;
-  /** Differences that were mended. */
+  /** Differences that were repaired. */
   readonly repaired: number;
 }
 
@@ -58,18 +58,12 @@ export interface JobRequest {
 }
 
 /** Asks for one job for each table and returns their ids. Whoever leads does them. */
-export async function requestJobs(
-  db: Target,
-  replica: string,
-  tables: readonly string[],
-  request: JobRequest,
-): Promise<string[]> {
+export async function requestJobs(db: Target, tables: readonly string[], request: JobRequest): Promise<string[]> {
   if (tables.length === 0) return [];
   const rows = await db
-    .insertInto('tidegate.jobs')
+    .insertInto('jobs')
     .values(
       tables.map((table) => ({
-        replica,
         table_name: table,
         ...request,
         state: 'waiting' as const,
@@ -83,22 +77,22 @@ export async function requestJobs(
 }
 
 /** Jobs that wait or run, the oldest first. */
-export async function openJobs(db: Target, replica: string): Promise<Job[]> {
-  return await select(db, replica, (query) => query.where('state', 'in', ['waiting', 'running']));
+export async function openJobs(db: Target): Promise<Job[]> {
+  return await select(db, (query) => query.where('state', 'in', ['waiting', 'running']));
 }
 
-export async function readJobs(db: Target, replica: string, ids: readonly string[]): Promise<Job[]> {
-  return ids.length === 0 ? [] : await select(db, replica, (query) => query.where('id', 'in', ids));
+export async function readJobs(db: Target, ids: readonly string[]): Promise<Job[]> {
+  return ids.length === 0 ? [] : await select(db, (query) => query.where('id', 'in', ids));
 }
 
-export async function latestJobs(db: Target, replica: string, limit: number): Promise<Job[]> {
-  const jobs = await select(db, replica, (query) => query.orderBy('id', 'desc').limit(limit));
+export async function latestJobs(db: Target, limit: number): Promise<Job[]> {
+  const jobs = await select(db, (query) => query.orderBy('id', 'desc').limit(limit));
   return jobs.toSorted((a, b) => Number(BigInt(a.id) - BigInt(b.id)));
 }
 
 /** What last compared all rows of each table to its end: a verification, or a backfill. */
-export async function lastVerifications(db: Target, replica: string): Promise<Job[]> {
-  return await select(db, replica, (query) =>
+export async function lastVerifications(db: Target): Promise<Job[]> {
+  return await select(db, (query) =>
     query
       .distinctOn('table_name')
       .where('kind', 'in', ['verify', 'backfill'])
@@ -110,8 +104,8 @@ export async function lastVerifications(db: Target, replica: string): Promise<Jo
 }
 
 /** Jobs of whole tables that failed, and that no later one of the table made up for. */
-export async function lastFailures(db: Target, replica: string): Promise<Job[]> {
-  const last = await select(db, replica, (query) =>
+export async function lastFailures(db: Target): Promise<Job[]> {
+  const last = await select(db, (query) =>
     query
       .distinctOn('table_name')
       .where('state', 'in', ['done', 'failed'])
@@ -130,16 +124,12 @@ export function isEqual({ state, repair, counts }: Job): boolean {
   );
 }
 
-function all(db: Target, replica: string) {
-  return db.selectFrom('tidegate.jobs').selectAll().where('replica', '=', replica);
+function all(db: Target) {
+  return db.selectFrom('jobs').selectAll();
 }
 
-async function select(
-  db: Target,
-  replica: string,
-  narrow: (query: ReturnType<typeof all>) => ReturnType<typeof all>,
-): Promise<Job[]> {
-  const rows = await narrow(all(db, replica)).orderBy('id').execute();
+async function select(db: Target, narrow: (query: ReturnType<typeof all>) => ReturnType<typeof all>): Promise<Job[]> {
+  const rows = await narrow(all(db)).orderBy('id').execute();
   return rows.map((row) => ({
     id: row.id,
     table: row.table_name,
@@ -172,7 +162,7 @@ async function select(
 /** False: it has ended. */
 export async function beginJob(db: Target, id: string, estimatedRows: number): Promise<boolean> {
   const { numUpdatedRows } = await db
-    .updateTable('tidegate.jobs')
+    .updateTable('jobs')
     .set({
       state: 'running',
       reason: null,
@@ -189,7 +179,7 @@ export async function beginJob(db: Target, id: string, estimatedRows: number): P
 /** A job waits for something that passes by itself. */
 export async function delayJob(db: Target, id: string, reason: string): Promise<void> {
   await db
-    .updateTable('tidegate.jobs')
+    .updateTable('jobs')
     .set({ state: 'waiting', reason, updated_at: sql`now()` })
     .where('id', '=', id)
     .where('state', '=', 'running')
@@ -205,7 +195,7 @@ export async function advanceJob(
   examples: readonly JobExample[],
 ): Promise<boolean> {
   const { numUpdatedRows } = await db
-    .updateTable('tidegate.jobs')
+    .updateTable('jobs')
     .set({ ...counts, progress: JSON.stringify(progress), examples: JSON.stringify(examples), updated_at: sql`now()` })
     .where('id', '=', id)
     .where('state', '=', 'running')
@@ -216,7 +206,7 @@ export async function advanceJob(
 /** What a job has found. */
 export async function countJob(db: Target, id: string, counts: JobCounts): Promise<void> {
   await db
-    .updateTable('tidegate.jobs')
+    .updateTable('jobs')
     .set({ ...counts })
     .where('id', '=', id)
     .execute();
@@ -235,20 +225,20 @@ export async function endJob(db: Target, id: string, end: End): Promise<boolean>
 }
 
 /** What was to be done with a table cannot be any more. */
-export async function endJobsOf(db: Target, replica: string, table: string, reason: string): Promise<void> {
-  await endThose(db, sql`replica = ${replica} and table_name = ${table}`, { state: 'failed', reason });
+export async function endJobsOf(db: Target, table: string, reason: string): Promise<void> {
+  await endThose(db, sql`table_name = ${table}`, { state: 'failed', reason });
 }
 
 /** In one statement with what is written down about it. Returns how many were ended. */
 async function endThose(db: Target, those: RawBuilder<unknown>, { state, reason, unconfirmed }: End): Promise<number> {
   const { numAffectedRows } = await sql`
     with ended as (
-      update tidegate.jobs
+      update ${sql.table('jobs')}
          set state = ${state}, reason = ${reason}, unconfirmed = ${unconfirmed ?? false}, finished_at = now(), updated_at = now()
        where ${those} and state in ('waiting', 'running')
        returning *)
-    insert into tidegate.events (replica, kind, detail)
-    select replica, ${'job-ended' satisfies EventKind},
+    insert into ${sql.table('events')} (kind, detail)
+    select ${'job-ended' satisfies EventKind},
            jsonb_strip_nulls(jsonb_build_object(
              'job', id::text, 'table', table_name, 'kind', kind, 'repair', repair, 'part', condition is not null,
              'requestedBy', requested_by, 'state', state, 'reason', reason, 'rows', rows, 'missing', missing, 'extra', extra,
@@ -258,9 +248,9 @@ async function endThose(db: Target, those: RawBuilder<unknown>, { state, reason,
   return Number(numAffectedRows ?? 0);
 }
 
-/** Cancels what of these is not ended; the rows that were mended stay mended. Raises refused for a number that is no job. */
-export async function cancelJobs(db: Target, replica: string, ids: readonly string[]): Promise<number> {
-  const known = new Set((await readJobs(db, replica, ids)).map(({ id }) => id));
+/** Cancels what of these is not ended; the rows that were repaired stay repaired. Raises refused for a number that is no job. */
+export async function cancelJobs(db: Target, ids: readonly string[]): Promise<number> {
+  const known = new Set((await readJobs(db, ids)).map(({ id }) => id));
   const unknown = ids.filter((id) => !known.has(id));
   if (unknown.length > 0)
     throw new TidegateError('refused', `there is no job ${unknown.join(', ')}`, {

@@ -37,14 +37,12 @@ export class Lease {
   readonly pause = new PauseSwitch();
   readonly #session: TargetSession;
   readonly #hangUp: AbortController;
-  readonly #replica: string;
   readonly #lost = Promise.withResolvers<never>();
   #timer: NodeJS.Timeout | undefined;
 
-  private constructor(session: TargetSession, hangUp: AbortController, replica: string, epoch: bigint) {
+  private constructor(session: TargetSession, hangUp: AbortController, epoch: bigint) {
     this.#session = session;
     this.#hangUp = hangUp;
-    this.#replica = replica;
     this.epoch = epoch;
     this.#lost.promise.catch(() => undefined);
     this.#timer = setTimeout(() => void this.#renew(), renewEveryMs);
@@ -64,10 +62,10 @@ export class Lease {
         // An epoch that a crash took back could be given out twice.
         await sql`set local synchronous_commit = on`.execute(trx);
         const { rows } = await sql<{ epoch: string }>`
-          insert into tidegate.lease as held (replica, epoch, holder, backend_pid, backend_start, expires_at)
-          select ${target.schema}, 1, ${`${hostname()}:${process.pid}`}, pid, backend_start, now() + make_interval(secs => ${leaseSeconds})
+          insert into ${sql.table('lease')} as held (epoch, holder, backend_pid, backend_start, expires_at)
+          select 1, ${`${hostname()}:${process.pid}`}, pid, backend_start, now() + make_interval(secs => ${leaseSeconds})
             from pg_stat_activity where pid = pg_backend_pid()
-          on conflict (replica) do update
+          on conflict (singleton) do update
             set epoch = held.epoch + 1, holder = excluded.holder, backend_pid = excluded.backend_pid,
                 backend_start = excluded.backend_start, expires_at = excluded.expires_at
           where held.expires_at < now()
@@ -75,14 +73,10 @@ export class Lease {
           returning epoch`.execute(trx);
         const taken = rows[0]?.epoch;
         if (taken === undefined) return null;
-        await trx
-          .updateTable('tidegate.checkpoint')
-          .set({ lease_epoch: taken })
-          .where('replica', '=', target.schema)
-          .execute();
+        await trx.updateTable('checkpoint').set({ lease_epoch: taken }).execute();
         return BigInt(taken);
       });
-      if (epoch !== null) return new Lease(session, hangUp, target.schema, epoch);
+      if (epoch !== null) return new Lease(session, hangUp, epoch);
     } catch (error) {
       await session.close();
       throw error;
@@ -104,15 +98,10 @@ export class Lease {
       answerMs,
       async () =>
         await this.#session.db
-          .updateTable('tidegate.lease')
+          .updateTable('lease')
           .set({ expires_at: sql`now() + make_interval(secs => ${leaseSeconds})` })
-          .where('replica', '=', this.#replica)
           .where('epoch', '=', this.epoch.toString())
-          .returning(
-            sql<boolean>`coalesce((select paused from tidegate.controls c where c.replica = lease.replica), false)`.as(
-              'paused',
-            ),
-          )
+          .returning(sql<boolean>`coalesce((select paused from ${sql.table('controls')}), false)`.as('paused'))
           .executeTakeFirst(),
     );
     if (renewed === undefined) throw new TidegateError('lease-lost', 'another instance has taken over this target');
@@ -136,9 +125,8 @@ export class Lease {
       releaseMs,
       async () =>
         await this.#session.db
-          .updateTable('tidegate.lease')
+          .updateTable('lease')
           .set({ expires_at: sql`now() - interval '1 second'` })
-          .where('replica', '=', this.#replica)
           .where('epoch', '=', this.epoch.toString())
           .execute(),
       // The connection may be what broke; the lease then runs out by itself.
@@ -158,9 +146,9 @@ export class Lease {
 }
 
 /** Who holds the lease now, as host and process; null: nobody does. */
-export async function readLeaseHolder(db: Target, replica: string): Promise<string | null> {
+export async function readLeaseHolder(db: Target): Promise<string | null> {
   const { rows } = await sql<{ holder: string }>`
-    select holder from tidegate.lease l where replica = ${replica} and expires_at >= now()
+    select holder from ${sql.table('lease')} l where expires_at >= now()
        and exists (select from pg_stat_activity a where a.pid = l.backend_pid and a.backend_start = l.backend_start)`.execute(
     db,
   );
@@ -173,8 +161,7 @@ export async function readLeaseHolder(db: Target, replica: string): Promise<stri
  */
 async function endSessionsOfHolder({ db }: TargetSession, replica: string): Promise<void> {
   const { rows } = await sql<{ epoch: string }>`
-    select epoch from tidegate.lease l where replica = ${replica}
-       and (expires_at < now()
+    select epoch from ${sql.table('lease')} l where (expires_at < now()
             or not exists (select from pg_stat_activity a where a.pid = l.backend_pid and a.backend_start = l.backend_start))`.execute(
     db,
   );

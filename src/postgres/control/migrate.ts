@@ -1,60 +1,96 @@
 import { sql } from 'kysely';
-import { Migrator } from 'kysely/migration';
-import { migrations } from '../../../migrations/index.ts';
+import { type Migration, Migrator } from 'kysely/migration';
+import { replicaMigrations, sharedMigrations } from '../../../migrations/index.ts';
+import { CannotMoveReplicas } from '../../../migrations/shared/0010-schema-per-replica.ts';
 import { fromPostgres } from '../../errors/postgres-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
-import { type ControlSchema, controlSchemaName } from './control-schema.ts';
+import { type ControlSchema, controlSchemaName, sharedSchemaName } from './control-schema.ts';
 import type { Target, TargetSession } from '../session.ts';
 
-/** Held while the control schema is looked at and migrated, so that two instances starting together take turns. */
+/** Held while a control schema is looked at and migrated, so that two instances that start together take turns. */
 const migrationLock = 7_433_421_026;
-/** An instance that froze while it held that lock is told of, not waited for without a word. */
+/** The longest wait for that lock. An instance that froze while it holds the lock is reported. */
 const lockTimeoutMs = 30_000;
 
 /**
- * Brings the control schema up to this program's version. Raises control-schema-newer when a later Tidegate has migrated it
- * already: running on would misread its state.
+ * Brings the shared schema and the control schema of this replica up to this program's version. Raises control-schema-newer when a later
+ * Tidegate has migrated one of them: this program would misread its state. Raises refused where replicas of 0.1 cannot be taken over yet.
  */
 export async function migrateControlSchema(session: TargetSession): Promise<void> {
-  const { db } = session;
+  const { db, targetSchema } = session;
   await session.guarded(async () => {
     await sql`set lock_timeout = ${sql.raw(String(lockTimeoutMs))}`.execute(db);
     await sql`select pg_advisory_lock(${migrationLock}::bigint)`.execute(db);
   });
   try {
-    await assertNotNewer(db);
-    await session.guarded(async () => await sql`create schema if not exists ${sql.id(controlSchemaName)}`.execute(db));
-    const migrator = new Migrator({
-      db,
-      provider: { getMigrations: async () => await Promise.resolve({ ...migrations }) },
-      migrationTableSchema: controlSchemaName,
-      migrationTableName: 'migrations',
-      migrationLockTableName: 'migrations_lock',
-    });
-    const { error } = await migrator.migrateToLatest();
-    if (error !== undefined) throw fromPostgres(error, { what: 'migrate the control schema' });
+    await assertNotNewer(session);
+    for (const [schema, migrations] of migrationsOf(targetSchema)) await migrate(session, schema, migrations);
   } finally {
     await session.guarded(async () => await sql`select pg_advisory_unlock(${migrationLock}::bigint)`.execute(db));
   }
 }
 
-/** Whether the target has a control table: not before the first `run`, nor before that of the version that brings it. */
-export async function hasControlTable(db: Target, table: keyof ControlSchema): Promise<boolean> {
-  const { rows } = await sql<{ found: boolean }>`select to_regclass(${table}) is not null as found`.execute(db);
-  return rows[0]?.found === true;
+/** The schemas with migrations, in the order in which these run. */
+function migrationsOf(targetSchema: string): [string, Readonly<Record<string, Migration>>][] {
+  const own = controlSchemaName(targetSchema);
+  return [
+    [sharedSchemaName, sharedMigrations],
+    [own, replicaMigrations(own)],
+  ];
 }
 
-/** Raises control-schema-newer when migrations ran there that this program does not know. Changes nothing. */
-export async function assertNotNewer(db: Target): Promise<void> {
-  const exists = await sql<{ found: boolean }>`select to_regclass('tidegate.migrations') is not null as found`.execute(
+async function migrate(
+  session: TargetSession,
+  schema: string,
+  migrations: Readonly<Record<string, Migration>>,
+): Promise<void> {
+  const { db } = session;
+  await session.guarded(async () => await sql`create schema if not exists ${sql.id(schema)}`.execute(db));
+  const migrator = new Migrator({
     db,
-  );
-  if (exists.rows[0]?.found !== true) return;
-  const { rows } = await sql<{ name: string }>`select name from tidegate.migrations`.execute(db);
-  const unknown = rows.filter(({ name }) => !(name in migrations)).length;
-  if (unknown > 0)
-    throw new TidegateError(
-      'control-schema-newer',
-      `the control schema has ${unknown} migrations this version does not know`,
+    provider: { getMigrations: async () => await Promise.resolve({ ...migrations }) },
+    migrationTableSchema: schema,
+    migrationTableName: 'migrations',
+    migrationLockTableName: 'migrations_lock',
+  });
+  const { error } = await migrator.migrateToLatest();
+  if (error instanceof CannotMoveReplicas) throw new TidegateError('refused', error.message, { hint: error.remedy });
+  if (error !== undefined) throw fromPostgres(error, { what: 'migrate the control schema' });
+}
+
+/**
+ * Whether this replica has a control table: not before its first `run`, nor before that of the version that brings the table. Raises
+ * control-schema-older where version 0.1 left its state, which the next `run` takes over.
+ */
+export async function hasControlTable(db: Target, table: keyof ControlSchema): Promise<boolean> {
+  const { sql: name } = sql`${sql.table(table)}`.compile(db);
+  const { rows } = await sql<{ found: boolean }>`select to_regclass(${name}) is not null as found`.execute(db);
+  if (rows[0]?.found === true) return true;
+  if (await isOfVersion01(db))
+    throw new TidegateError('control-schema-older', 'the control schema at the target is of Tidegate 0.1');
+  return false;
+}
+
+/** Whether the replicas of this database still are as version 0.1 left them. */
+export async function isOfVersion01(db: Target): Promise<boolean> {
+  const { rows } = await sql<{ isOlder: boolean }>`
+    select to_regclass('tidegate.checkpoint') is not null as "isOlder"`.execute(db);
+  return rows[0]?.isOlder === true;
+}
+
+/** Raises control-schema-newer when migrations ran at the target that this program does not know. Changes nothing. */
+export async function assertNotNewer({ db, targetSchema }: TargetSession): Promise<void> {
+  for (const [schema, migrations] of migrationsOf(targetSchema)) {
+    const found = await sql`select from pg_tables where schemaname = ${schema} and tablename = 'migrations'`.execute(
+      db,
     );
+    if (found.rows.length === 0) continue;
+    const { rows } = await sql<{ name: string }>`select name from ${sql.id(schema, 'migrations')}`.execute(db);
+    const unknown = rows.filter(({ name }) => !(name in migrations)).length;
+    if (unknown > 0)
+      throw new TidegateError(
+        'control-schema-newer',
+        `the schema ${schema} at the target has ${unknown} migrations this version does not know`,
+      );
+  }
 }

@@ -8,26 +8,21 @@ import type { Target, TargetSession } from '../session.ts';
 
 /** Every control table that speaks of one replica. The audit stays, and the lease, whose epochs must never come again. */
 const stateTables = [
-  'tidegate.checkpoint',
-  'tidegate.tables',
-  'tidegate.schema_versions',
-  'tidegate.conversions',
-  'tidegate.dead_letters',
-  'tidegate.jobs',
-  'tidegate.controls',
-  'tidegate.status',
+  'checkpoint',
+  'tables',
+  'schema_versions',
+  'conversions',
+  'dead_letters',
+  'jobs',
+  'controls',
+  'status',
 ] as const satisfies (keyof ControlSchema)[];
 
 /** The tables Tidegate made in a target schema; none when it was never there. */
-export async function replicaTables(session: TargetSession, replica: string): Promise<string[]> {
+export async function replicaTables(session: TargetSession): Promise<string[]> {
   return await session.guarded(async () => {
-    if (!(await hasControlTable(session.db, 'tidegate.tables'))) return [];
-    const rows = await session.db
-      .selectFrom('tidegate.tables')
-      .select('table_name')
-      .where('replica', '=', replica)
-      .orderBy('table_name')
-      .execute();
+    if (!(await hasControlTable(session.db, 'tables'))) return [];
+    const rows = await session.db.selectFrom('tables').select('table_name').orderBy('table_name').execute();
     return rows.map(({ table_name }) => table_name);
   });
 }
@@ -44,7 +39,7 @@ export async function resetReplica(
 ): Promise<void> {
   const reset = async (trx: Target) => {
     const held = await sql<{ holder: string }>`
-      select holder from tidegate.lease l where replica = ${replica} and expires_at > now()
+      select holder from ${sql.table('lease')} l where expires_at > now()
          and exists (select from pg_stat_activity a where a.pid = l.backend_pid and a.backend_start = l.backend_start)
          for update`.execute(trx);
     const [lease] = held.rows;
@@ -53,8 +48,8 @@ export async function resetReplica(
         hint: 'Stop it first; a reset under its hands would be undone.',
       });
     for (const table of tables) await sql`drop table if exists ${sql.id(replica, table)}`.execute(trx);
-    for (const table of stateTables) await trx.deleteFrom(table).where('replica', '=', replica).execute();
-    await recordEvent(trx, replica, 'reset', { tables: tables.length, confirmed });
+    for (const table of stateTables) await trx.deleteFrom(table).execute();
+    await recordEvent(trx, 'reset', { tables: tables.length, confirmed });
   };
   try {
     await session.transaction(reset);

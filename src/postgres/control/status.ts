@@ -45,13 +45,12 @@ export interface ReplicaStatus {
 }
 
 /** Null: there is no replica. */
-export async function readReplicaStatus(db: Target, replica: string): Promise<ReplicaStatus | null> {
+export async function readReplicaStatus(db: Target): Promise<ReplicaStatus | null> {
   if (!(await isMigrated(db))) return null;
-  const checkpoint = await readCheckpoint(db, replica);
+  const checkpoint = await readCheckpoint(db);
   const status = await db
-    .selectFrom('tidegate.status')
+    .selectFrom('status')
     .select(['state', 'detail', sql<number>`extract(epoch from clock_timestamp() - updated_at)::float8`.as('age')])
-    .where('replica', '=', replica)
     .executeTakeFirst();
   return {
     checkpoint,
@@ -62,7 +61,7 @@ export async function readReplicaStatus(db: Target, replica: string): Promise<Re
 }
 
 /** Says what the service does. */
-export async function writeStatus(db: Target, replica: string, state: string, detail: StatusDetail): Promise<void> {
+export async function writeStatus(db: Target, state: string, detail: StatusDetail): Promise<void> {
   if (!(await isMigrated(db))) return;
   const said = {
     state,
@@ -70,9 +69,9 @@ export async function writeStatus(db: Target, replica: string, state: string, de
     detail: JSON.stringify({ ...detail, host: hostname(), pid: process.pid, version: packageJson.version }),
   };
   await db
-    .insertInto('tidegate.status')
-    .values({ replica, ...said })
-    .onConflict((conflict) => conflict.column('replica').doUpdateSet(said))
+    .insertInto('status')
+    .values(said)
+    .onConflict((conflict) => conflict.column('singleton').doUpdateSet(said))
     .execute();
 }
 
@@ -101,32 +100,31 @@ export const noFindings: Findings = {
   ...{ tables: [], deadLetters: [], conversions: [], jobs: [], verifications: [], failedJobs: [], events: [] },
 };
 
-export async function readFindings(db: Target, replica: string): Promise<Findings> {
+export async function readFindings(db: Target): Promise<Findings> {
   if (!(await isMigrated(db))) return noFindings;
   const tables = await db
-    .selectFrom('tidegate.tables')
+    .selectFrom('tables')
     .select(['table_name', 'state', 'reason', 'copied_rows'])
-    .where('replica', '=', replica)
     .orderBy('table_name')
     .execute();
-  // Of what is released nobody need know.
-  const released = new Set(tables.filter(({ state }) => state === 'released').map(({ table_name }) => table_name));
+  // Excluded tables are nobody's concern.
+  const excluded = new Set(tables.filter(({ state }) => state === 'excluded').map(({ table_name }) => table_name));
   const kept = <T extends { readonly table: string }>(found: readonly T[]) =>
-    found.filter(({ table }) => !released.has(table));
+    found.filter(({ table }) => !excluded.has(table));
   return {
     tables: tables.map(({ table_name, state, reason, copied_rows }) => ({
       ...{ table: table_name, state, reason, copiedRows: Number(copied_rows) },
     })),
-    deadLetters: kept(await groupDeadLetters(db, replica)),
-    conversions: await readConversions(db, replica),
-    jobs: await openJobs(db, replica),
-    verifications: kept(await lastVerifications(db, replica)),
-    failedJobs: kept(await lastFailures(db, replica)),
-    events: await latestEvents(db, replica, eventsKept),
+    deadLetters: kept(await groupDeadLetters(db)),
+    conversions: await readConversions(db),
+    jobs: await openJobs(db),
+    verifications: kept(await lastVerifications(db)),
+    failedJobs: kept(await lastFailures(db)),
+    events: await latestEvents(db, eventsKept),
   };
 }
 
 /** Not before the first `run` of this version; `lag` may come earlier. */
 async function isMigrated(db: Target): Promise<boolean> {
-  return await hasControlTable(db, 'tidegate.jobs');
+  return await hasControlTable(db, 'jobs');
 }

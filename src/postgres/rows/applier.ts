@@ -12,11 +12,10 @@ import type { ControlSchema } from '../control/control-schema.ts';
 import { recordConversions } from '../control/conversions.ts';
 import { DeadLetters, badRow } from './dead-letters.ts';
 import type { TargetSession } from '../session.ts';
-import { parkTable } from '../control/table-states.ts';
+import { suspendTable } from '../control/table-states.ts';
 import { TableWriter } from './table-writer.ts';
 
 export interface ApplierOptions {
-  /** Also the name of the replica. */
   readonly schema: string;
   readonly epoch: bigint;
   readonly codecs: ReadonlyMap<string, TableCodec>;
@@ -27,7 +26,7 @@ export interface ApplierOptions {
 }
 
 /**
- * Applies batches: rows, dead letters, parked tables, conversions and checkpoint in one PostgreSQL transaction. A batch that
+ * Applies batches: rows, dead letters, suspended tables, conversions and checkpoint in one PostgreSQL transaction. A batch that
  * ends inside a source transaction leaves the PostgreSQL transaction open for the next one, so a source transaction of any size
  * becomes visible at once or not at all.
  */
@@ -35,16 +34,16 @@ export class Applier {
   readonly #session: TargetSession;
   readonly #options: ApplierOptions;
   readonly #writers = new Map<string, TableWriter>();
-  /** Staging tables made or taken back; each has a number of its own. */
+  /** Staging tables made or rolled back; each has a number of its own. */
   #stagings = 0;
-  /** Read anew when a transaction is taken back in which some came or went. */
+  /** Read anew when a transaction is rolled back in which some came or went. */
   #deadLetters: DeadLetters;
   #deadLettersTouched = false;
   #open: ControlledTransaction<ControlSchema> | null = null;
   /** Where the last batch ended. */
   #at: Position;
   /** What parts of the transaction that is open have brought. */
-  #parked = new Map<string, string>();
+  #suspended = new Map<string, string>();
   #rejected = new Map<string, number>();
   /** Tables of which PostgreSQL refused rows in their last batch. */
   readonly #suspected = new Set<string>();
@@ -57,25 +56,23 @@ export class Applier {
   }
 
   static async start(session: TargetSession, options: ApplierOptions): Promise<Applier> {
-    return await session.guarded(
-      async () => new Applier(session, options, await DeadLetters.load(session.db, options.schema)),
-    );
+    return await session.guarded(async () => new Applier(session, options, await DeadLetters.load(session.db)));
   }
 
   /**
    * Returns once the batch is durable, or, for a part of a transaction, once it is written. When PostgreSQL refuses a row, a
-   * whole batch is taken back and written anew around such rows, and so are the next ones of that table as long as there are any. What
+   * whole batch is rolled back and written anew around such rows, and so are the next ones of that table as long as there are any. What
    * came before a part cannot be written again, so parts are written around them from the first.
    */
   async apply(batch: ChangeBatch): Promise<void> {
     const isPart = batch.open || this.#open !== null;
     try {
-      await this.#write(batch, isPart ? 'around' : 'no');
+      await this.#write(batch, isPart ? 'refused' : 'no');
     } catch (error) {
       if (isPart || !isRowRefusal(error)) throw error;
       await this.#takeBack();
       if (error instanceof TidegateError && error.table !== undefined) this.#suspected.add(error.table);
-      await this.#write(batch, 'around');
+      await this.#write(batch, 'refused');
     }
   }
 
@@ -91,16 +88,15 @@ export class Applier {
     return (batch.rejected.get(changes.schema.table) ?? 0) - changes.rejectedCount;
   }
 
-  async #write(batch: ChangeBatch, around: 'no' | 'around'): Promise<void> {
-    const { schema } = this.#options;
+  async #write(batch: ChangeBatch, isolate: 'no' | 'refused'): Promise<void> {
     this.#open ??= await this.#session.begin();
     const trx = this.#open;
     // A constraint that waits for the commit could name no row.
-    if (around === 'around' || [...batch.tables.keys()].some((table) => this.#suspected.has(table)))
+    if (isolate === 'refused' || [...batch.tables.keys()].some((table) => this.#suspected.has(table)))
       await this.#session.guarded(async () => await sql`set constraints all immediate`.execute(trx));
     for (const [table, changes] of batch.tables) {
       try {
-        const how = this.#suspected.has(table) ? 'suspected' : around;
+        const how = this.#suspected.has(table) ? 'suspected' : isolate;
         const unwritten = await this.#writer(table).write(trx, changes, how);
         if (unwritten.every(({ sqlState }) => sqlState === null)) this.#suspected.delete(table);
         else this.#suspected.add(table);
@@ -108,14 +104,14 @@ export class Applier {
         this.#deadLettersTouched = true;
         await this.#deadLetters.keep(trx, changes, rejected, this.#at);
         if (rejected.size > 0) this.#rejected.set(table, rejected.size + (this.#rejected.get(table) ?? 0));
-        await recordConversions(trx, schema, table, changes.conversions.values());
+        await recordConversions(trx, table, changes.conversions.values());
       } catch (error) {
         throw error instanceof TidegateError && error.table === table
           ? error
           : fromPostgres(error, { what: 'write' }).about(table);
       }
     }
-    for (const [table, reason] of batch.parked) this.#parked.set(table, reason);
+    for (const [table, reason] of batch.suspended) this.#suspended.set(table, reason);
     if (!batch.open) await this.#commit(batch, trx);
   }
 
@@ -128,12 +124,12 @@ export class Applier {
   }
 
   async #commit(batch: ChangeBatch, trx: ControlledTransaction<ControlSchema>): Promise<void> {
-    const { schema, epoch } = this.#options;
+    const { epoch } = this.#options;
     await this.#session.guarded(async () => {
-      for (const [table, reason] of this.#parked) await parkTable(trx, schema, table, reason);
+      for (const [table, reason] of this.#suspended) await suspendTable(trx, table, reason);
       failpoint('batch-applied');
-      if (batch.end === null) await assertEpoch(trx, schema, epoch);
-      else await moveCheckpoint(trx, schema, epoch, batch.end);
+      if (batch.end === null) await assertEpoch(trx, epoch);
+      else await moveCheckpoint(trx, epoch, batch.end);
       failpoint('checkpoint-written');
       await trx.commit().execute();
     });
@@ -141,23 +137,22 @@ export class Applier {
     this.#deadLettersTouched = false;
     if (batch.end !== null) this.#at = batch.end.position;
     // Whoever hears that this batch is durable hears of its parts as well.
-    for (const [table, reason] of this.#parked) batch.parked.set(table, reason);
+    for (const [table, reason] of this.#suspended) batch.suspended.set(table, reason);
     for (const [table, rows] of this.#rejected) batch.rejected.set(table, rows);
-    this.#parked = new Map();
+    this.#suspended = new Map();
     this.#rejected = new Map();
     failpoint('committed');
   }
 
   async #takeBack(): Promise<void> {
-    const { schema } = this.#options;
     await this.#session.guarded(async () => {
       await this.#open?.rollback().execute();
       // Of earlier transactions; those made in this one are gone with it.
       for (const writer of this.#writers.values()) await writer.dropStaging();
-      if (this.#deadLettersTouched) this.#deadLetters = await DeadLetters.load(this.#session.db, schema);
+      if (this.#deadLettersTouched) this.#deadLetters = await DeadLetters.load(this.#session.db);
     });
     this.#open = null;
-    this.#parked = new Map();
+    this.#suspended = new Map();
     this.#rejected = new Map();
     this.#writers.clear();
   }

@@ -5,7 +5,7 @@ import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
 import { checkLines, lineStarts } from './line-check.ts';
 import type { TargetSession } from '../session.ts';
-import { stageAround } from './stage-around.ts';
+import { stageIsolating } from './stage-isolated.ts';
 import { type TargetKeyRange, TableKey } from './table-key.ts';
 import { columnList, quoteIdentifier, stagedLine } from './tables.ts';
 
@@ -45,12 +45,12 @@ export class ComparedRows {
     const checked = checkLines(given, schema);
     await this.#empty();
     if (checked.lines.length === 0) return checked;
-    const { lines, refused } = await this.#copyAround(checked.lines);
+    const { lines, refused } = await this.#copyIsolating(checked.lines);
     await this.#validate(lines, range);
     return { lines, rejected: [...checked.rejected, ...refused] };
   }
 
-  async #copyAround(lines: Buffer): Promise<{ lines: Buffer; refused: readonly RejectedRow[] }> {
+  async #copyIsolating(lines: Buffer): Promise<{ lines: Buffer; refused: readonly RejectedRow[] }> {
     try {
       await this.#session.copy(this.table, this.#columns, lines);
       return { lines, refused: [] };
@@ -59,7 +59,7 @@ export class ComparedRows {
     }
     return await this.#session.transaction(async (trx) => {
       await this.#empty();
-      return await stageAround(this.#session, trx, this.#name, lines, this.#codec.schema, true);
+      return await stageIsolating(this.#session, trx, this.#name, lines, this.#codec.schema, true);
     });
   }
 

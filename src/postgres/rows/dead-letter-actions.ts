@@ -27,11 +27,11 @@ export async function retryDeadLetters(session: TargetSession, replica: string, 
       // A lock of the letters alone would not do: a delete neither sees nor waits for a row that is being put there.
       await sql`lock table ${sql.id(replica, table)} in share row exclusive mode`.execute(trx);
       await sql`set constraints all immediate`.execute(trx);
-      await assertSame(trx, replica, codec);
-      const ids = await nextPage(trx, replica, table, last);
+      await assertSame(trx, codec);
+      const ids = await nextPage(trx, table, last);
       if (ids.length === 0) return { last: undefined, written: 0 };
       const letters = await trx
-        .selectFrom('tidegate.dead_letters')
+        .selectFrom('dead_letters')
         .select(['id', 'key', 'row'])
         .where('id', 'in', ids)
         // Looked at again once they are locked: a later image, which cannot be written, may have come in place of one.
@@ -47,32 +47,32 @@ export async function retryDeadLetters(session: TargetSession, replica: string, 
       }
       const refused = new Set((await writer.write(trx, changes, 'suspected')).map(({ key }: RejectedRow) => key));
       const done = letters.filter(({ key }) => !refused.has(key.toString('latin1'))).map(({ id }) => id);
-      if (done.length > 0) await trx.deleteFrom('tidegate.dead_letters').where('id', 'in', done).execute();
+      if (done.length > 0) await trx.deleteFrom('dead_letters').where('id', 'in', done).execute();
       return { last: ids.at(-1), written: done.length };
     });
     written += page.written;
     if (page.last === undefined) break;
     last = page.last;
   }
-  await session.guarded(async () => await recordEvent(session.db, replica, 'dead-letters-retried', { table, written }));
+  await session.guarded(async () => await recordEvent(session.db, 'dead-letters-retried', { table, written }));
   return written;
 }
 
 /** It is a line, and was not too large to be kept. */
 const isWritable = sql<boolean>`format = 'copy' and length(row) > 0`;
 
-async function nextPage(trx: Target, replica: string, table: string, last: string): Promise<string[]> {
+async function nextPage(trx: Target, table: string, last: string): Promise<string[]> {
   const { rows } = await sql<{ id: string }>`
     select id from (
-      select id, sum(length(row)) over (order by id) - length(row) as before from tidegate.dead_letters
-       where replica = ${replica} and table_name = ${table} and ${isWritable} and id > ${last}
+      select id, sum(length(row)) over (order by id) - length(row) as before from ${sql.table('dead_letters')}
+       where table_name = ${table} and ${isWritable} and id > ${last}
        order by id limit ${retryRows}) page
      where before < ${retryBytes} order by id`.execute(trx);
   return rows.map(({ id }) => id);
 }
 
-async function assertSame(trx: Target, replica: string, { source }: TableCodec): Promise<void> {
-  const known = (await readTables(trx, replica)).find(({ table }) => table === source.table);
+async function assertSame(trx: Target, { source }: TableCodec): Promise<void> {
+  const known = (await readTables(trx)).find(({ table }) => table === source.table);
   if (known?.state === 'streaming' && JSON.stringify(known.schema) === JSON.stringify(source)) return;
   throw new TidegateError(
     'refused',
@@ -86,17 +86,16 @@ async function assertSame(trx: Target, replica: string, { source }: TableCodec):
 /** Forgets these letters; their rows stay away from the target, or as they were, until the source changes them. Returns how many there still were. */
 export async function discardDeadLetters(
   session: TargetSession,
-  replica: string,
   seen: readonly SeenLetter[],
   confirmed: Confirmation,
 ): Promise<number> {
   const tables = [...new Set(seen.map(({ table }) => table))];
   return await session.transaction(async (trx) => {
-    const { numAffectedRows } = await sql`delete from tidegate.dead_letters
+    const { numAffectedRows } = await sql`delete from ${sql.table('dead_letters')}
       using unnest(${seen.map(({ id }) => id)}::bigint[], ${seen.map(({ writtenAt }) => writtenAt)}::bigint[]) as seen(seen_id, written_at)
-      where id = seen_id and ${microseconds} = written_at and replica = ${replica}`.execute(trx);
+      where id = seen_id and ${microseconds} = written_at`.execute(trx);
     const rows = Number(numAffectedRows ?? 0);
-    await recordEvent(trx, replica, 'dead-letters-discarded', { tables, rows, confirmed });
+    await recordEvent(trx, 'dead-letters-discarded', { tables, rows, confirmed });
     return rows;
   });
 }

@@ -6,7 +6,7 @@ import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { Target } from '../session.ts';
 
 /**
- * More than so many of one table are no single bad rows any more: the table is parked instead. It also bounds the memory that
+ * More than so many of one table are no single bad rows any more: the table is suspended instead. It also bounds the memory that
  * their keys take.
  */
 export const maxDeadLetters = 100_000;
@@ -20,23 +20,17 @@ const maxKeptBytes = 64 * 1024 * 1024;
  * written or deleted, is dead no more. Which keys have one is known here, so that a stream without any pays nothing.
  */
 export class DeadLetters {
-  readonly #replica: string;
   readonly #keys: Map<string, Set<string>>;
 
-  private constructor(replica: string, keys: Map<string, Set<string>>) {
-    this.#replica = replica;
+  private constructor(keys: Map<string, Set<string>>) {
     this.#keys = keys;
   }
 
-  static async load(db: Target, replica: string): Promise<DeadLetters> {
-    const rows = await db
-      .selectFrom('tidegate.dead_letters')
-      .select(['table_name', 'key'])
-      .where('replica', '=', replica)
-      .execute();
+  static async load(db: Target): Promise<DeadLetters> {
+    const rows = await db.selectFrom('dead_letters').select(['table_name', 'key']).execute();
     const keys = new Map<string, Set<string>>();
     for (const { table_name, key } of rows) setOf(keys, table_name).add(key.toString('latin1'));
-    return new DeadLetters(replica, keys);
+    return new DeadLetters(keys);
   }
 
   /**
@@ -52,36 +46,27 @@ export class DeadLetters {
     const { table } = changes.schema;
     const keys = setOf(this.#keys, table);
     if (changes.truncated && keys.size > 0) {
-      await trx
-        .deleteFrom('tidegate.dead_letters')
-        .where('replica', '=', this.#replica)
-        .where('table_name', '=', table)
-        .execute();
+      await trx.deleteFrom('dead_letters').where('table_name', '=', table).execute();
       keys.clear();
     }
-    const healed = healedKeys(keys, changes).filter((key) => !rejected.has(key));
-    await deleteDeadLetters(trx, this.#replica, table, healed);
-    for (const key of healed) keys.delete(key);
+    const resolved = resolvedKeys(keys, changes).filter((key) => !rejected.has(key));
+    await deleteDeadLetters(trx, table, resolved);
+    for (const key of resolved) keys.delete(key);
     for (const key of rejected.keys()) keys.add(key);
-    await writeDeadLetters(trx, this.#replica, table, [...rejected.values()], after);
+    await writeDeadLetters(trx, table, [...rejected.values()], after);
     if (keys.size > maxDeadLetters) await this.#recount(trx, table, keys);
     assertNotTooMany(table, keys.size);
   }
 
   /** `dead-letters retry` and `discard` take letters away without a word to us. */
   async #recount(trx: Target, table: string, keys: Set<string>): Promise<void> {
-    const rows = await trx
-      .selectFrom('tidegate.dead_letters')
-      .select('key')
-      .where('replica', '=', this.#replica)
-      .where('table_name', '=', table)
-      .execute();
+    const rows = await trx.selectFrom('dead_letters').select('key').where('table_name', '=', table).execute();
     keys.clear();
     for (const { key } of rows) keys.add(key.toString('latin1'));
   }
 }
 
-/** Raises target-refused for the table, which parks it. */
+/** Raises target-refused for the table, which suspends it. */
 export function assertNotTooMany(table: string, count: number): void {
   if (count <= maxDeadLetters) return;
   throw new TidegateError('target-refused', `table ${table}: more than ${maxDeadLetters} of its rows are refused`, {
@@ -96,30 +81,29 @@ function setOf(keys: Map<string, Set<string>>, table: string): Set<string> {
 }
 
 /** Keys with a letter that the changes speak of, found from whichever side is smaller. */
-function healedKeys(keys: ReadonlySet<string>, changes: TableChanges): string[] {
+function resolvedKeys(keys: ReadonlySet<string>, changes: TableChanges): string[] {
   if (keys.size === 0) return [];
   if (keys.size < changes.keyCount) return [...keys].filter((key) => changes.has(key));
   return [...changes.keys].filter((key) => keys.has(key));
 }
 
-async function deleteDeadLetters(trx: Target, replica: string, table: string, keys: readonly string[]): Promise<void> {
+async function deleteDeadLetters(trx: Target, table: string, keys: readonly string[]): Promise<void> {
   if (keys.length === 0) return;
-  await sql`delete from tidegate.dead_letters where replica = ${replica} and table_name = ${table}
+  await sql`delete from ${sql.table('dead_letters')} where table_name = ${table}
       and sha256(key) in (select sha256(k) from unnest(${keys.map(bytes)}::bytea[]) k)`.execute(trx);
 }
 
 /** Writes letters, each in the place of an older one of its key. `after`: null for rows of the snapshot. */
 export async function writeDeadLetters(
   trx: Target,
-  replica: string,
   table: string,
   rows: readonly RejectedRow[],
   after: Position | null,
 ): Promise<void> {
   if (rows.length === 0) return;
   const some = withinBytes(rows);
-  await writeSome(trx, replica, table, some, after);
-  await writeDeadLetters(trx, replica, table, rows.slice(some.length), after);
+  await writeSome(trx, table, some, after);
+  await writeDeadLetters(trx, table, rows.slice(some.length), after);
 }
 
 /** As many of the first rows as one statement should carry, and one at least. */
@@ -131,7 +115,6 @@ function withinBytes(rows: readonly RejectedRow[]): readonly RejectedRow[] {
 
 async function writeSome(
   trx: Target,
-  replica: string,
   table: string,
   rows: readonly RejectedRow[],
   after: Position | null,
@@ -140,13 +123,13 @@ async function writeSome(
   const reasons = rows.map(({ row, reason }) =>
     row.length > maxKeptBytes ? `${reason}; with ${row.length} bytes it is too large to be kept` : reason,
   );
-  await sql`insert into tidegate.dead_letters
-      (replica, table_name, file, "offset", key, reason, column_name, sqlstate, row, format)
-    select ${replica}, ${table}, ${after?.file ?? null}, ${after?.offset ?? null}::bigint, l.*
+  await sql`insert into ${sql.table('dead_letters')}
+      (table_name, file, "offset", key, reason, column_name, sqlstate, row, format)
+    select ${table}, ${after?.file ?? null}, ${after?.offset ?? null}::bigint, l.*
       from unnest(${rows.map(({ key }) => bytes(key))}::bytea[], ${reasons}::text[],
                   ${rows.map(({ column }) => column)}::text[], ${rows.map(({ sqlState }) => sqlState)}::text[],
                   ${kept}::bytea[], ${rows.map(({ format }) => format)}::text[]) as l
-    on conflict (replica, table_name, sha256(key)) do update
+    on conflict (table_name, sha256(key)) do update
       set file = excluded.file, "offset" = excluded."offset", at = excluded.at, reason = excluded.reason,
           column_name = excluded.column_name, sqlstate = excluded.sqlstate, row = excluded.row, format = excluded.format`.execute(
     trx,

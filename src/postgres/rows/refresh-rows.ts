@@ -3,7 +3,7 @@ import type { TableCodec } from '../../mapping/table-codec.ts';
 import type { Target, TargetSession } from '../session.ts';
 import { columnList, loadedAtColumn, quoteIdentifier, quoteTable } from './tables.ts';
 
-const staging = 'pg_temp.tidegate_refreshed';
+const staging = 'pg_temp.tidegate_refresh';
 
 /**
  * Makes a table without a key hold these rows and no others, each as often as it is there. Only what is too many or lacking is

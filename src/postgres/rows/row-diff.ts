@@ -47,7 +47,6 @@ export interface Difference {
  */
 export class RowDiff {
   readonly #session: TargetSession;
-  readonly #replica: string;
   readonly #codec: TableCodec;
   readonly #key: TableKey;
   readonly #staging: ComparedRows;
@@ -61,7 +60,6 @@ export class RowDiff {
   /** `name`: of the staging table; the session has no other of that name. */
   constructor(session: TargetSession, replica: string, codec: TableCodec, name: string) {
     this.#session = session;
-    this.#replica = replica;
     this.#codec = codec;
     this.#key = new TableKey(codec);
     this.#staging = new ComparedRows(session, codec, name);
@@ -135,10 +133,7 @@ export class RowDiff {
   }
 
   #letters() {
-    return this.#session.db
-      .selectFrom('tidegate.dead_letters')
-      .where('replica', '=', this.#replica)
-      .where('table_name', '=', this.#codec.schema.table);
+    return this.#session.db.selectFrom('dead_letters').where('table_name', '=', this.#codec.schema.table);
   }
 
   async #unequal(): Promise<{ missing: number[]; different: number[] }> {

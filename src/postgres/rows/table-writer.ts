@@ -9,8 +9,8 @@ import { keysToColumns, linesToColumns } from './copy-lines.ts';
 import { checkLines } from './line-check.ts';
 import type { Target, TargetSession } from '../session.ts';
 import { columnList, loadedAtColumn, quoteIdentifier, quoteTable, stagedLine } from './tables.ts';
-import { stageAround } from './stage-around.ts';
-import { type WriteRuns, copyRuns, writeAround } from './write-around.ts';
+import { stageIsolating } from './stage-isolated.ts';
+import { type WriteRuns, copyRuns, writeIsolating } from './isolate-rows.ts';
 
 /** Up to this many rows go as the parameters of one statement; beyond, COPY to a staging table and a merge are quicker. */
 const statementRows = 200;
@@ -56,31 +56,31 @@ export class TableWriter {
   }
 
   /**
-   * Writes within the open transaction `trx` of the session. Returns the rows that cannot be written: with `around`, also those
+   * Writes within the open transaction `trx` of the session. Returns the rows that cannot be written: with `isolate`, also those
    * that PostgreSQL refuses (of which some are `suspected`); without, such a row makes the whole fail, which is quicker where there is
    * none.
    */
   async write(
     trx: Target,
     changes: TableChanges,
-    around: 'no' | 'around' | 'suspected',
+    isolate: 'no' | 'refused' | 'suspected',
   ): Promise<readonly RejectedRow[]> {
     // Not TRUNCATE, which readers with an older snapshot would see and which waits for every one of them.
     if (changes.truncated) await sql.raw(`delete from ${this.#table}`).execute(trx);
     await this.#delete(trx, changes.deletedKeys());
     if (changes.upsertCount === 0) return [];
     const { lines, rejected } = checkLines(changes.upsertLines(), this.#schema);
-    if (around === 'no') {
+    if (isolate === 'no') {
       await this.#upsert(trx, lines, changes.upsertCount - rejected.length, changes.onlyInserts);
       return rejected;
     }
-    const refused = await this.#writeAround(trx, lines, changes.onlyInserts, around === 'suspected');
+    const refused = await this.#writeIsolating(trx, lines, changes.onlyInserts, isolate === 'suspected');
     return [...rejected, ...refused];
   }
 
   /** Straight into the table while nothing is there already, and by COPY whatever the number of rows: it says where it was refused. */
-  async #writeAround(trx: Target, lines: Buffer, isNew: boolean, isSuspected: boolean): Promise<RejectedRow[]> {
-    if (!isNew || this.#mergesLeft > 0) return await this.#mergeAround(trx, lines, isSuspected);
+  async #writeIsolating(trx: Target, lines: Buffer, isNew: boolean, isSuspected: boolean): Promise<RejectedRow[]> {
+    if (!isNew || this.#mergesLeft > 0) return await this.#mergeIsolating(trx, lines, isSuspected);
     const there: Buffer[] = [];
     const copy = copyRuns(this.#session, this.#table, this.#schema);
     const write: WriteRuns = async (runs, before, after) => {
@@ -92,24 +92,24 @@ export class TableWriter {
       });
     };
     const relations = [this.#schema.table];
-    const refused = await writeAround(trx, lines, this.#schema, write, { relations, isSuspected });
+    const refused = await writeIsolating(trx, lines, this.#schema, write, { relations, isSuspected });
     if (there.length === 0) return refused;
     this.#mergesLeft = mergesAfterConflict;
-    return [...refused, ...(await this.#mergeAround(trx, Buffer.concat(there), isSuspected))];
+    return [...refused, ...(await this.#mergeIsolating(trx, Buffer.concat(there), isSuspected))];
   }
 
   /**
    * Stages the lines in a table with the constraints of this one, so that COPY tells which rows break them, and merges from there. What
    * only the merge meets, as a trigger, is found by halves.
    */
-  async #mergeAround(trx: Target, lines: Buffer, isSuspected: boolean): Promise<RejectedRow[]> {
+  async #mergeIsolating(trx: Target, lines: Buffer, isSuspected: boolean): Promise<RejectedRow[]> {
     const staging = 'tidegate_checked';
     await sql
       .raw(
         `create temporary table ${staging} (${stagedLine} bigint generated always as identity primary key, like ${this.#table} including constraints including defaults)`,
       )
       .execute(trx);
-    const staged = await stageAround(this.#session, trx, staging, lines, this.#schema, isSuspected);
+    const staged = await stageIsolating(this.#session, trx, staging, lines, this.#schema, isSuspected);
     const merge: WriteRuns = async (runs, before, after) =>
       await this.#session.copyEach(
         runs.map(({ rows }) => {
@@ -117,7 +117,7 @@ export class TableWriter {
           return { statement: `${before}${this.#mergeFrom(`pg_temp.${staging} where ${which}`)}${after}`, lines: [] };
         }),
       );
-    const refused = await writeAround(trx, staged.lines, this.#schema, merge, { relations: [], isSuspected: false });
+    const refused = await writeIsolating(trx, staged.lines, this.#schema, merge, { relations: [], isSuspected: false });
     await sql.raw(`drop table pg_temp.${staging}`).execute(trx);
     return [...staged.refused, ...refused];
   }

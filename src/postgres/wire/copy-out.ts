@@ -90,7 +90,7 @@ class Rows {
   }
 }
 
-/** Takes rows out of what a server sends and passes the rest on, message by message; once it is released, all of it. */
+/** Takes rows out of what a server sends and passes the rest on, message by message; after its release, all of it. */
 class RestOf {
   isReleased = false;
   readonly #rows: Rows;

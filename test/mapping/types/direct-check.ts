@@ -4,9 +4,9 @@ import type { Replica } from '../../../testing/replica.ts';
 import { type TypeCase, paths } from './type-case.ts';
 
 /** Why the stream gave the table up; null: it did not. */
-export async function parkedReason(replica: Replica, table: string): Promise<string | null> {
+export async function suspendedReason(replica: Replica, table: string): Promise<string | null> {
   const { rows } = await replica.targetAdmin.query<{ reason: string }>(
-    `select reason from tidegate.tables where table_name = $1 and state = 'parked'`,
+    `select reason from tidegate_raw.tables where table_name = $1 and state = 'suspended'`,
     [table],
   );
   return rows[0]?.reason ?? null;

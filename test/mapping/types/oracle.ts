@@ -7,7 +7,7 @@ import type { SourceServer, TargetServer } from '../../../testing/servers/server
 import { type Replica, createReplica } from '../../../testing/replica.ts';
 import { casesOn } from './all-cases.ts';
 import { zoneStatements } from './cases/zones.ts';
-import { differences, misread, parkedReason } from './direct-check.ts';
+import { differences, misread, suspendedReason } from './direct-check.ts';
 import { type TypeCase, paths } from './type-case.ts';
 
 /** What became of one case on one server. */
@@ -71,7 +71,7 @@ export async function judgeTypes(
     const results: CaseResult[] = [];
     for (const one of cases) {
       const judged = { name: one.name, type: one.type, values: await accepted(admin, one) };
-      const reason = left.get(one.name) ?? (await parkedReason(replica, one.name));
+      const reason = left.get(one.name) ?? (await suspendedReason(replica, one.name));
       if (reason !== null) results.push({ ...judged, refused: reason, problems: [] });
       else {
         const problems = [...(afterSnapshot.get(one.name) ?? []), ...(afterStream.get(one.name) ?? [])];

@@ -33,7 +33,7 @@ export interface TypeCase {
   readonly rule?: string;
   /** The two servers may spell a value differently: PostgreSQL judges by this expression of the source's text, `s.v`. */
   readonly byTarget?: string;
-  /** It is not carried, for a reason that this is part of: left out, or parked at its first change; undefined: it is. */
+  /** It is not carried, for a reason that this is part of: left out, or suspended at its first change; undefined: it is. */
   readonly notCarried?: (server: CaseServer) => string | undefined;
   /** Which servers have the type; all by default. */
   readonly on?: (server: CaseServer) => boolean;

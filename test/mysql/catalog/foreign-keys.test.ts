@@ -30,7 +30,7 @@ async function prepare(source: Connection): Promise<void> {
 }
 
 describe('a foreign key that changes rows below the binlog (MariaDB)', () => {
-  it('parks the tables it may have changed when it may have changed them, and no others', async () => {
+  it('suspends the tables it may have changed when it may have changed them, and no others', async () => {
     const streaming = await Streaming.start(prepare);
     try {
       const { stdout } = await runCli(['check'], streaming.env);
@@ -46,15 +46,15 @@ describe('a foreign key that changes rows below the binlog (MariaDB)', () => {
 
       await streaming.source.query('update parent set id = 40 where id = 4');
       await streaming.until(
-        async () => (await streaming.tableState('follows')).state === 'parked',
-        'follows is parked',
+        async () => (await streaming.tableState('follows')).state === 'suspended',
+        'follows is suspended',
       );
       expect((await streaming.tableState('emptied')).state).toBe('streaming');
 
       await streaming.source.query('delete from parent where id = 1');
       await streaming.until(
-        async () => (await streaming.tableState('emptied')).state === 'parked',
-        'emptied is parked',
+        async () => (await streaming.tableState('emptied')).state === 'suspended',
+        'emptied is suspended',
       );
       expect((await streaming.tableState('emptied')).reason).toContain('parent');
       await streaming.settled();
@@ -67,7 +67,7 @@ describe('a foreign key that changes rows below the binlog (MariaDB)', () => {
 });
 
 describe('a foreign key whose changes are logged (MySQL 9.7)', () => {
-  it('is followed, and parks nothing', async () => {
+  it('is followed, and suspends nothing', async () => {
     const source = await startSource({ flavor: 'mysql', version: '9.7' });
     servers.push(source);
     const streaming = await Streaming.start(prepare, { source, target: sharedServers().target });

@@ -185,12 +185,12 @@ describe.each(servers)('a table whose key is a unique index, on $flavor $version
     expect(await streaming.rows(`select word from word where lower(word) = 'ebb'`)).toEqual([['ebb']]);
   });
 
-  test('is verified, and mended, by the same index', async () => {
+  test('is verified, and repaired, by the same index', async () => {
     await streaming.target.query(`delete from visit where place = 'Room 8'`);
     await streaming.target.query(`update word set uses = -5 where uses % 100 = 0`);
     expect((await runCli(['verify'], streaming.env)).code).toBe(1);
-    const mended = await runCli(['backfill', 'visit', 'word'], streaming.env);
-    expect(mended.code, mended.stdout + mended.stderr).toBe(0);
+    const repaired = await runCli(['backfill', 'visit', 'word'], streaming.env);
+    expect(repaired.code, repaired.stdout + repaired.stderr).toBe(0);
     const verified = await runCli(['verify'], streaming.env);
     expect(verified.code, verified.stdout + verified.stderr).toBe(0);
     await expectEqual();
@@ -208,14 +208,14 @@ describe.each(servers)('a table whose key is a unique index, on $flavor $version
     expect(await keyOf('half')).toEqual(['b', 'c']);
   });
 
-  test('is parked where the index goes, and is read again with what is its key then', async () => {
+  test('is suspended where the index goes, and is read again with what is its key then', async () => {
     const { source } = streaming;
     await source.query(`alter table half drop index BC, add index bc (b, c)`);
-    await becomes('half', 'parked');
+    await becomes('half', 'suspended');
     expect((await streaming.tableState('half')).reason).toContain('the index that is its key');
     await source.query(`drop index by_number on badge`);
     await source.query(`insert into badge values ('twice', 7), ('twice', 7)`);
-    await becomes('badge', 'parked');
+    await becomes('badge', 'suspended');
     const half = await runCli(['backfill', 'half'], streaming.env);
     expect(half.code, half.stdout + half.stderr).toBe(0);
     expect(await keyOf('half')).toEqual(['c']);

@@ -16,7 +16,7 @@ export interface ForbiddenResult {
   /** Accounts judged: privilege × scope × way × user. */
   readonly judged: number;
   readonly refused: number;
-  /** Where the check said something else than it promises, or its remedy did not mend it. */
+  /** Where the check said something else than it promises, or its remedy did not repair it. */
   readonly wrong: readonly string[];
 }
 
@@ -109,7 +109,7 @@ class Trial implements ForbiddenResult {
       this.judged++;
       if (expected === 'error') this.refused++;
       this.#compare(one, role, through, expected, found);
-      await this.#mend(one, role, through, found);
+      await this.#repair(one, role, through, found);
       await this.#tidy(one, through, grantee, found);
     }
   }
@@ -138,7 +138,7 @@ class Trial implements ForbiddenResult {
       const found = await this.#judgeRole(way.join('; '));
       for (const sql of found.flatMap(({ remedy }) => remedy?.split(/(?<=;) /) ?? [])) await this.#admin.query(sql);
       if ((await findingsOf(this.#source, this.#flavor, 'reader')).length > 0)
-        this.wrong.push(`${way.join('; ')}: not mended by ${found.map(({ remedy }) => remedy).join(' ')}`);
+        this.wrong.push(`${way.join('; ')}: not repaired by ${found.map(({ remedy }) => remedy).join(' ')}`);
     }
     // Nobody can revoke it, so there is no remedy to be tried.
     if (isMysql) {
@@ -187,14 +187,14 @@ class Trial implements ForbiddenResult {
   }
 
   /** What the finding says to do must leave the account as it should be. */
-  async #mend(one: PrivilegeCase, role: 'reader' | 'replicator', through: string, found: readonly Finding[]) {
+  async #repair(one: PrivilegeCase, role: 'reader' | 'replicator', through: string, found: readonly Finding[]) {
     const remedies = new Set(found.map(({ remedy }) => remedy ?? ''));
     for (const remedy of remedies) for (const sql of remedy.split(/(?<=;) /)) await this.#admin.query(sql);
     if (remedies.size === 0) return;
     const left = await findingsOf(this.#source, this.#flavor, role);
     if (left.length > 0)
       this.wrong.push(
-        `${role} with ${one.privilege} on ${one.level} through ${through}: not mended by ${[...remedies].join(' ')}`,
+        `${role} with ${one.privilege} on ${one.level} through ${through}: not repaired by ${[...remedies].join(' ')}`,
       );
   }
 

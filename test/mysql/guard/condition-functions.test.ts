@@ -121,7 +121,7 @@ describe.each([
     await new RunProcess(replica.env, ['--until-caught-up']).succeeded();
     await replica.targetAdmin.query('set timezone to UTC');
     const { rows } = await replica.targetAdmin.query<{ definition: TableSchema }>(
-      `select definition from tidegate.schema_versions where table_name = 'cell'`,
+      `select definition from tidegate_raw.schema_versions where table_name = 'cell'`,
     );
     schema = rows[0]?.definition as TableSchema;
   });

@@ -53,7 +53,7 @@ describe.each(servers)('$name', ({ flavor, args, reset }) => {
     expect(refused.stdout).toContain('tidegate resync');
     const { code, stdout, stderr } = await runCli(['resync'], { ...streaming.env, TABLES_EXCLUDE: 'unwanted' });
     expect(code, stdout + stderr).toBe(0);
-    expect((await streaming.tableState('unwanted')).state).toBe('released');
+    expect((await streaming.tableState('unwanted')).state).toBe('excluded');
     expect(await streaming.differences()).toEqual([]);
     await streaming.another(['--until-caught-up']).succeeded();
   });

@@ -48,7 +48,7 @@ test('rows of another database of the same server are never written among those 
 });
 
 test('a replica that was begun before the database was kept keeps it at the next start', async () => {
-  await clinic.targetAdmin.query('update tidegate.checkpoint set source_database = null');
+  await clinic.targetAdmin.query('update tidegate_raw.checkpoint set source_database = null');
   await new RunProcess(clinic.env, ['--until-caught-up']).succeeded();
   expect((await runCli(['check'], mixedUp())).code).toBe(1);
 });

@@ -28,7 +28,7 @@ describe('what is too much to be held at once', () => {
     const verified = await runCli(['verify', 'film'], streaming.env);
     expect(verified.stdout).toContain('film: equal (12 rows');
     expect(verified.code).toBe(0);
-    expect((await runCli(['backfill', 'film'], streaming.env)).stdout).toContain('12 rows read, 0 mended');
+    expect((await runCli(['backfill', 'film'], streaming.env)).stdout).toContain('12 rows read, 0 repaired');
     expect(await streaming.rowVersions('film')).toEqual(before);
 
     await streaming.target.query(`update film set name = 'nobody', bytes = '' where name = 'film 9'`);
@@ -43,7 +43,7 @@ describe('what is too much to be held at once', () => {
     expect(verified.stdout).toContain(`visit: ${invented} too many`);
     const { code, stdout, stderr } = await runCli(['backfill', 'visit'], streaming.env);
     expect(code, stderr).toBe(0);
-    expect(stdout).toContain(`2 rows read, ${invented} mended`);
+    expect(stdout).toContain(`2 rows read, ${invented} repaired`);
     expect(await streaming.differences()).toEqual([]);
   });
 });

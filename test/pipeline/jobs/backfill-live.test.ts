@@ -55,7 +55,7 @@ describe.each(setups)('$name', ({ server, engine }) => {
       expect(result.unequal, `seed ${seed}`).toEqual([]);
       expect(result.backfills).toBeGreaterThan(0);
       expect(result.kills).toBeGreaterThan(0);
-      expect(result.mended).toBeGreaterThan(0);
+      expect(result.repaired).toBeGreaterThan(0);
     },
   );
 });

@@ -40,13 +40,13 @@ describe('tables that come or come back while the others stream', () => {
     await source.query(`insert into later select seq, seq from seq_1_to_5000`);
     const { code, stdout, stderr } = await runCli(['backfill', 'later'], streaming.env);
     expect(code, stderr).toBe(0);
-    expect(stdout).toContain('later: 5000 rows read, 5000 mended');
+    expect(stdout).toContain('later: 5000 rows read, 5000 repaired');
     await source.query(`update later set v = 0`);
     await streaming.settled();
     expect(await streaming.differences()).toEqual([]);
   });
 
-  test('or not, when that is cancelled: the table is parked until it is backfilled again', async () => {
+  test('or not, when that is cancelled: the table is suspended until it is backfilled again', async () => {
     const { source } = streaming;
     await source.query(`create table cancelled (id int not null primary key, v int) engine=MyISAM`);
     await source.query(`insert into cancelled values (1, 1), (2, 2)`);
@@ -55,14 +55,14 @@ describe('tables that come or come back while the others stream', () => {
     await runCli(['backfill', '--detach', 'cancelled'], streaming.env);
     const state = async () => (await streaming.tableState('cancelled')).state;
     await streaming.until(async () => (await state()) === 'backfilling', 'it is backfilled');
-    const [job] = await streaming.rows(`select max(id)::text from tidegate.jobs where table_name = 'cancelled'`);
+    const [job] = await streaming.rows(`select max(id)::text from tidegate_raw.jobs where table_name = 'cancelled'`);
     expect((await runCli(['jobs', 'cancel', String(job)], streaming.env)).code).toBe(0);
     await session.query('unlock tables');
     await session.end();
-    await streaming.until(async () => (await state()) === 'parked', 'it is parked');
+    await streaming.until(async () => (await state()) === 'suspended', 'it is suspended');
     await streaming.restart();
     expect(await streaming.tableState('cancelled')).toEqual({
-      state: 'parked',
+      state: 'suspended',
       reason: 'its backfill was cancelled before all of it was read',
     });
     expect((await runCli(['backfill', 'cancelled'], streaming.env)).code).toBe(0);
@@ -70,19 +70,19 @@ describe('tables that come or come back while the others stream', () => {
     expect(await streaming.differences()).toEqual([]);
   });
 
-  test('a parked table gets the columns that it has now, keeps its views, and streams again', async () => {
+  test('a suspended table gets the columns that it has now, keeps its views, and streams again', async () => {
     const { source, target } = streaming;
     await target.query(`create view fee_view as select id, amount from fee`);
     await source.query(`alter table fee add column paid date null, drop column old_name`);
     await source.query(`update fee set paid = '2026-11-23' where id < 100`);
-    await streaming.until(async () => (await streaming.tableState('fee')).state === 'parked', 'fee is parked');
-    expect((await runCli(['verify', 'fee'], streaming.env)).stdout).toContain('the table is parked');
+    await streaming.until(async () => (await streaming.tableState('fee')).state === 'suspended', 'fee is suspended');
+    expect((await runCli(['verify', 'fee'], streaming.env)).stdout).toContain('the table is suspended');
     expect((await runCli(['check'], streaming.env)).stdout).toMatch(
-      /warning +table fee: parked, .*\n +-> tidegate backfill fee; or, .* TABLES_EXCLUDE/,
+      /warning +table fee: suspended, .*\n +-> tidegate backfill fee; or, .* TABLES_EXCLUDE/,
     );
     const { code, stdout, stderr } = await runCli(['backfill', 'fee'], streaming.env);
     expect(code, stdout + stderr).toBe(0);
-    expect((await runCli(['check'], streaming.env)).stdout).not.toContain('parked');
+    expect((await runCli(['check'], streaming.env)).stdout).not.toContain('suspended');
     await source.query(`insert into fee (id, amount, paid) values (70000, 1, '2020-02-02')`);
     await streaming.settled();
     expect(await streaming.differences()).toEqual([]);
@@ -90,12 +90,15 @@ describe('tables that come or come back while the others stream', () => {
     expect(await streaming.tableState('fee')).toEqual({ state: 'streaming', reason: undefined });
   });
 
-  test('where a view stands in the way of the new columns, the table stays parked and says so', async () => {
+  test('where a view stands in the way of the new columns, the table stays suspended and says so', async () => {
     const { source, target } = streaming;
     await target.query(`create view visit_view as select note from visit`);
     await source.query(`alter table visit drop column note`);
     await source.query(`insert into visit values (80000)`);
-    await streaming.until(async () => (await streaming.tableState('visit')).state === 'parked', 'visit is parked');
+    await streaming.until(
+      async () => (await streaming.tableState('visit')).state === 'suspended',
+      'visit is suspended',
+    );
     const refused = await runCli(['backfill', 'visit'], streaming.env);
     expect(refused.code).toBe(1);
     expect(refused.stdout).toContain('a view or another object at the target depends on one that must go or change');
@@ -110,7 +113,7 @@ describe('tables that come or come back while the others stream', () => {
       `alter table code drop primary key, add column id int not null auto_increment primary key first`,
     );
     await source.query(`insert into code (code, price) values ('D1', 2)`);
-    await streaming.until(async () => (await streaming.tableState('code')).state === 'parked', 'code is parked');
+    await streaming.until(async () => (await streaming.tableState('code')).state === 'suspended', 'code is suspended');
     expect((await runCli(['backfill', 'code'], streaming.env)).code).toBe(0);
     await source.query(`update code set code = null where false`).catch(() => undefined);
     await source.query(`update code set price = 0 where id < 100`);
@@ -124,7 +127,7 @@ describe('tables that come or come back while the others stream', () => {
     await streaming.target.query(`delete from raw.later where id < 50`);
     const { code, stdout, stderr } = await runCli(['backfill', 'later', 'fee'], streaming.env);
     expect(code, stdout + stderr).toBe(0);
-    expect(stdout).toContain('later: 5000 rows read, 49 mended');
+    expect(stdout).toContain('later: 5000 rows read, 49 repaired');
     expect(await streaming.differences()).toEqual([]);
     expect((await runCli(['verify'], streaming.env)).code).toBe(0);
     expect((await runCli(['jobs'], streaming.env)).stdout).toContain('backfill  done');

@@ -40,7 +40,7 @@ describe('while the service streams', () => {
     await target.query(`insert into empty_one values (1)`);
   }
 
-  test('verify finds each difference, names its key unless it holds text, and mends nothing', async () => {
+  test('verify finds each difference, names its key unless it holds text, and repairs nothing', async () => {
     await streaming.settled();
     await damage();
     const { code, stdout, stderr } = await runCli(['verify', '--json'], streaming.env);
@@ -68,11 +68,11 @@ describe('while the service streams', () => {
     expect(await streaming.rows(`select count(*) from visit where id in (7, -5)`)).toEqual([['1']]);
   });
 
-  test('backfill mends it all, in place, and writes nothing but what differs', async () => {
+  test('backfill repairs it all, in place, and writes nothing but what differs', async () => {
     const before = await streaming.rowVersions('visit');
     const { code, stdout, stderr } = await runCli(['backfill', '--all'], streaming.env);
     expect(code, stderr).toBe(0);
-    expect(stdout).toContain('visit: 5000 rows read, 8 mended (3 were missing, 2 too many, 3 different)');
+    expect(stdout).toContain('visit: 5000 rows read, 8 repaired (3 were missing, 2 too many, 3 different)');
     expect(await streaming.differences()).toEqual([]);
     const after = await streaming.rowVersions('visit');
     expect({
@@ -93,15 +93,15 @@ describe('while the service streams', () => {
     expect(await streaming.rowVersions('visit')).toEqual(before);
   });
 
-  test('verify --repair mends what it finds', async () => {
+  test('verify --repair repairs what it finds', async () => {
     await damage();
     const { code, stdout } = await runCli(['verify', '--repair'], streaming.env);
-    expect(stdout).toContain('visit: 3 missing, 2 too many, 3 different; mended');
+    expect(stdout).toContain('visit: 3 missing, 2 too many, 3 different; repaired');
     expect(code).toBe(0);
     expect(await streaming.differences()).toEqual([]);
   });
 
-  test('--where mends the rows that meet it on either side, and no others', async () => {
+  test('--where repairs the rows that meet it on either side, and no others', async () => {
     await damage();
     await streaming.target.query(`update visit set fee = 4000.5 where id = 42`);
     const { code, stdout, stderr } = await runCli(
@@ -109,7 +109,7 @@ describe('while the service streams', () => {
       streaming.env,
     );
     expect(code, stderr).toBe(0);
-    expect(stdout).toContain('4 mended (2 were missing, 1 too many, 1 different)');
+    expect(stdout).toContain('4 repaired (2 were missing, 1 too many, 1 different)');
     expect(
       await streaming.rows(
         `select id from visit where id in (7, -5, 6000, 42) and fee is distinct from 4000.5 order by id`,

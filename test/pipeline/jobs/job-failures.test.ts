@@ -28,7 +28,7 @@ describe('what goes wrong with a job stays with it', () => {
   const env = () => ({ ...streaming.env, TABLES_REFRESH: 'log_*' });
 
   async function job(id: string): Promise<{ state: string | null; reason: string | null }> {
-    const [row] = await streaming.rows(`select state, reason from tidegate.jobs where id = ${id}`);
+    const [row] = await streaming.rows(`select state, reason from tidegate_raw.jobs where id = ${id}`);
     return { state: row?.[0] ?? null, reason: row?.[1] ?? null };
   }
 
@@ -46,7 +46,7 @@ describe('what goes wrong with a job stays with it', () => {
       await session.query('lock tables old_style write');
       id = await requested('old_style');
       await streaming.logged('job waits, and is tried again', ({ table }) => table === 'old_style');
-      expect(await streaming.rows(`select reason from tidegate.jobs where id = ${id}`)).toEqual([
+      expect(await streaming.rows(`select reason from tidegate_raw.jobs where id = ${id}`)).toEqual([
         [expect.stringContaining('1205')],
       ]);
       await streaming.settled();
@@ -85,28 +85,28 @@ describe('what goes wrong with a job stays with it', () => {
       }, 'it reads');
     });
     await streaming.until(async () => (await job(id)).state === 'done', 'it is done');
-    expect(await streaming.rows(`select rows from tidegate.jobs where id = ${id}`)).toEqual([[String(rows)]]);
+    expect(await streaming.rows(`select rows from tidegate_raw.jobs where id = ${id}`)).toEqual([[String(rows)]]);
     expect(streaming.run.find('retrying')).toBeUndefined();
   });
 
-  test('a definition that changes while a table is read parks that table, and the others go on', async () => {
+  test('a definition that changes while a table is read suspends that table, and the others go on', async () => {
     const id = await whileItRuns('visit', async () => {
       await streaming.source.query(`alter table visit change column note remark varchar(40)`);
     });
     await streaming.until(async () => (await job(id)).state === 'failed', 'it has failed');
-    expect((await job(id)).reason).toContain('the table was parked: ');
+    expect((await job(id)).reason).toContain('the table was suspended: ');
     await streaming.settled();
     expect((await runCli(['backfill', 'visit'], env())).code).toBe(0);
     expect(await streaming.differences()).toEqual([]);
   });
 
-  test('a table without a key whose new columns a view stands in the way of is parked, and the others go on', async () => {
+  test('a table without a key whose new columns a view stands in the way of is suspended, and the others go on', async () => {
     await streaming.target.query('create view log_sizes as select size from log_line');
     await streaming.source.query('alter table log_line drop column size');
     await streaming.run.stop();
     streaming.follow(streaming.another([], { TABLES_REFRESH: 'log_*' }));
     await streaming.run.logged('streaming');
-    expect(await streaming.tableState('log_line')).toMatchObject({ state: 'parked' });
+    expect(await streaming.tableState('log_line')).toMatchObject({ state: 'suspended' });
     await streaming.source.query(`insert into old_style values (9000, 'new')`);
     await streaming.settled();
     expect(await streaming.rows('select note from old_style where id = 9000')).toEqual([['new']]);
@@ -114,7 +114,7 @@ describe('what goes wrong with a job stays with it', () => {
     await streaming.target.query('drop view log_sizes');
     const { code, stdout, stderr } = await runCli(['backfill', 'log_line'], env());
     expect(code, stdout + stderr).toBe(0);
-    expect(await streaming.tableState('log_line')).toMatchObject({ state: 'refreshed' });
+    expect(await streaming.tableState('log_line')).toMatchObject({ state: 'full-refresh' });
     expect(await streaming.rows('select note from log_line')).toEqual([['a'], ['a']]);
   });
 });

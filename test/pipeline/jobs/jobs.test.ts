@@ -48,19 +48,19 @@ describe('jobs', () => {
   }
 
   async function rowsRead(id: string): Promise<number> {
-    const [row] = await streaming.rows(`select rows from tidegate.jobs where id = ${id}`);
+    const [row] = await streaming.rows(`select rows from tidegate_raw.jobs where id = ${id}`);
     return Number(row?.[0]);
   }
 
   async function ended(id: string): Promise<void> {
     await streaming.until(
       async () =>
-        !/waiting|running/.test(String(await streaming.rows(`select state from tidegate.jobs where id = ${id}`))),
+        !/waiting|running/.test(String(await streaming.rows(`select state from tidegate_raw.jobs where id = ${id}`))),
       `job ${id} has ended`,
     );
   }
 
-  test('one that is cancelled stops, keeps what it mended, and says by whom', async () => {
+  test('one that is cancelled stops, keeps what it repaired, and says by whom', async () => {
     await streaming.target.query(`delete from visit where id = 1 or id = ${rows}`);
     const reader = await streaming.newTargetSession();
     await reader.query('begin; lock table visit in access exclusive mode');
@@ -74,10 +74,10 @@ describe('jobs', () => {
     const { state, reason } = await job(id);
     expect(state).toBe('cancelled');
     expect(reason).toMatch(/^by .+@/);
-    const mended = async () => String(await streaming.rows(`select id from visit where id in (1, ${rows})`));
-    await streaming.until(async () => (await mended()) === '1', 'the chunk under way is written');
+    const repaired = async () => String(await streaming.rows(`select id from visit where id in (1, ${rows})`));
+    await streaming.until(async () => (await repaired()) === '1', 'the chunk under way is written');
     await sleep(1_500);
-    expect(await mended()).toBe('1');
+    expect(await repaired()).toBe('1');
   });
 
   test('one that a crash interrupts goes on where it was', async () => {
@@ -99,7 +99,7 @@ describe('jobs', () => {
     await streaming.target.query(`delete from photo where id % 2 = 0`);
     await streaming.target.query(`update photo set bytes = overlay(bytes placing '\\x00' from 2999999) where id = 25`);
     const { code, stdout } = await runCli(['verify', 'photo', '--repair'], streaming.env);
-    expect(stdout).toContain('photo: 12 missing, 1 different; mended (25 rows');
+    expect(stdout).toContain('photo: 12 missing, 1 different; repaired (25 rows');
     expect(code).toBe(0);
     expect(await streaming.differences()).toEqual([]);
   });
@@ -151,23 +151,25 @@ describe('jobs', () => {
     const { code } = await runCli(['backfill', '--all', '--json'], streaming.env);
     expect(code).toBe(0);
     const audited = await streaming.rows(
-      `select detail->>'table', detail->>'kind' from tidegate.events where kind = 'job-ended' order by id desc limit 4`,
+      `select detail->>'table', detail->>'kind' from tidegate_raw.events where kind = 'job-ended' order by id desc limit 4`,
     );
     expect(new Set(audited.map(([table]) => table))).toEqual(new Set(['fee', 'photo', 'tide_mark', 'visit']));
   });
 
   test('VERIFY_EVERY verifies one table after the other by itself, and lag tells', async () => {
     await streaming.target.query(`delete from fee where id = 17`);
-    await streaming.target.query(`delete from tidegate.jobs`);
+    await streaming.target.query(`delete from tidegate_raw.jobs`);
     await streaming.run.stop();
     // Four tables in four hours: one an hour, so the second one is not due yet.
     streaming.follow(streaming.another([], { VERIFY_EVERY: '4h' }));
     await streaming.until(
-      async () => (await streaming.rows(`select 1 from tidegate.jobs where state = 'done'`)).length === 1,
+      async () => (await streaming.rows(`select 1 from tidegate_raw.jobs where state = 'done'`)).length === 1,
       'a table was verified',
     );
     await sleep(6_000);
-    expect(await streaming.rows(`select table_name, requested_by from tidegate.jobs`)).toEqual([['fee', 'schedule']]);
+    expect(await streaming.rows(`select table_name, requested_by from tidegate_raw.jobs`)).toEqual([
+      ['fee', 'schedule'],
+    ]);
     const { stdout } = await runCli(['lag', '--json'], streaming.env);
     expect((JSON.parse(stdout) as { verifications: unknown[] }).verifications).toMatchObject([
       { table: 'fee', isEqual: false, missing: 1, rows: 3000 },

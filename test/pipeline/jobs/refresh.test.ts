@@ -38,8 +38,8 @@ describe.each(['InnoDB', 'MyISAM'] as const)('tables without a key that TABLES_R
   async function refreshed(table: string): Promise<void> {
     await streaming.until(
       async () =>
-        (await streaming.rows(`select 1 from tidegate.jobs where table_name = '${table}' and state = 'done'`)).length >
-        0,
+        (await streaming.rows(`select 1 from tidegate_raw.jobs where table_name = '${table}' and state = 'done'`))
+          .length > 0,
       `${table} was refreshed`,
     );
   }
@@ -53,7 +53,7 @@ describe.each(['InnoDB', 'MyISAM'] as const)('tables without a key that TABLES_R
       [null, null, null],
       ['2026-01-01 00:00:00', '', '0.1'],
     ]);
-    expect(await streaming.tableState('log_line')).toEqual({ state: 'refreshed', reason: undefined });
+    expect(await streaming.tableState('log_line')).toEqual({ state: 'full-refresh', reason: undefined });
     expect((await streaming.tableState('not_named')).state).toBeUndefined();
   });
 
@@ -64,7 +64,7 @@ describe.each(['InnoDB', 'MyISAM'] as const)('tables without a key that TABLES_R
     await streaming.source.query(`insert into log_line values ('2026-03-03', 'new', 2.5)`);
     const { code, stdout, stderr } = await runCli(['backfill', 'log_line'], env());
     expect(code, stdout + stderr).toBe(0);
-    expect(stdout).toContain('log_line: 503 rows read, 8 mended (4 were missing, 4 too many, 0 different)');
+    expect(stdout).toContain('log_line: 503 rows read, 8 repaired (4 were missing, 4 too many, 0 different)');
     const after = await streaming.rowVersions('log_line');
     expect({
       written: [...after].filter((row) => !before.has(row)).length,
@@ -93,12 +93,12 @@ describe.each(['InnoDB', 'MyISAM'] as const)('tables without a key that TABLES_R
     await streaming.run.stop();
     // As one that had a key once may have left it.
     await streaming.target.query(
-      `insert into tidegate.dead_letters (replica, table_name, key, row, format, reason)
-       values ('raw', 'log_line', 'k', 'r', 'image', 'made up')`,
+      `insert into tidegate_raw.dead_letters (table_name, key, row, format, reason)
+       values ('log_line', 'k', 'r', 'image', 'made up')`,
     );
     streaming.follow(streaming.another([], { TABLES_REFRESH: 'log_*,large' }));
     await streaming.run.logged('streaming');
-    expect(await streaming.rows('select reason from tidegate.dead_letters')).toEqual([]);
+    expect(await streaming.rows('select reason from tidegate_raw.dead_letters')).toEqual([]);
     const backfill = async () => expect((await runCli(['backfill', 'log_line'], env())).code).toBe(0);
     await backfill();
     expect(await streaming.rows(`select who from log_line where at is null`)).toEqual([['me']]);
@@ -113,10 +113,10 @@ describe.each(['InnoDB', 'MyISAM'] as const)('tables without a key that TABLES_R
     await source.query(`alter table log_line drop column flag`);
     await backfill();
     expect(await streaming.rows(`select who from log_line where at is null`)).toEqual([['me']]);
-    expect((await streaming.tableState('log_line')).state).toBe('refreshed');
+    expect((await streaming.tableState('log_line')).state).toBe('full-refresh');
     // As it was taken in, with and without `who`, and three times another `flag`: one version each, and none for a restart.
     const versions = () =>
-      streaming.rows(`select count(*) from tidegate.schema_versions where table_name = 'log_line'`);
+      streaming.rows(`select count(*) from tidegate_raw.schema_versions where table_name = 'log_line'`);
     expect(await versions()).toEqual([['5']]);
     await streaming.run.stop();
     streaming.follow(streaming.another([], { TABLES_REFRESH: 'log_*,large' }));

@@ -38,14 +38,14 @@ describe.each(['mariadb', 'mysql'] as const)('MyISAM tables that crashed (%s)', 
     await source?.stop();
   });
 
-  test('are left to an administrator, who is told how to mend them, and the others are copied', async () => {
+  test('are left to an administrator, who is told how to repair them, and the others are copied', async () => {
     const { stdout } = await runCli(['check'], replica.env);
     expect(stdout).not.toContain('alter table');
     const run = new RunProcess(replica.env, ['--until-caught-up']);
     await run.succeeded();
     expect(run.find('table copied', ({ table }) => table === 'whole')).toMatchObject({ rows: 2000 });
     for (const name of ['rows_crashed', 'index_crashed', 'unopenable']) {
-      const line = run.lines.find(({ msg, table }) => table === name && /parked|left out/.test(msg));
+      const line = run.lines.find(({ msg, table }) => table === name && /suspended|left out/.test(msg));
       expect(JSON.stringify(line)).toContain('repair table');
     }
     expect(run.tail(100)).not.toContain('definition changed');
@@ -55,12 +55,12 @@ describe.each(['mariadb', 'mysql'] as const)('MyISAM tables that crashed (%s)', 
     const run = new RunProcess(replica.env, ['--until-caught-up']);
     await run.succeeded();
     const { rows } = await replica.targetAdmin.query<{ table_name: string; state: string; reason: string | null }>(
-      'select table_name, state, reason from tidegate.tables',
+      'select table_name, state, reason from tidegate_raw.tables',
     );
     const states = new Map(rows.map(({ table_name, state, reason }) => [table_name, `${state} ${reason}`]));
     expect(states.get('whole')).toContain('streaming');
-    expect(states.get('rows_crashed')).toMatch(/^parked .*repair table/);
-    expect(states.get('index_crashed')).toMatch(/^parked .*repair table/);
+    expect(states.get('rows_crashed')).toMatch(/^suspended .*repair table/);
+    expect(states.get('index_crashed')).toMatch(/^suspended .*repair table/);
   });
 });
 

@@ -31,7 +31,7 @@ afterAll(async () => {
 /** Some of the table is there and some is not. */
 async function underWay(table: string): Promise<boolean> {
   const { rows: found } = await replica.targetAdmin.query<{ n: string }>(
-    `select copied_rows as n from tidegate.tables where table_name = '${table}' and state = 'snapshotting'`,
+    `select copied_rows as n from tidegate_raw.tables where table_name = '${table}' and state = 'snapshotting'`,
   );
   const copied = Number(found[0]?.n ?? 0);
   return copied > 0 && copied < rows;
@@ -53,7 +53,7 @@ describe('a snapshot makes room', () => {
       await admin.query(`alter table ${table} rename column at to noted_at`);
       expect(performance.now() - asked).toBeLessThan(1_000);
       expect(await underWay(table)).toBe(true);
-      const line = await run.logged('table parked', (parked) => parked['table'] === table);
+      const line = await run.logged('table suspended', (suspended) => suspended['table'] === table);
       expect(line['reason']).toMatch(/definition/u);
     } finally {
       await run.kill();

@@ -97,7 +97,7 @@ test('events that MariaDB compresses', async () => {
   await streaming.source.query(`alter table changed add column note varchar(300) default '${'n'.repeat(200)}'`);
   await write(streaming);
   await streaming.settled();
-  expect((await streaming.tableState('changed')).state).toBe('parked');
+  expect((await streaming.tableState('changed')).state).toBe('suspended');
   await streaming.restart();
   await write(streaming);
   await streaming.settled();

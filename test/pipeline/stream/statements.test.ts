@@ -13,8 +13,8 @@ interface Case {
   readonly made: readonly string[];
   /** What one session says, some of it as bytes in another character set. */
   readonly said: readonly (string | Buffer)[];
-  /** Tables that are parked by it, and no others. */
-  readonly parked?: readonly string[];
+  /** Tables that are suspended by it, and no others. */
+  readonly suspended?: readonly string[];
 }
 
 const table = (name: string, engine = 'InnoDB') => [
@@ -28,12 +28,12 @@ const cases: Readonly<Record<string, Case>> = {
   'a definition that a routine changes': {
     made: [...table('routine'), `create procedure redefine() begin alter table routine ${swap}; end`],
     said: ['call redefine()'],
-    parked: ['routine'],
+    suspended: ['routine'],
   },
   'names between double quotes': {
     made: table('ansi'),
     said: [`set sql_mode = 'ANSI_QUOTES'`, `alter table "ansi" ${swap}`, `set sql_mode = default`],
-    parked: ['ansi'],
+    suspended: ['ansi'],
   },
   'a string that ends with a backslash': {
     made: table('plain'),
@@ -42,25 +42,25 @@ const cases: Readonly<Record<string, Case>> = {
       String.raw`alter table plain add index (a) comment '\', ${swap}, comment 'x'`,
       `set sql_mode = default`,
     ],
-    parked: ['plain'],
+    suspended: ['plain'],
   },
   'a name in the character set of an old client': {
     made: [...table('täble'), ...table('tëble'), ...table('tible')],
     said: ['set names latin1', Buffer.from(`alter table täble ${swap}`, 'latin1'), 'set names utf8mb4'],
     // Which of those beyond ASCII was meant cannot be told.
-    parked: ['tëble', 'täble'],
+    suspended: ['tëble', 'täble'],
   },
   'rows that IGNORE drops': {
     only: 'mariadb',
     made: table('doubled'),
     said: ['alter ignore table doubled add unique (a)'],
-    parked: ['doubled'],
+    suspended: ['doubled'],
   },
   'an engine that keeps no rows': {
     only: 'mysql',
     made: table('lost'),
     said: ['alter table lost engine = BLACKHOLE'],
-    parked: ['lost'],
+    suspended: ['lost'],
   },
   'a rebuild, and indexes': {
     made: table('rebuilt'),
@@ -78,7 +78,7 @@ const cases: Readonly<Record<string, Case>> = {
       `create table parts (${row.replace('primary key', '')}, key (id)) engine=MERGE union=(part, other_part) insert_method=last`,
     ],
     said: [`insert into parts values (9, 'through', 'it')`],
-    parked: ['other_part', 'part'],
+    suspended: ['other_part', 'part'],
   },
   'a MERGE table that comes later': {
     made: [...table('late_part', 'MyISAM'), ...table('late_apart', 'MyISAM')],
@@ -86,7 +86,7 @@ const cases: Readonly<Record<string, Case>> = {
       `create table late_parts (${row.replace('primary key', '')}, key (id)) engine=MERGE union=(late_part)`,
       `update late_parts set a = 'through' where id = 1`,
     ],
-    parked: ['late_part'],
+    suspended: ['late_part'],
   },
   'a temporary table of the same name': {
     made: table('shadowed'),
@@ -108,7 +108,7 @@ const cases: Readonly<Record<string, Case>> = {
       'drop table eclipsed',
       `set session binlog_format = 'ROW'`,
     ],
-    parked: ['eclipsed'],
+    suspended: ['eclipsed'],
   },
   'a table that is made if it is not there': {
     made: table('there'),
@@ -122,17 +122,17 @@ const cases: Readonly<Record<string, Case>> = {
     only: 'mariadb',
     made: table('replaced'),
     said: ['create or replace table replaced (id int primary key, n int)', 'insert into replaced values (1, 2)'],
-    parked: ['replaced'],
+    suspended: ['replaced'],
   },
   'tables that change names in a circle': {
     made: [...table('east'), ...table('west')],
     said: ['rename table east to aside, west to east, aside to west', `insert into east values (9, 'nine', '')`],
-    parked: ['east', 'west'],
+    suspended: ['east', 'west'],
   },
   'several tables dropped at once, one of them not there': {
     made: [...table('gone'), ...table('gone_too')],
     said: ['drop table if exists gone, never, gone_too'],
-    parked: ['gone', 'gone_too'],
+    suspended: ['gone', 'gone_too'],
   },
   'a partition that is emptied, and one that changes places with a table': {
     made: [
@@ -141,7 +141,7 @@ const cases: Readonly<Record<string, Case>> = {
       ...table('inside'),
     ],
     said: ['alter table parted truncate partition low', 'alter table swapped exchange partition low with table inside'],
-    parked: ['inside', 'parted', 'swapped'],
+    suspended: ['inside', 'parted', 'swapped'],
   },
   'unique keys that push rows aside': {
     made: [
@@ -184,7 +184,7 @@ const cases: Readonly<Record<string, Case>> = {
       `xa commit 'x'`,
       `insert into bystander values (10, 'a', '')`,
     ],
-    parked: ['prepared'],
+    suspended: ['prepared'],
   },
   'row images that are not full': {
     made: [...table('minimal'), ...table('full')],
@@ -194,7 +194,7 @@ const cases: Readonly<Record<string, Case>> = {
       `set session binlog_row_image = 'FULL'`,
       `update full set a = 'q' where id = 1`,
     ],
-    parked: ['minimal'],
+    suspended: ['minimal'],
   },
   'both engines in a savepoint that is rolled back': {
     only: 'mariadb',
@@ -207,7 +207,7 @@ const cases: Readonly<Record<string, Case>> = {
       'rollback to savepoint middle',
       'commit',
     ],
-    parked: ['kept'],
+    suspended: ['kept'],
   },
   'a statement of thousands of rows over two tables': {
     made: [...table('wide'), ...table('wider')],
@@ -229,16 +229,16 @@ const cases: Readonly<Record<string, Case>> = {
       'drop database {db}_elsewhere',
       `insert into stays values (9, 'nine', '')`,
     ],
-    parked: ['leaves'],
+    suspended: ['leaves'],
   },
 };
 
-/** Whatever is said at the source, each table is either parked or equal to it. */
-describe.each(flavors)('on %s, tables are parked or equal after', (flavor) => {
+/** Whatever is said at the source, each table is either suspended or equal to it. */
+describe.each(flavors)('on %s, tables are suspended or equal after', (flavor) => {
   const possible = Object.entries(cases).filter(([, { only }]) => only === undefined || only === flavor);
   let source: SourceServer;
   let streaming: Streaming;
-  let parkedBefore: string[] = [];
+  let suspendedBefore: string[] = [];
 
   beforeAll(async () => {
     source = flavor === 'mariadb' ? sharedServers().source : await startSource({ flavor });
@@ -255,7 +255,7 @@ describe.each(flavors)('on %s, tables are parked or equal after', (flavor) => {
     await source?.stop();
   });
 
-  test.each(possible)('%s', async (_, { said, parked = [] }) => {
+  test.each(possible)('%s', async (_, { said, suspended = [] }) => {
     const session = await streaming.newSourceSession();
     for (const sql of said)
       if (typeof sql === 'string') await session.query(sql.replaceAll('{db}', streaming.database));
@@ -268,12 +268,14 @@ describe.each(flavors)('on %s, tables are parked or equal after', (flavor) => {
     await streaming.settled();
     const all = (
       await streaming.rows(
-        `select table_name from tidegate.tables where state = 'parked' order by table_name collate "C"`,
+        `select table_name from tidegate_raw.tables where state = 'suspended' order by table_name collate "C"`,
       )
     ).map(([name]) => name ?? '');
-    expect(all.filter((name) => !parkedBefore.includes(name))).toEqual(parked.toSorted());
-    parkedBefore = all;
-    const carried = (await streaming.rows(`select table_name from tidegate.tables where state = 'streaming'`)).flat();
+    expect(all.filter((name) => !suspendedBefore.includes(name))).toEqual(suspended.toSorted());
+    suspendedBefore = all;
+    const carried = (
+      await streaming.rows(`select table_name from tidegate_raw.tables where state = 'streaming'`)
+    ).flat();
     const differing = (await streaming.differences()).filter((line) => carried.includes(line.split(':')[0] ?? ''));
     expect(differing).toEqual([]);
   });

@@ -21,7 +21,7 @@ interface AuditEvent {
 }
 
 async function events(): Promise<AuditEvent[]> {
-  const rows = await streaming.rows(`select kind, detail from tidegate.events order by id`);
+  const rows = await streaming.rows(`select kind, detail from tidegate_raw.events order by id`);
   return rows.map(([kind, detail]) => ({
     kind: kind ?? '',
     detail: JSON.parse(detail ?? '{}') as AuditEvent['detail'],
@@ -30,7 +30,7 @@ async function events(): Promise<AuditEvent[]> {
 
 test('who did what and when is written down, without a value, and cannot be changed', async () => {
   await streaming.source.query(`alter table visits add column more varchar(20) default 'secret'`);
-  await streaming.until(async () => (await streaming.tableState('visits')).state === 'parked', 'it is parked');
+  await streaming.until(async () => (await streaming.tableState('visits')).state === 'suspended', 'it is suspended');
   await runCli(['pause'], streaming.env);
   await runCli(['resume'], streaming.env);
   await streaming.run.stop();
@@ -41,7 +41,7 @@ test('who did what and when is written down, without a value, and cannot be chan
     'started',
     'tables-added',
     'snapshot-finished',
-    'table-parked',
+    'table-suspended',
     'paused',
     'resumed',
     'stopped',
@@ -63,9 +63,9 @@ test('who did what and when is written down, without a value, and cannot be chan
   expect(JSON.stringify(found)).not.toContain(password);
 
   for (const change of [
-    `update tidegate.events set kind = 'other'`,
-    'delete from tidegate.events',
-    'truncate tidegate.events',
+    `update tidegate_raw.events set kind = 'other'`,
+    'delete from tidegate_raw.events',
+    'truncate tidegate_raw.events',
   ])
     await expect(streaming.target.query(change)).rejects.toMatchObject({ code: '42501' });
 });
@@ -81,7 +81,7 @@ test('also what jobs did, how they ended, who agreed to deletions, and tables wi
     { TABLES_REFRESH: 'counters' },
   );
   const recorded = async (kind: string) => {
-    const rows = await other.rows(`select detail from tidegate.events where kind = '${kind}' order by id`);
+    const rows = await other.rows(`select detail from tidegate_raw.events where kind = '${kind}' order by id`);
     return rows.map(([detail]) => JSON.parse(detail ?? '{}') as Record<string, unknown>);
   };
   try {
@@ -93,7 +93,7 @@ test('also what jobs did, how they ended, who agreed to deletions, and tables wi
     expect((await runCli(['backfill', 'visits', '--yes'], other.env)).code).toBe(0);
     await runCli(['pause'], other.env);
     await other.until(
-      async () => (await other.rows('select state from tidegate.status'))[0]?.[0] === 'paused',
+      async () => (await other.rows('select state from tidegate_raw.status'))[0]?.[0] === 'paused',
       'it is paused',
     );
     await runCli(['backfill', 'visits', '--where', `note = 'secret'`, '--detach'], other.env);
@@ -113,7 +113,7 @@ test('also what jobs did, how they ended, who agreed to deletions, and tables wi
     expect(JSON.stringify(ended)).not.toContain('secret');
     await other.run.stop();
     expect((await runCli(['reset'], other.env)).code).toBe(0);
-    expect(await other.rows('select count(*) from tidegate.jobs')).toEqual([['0']]);
+    expect(await other.rows('select count(*) from tidegate_raw.jobs')).toEqual([['0']]);
   } finally {
     await other.end();
   }

@@ -18,7 +18,7 @@ const tables = [
   'checked',
   'raced',
   'updated',
-  'healed',
+  'resolved',
   'emptied',
   'huge',
   'stated',
@@ -55,7 +55,7 @@ interface Letter {
 
 async function letters(table: string): Promise<Letter[]> {
   const rows = await streaming.rows(
-    `select convert_from(key, 'utf8'), column_name, sqlstate from tidegate.dead_letters where table_name = '${table}' order by key`,
+    `select convert_from(key, 'utf8'), column_name, sqlstate from tidegate_raw.dead_letters where table_name = '${table}' order by key`,
   );
   return rows.map(([key, column, sqlState]) => ({
     key: key ?? '',
@@ -189,7 +189,7 @@ describe('a row that cannot be carried becomes a dead letter, and only that row'
       await source.query(
         `insert into huge select seq + ${part * 20_000}, 'p', if(seq = 7, ${badText}, repeat('x', 40)), repeat('y', 50) from ${sequence(1, 20_000)} order by seq`,
       );
-    // Healed later in the same transaction, and refused by PostgreSQL in its last part.
+    // Resolved later in the same transaction, and refused by PostgreSQL in its last part.
     await source.query(`update huge set label = 'sound' where id = 7`);
     await streaming.target.query(`alter table huge add constraint no_secret check (note <> 'secret')`);
     await source.query(`update huge set note = 'secret' where id in (3, 60003)`);
@@ -202,22 +202,22 @@ describe('a row that cannot be carried becomes a dead letter, and only that row'
   });
 });
 
-describe('a later image of the key heals it', () => {
+describe('a later image of the key resolves it', () => {
   test('an update, a delete, a change of its key', async () => {
     const { source } = streaming;
     await source.query(
-      `insert into healed values (1, 'a', ${badText}, null), (2, 'b', ${badText}, null), (3, 'c', ${badText}, null)`,
+      `insert into resolved values (1, 'a', ${badText}, null), (2, 'b', ${badText}, null), (3, 'c', ${badText}, null)`,
     );
     await streaming.settled();
-    expect((await letters('healed')).length).toBe(3);
-    await source.query(`update healed set label = 'sound' where id = 1`);
+    expect((await letters('resolved')).length).toBe(3);
+    await source.query(`update resolved set label = 'sound' where id = 1`);
     await streaming.settled();
-    expect((await letters('healed')).map(({ key }) => key)).toEqual(['2\tb', '3\tc']);
-    await source.query(`delete from healed where id = 2`);
-    await source.query(`update healed set id = 4, label = 'moved' where id = 3`);
+    expect((await letters('resolved')).map(({ key }) => key)).toEqual(['2\tb', '3\tc']);
+    await source.query(`delete from resolved where id = 2`);
+    await source.query(`update resolved set id = 4, label = 'moved' where id = 3`);
     await streaming.settled();
-    expect(await letters('healed')).toEqual([]);
-    expect(await streaming.rows('select id, label from healed order by id')).toEqual([
+    expect(await letters('resolved')).toEqual([]);
+    expect(await streaming.rows('select id, label from resolved order by id')).toEqual([
       ['1', 'sound'],
       ['4', 'moved'],
     ]);
@@ -286,7 +286,7 @@ describe('dead letters are told of and dealt with', () => {
     await target.query(`alter table raced drop constraint no_two`);
     // Retry and stream both come to wait here, retry first.
     const holder = await streaming.newTargetSession();
-    await holder.query(`begin; select from tidegate.dead_letters where table_name = 'raced' for update`);
+    await holder.query(`begin; select from tidegate_raw.dead_letters where table_name = 'raced' for update`);
     const retried = runCli(['dead-letters', 'retry', 'raced'], streaming.env);
     await streaming.until(async () => (await waiting()) === 1, 'retry waits');
     await source.query(`delete from raced where id = 2`);
@@ -307,7 +307,7 @@ describe('dead letters are told of and dealt with', () => {
     await target.query(`alter table raced drop constraint no_three`);
     const holder = await streaming.newTargetSession();
     await holder.query(
-      `begin; update tidegate.dead_letters set format = 'image', row = '\\xfc0300' where table_name = 'raced'`,
+      `begin; update tidegate_raw.dead_letters set format = 'image', row = '\\xfc0300' where table_name = 'raced'`,
     );
     const retried = runCli(['dead-letters', 'retry', 'raced'], streaming.env);
     await streaming.until(async () => (await waiting()) === 1, 'retry waits');
@@ -317,32 +317,32 @@ describe('dead letters are told of and dealt with', () => {
     expect(await ids('raced')).toEqual([]);
     expect((await letters('raced')).length).toBe(1);
     await source.query(`delete from raced where id = 3`);
-    await streaming.until(async () => (await letters('raced')).length === 0, 'the letter is healed');
+    await streaming.until(async () => (await letters('raced')).length === 0, 'the letter is resolved');
   });
 
   test('discard forgets what was seen, and no letter that came since, though it bears an older time', async () => {
     const { target, env } = streaming;
     await target.query(
-      `insert into tidegate.dead_letters (replica, table_name, key, row, format, reason, at)
-       select 'raw', 'stated', ('\\x4' || n)::bytea, '', 'copy', 'made up', now() from generate_series(1, 2) n`,
+      `insert into tidegate_raw.dead_letters (table_name, key, row, format, reason, at)
+       select 'stated', ('\\x4' || n)::bytea, '', 'copy', 'made up', now() from generate_series(1, 2) n`,
     );
     const session = await TargetSession.open(targetConfig(env));
     try {
-      const seen = await seeDeadLetters(session.db, 'raw', ['stated']);
+      const seen = await seeDeadLetters(session.db, ['stated']);
       expect(seen.length).toBe(3);
       await target.query(
-        `insert into tidegate.dead_letters (replica, table_name, key, row, format, reason, at)
-         values ('raw', 'stated', '\\x43', '', 'copy', 'made up', now() - interval '1 hour')`,
+        `insert into tidegate_raw.dead_letters (table_name, key, row, format, reason, at)
+         values ('stated', '\\x43', '', 'copy', 'made up', now() - interval '1 hour')`,
       );
-      await target.query(`update tidegate.dead_letters set at = at - interval '1 minute' where key = '\\x42'`);
-      expect(await discardDeadLetters(session, 'raw', seen.slice(-2), 'not asked')).toBe(1);
+      await target.query(`update tidegate_raw.dead_letters set at = at - interval '1 minute' where key = '\\x42'`);
+      expect(await discardDeadLetters(session, seen.slice(-2), 'not asked')).toBe(1);
       const keys = (await letters('stated')).map(({ key }) => key);
       expect(keys).toContain('B');
       expect(keys).toContain('C');
       expect(keys).not.toContain('A');
     } finally {
       await session.close();
-      await target.query(`delete from tidegate.dead_letters where reason = 'made up'`);
+      await target.query(`delete from tidegate_raw.dead_letters where reason = 'made up'`);
     }
   });
 

@@ -110,7 +110,7 @@ describe('what PostgreSQL cannot hold', () => {
     await source.query(`insert into wide_text (id, c899) values (4, 'd')`);
     await run();
     const { rows } = await replica.targetAdmin.query(
-      `select convert_from(key, 'utf8') as key, sqlstate, reason from tidegate.dead_letters order by 1`,
+      `select convert_from(key, 'utf8') as key, sqlstate, reason from tidegate_raw.dead_letters order by 1`,
     );
     const letter = { sqlstate: '54000', reason: expect.stringContaining('a row with its columns in 8 kB') };
     expect(rows).toEqual([
@@ -125,7 +125,7 @@ describe('what PostgreSQL cannot hold', () => {
     await source.query('drop table wide_text');
   });
 
-  test('is a key too long for an index: the table is parked, and carried but for such rows once it is backfilled', async () => {
+  test('is a key too long for an index: the table is suspended, and carried but for such rows once it is backfilled', async () => {
     await source.query(
       'create table long_key (id varchar(3000) character set latin1 primary key, n int) engine=InnoDB default charset=latin1 row_format=dynamic',
     );
@@ -134,7 +134,7 @@ describe('what PostgreSQL cannot hold', () => {
     const reason = async () =>
       (
         await replica.targetAdmin.query<{ reason: string | null }>(
-          `select reason from tidegate.tables where table_name = 'long_key'`,
+          `select reason from tidegate_raw.tables where table_name = 'long_key'`,
         )
       ).rows[0]?.reason;
     expect(await reason()).toContain('a key longer than an index of PostgreSQL holds');
@@ -145,18 +145,18 @@ describe('what PostgreSQL cannot hold', () => {
     const { rows } = await replica.targetAdmin.query('select n from raw.long_key order by n');
     expect(rows).toEqual([{ n: 2 }, { n: 4 }]);
     const letters = await replica.targetAdmin.query(
-      'select sqlstate, count(*)::int as n from tidegate.dead_letters group by 1',
+      'select sqlstate, count(*)::int as n from tidegate_raw.dead_letters group by 1',
     );
     expect(letters.rows).toEqual([{ sqlstate: '54000', n: 2 }]);
     await replica.resetTarget();
     await source.query('drop table long_key');
   });
 
-  test('is a row of hundreds of megabytes: up to 200 MB are carried, and beyond the table is parked until a rule leaves the column out', async () => {
-    const parked = async () =>
+  test('is a row of hundreds of megabytes: up to 200 MB are carried, and beyond the table is suspended until a rule leaves the column out', async () => {
+    const suspended = async () =>
       (
         await replica.targetAdmin.query<{ reason: string | null }>(
-          `select reason from tidegate.tables where table_name = 'huge'`,
+          `select reason from tidegate_raw.tables where table_name = 'huge'`,
         )
       ).rows[0]?.reason;
     const carried = async () =>
@@ -175,10 +175,10 @@ describe('what PostgreSQL cannot hold', () => {
       ]);
       await writer.query(`insert into huge values (3, repeat('c', 200000000), 3)`);
       await run();
-      expect(await parked()).toContain('a row has more than 200 MB as text');
+      expect(await suspended()).toContain('a row has more than 200 MB as text');
       await replica.resetTarget();
       await run();
-      expect(await parked()).toContain('a row has more than 200 MB as text');
+      expect(await suspended()).toContain('a row has more than 200 MB as text');
       const env = { ...replica.env, COLUMN_RULES: 'huge.big=omit' };
       expect(await runCli(['backfill', 'huge'], env)).toMatchObject({ code: 0 });
       await writer.query('update huge set n = 4 where id = 3');

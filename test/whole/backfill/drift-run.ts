@@ -25,7 +25,7 @@ export interface DriftOptions {
 export interface DriftResult {
   readonly changes: number;
   readonly backfills: number;
-  readonly mended: number;
+  readonly repaired: number;
   readonly verifications: number;
   readonly kills: number;
   readonly polls: number;
@@ -58,13 +58,13 @@ export async function backfillWhileItDrifts(options: DriftOptions): Promise<Drif
   const replica = await createReplica(source, target);
   const admin = await replica.sourceAdmin();
   const stop = new AbortController();
-  const counts = { changes: 0, backfills: 0, mended: 0, verifications: 0, kills: 0 };
+  const counts = { changes: 0, backfills: 0, repaired: 0, verifications: 0, kills: 0 };
   const falseAlarms: string[] = [];
   let run: RunProcess | null = null;
   const count = (ended: readonly Ended[]) => {
     for (const job of ended) {
       counts[job.kind === 'verify' ? 'verifications' : 'backfills']++;
-      counts.mended += job.repaired;
+      counts.repaired += job.repaired;
       if (job.kind === 'verify' && job.table !== damagedTable && job.differences > 0)
         falseAlarms.push(`${job.table}: ${job.differences} differences`);
     }
@@ -138,7 +138,7 @@ export async function backfillWhileItDrifts(options: DriftOptions): Promise<Drif
           `${table}: ${missing} missing, ${extra} extra, ${different} different: ${examples.join('; ')}`,
       );
     say(
-      `${counts.changes} changes, ${counts.backfills} backfills, ${counts.mended} rows mended, ${counts.verifications} verifications, ${counts.kills} kills, ${reader.polls} looks`,
+      `${counts.changes} changes, ${counts.backfills} backfills, ${counts.repaired} rows repaired, ${counts.verifications} verifications, ${counts.kills} kills, ${reader.polls} looks`,
     );
     return {
       ...counts,
@@ -317,10 +317,10 @@ async function request(replica: Replica, random: SeededRandom | null): Promise<s
     };
   });
   const { rows } = await replica.targetAdmin.query<{ id: string }>(
-    `insert into tidegate.jobs (replica, table_name, kind, repair, condition, confirmed, state, requested_by)
-     select $1, j."table", j.kind, j.repair, j.condition, true, 'waiting', 'test'
-       from json_to_recordset($2) as j("table" text, kind text, repair boolean, condition text) returning id`,
-    [replica.schema, JSON.stringify(asked)],
+    `insert into tidegate_raw.jobs (table_name, kind, repair, condition, confirmed, state, requested_by)
+     select j."table", j.kind, j.repair, j.condition, true, 'waiting', 'test'
+       from json_to_recordset($1) as j("table" text, kind text, repair boolean, condition text) returning id`,
+    [JSON.stringify(asked)],
   );
   return rows.map(({ id }) => id);
 }
@@ -336,7 +336,7 @@ interface Ended {
 async function endedOf(replica: Replica, ids: readonly string[]): Promise<Ended[] | null> {
   const { rows } = await replica.targetAdmin.query<Ended & { state: string; reason: string | null }>(
     `select state, reason, table_name as "table", kind, repaired::int, (missing + extra + different)::int as differences
-       from tidegate.jobs where id in (${ids.join(', ')})`,
+       from tidegate_raw.jobs where id in (${ids.join(', ')})`,
   );
   const failed = rows.find(({ state }) => state === 'failed' || state === 'cancelled');
   if (failed !== undefined) throw new Error(`a job ${failed.state}: ${failed.reason}`);

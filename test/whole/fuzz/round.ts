@@ -87,7 +87,7 @@ async function judge(
 ): Promise<{ compared: number; differences: string[] }> {
   const differences = runs.flatMap((run) =>
     run.lines
-      .filter(({ msg }) => msg === 'table parked' || msg === 'table left out' || msg === 'rows became dead letters')
+      .filter(({ msg }) => msg === 'table suspended' || msg === 'table left out' || msg === 'rows became dead letters')
       .map(
         (line) => `${line.msg}: ${String(line['table'])}: ${String(line['reason'] ?? line['reasons'] ?? line['rows'])}`,
       ),
@@ -120,7 +120,7 @@ async function writer(
     // The session's zone decides what a timestamp literal means and must not decide what arrives.
     await session.query(`set session time_zone = '${random.pick(['+00:00', '-07:00', '+05:45'])}'`);
     if (source.flavor === 'mariadb') await session.query('set session innodb_lock_wait_timeout = 2');
-    // A rollback that a table without transactions takes part in parks it, so engines do not meet in a transaction.
+    // A rollback that a table without transactions takes part in suspends it, so engines do not meet in a transaction.
     const groups = [...Map.groupBy(tables, ({ engine }) => engine).values()];
     while (Date.now() < deadline) {
       const group = random.pick(groups);

@@ -144,17 +144,13 @@ export class Streaming {
   }
 
   async tableState(table: string): Promise<{ state: string | undefined; reason: string | undefined }> {
-    const [row] = await this.rows(
-      `select state, reason from tidegate.tables where replica = '${this.#replica.schema}' and table_name = '${table}'`,
-    );
+    const [row] = await this.rows(`select state, reason from tidegate_raw.tables where table_name = '${table}'`);
     return { state: row?.[0] ?? undefined, reason: row?.[1] ?? undefined };
   }
 
   /** The checkpoint as text that sorts like positions do. */
   async checkpoint(): Promise<string> {
-    const [row] = await this.rows(
-      `select file, "offset" from tidegate.checkpoint where replica = '${this.#replica.schema}'`,
-    );
+    const [row] = await this.rows(`select file, "offset" from tidegate_raw.checkpoint`);
     return sortable(row?.[0], row?.[1]);
   }
 

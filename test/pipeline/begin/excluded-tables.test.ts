@@ -3,7 +3,7 @@ import { Streaming } from '../stream/support/streaming.ts';
 import { runCli } from '../../support/cli.ts';
 
 interface PrintedLag {
-  readonly parkedTables: readonly { readonly table: string; readonly remedy: string }[];
+  readonly suspendedTables: readonly { readonly table: string; readonly remedy: string }[];
   readonly verifications: readonly { readonly table: string; readonly isEqual: boolean }[];
 }
 
@@ -22,7 +22,7 @@ describe('tables that are not selected any more', () => {
     await streaming.source.query('alter table changed add column w int');
     await streaming.source.query('insert into changed values (101, 1, 1)');
     for (const table of ['gone', 'changed'])
-      await streaming.until(async () => (await stateOf(table)) === 'parked', `${table} is parked`);
+      await streaming.until(async () => (await stateOf(table)) === 'suspended', `${table} is suspended`);
     await streaming.target.query('delete from fee where id < 10');
     expect((await runCli(['verify', 'fee'], streaming.env)).code).toBe(1);
   });
@@ -43,9 +43,9 @@ describe('tables that are not selected any more', () => {
   }
 
   test('are what is asked for where a table was dropped at the source', async () => {
-    const { parkedTables, verifications } = await lag();
-    expect(parkedTables.map(({ table }) => table)).toEqual(['changed', 'gone']);
-    expect(parkedTables[1]?.remedy).toContain('if it is meant to be gone, add it to TABLES_EXCLUDE and restart');
+    const { suspendedTables, verifications } = await lag();
+    expect(suspendedTables.map(({ table }) => table)).toEqual(['changed', 'gone']);
+    expect(suspendedTables[1]?.remedy).toContain('if it is meant to be gone, add it to TABLES_EXCLUDE and restart');
     expect(verifications).toMatchObject([{ table: 'fee', isEqual: false }]);
     const { code, stdout } = await runCli(['backfill', 'gone'], streaming.env);
     expect(code).toBe(1);
@@ -54,21 +54,21 @@ describe('tables that are not selected any more', () => {
 
   test('are released at the next start: they stay as they are, and nothing is told of them as an alarm', async () => {
     await runAnew(without);
-    for (const table of ['gone', 'changed', 'fee']) expect(await stateOf(table)).toBe('released');
+    for (const table of ['gone', 'changed', 'fee']) expect(await stateOf(table)).toBe('excluded');
     await streaming.source.query('update fee set v = 0');
     await streaming.settled();
     expect(await streaming.rows('select count(*) from gone')).toEqual([['100']]);
     expect(await streaming.rows('select count(*), min(v) from fee')).toEqual([['91', '10']]);
-    expect(await lag(without)).toMatchObject({ parkedTables: [], verifications: [] });
+    expect(await lag(without)).toMatchObject({ suspendedTables: [], verifications: [] });
     const env = { ...streaming.env, ...without };
-    expect((await runCli(['check'], env)).stdout).not.toMatch(/parked|released/);
+    expect((await runCli(['check'], env)).stdout).not.toMatch(/suspended|released/);
     expect((await runCli(['verify'], env)).code).toBe(0);
     expect((await runCli(['verify', 'fee'], env)).stdout).toContain('the table is released: TABLES_INCLUDE');
     expect((await runCli(['backfill', 'fee'], env)).stdout).toContain('TABLES_EXCLUDE do not select it');
-    expect(await stateOf('fee')).toBe('released');
+    expect(await stateOf('fee')).toBe('excluded');
     expect(
       await streaming.rows(
-        `select distinct detail->>'table' from tidegate.events where kind = 'table-released' order by 1`,
+        `select distinct detail->>'table' from tidegate_raw.events where kind = 'table-excluded' order by 1`,
       ),
     ).toEqual([['changed'], ['fee'], ['gone']]);
   });
@@ -81,8 +81,8 @@ describe('tables that are not selected any more', () => {
     await streaming.settled();
     expect(await streaming.differences()).toEqual([]);
     // The source does not have it, so there is nothing to take in.
-    expect(await stateOf('gone')).toBe('released');
-    expect((await lag()).parkedTables).toEqual([]);
+    expect(await stateOf('gone')).toBe('excluded');
+    expect((await lag()).suspendedTables).toEqual([]);
     expect((await runCli(['verify'], streaming.env)).code).toBe(0);
   });
 
@@ -91,7 +91,7 @@ describe('tables that are not selected any more', () => {
     const { code, stdout, stderr } = await runCli(['resync', '--yes'], { ...streaming.env, TABLES_EXCLUDE: 'fee' });
     expect(code, stdout + stderr).toBe(0);
     expect(stderr).toMatch(/this makes 3 tables .*changed, kept, tide_mark/);
-    expect(await stateOf('fee')).toBe('released');
+    expect(await stateOf('fee')).toBe('excluded');
     expect(await stateOf('changed')).toBe('streaming');
   });
 });

@@ -3,7 +3,7 @@ import type { RejectedRow } from '../../change/rejected-row.ts';
 import type { TableSchema } from '../../definition/table-schema.ts';
 import type { Difference } from '../../postgres/rows/row-diff.ts';
 import type { TargetKeys } from '../../postgres/rows/target-keys.ts';
-import { settle } from './settlement.ts';
+import { reconcile } from './reconciliation.ts';
 
 const column = {
   fullType: 'int(11)',
@@ -34,17 +34,17 @@ const noKeys = { among: async () => await Promise.resolve(new Set<number>()) } a
 
 it('passes over no row of which nothing can be said, because the stream brought more keys than are remembered', async () => {
   const all = { all: true, has: (key: string) => key === '2', keys: () => ['2'] };
-  const settlement = await settle(difference, new Map(), all, schema, noKeys, false, 10);
-  expect(settlement.unknown).toEqual([['1'], ['3']]);
-  expect(settlement.changing).toEqual([['2']]);
-  expect(settlement.counts).toEqual({ missing: 0, extra: 0, different: 0, rejected: 0 });
-  expect(settlement.changes.keyCount).toBe(0);
+  const reconciliation = await reconcile(difference, new Map(), all, schema, noKeys, false, 10);
+  expect(reconciliation.unknown).toEqual([['1'], ['3']]);
+  expect(reconciliation.changing).toEqual([['2']]);
+  expect(reconciliation.counts).toEqual({ missing: 0, extra: 0, different: 0, rejected: 0 });
+  expect(reconciliation.changes.keyCount).toBe(0);
 });
 
 it('counts what the stream did not bring, and leaves it the rest', async () => {
   const some = { all: false, has: (key: string) => key === '2', keys: () => ['2'] };
-  const settlement = await settle(difference, new Map(), some, schema, noKeys, false, 10);
-  expect(settlement.unknown).toEqual([]);
-  expect(settlement.changing).toEqual([['2']]);
-  expect(settlement.counts).toEqual({ missing: 1, extra: 0, different: 0, rejected: 1 });
+  const reconciliation = await reconcile(difference, new Map(), some, schema, noKeys, false, 10);
+  expect(reconciliation.unknown).toEqual([]);
+  expect(reconciliation.changing).toEqual([['2']]);
+  expect(reconciliation.counts).toEqual({ missing: 1, extra: 0, different: 0, rejected: 1 });
 });

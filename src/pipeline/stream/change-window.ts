@@ -14,7 +14,7 @@ interface Generation {
  * Which keys of some tables the stream has brought, by when. A row that is read from a table while it streams is the truth
  * only where the stream brought nothing of its key since before it was read: what the stream brought is as new or newer.
  */
-export class TouchedKeys {
+export class ChangeWindows {
   #generation = 0;
   readonly #tables = new Map<string, Generation[]>();
 
@@ -28,7 +28,7 @@ export class TouchedKeys {
   }
 
   /** A moment to ask about later: whatever is recorded from now on is since then. */
-  mark(): number {
+  lowWatermark(): number {
     return ++this.#generation;
   }
 
@@ -48,8 +48,8 @@ export class TouchedKeys {
   }
 
   /** What was recorded of a table since a moment. */
-  since(table: string, mark: number): Touched {
-    const generations = (this.#tables.get(table) ?? []).filter(({ number }) => number >= mark);
+  window(table: string, low: number): ChangeWindow {
+    const generations = (this.#tables.get(table) ?? []).filter(({ number }) => number >= low);
     return {
       all: generations.some(({ all }) => all),
       has: (key) => generations.some(({ keys }) => keys.has(key)),
@@ -87,7 +87,7 @@ function bound(generations: Generation[]): void {
 }
 
 /** Keys are COPY text of their columns, joined by tabs, as in TableChanges. */
-export interface Touched {
+export interface ChangeWindow {
   /** Which ones is not known: it may be any. */
   readonly all: boolean;
   readonly has: (key: string) => boolean;

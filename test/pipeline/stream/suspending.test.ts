@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Streaming } from './support/streaming.ts';
 
-/** Each case parks a table of its own; `steady` has to go on through all of them. */
+/** Each case suspends a table of its own; `steady` has to go on through all of them. */
 let streaming: Streaming;
 
 beforeAll(async () => {
@@ -20,12 +20,12 @@ afterAll(async () => {
   await streaming?.end();
 });
 
-/** The table is parked, its reason names what happened, the program lives, and the others go on. */
-async function expectParked(table: string, reason: RegExp): Promise<void> {
-  await streaming.until(async () => (await streaming.tableState(table)).state === 'parked', `${table} is parked`);
+/** The table is suspended, its reason names what happened, the program lives, and the others go on. */
+async function expectSuspended(table: string, reason: RegExp): Promise<void> {
+  await streaming.until(async () => (await streaming.tableState(table)).state === 'suspended', `${table} is suspended`);
   const { reason: given } = await streaming.tableState(table);
   expect(given).toMatch(reason);
-  const line = await streaming.logged('table parked', (line) => line['table'] === table);
+  const line = await streaming.logged('table suspended', (line) => line['table'] === table);
   expect(JSON.stringify(line)).not.toContain('secret');
   const before = await streaming.rows('select count(*) from steady');
   await streaming.source.query('insert into steady select max(id) + 1, ? from steady', [`after ${table}`]);
@@ -33,19 +33,19 @@ async function expectParked(table: string, reason: RegExp): Promise<void> {
   expect(await streaming.rows('select count(*) from steady')).toEqual([[String(Number(before[0]?.[0]) + 1)]]);
 }
 
-describe('a table that can no longer be followed exactly is parked, and only that one', () => {
+describe('a table that can no longer be followed exactly is suspended, and only that one', () => {
   test('alter table', async () => {
     await streaming.source.query(`insert into widened values (2, 'two')`);
     await streaming.source.query(`alter table widened add column extra varchar(20) default 'secret'`);
     await streaming.source.query(`insert into widened values (3, 'three', 'secret')`);
-    await expectParked('widened', /alter/iu);
+    await expectSuspended('widened', /alter/iu);
     expect(await streaming.rows('select id from widened order by id')).toEqual([['1'], ['2']]);
   });
 
   test('a target table that was changed, so that PostgreSQL refuses any row', async () => {
     await streaming.target.query(`alter table refused drop column label`);
     await streaming.source.query(`insert into refused values (2, 'secret')`);
-    await expectParked('refused', /SQLSTATE 42703/u);
+    await expectSuspended('refused', /SQLSTATE 42703/u);
     expect(await streaming.rows('select id from refused')).toEqual([['1']]);
   });
 
@@ -53,22 +53,22 @@ describe('a table that can no longer be followed exactly is parked, and only tha
     const { source } = streaming;
     await source.query(`insert into letter values (1, x'41'), (2, x'61')`);
     await source.query(`insert into letter values (3, x'41a4'), (4, x'41a5')`);
-    await expectParked('letter', /key column code cannot be held/u);
+    await expectSuspended('letter', /key column code cannot be held/u);
   });
 
   test('rename table', async () => {
     await streaming.source.query(`rename table renamed to renamed_away`);
-    await expectParked('renamed', /rename/iu);
+    await expectSuspended('renamed', /rename/iu);
     expect(await streaming.rows('select id from renamed')).toEqual([['1']]);
   });
 
   test('drop table keeps the rows at the target', async () => {
     await streaming.source.query(`drop table dropped`);
-    await expectParked('dropped', /drop/iu);
+    await expectSuspended('dropped', /drop/iu);
     expect(await streaming.rows('select id from dropped')).toEqual([['1']]);
   });
 
-  test('create, alter and drop of tables that are not replicated park nothing', async () => {
+  test('create, alter and drop of tables that are not replicated suspend nothing', async () => {
     await streaming.source.query(`create temporary table passing (id int)`);
     await streaming.source.query(`insert into passing values (1)`);
     await streaming.source.query(`drop temporary table passing`);
@@ -84,7 +84,7 @@ describe('a table that can no longer be followed exactly is parked, and only tha
   });
 });
 
-test('what a server logs as text, though its format is row, parks nothing', async () => {
+test('what a server logs as text, though its format is row, suspends nothing', async () => {
   const session = await streaming.newSourceSession();
   const user = `grantee_${streaming.database}@localhost`;
   try {
@@ -111,7 +111,7 @@ test('what a server logs as text, though its format is row, parks nothing', asyn
   expect((await streaming.tableState('steady')).state).toBe('streaming');
 });
 
-describe('a change that was logged as its text parks every table, since nobody can tell where it led', () => {
+describe('a change that was logged as its text suspends every table, since nobody can tell where it led', () => {
   test.each([
     ['a table', 'InnoDB', 'stated'],
     ['a MyISAM table', 'MyISAM', 'stated'],
@@ -130,7 +130,7 @@ describe('a change that was logged as its text parks every table, since nobody c
       await session.query(`update ${name} set label = 'secret' where id = 1`);
       await session.end();
       for (const table of ['stated', 'other'])
-        await own.until(async () => (await own.tableState(table)).state === 'parked', `${table} is parked`);
+        await own.until(async () => (await own.tableState(table)).state === 'suspended', `${table} is suspended`);
       expect((await own.tableState('stated')).reason).toMatch(/statement/iu);
       expect(await own.rows('select label from stated')).toEqual([['one']]);
       expect(JSON.stringify(own.run.lines)).not.toContain('secret');

@@ -5,7 +5,7 @@ import { sql } from 'kysely';
 import { sharedServers } from '../../support/shared-servers.ts';
 import { checkLines } from '../../../src/postgres/rows/line-check.ts';
 import { TargetSession } from '../../../src/postgres/session.ts';
-import { type WriteRuns, writeAround } from '../../../src/postgres/rows/write-around.ts';
+import { type WriteRuns, writeIsolating } from '../../../src/postgres/rows/isolate-rows.ts';
 
 const column = {
   type: 'text',
@@ -27,7 +27,7 @@ const schema = {
   primaryKey: [0],
 };
 
-describe('writeAround', () => {
+describe('writeIsolating', () => {
   let session: TargetSession;
 
   beforeAll(async () => {
@@ -70,7 +70,7 @@ describe('writeAround', () => {
       fc.asyncProperty(fc.array(fc.boolean(), { minLength: 1, maxLength: 700 }), async (bad) => {
         const lines = Buffer.from(bad.map((isBad, id) => `${id}\t${isBad ? 'bad' : 'good'}\n`).join(''));
         const trx = await session.begin();
-        const rejected = await writeAround(trx, lines, schema, write, {
+        const rejected = await writeIsolating(trx, lines, schema, write, {
           relations: [relation === '' ? 'rows_12_34' : relation],
           isSuspected,
         });
@@ -98,10 +98,16 @@ describe('writeAround', () => {
         runs.map(({ lines }) => ({ statement: `${before}copy tree from stdin${after}`, lines: [...lines] })),
       );
     const lines = ['1\t\\N\tgood', '2\t1\tbad', '3\t1\tgood', '4\t3\tgood', '5\t2\tgood', '6\t4\tbad'];
-    const rejected = await writeAround(trx, Buffer.from(`${lines.join('\n')}\n`), { ...schema, table: 'tree' }, write, {
-      relations: ['tree'],
-      isSuspected: true,
-    });
+    const rejected = await writeIsolating(
+      trx,
+      Buffer.from(`${lines.join('\n')}\n`),
+      { ...schema, table: 'tree' },
+      write,
+      {
+        relations: ['tree'],
+        isSuspected: true,
+      },
+    );
     const { rows } = await sql<{ id: number }>`select id from tree order by id`.execute(trx);
     await trx.rollback().execute();
     expect(rows.map(({ id }) => id)).toEqual([1, 3, 4]);
@@ -114,7 +120,7 @@ describe('writeAround', () => {
 
   it('raises what is no refusal of a row, and the session goes on', async () => {
     const trx = await session.begin();
-    const writing = writeAround(
+    const writing = writeIsolating(
       trx,
       Buffer.from('1\tgood\n2\tgood\n'),
       schema,

@@ -45,7 +45,7 @@ export function copyRuns(session: TargetSession, into: string, schema: TableSche
 }
 
 /**
- * Writes COPY lines of which PostgreSQL may refuse some, and returns those. Rows are written in runs. A refused run is taken back and
+ * Writes COPY lines of which PostgreSQL may refuse some, and returns those. Rows are written in runs. A refused run is rolled back and
  * taken apart: the row that COPY names alone, what is behind it, and at the end what it had passed; or, where nothing is named, two halves.
  * A row is rejected only if it is refused alone, and, where it may have lacked another one, as a foreign key of the target does, once more
  * when all others are in. So a wrong guess costs an attempt and nothing else; and the name is a number in a text
@@ -53,7 +53,7 @@ export function copyRuns(session: TargetSession, into: string, schema: TableSche
  *
  * `relations`: the tables that `write` copies to, as that text may name them. `isSuspected`: some were refused a moment ago.
  */
-export async function writeAround(
+export async function writeIsolating(
   trx: Target,
   lines: Buffer,
   schema: TableSchema,

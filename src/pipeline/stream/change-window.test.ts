@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { TableChanges } from '../../change/table-changes.ts';
-import { TouchedKeys } from './touched-keys.ts';
+import { ChangeWindows } from './change-window.ts';
 
 const schema = { table: 't', columns: [], primaryKey: [0] };
 
@@ -11,52 +11,52 @@ function deletions(...keys: string[]): TableChanges {
 }
 
 it('tells the keys that were brought since a moment, and no others', () => {
-  const touched = new TouchedKeys();
+  const touched = new ChangeWindows();
   touched.watch('t');
   touched.record(deletions('early'));
-  const mark = touched.mark();
+  const mark = touched.lowWatermark();
   touched.record(deletions('a', 'b'));
-  const later = touched.mark();
+  const later = touched.lowWatermark();
   touched.record(deletions('b', 'c'));
-  const since = touched.since('t', mark);
+  const since = touched.window('t', mark);
   expect(since.keys().toSorted()).toEqual(['a', 'b', 'c']);
   expect(since.has('early')).toBe(false);
   expect(since.all).toBe(false);
-  expect(touched.since('t', later).has('a')).toBe(false);
+  expect(touched.window('t', later).has('a')).toBe(false);
   touched.forget('t', later);
-  expect(touched.since('t', mark).keys().toSorted()).toEqual(['b', 'c']);
+  expect(touched.window('t', mark).keys().toSorted()).toEqual(['b', 'c']);
 });
 
 it('of a table that was emptied, every key counts as touched for whoever asks about a moment before', () => {
-  const touched = new TouchedKeys();
+  const touched = new ChangeWindows();
   touched.watch('t');
-  const before = touched.mark();
+  const before = touched.lowWatermark();
   touched.record(deletions('a'));
-  touched.mark();
+  touched.lowWatermark();
   const emptied = new TableChanges(schema);
   emptied.truncate();
   touched.record(emptied);
-  const after = touched.mark();
+  const after = touched.lowWatermark();
   touched.record(deletions('b'));
-  expect(touched.since('t', before).all).toBe(true);
-  expect(touched.since('t', after).all).toBe(false);
-  expect(touched.since('t', after).keys()).toEqual(['b']);
+  expect(touched.window('t', before).all).toBe(true);
+  expect(touched.window('t', after).all).toBe(false);
+  expect(touched.window('t', after).keys()).toEqual(['b']);
 });
 
 it('holds a bounded number of keys, however long nobody asks: the oldest moments are given up for any key', () => {
-  const touched = new TouchedKeys();
+  const touched = new ChangeWindows();
   touched.watch('t');
   const marks: number[] = [];
   for (let round = 0; round < 8; round++) {
-    marks.push(touched.mark());
+    marks.push(touched.lowWatermark());
     touched.record(deletions(...Array.from({ length: 100_000 }, (_, n) => `${round} ${n}`)));
   }
-  expect(marks.map((mark) => touched.since('t', mark).all)).toEqual([
+  expect(marks.map((mark) => touched.window('t', mark).all)).toEqual([
     true,
     true,
     true,
     ...Array<boolean>(5).fill(false),
   ]);
-  expect(touched.since('t', marks[3] ?? 0).keys().length).toBe(500_000);
-  expect(touched.since('t', marks[0] ?? 0).keys().length).toBeLessThanOrEqual(500_000);
+  expect(touched.window('t', marks[3] ?? 0).keys().length).toBe(500_000);
+  expect(touched.window('t', marks[0] ?? 0).keys().length).toBeLessThanOrEqual(500_000);
 });

@@ -4,13 +4,13 @@ import type { TableSchema } from '../../definition/table-schema.ts';
 import type { Target, TargetSession } from '../session.ts';
 import { without } from './line-check.ts';
 import { columnList } from './tables.ts';
-import { type WriteRuns, copyRuns, writeAround } from './write-around.ts';
+import { type WriteRuns, copyRuns, writeIsolating } from './isolate-rows.ts';
 
 /**
  * Copies lines to a staging table, pg_temp.`name`, that is empty and numbers them. Returns the rows that it refuses, and the lines that are
  * there now.
  */
-export async function stageAround(
+export async function stageIsolating(
   session: TargetSession,
   trx: Target,
   name: string,
@@ -26,7 +26,7 @@ export async function stageAround(
     if (outcomes.some((error) => error !== null)) isInOrder = false;
     return outcomes;
   };
-  const refused = await writeAround(trx, lines, schema, write, { relations: [name], isSuspected });
+  const refused = await writeIsolating(trx, lines, schema, write, { relations: [name], isSuspected });
   if (isInOrder) return { lines, refused };
   const sound = without(lines, refused, schema);
   await sql.raw(`truncate ${into} restart identity`).execute(trx);

@@ -9,10 +9,10 @@ import { lineKey, lineStarts } from '../../postgres/rows/line-check.ts';
 import type { Difference } from '../../postgres/rows/row-diff.ts';
 import type { KeyText } from '../../postgres/rows/table-key.ts';
 import type { TargetKeys } from '../../postgres/rows/target-keys.ts';
-import type { Touched } from '../stream/touched-keys.ts';
+import type { ChangeWindow } from '../stream/change-window.ts';
 
 /** What a difference between source and target comes to, once the target is where everything stands that the source's rows show. */
-export interface Settlement {
+export interface Reconciliation {
   /** What makes the target equal to the source. */
   readonly changes: TableChanges;
   readonly counts: Readonly<Record<'missing' | 'extra' | 'different' | 'rejected', number>>;
@@ -33,15 +33,15 @@ export type Converted = ReadonlyMap<string, readonly Conversion[]>;
  * Sorts what differs into what is so and what is left to the stream, whose rows are as new or newer: the keys it has `touched` since
  * before the source was read. `isPart`: the source was asked for rows that meet a condition, and others may be there.
  */
-export async function settle(
+export async function reconcile(
   { lines, missing, different, outdated, rejected, extra }: Difference,
   converted: Converted,
-  touched: Touched,
+  window: ChangeWindow,
   schema: TableSchema,
   keys: TargetKeys,
   isPart: boolean,
   mostExamples: number,
-): Promise<Settlement> {
+): Promise<Reconciliation> {
   const width = schema.primaryKey.length;
   const changes = new TableChanges(schema);
   const counts = { missing: 0, extra: 0, different: 0, rejected: 0 };
@@ -57,11 +57,11 @@ export async function settle(
   const take = (n: number, what: 'missing' | 'different' | 'outdated') => {
     const line = lines.subarray(starts[n], starts[n + 1]);
     const key = lineKey(line, schema);
-    if (touched.has(key)) {
+    if (window.has(key)) {
       if (what !== 'outdated') changing.push(keyTextOf(key, width));
       return;
     }
-    if (touched.all) {
+    if (window.all) {
       unknown.push(keyTextOf(key, width));
       return;
     }
@@ -75,9 +75,9 @@ export async function settle(
   for (const n of different) take(n, 'different');
   for (const n of outdated) take(n, 'outdated');
   for (const row of rejected) {
-    if (touched.has(row.key)) continue;
+    if (window.has(row.key)) continue;
     // By a key that is no text nobody can be asked again.
-    if (touched.all && isUtf8(Buffer.from(row.key, 'latin1'))) {
+    if (window.all && isUtf8(Buffer.from(row.key, 'latin1'))) {
       unknown.push(keyTextOf(row.key, width));
       continue;
     }
@@ -86,11 +86,11 @@ export async function settle(
   }
 
   if (isPart) return { changes, counts, examples, changing, unknown, outOfCondition: extra };
-  const others = extra.length === 0 ? [] : touched.keys().map((key) => keyTextOf(key, width));
+  const others = extra.length === 0 ? [] : window.keys().map((key) => keyTextOf(key, width));
   const moved = await keys.among(extra, others);
   for (const [index, key] of extra.entries()) {
     if (moved.has(index)) changing.push(key);
-    else if (touched.all) unknown.push(key);
+    else if (window.all) unknown.push(key);
     else {
       found('extra', () => key);
       changes.delete(copyTextOf(key));

@@ -1,0 +1,105 @@
+import { type Kysely, sql } from 'kysely';
+import { up as controlTables } from '../replica/0001-control-tables.ts';
+
+/** PostgreSQL cuts longer names (NAMEDATALEN), which could make one schema of two. */
+const longestNameBytes = 63;
+
+/** The migration cannot run now. Nothing was changed. */
+export class CannotMoveReplicas extends Error {
+  override readonly name = 'CannotMoveReplicas';
+  readonly remedy: string;
+
+  constructor(message: string, remedy: string) {
+    super(message);
+    this.remedy = remedy;
+  }
+}
+
+/** The control tables of 0.1, with the columns that they have in common with those of a replica. */
+const tables = {
+  checkpoint:
+    'file, "offset", gtid, file_began, committed_at, applied_at, lease_epoch, source_identity, source_database',
+  lease: 'epoch, holder, backend_pid, backend_start, expires_at',
+  tables:
+    'table_name, state, reason, from_file, from_offset, until_file, until_offset, copied_key, copied_rows, updated_at',
+  schema_versions: 'table_name, version, from_file, from_offset, definition',
+  conversions: 'table_name, column_name, kind, count',
+  dead_letters: 'id, table_name, key, file, "offset", at, reason, column_name, sqlstate, row, format',
+  controls: 'paused, changed_by, changed_at',
+  jobs:
+    'id, table_name, kind, repair, condition, confirmed, state, reason, unconfirmed, progress, estimated_rows, rows, missing, extra, ' +
+    'different, changing, rejected, repaired, examples, requested_by, requested_at, started_at, finished_at, updated_at',
+  status: 'state, updated_at, detail',
+  events: 'id, at, kind, detail',
+} as const;
+const withIdentity = ['dead_letters', 'jobs', 'events'] as const;
+
+/** Names that changed with this version, by table and column. */
+const renamed: Readonly<Record<string, string>> = {
+  'tables.state': `case state when 'parked' then 'suspended' when 'released' then 'excluded' when 'refreshed' then 'full-refresh'
+    when 'pending' then 'snapshotting' else state end`,
+  'events.kind': `case kind when 'table-parked' then 'table-suspended' when 'table-released' then 'table-excluded'
+    when 'table-taken-back' then 'table-resumed' else kind end`,
+};
+
+/**
+ * Moves every replica of version 0.1 from the tables that all replicas shared into a schema of its own, `tidegate_<target schema>`. Raises
+ * CannotMoveReplicas while a service of 0.1 runs, and where a schema cannot have that name.
+ */
+export async function up(db: Kysely<unknown>): Promise<void> {
+  const old = (name: string) => sql.id('tidegate', name);
+  await sql`lock table ${sql.join(Object.keys(tables).map(old))} in access exclusive mode`.execute(db);
+  const { rows: running } = await sql<{ replica: string; holder: string }>`
+    select replica, holder from tidegate.lease l where expires_at > now()
+       and exists (select from pg_stat_activity a where a.pid = l.backend_pid and a.backend_start = l.backend_start)
+     order by 1`.execute(db);
+  if (running.length > 0)
+    throw new CannotMoveReplicas(
+      `services of Tidegate 0.1 are running on this database: ${running.map(({ replica, holder }) => `schema ${replica} on ${holder}`).join(', ')}`,
+      'Stop all of them, then start one of this version. It takes all replicas of the database over at once.',
+    );
+  const { rows: replicas } = await sql<{ replica: string }>`
+    ${sql.join(
+      Object.keys(tables).map((name) => sql`select replica from ${old(name)}`),
+      sql` union `,
+    )} order by 1`.execute(db);
+  for (const { replica } of replicas) await moveReplica(db, replica);
+  await sql`drop table ${sql.join(Object.keys(tables).map(old))}`.execute(db);
+  await sql`drop function tidegate.refuse_change()`.execute(db);
+}
+
+async function moveReplica(db: Kysely<unknown>, replica: string): Promise<void> {
+  const schema = `tidegate_${replica}`;
+  if (Buffer.byteLength(schema) > longestNameBytes)
+    throw new CannotMoveReplicas(
+      `the target schema ${replica} has a longer name than ${longestNameBytes - 'tidegate_'.length} bytes`,
+      'With version 0.1, `tidegate reset` drops it; then copy it anew into a schema with a shorter name.',
+    );
+  if (await exists(db, schema))
+    throw new CannotMoveReplicas(
+      `a schema ${schema} is there already, and Tidegate did not make it`,
+      `Rename it: alter schema "${schema}" rename to …;`,
+    );
+  await sql`create schema ${sql.id(schema)}`.execute(db);
+  await controlTables(db, schema);
+  for (const [name, columns] of Object.entries(tables)) {
+    const values = columns.split(', ').map((column) => renamed[`${name}.${column}`] ?? column);
+    await sql`insert into ${sql.id(schema, name)} (${sql.raw(columns)}) overriding system value
+      select ${sql.raw(values.join(', '))} from ${sql.id('tidegate', name)} where replica = ${replica}`.execute(db);
+  }
+  for (const name of withIdentity)
+    await sql`select setval(pg_get_serial_sequence(${`"${schema.replaceAll('"', '""')}"."${name}"`}, 'id'), max(id))
+      from ${sql.id(schema, name)} having max(id) is not null`.execute(db);
+  // As the library makes it. The replica's own migrations go on from there.
+  await sql`create table ${sql.id(schema, 'migrations')} (name varchar(255) primary key, timestamp varchar(255) not null)`.execute(
+    db,
+  );
+  await sql`insert into ${sql.id(schema, 'migrations')} values ('0001-control-tables', ${new Date().toISOString()})`.execute(
+    db,
+  );
+}
+
+async function exists(db: Kysely<unknown>, schema: string): Promise<boolean> {
+  const { rows } = await sql`select from pg_namespace where nspname = ${schema}`.execute(db);
+  return rows.length > 0;
+}
