@@ -1,0 +1,13 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+
+const checkout = fileURLToPath(new URL('../..', import.meta.url));
+
+test('no folder uses one above it, no files import each other in a circle, and the picture in the docs is of this code', async () => {
+  const { stderr } = await promisify(execFile)(process.execPath, ['scripts/architecture.mjs', '--check'], {
+    cwd: checkout,
+  });
+  expect(stderr).toBe('');
+});
