@@ -184,7 +184,7 @@ test('--watch goes on until Ctrl-C, and ends with what it said last', async () =
 
 test('without the service it counts what is missing, and how long the source will still have it', async () => {
   await streaming.source.query('insert into visit values (0, now())');
-  await streaming.settled();
+  await streaming.caughtUp();
   await streaming.run.stop();
   for (let id = 1; id <= 5; id++) await streaming.source.query('insert into visit values (?, now())', [id]);
   await sleep(2_100);

@@ -56,7 +56,7 @@ async function metric(name: string): Promise<Map<string, number>> {
 describe('while it streams', () => {
   test('status, history and metrics tell the same as lag', async () => {
     await streaming.source.query("insert into visit values (2, 'x'), (3, 'y')");
-    await streaming.settled();
+    await streaming.caughtUp();
     const appliedTo = async (name: string) => (await status()).tables.find(({ table }) => table === name)?.applied;
     await streaming.until(async () => (await appliedTo('visit')) === 2, 'the status has caught up');
     await streaming.until(async () => (await status()).lag.bytesBehind === 0, 'and tells so');
@@ -171,7 +171,7 @@ describe('when nothing moves', () => {
     await other.query('rollback');
     await other.end();
     await streaming.run.logged('moves again');
-    await streaming.settled();
+    await streaming.caughtUp();
     await streaming.until(async () => (await status()).lag.state === 'streaming', 'it streams again');
   });
 
@@ -189,7 +189,7 @@ describe('when nothing moves', () => {
     } finally {
       process.kill(source.pid ?? 0, 'SIGCONT');
     }
-    await streaming.settled();
+    await streaming.caughtUp();
     await streaming.until(async () => (await status()).lag.state === 'streaming', 'it streams again');
     expect((await metric('tidegate_retries_total')).get('kind="source-unreachable"')).toBeGreaterThan(0);
   });

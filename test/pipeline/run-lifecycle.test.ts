@@ -37,7 +37,7 @@ test('a second run waits as standby and takes over when the first is killed', as
   others.push(second);
   await second.logged('standby');
   await beat(20);
-  await streaming.settled();
+  await streaming.caughtUp();
   await sleep(500);
   expect(second.find('streaming')).toBeUndefined();
   streaming.run.signal('SIGKILL');
@@ -45,7 +45,7 @@ test('a second run waits as standby and takes over when the first is killed', as
   streaming.follow(second);
   await beat(20);
   await second.logged('streaming');
-  await streaming.settled();
+  await streaming.caughtUp();
   await expectEqualCount();
 });
 
@@ -54,7 +54,7 @@ test('two runs with the same server id: the second still waits, and the first st
   others.push(second);
   await second.logged('standby');
   await beat(20);
-  await streaming.settled();
+  await streaming.caughtUp();
   expect(streaming.run.running).toBe(true);
 });
 
@@ -125,11 +125,11 @@ test('a run that freezes in the midst of a transaction holds nobody up: a standb
   streaming.follow(second);
   await second.logged('streaming');
   await beat(5);
-  await streaming.settled();
+  await streaming.caughtUp();
   await expectEqualCount();
   frozen.signal('SIGCONT');
   await sleep(1_000);
   await beat(5);
-  await streaming.settled();
+  await streaming.caughtUp();
   await expectEqualCount();
 });

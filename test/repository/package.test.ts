@@ -59,7 +59,7 @@ test('says on an older Node which one it needs', async () => {
     expect(await runFile(node, [program, ...args], { cwd: folder, env: {} })).toEqual({
       code: 1,
       stdout: '',
-      stderr: 'tidegate: it needs Node 24 or later, and this is Node 20.20.2: install a newer one\n',
+      stderr: 'tidegate: Node 24 or later is required, and this is Node 20.20.2: install a newer one\n',
     });
 });
 

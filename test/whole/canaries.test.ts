@@ -117,7 +117,7 @@ test('no value, password or statement is in any output, whatever goes wrong', { 
   await source.query(`update notes set body = '${canary} changed' where id = '${canary} 1'`);
   await source.query(`delete from notes where id = '${canary} 1'`);
   await source.query(`insert into triggered values ('${canary}', '${canary}')`);
-  await streaming.settled();
+  await streaming.caughtUp();
   // Differences of every kind, looked at and repaired, wholly and by a condition that is made of values.
   await target.query(`update stated set body = '${canary} by hand'`);
   await target.query(`insert into stated values ('${canary} too many', '${canary}')`);

@@ -42,7 +42,7 @@ async function everythingLogged(source: SourceServer, engine: 'InnoDB' | 'MyISAM
     expect((await runCli(['check'], streaming.env)).code).toBe(0);
     expect((await runCli(['lag'], streaming.env)).code).toBe(0);
     await admin.query(`update child set f = 2.5 where id < 10`);
-    await streaming.settled();
+    await streaming.caughtUp();
     for (const args of [
       ['verify', '--repair'],
       ['backfill', 'child', '--where', `a like '%1' and id > 7`],
@@ -52,7 +52,7 @@ async function everythingLogged(source: SourceServer, engine: 'InnoDB' | 'MyISAM
     // Reconnects, then finds the end again and goes on.
     await killSessions(admin, [reader, replicator]);
     await admin.query(`insert into \`patient's\` values (2, 'canary')`);
-    await streaming.settled();
+    await streaming.caughtUp();
     await streaming.run.stop();
     expect((await runCli(['resync'], { ...streaming.env, TABLES_REFRESH: 'hopeless' })).code).toBe(0);
     // A new table beside those that stream, and a start from a checkpoint.

@@ -98,17 +98,17 @@ async function compareTable(source: SourceRows, target: TargetRows, table: Sourc
     ledger.addTarget(keyOf(row, keyAt, hash), hash);
   }
 
-  const settled = ledger.settle();
-  const { missing, extra } = settled;
+  const reconciled = ledger.reconcile();
+  const { missing, extra } = reconciled;
   const named = (kind: string, keys: readonly string[]) => keys.map((key) => `${kind} ${shown(key, keyAt.length)}`);
-  const examples = [...named('extra', settled.extraKeys), ...named('second row', settled.secondKeys)];
+  const examples = [...named('extra', reconciled.extraKeys), ...named('second row', reconciled.secondKeys)];
   if (lacking.length > 0) examples.push(`the target lacks the columns ${lacking.join(', ')}`);
-  examples.push(...named('missing', settled.missingKeys));
-  if (settled.differentKeys.length > 0) {
-    const keys = new Set(settled.differentKeys);
+  examples.push(...named('missing', reconciled.missingKeys));
+  if (reconciled.differentKeys.length > 0) {
+    const keys = new Set(reconciled.differentKeys);
     examples.push(...(await differingColumns(source, target, table.name, present, keyAt, keys)));
   }
-  const different = lacking.length > 0 ? Math.max(1, sourceRows - missing) : settled.different;
+  const different = lacking.length > 0 ? Math.max(1, sourceRows - missing) : reconciled.different;
   return { table: table.name, sourceRows, targetRows, missing, extra, different, examples };
 }
 

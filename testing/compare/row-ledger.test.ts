@@ -25,12 +25,12 @@ test('rows pair as by hand, whatever their keys, copies and order', () => {
       const ledger = new RowLedger(5);
       for (const [key, hash] of source) ledger.addSource(key, hash);
       for (const [key, hash] of target) ledger.addTarget(key, hash);
-      const settled = ledger.settle();
-      const { missing, extra, different } = settled;
+      const reconciled = ledger.reconcile();
+      const { missing, extra, different } = reconciled;
       expect({ missing, extra, different }).toEqual(byHand(source, target));
-      expect(settled.missingKeys.length > 0).toBe(missing > 0);
-      expect(settled.extraKeys.length + settled.secondKeys.length > 0).toBe(extra > 0);
-      expect(settled.differentKeys.length > 0).toBe(different > 0);
+      expect(reconciled.missingKeys.length > 0).toBe(missing > 0);
+      expect(reconciled.extraKeys.length + reconciled.secondKeys.length > 0).toBe(extra > 0);
+      expect(reconciled.differentKeys.length > 0).toBe(different > 0);
     }),
     { numRuns: 2000 },
   );
@@ -40,7 +40,7 @@ test('names no more keys of a kind than asked for', () => {
   const ledger = new RowLedger(2);
   for (let i = 0; i < 9; i++) ledger.addSource(`s${i}`, 'x');
   for (let i = 0; i < 9; i++) ledger.addTarget(`t${i}`, 'x');
-  const { missing, extra, missingKeys, extraKeys } = ledger.settle();
+  const { missing, extra, missingKeys, extraKeys } = ledger.reconcile();
   expect({ missing, extra, missingKeys, extraKeys }).toEqual({
     missing: 9,
     extra: 9,

@@ -2,7 +2,7 @@
 const met = '';
 
 /** How the rows of two ends pair up. A key is text that tells rows apart; the lists name the first few keys of their kind. */
-export interface Settlement {
+export interface Reconciliation {
   /** Rows that only the source has. */
   readonly missing: number;
   /** Rows that only the target has, `second` those among them whose key the source does have. */
@@ -72,7 +72,7 @@ export class RowLedger {
   }
 
   /** To be asked once both ends were read. */
-  settle(): Settlement {
+  reconcile(): Reconciliation {
     let different = 0;
     let extra = this.#extra;
     const secondKeys: string[] = [];

@@ -41,7 +41,7 @@ describe('a foreign key that changes rows below the binlog (MariaDB)', () => {
 
       await streaming.source.query(`update parent set label = 'other' where id = 1`);
       await streaming.source.query(`insert into parent values (5, 'five')`);
-      await streaming.settled();
+      await streaming.caughtUp();
       expect((await streaming.tableState('follows')).state).toBe('streaming');
 
       await streaming.source.query('update parent set id = 40 where id = 4');
@@ -57,7 +57,7 @@ describe('a foreign key that changes rows below the binlog (MariaDB)', () => {
         'emptied is suspended',
       );
       expect((await streaming.tableState('emptied')).reason).toContain('parent');
-      await streaming.settled();
+      await streaming.caughtUp();
       expect((await streaming.tableState('strict')).state).toBe('streaming');
       expect(await streaming.rows('select id from parent order by id')).toEqual([['2'], ['3'], ['5'], ['40']]);
     } finally {
@@ -74,7 +74,7 @@ describe('a foreign key whose changes are logged (MySQL 9.7)', () => {
     try {
       await streaming.source.query('delete from parent where id = 1');
       await streaming.source.query('update parent set id = 20 where id = 2').catch(() => undefined);
-      await streaming.settled();
+      await streaming.caughtUp();
       expect(await streaming.rows('select id, parent from follows order by id')).toEqual(
         await atSource(streaming, 'follows'),
       );

@@ -111,7 +111,7 @@ describe.each(servers)('a table whose key is a unique index, on $flavor $version
   });
 
   async function expectEqual(): Promise<void> {
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await streaming.differences()).toEqual([]);
   }
 
@@ -165,7 +165,7 @@ describe.each(servers)('a table whose key is a unique index, on $flavor $version
   test('keys that swap places within one transaction', async () => {
     const { source } = streaming;
     await source.query(`insert into badge values ('was -1', -1000001), ('was -2', -1000002)`);
-    await streaming.settled();
+    await streaming.caughtUp();
     await source.query('start transaction');
     await source.query('update badge set number = -1000003 where number = -1000001');
     await source.query('update badge set number = -1000001 where number = -1000002');

@@ -56,7 +56,7 @@ describe('tables that are not selected any more', () => {
     await runAnew(without);
     for (const table of ['gone', 'changed', 'fee']) expect(await stateOf(table)).toBe('excluded');
     await streaming.source.query('update fee set v = 0');
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await streaming.rows('select count(*) from gone')).toEqual([['100']]);
     expect(await streaming.rows('select count(*), min(v) from fee')).toEqual([['91', '10']]);
     expect(await lag(without)).toMatchObject({ suspendedTables: [], verifications: [] });
@@ -78,7 +78,7 @@ describe('tables that are not selected any more', () => {
     for (const table of ['changed', 'fee'])
       await streaming.until(async () => (await stateOf(table)) === 'streaming', `${table} streams`);
     await streaming.source.query('update fee set v = 5 where id = 5');
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await streaming.differences()).toEqual([]);
     // The source does not have it, so there is nothing to take in.
     expect(await stateOf('gone')).toBe('excluded');

@@ -39,7 +39,7 @@ describe.each(servers)('$name', ({ flavor, args, reset }) => {
   });
 
   test('a binlog that began anew is told apart even when it has grown past where the old one was', async () => {
-    await streaming.settled();
+    await streaming.caughtUp();
     await streaming.run.stop();
     // A file tells the second in which it was begun, and a quick machine has got here within the first one's.
     await sleep(1_100);
@@ -62,7 +62,7 @@ describe.each(servers)('$name', ({ flavor, args, reset }) => {
     const run = streaming.another();
     streaming.follow(run);
     await run.logged('streaming');
-    await streaming.settled();
+    await streaming.caughtUp();
     await streaming.source.query(reset);
     for (let n = 0; n < 50; n++)
       await streaming.source.query(`update visit set note = 'last ${n}' where id = ${n % 20}`);

@@ -30,7 +30,7 @@ describe('tables that come or come back while the others stream', () => {
     await source.query(`delete from late where id % 11 = 0`);
     await source.query(`insert into late values (90000, 1)`);
     await becomesStreaming('late');
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await streaming.differences()).toEqual([]);
   });
 
@@ -42,7 +42,7 @@ describe('tables that come or come back while the others stream', () => {
     expect(code, stderr).toBe(0);
     expect(stdout).toContain('later: 5000 rows read, 5000 repaired');
     await source.query(`update later set v = 0`);
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await streaming.differences()).toEqual([]);
   });
 
@@ -84,7 +84,7 @@ describe('tables that come or come back while the others stream', () => {
     expect(code, stdout + stderr).toBe(0);
     expect((await runCli(['check'], streaming.env)).stdout).not.toContain('suspended');
     await source.query(`insert into fee (id, amount, paid) values (70000, 1, '2020-02-02')`);
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await streaming.differences()).toEqual([]);
     expect((await target.query('select count(*)::int as n from fee_view')).rows).toEqual([{ n: 2001 }]);
     expect(await streaming.tableState('fee')).toEqual({ state: 'streaming', reason: undefined });
@@ -117,7 +117,7 @@ describe('tables that come or come back while the others stream', () => {
     expect((await runCli(['backfill', 'code'], streaming.env)).code).toBe(0);
     await source.query(`update code set code = null where false`).catch(() => undefined);
     await source.query(`update code set price = 0 where id < 100`);
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await streaming.differences()).toEqual([]);
   });
 

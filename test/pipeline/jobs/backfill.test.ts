@@ -41,7 +41,7 @@ describe('while the service streams', () => {
   }
 
   test('verify finds each difference, names its key unless it holds text, and repairs nothing', async () => {
-    await streaming.settled();
+    await streaming.caughtUp();
     await damage();
     const { code, stdout, stderr } = await runCli(['verify', '--json'], streaming.env);
     expect(code, stderr).toBe(1);

@@ -49,7 +49,7 @@ describe('what goes wrong with a job stays with it', () => {
       expect(await streaming.rows(`select reason from tidegate_raw.jobs where id = ${id}`)).toEqual([
         [expect.stringContaining('1205')],
       ]);
-      await streaming.settled();
+      await streaming.caughtUp();
     } finally {
       session.destroy();
     }
@@ -95,7 +95,7 @@ describe('what goes wrong with a job stays with it', () => {
     });
     await streaming.until(async () => (await job(id)).state === 'failed', 'it has failed');
     expect((await job(id)).reason).toContain('the table was suspended: ');
-    await streaming.settled();
+    await streaming.caughtUp();
     expect((await runCli(['backfill', 'visit'], env())).code).toBe(0);
     expect(await streaming.differences()).toEqual([]);
   });
@@ -108,7 +108,7 @@ describe('what goes wrong with a job stays with it', () => {
     await streaming.run.logged('streaming');
     expect(await streaming.tableState('log_line')).toMatchObject({ state: 'suspended' });
     await streaming.source.query(`insert into old_style values (9000, 'new')`);
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await streaming.rows('select note from old_style where id = 9000')).toEqual([['new']]);
     expect((await runCli(['backfill', 'log_line'], env())).stdout).toContain('a view or another object at the target');
     await streaming.target.query('drop view log_sizes');

@@ -40,7 +40,7 @@ describe('every change arrives as it was made', () => {
     await streaming.source.query(`delete from item where id = 3`);
     await streaming.source.query(`replace into item values (4, 'replaced')`);
     await streaming.source.query(`insert into item values (1, 'x') on duplicate key update label = concat(label, '!')`);
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await streaming.rows('select id, label from item order by id')).toEqual([
       ['1', 'a!'],
       ['2', 'B'],
@@ -50,10 +50,10 @@ describe('every change arrives as it was made', () => {
 
   test('a primary key that changes leaves no row under the old key', async () => {
     await streaming.source.query(`insert into pair values (1, 'x', 'first'), (2, 'x', 'second')`);
-    await streaming.settled();
+    await streaming.caughtUp();
     await streaming.source.query(`update pair set a = 10, label = 'moved' where a = 1`);
     await streaming.source.query(`update pair set b = 'y' where a = 2`);
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await streaming.rows('select a, b, label from pair order by a')).toEqual([
       ['2', 'y', 'second'],
       ['10', 'x', 'moved'],
@@ -62,13 +62,13 @@ describe('every change arrives as it was made', () => {
 
   test('keys that swap places within one transaction', async () => {
     await streaming.source.query(`insert into pair values (101, 'k', 'was 101'), (102, 'k', 'was 102')`);
-    await streaming.settled();
+    await streaming.caughtUp();
     await streaming.source.query('start transaction');
     await streaming.source.query(`update pair set a = 199 where a = 101`);
     await streaming.source.query(`update pair set a = 101 where a = 102`);
     await streaming.source.query(`update pair set a = 102 where a = 199`);
     await streaming.source.query('commit');
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await streaming.rows('select a, label from pair where a > 100 order by a')).toEqual([
       ['101', 'was 102'],
       ['102', 'was 101'],
@@ -77,11 +77,11 @@ describe('every change arrives as it was made', () => {
 
   test('a text key that changes only its case, although the source takes both for the same', async () => {
     await streaming.source.query(`insert into word values ('Tide', 1), ('gate', 1)`);
-    await streaming.settled();
+    await streaming.caughtUp();
     await streaming.source.query(`update word set word = 'TIDE' where word = 'tide'`);
     await streaming.source.query(`delete from word where word = 'GATE'`);
     await streaming.source.query(`insert into word values ('Gate', 2)`);
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await streaming.rows('select word, uses from word order by word')).toEqual([
       ['Gate', '2'],
       ['TIDE', '1'],
@@ -96,7 +96,7 @@ describe('every change arrives as it was made', () => {
       await streaming.source.query(`insert into ${table} values (2, 'after')`);
     }
     await streaming.source.query('truncate `scratch`');
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await streaming.rows('select id, label from scratch')).toEqual([]);
     expect(await streaming.rows('select id, label from scratch_myisam')).toEqual([['2', 'after']]);
   });
@@ -111,7 +111,7 @@ describe('every change arrives as it was made', () => {
     if (isMixed) await streaming.source.query('rollback');
     await streaming.source.query(`update visit set label = upper(label) where id <= 2`);
     await streaming.source.query(`delete from visit where id = 3`);
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await streaming.rows('select id, label from visit order by id')).toEqual([
       ['1', 'A'],
       ['2', 'B'],
@@ -129,7 +129,7 @@ describe('every change arrives as it was made', () => {
     await streaming.source.query('rollback to savepoint middle');
     await streaming.source.query(`insert into half values (3, 'kept')`);
     await streaming.source.query('commit');
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await streaming.rows('select id, label from half order by id')).toEqual([
       ['1', 'kept'],
       ['3', 'kept'],
@@ -142,7 +142,7 @@ describe('every change arrives as it was made', () => {
     await streaming.source.query(`update item set label = label`);
     await streaming.source.query(`delete from item where id = 987654`);
     await streaming.source.query(`flush tables`);
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await streaming.rows('select count(*) from item where id = 987654')).toEqual([['0']]);
   });
 
@@ -152,7 +152,7 @@ describe('every change arrives as it was made', () => {
       size / 4,
       Math.floor(size / 5),
     ]);
-    await streaming.settled();
+    await streaming.caughtUp();
     const [[atSource]] = await streaming.source.query<RowDataPacket[]>(
       'select sha2(body, 256) as body, cast(length(body) as char) as bytes, sha2(note, 256) as note from document',
     );
@@ -185,7 +185,7 @@ describe('a transaction stays whole', () => {
         await streaming.source.query('commit');
       }
     }
-    await streaming.settled();
+    await streaming.caughtUp();
     const { looks, found } = await seen.stop();
     expect(found).toEqual([]);
     expect(looks).toBeGreaterThan(20);
@@ -203,13 +203,13 @@ describe('a transaction stays whole', () => {
     await streaming.source.query(
       `insert into bulk select seq, repeat('x', 200), 0 from ${sequence(1, rows)} order by seq`,
     );
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await streaming.rows('select count(*) from bulk')).toEqual([[String(rows)]]);
     await streaming.source.query('update bulk set state = 1');
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await streaming.rows('select count(*) from bulk where state = 1')).toEqual([[String(rows)]]);
     await streaming.source.query('delete from bulk');
-    await streaming.settled();
+    await streaming.caughtUp();
     const { found } = await counts.stop();
     expect(found).toEqual([]);
     expect(await streaming.rows('select count(*) from bulk')).toEqual([['0']]);
@@ -218,7 +218,7 @@ describe('a transaction stays whole', () => {
 
 describe('what is not ours', () => {
   test('changes and DDL in other schemas are skipped, and the checkpoint moves all the same', async () => {
-    await streaming.settled();
+    await streaming.caughtUp();
     const before = await streaming.checkpoint();
     const other = `${streaming.database}_other`;
     await streaming.source.query(`create database ${other}`);
@@ -237,7 +237,7 @@ describe('what is not ours', () => {
       await streaming.source.query(`drop database ${other}`);
     }
     await sleep(200);
-    await streaming.settled();
+    await streaming.caughtUp();
   });
 
   test('a rotated binlog is followed', async () => {
@@ -245,7 +245,7 @@ describe('what is not ours', () => {
       await streaming.source.query('flush binary logs');
       await streaming.source.query('insert into quiet values (?, ?)', [round, `after rotation ${round}`]);
     }
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await streaming.rows('select count(*) from quiet')).toEqual([['3']]);
   });
 });

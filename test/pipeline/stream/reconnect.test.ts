@@ -38,7 +38,7 @@ async function expectFlow(): Promise<void> {
     await streaming.source.query(`insert into beat_myisam values (?, 'x')`, [next]);
     next += 1;
   }
-  await streaming.settled();
+  await streaming.caughtUp();
   expect(await streaming.rows('select count(*), max(id) from beat')).toEqual([[String(next - 1), String(next - 1)]]);
   expect(await streaming.rows('select count(*), max(id) from beat_myisam')).toEqual([
     [String(next - 1), String(next - 1)],

@@ -44,7 +44,7 @@ async function write({ source }: Streaming): Promise<void> {
 
 async function flow(streaming: Streaming): Promise<void> {
   await write(streaming);
-  await streaming.settled();
+  await streaming.caughtUp();
   expect(await streaming.differences()).toEqual([]);
 }
 
@@ -96,11 +96,11 @@ test('events that MariaDB compresses', async () => {
   await flow(streaming);
   await streaming.source.query(`alter table changed add column note varchar(300) default '${'n'.repeat(200)}'`);
   await write(streaming);
-  await streaming.settled();
+  await streaming.caughtUp();
   expect((await streaming.tableState('changed')).state).toBe('suspended');
   await streaming.restart();
   await write(streaming);
-  await streaming.settled();
+  await streaming.caughtUp();
   expect(await streaming.differences()).toEqual([expect.stringMatching(/^changed/)]);
 });
 
@@ -148,7 +148,7 @@ test('a row that takes long on a slow line is no silence', async () => {
     );
     // Longer than the source may be silent.
     await streaming.source.query(`insert into scan values (1, repeat('x', 17000000))`);
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await streaming.rows('select octet_length(body) from scan')).toEqual([['17000000']]);
     expect(streaming.run.find('retrying')).toBeUndefined();
   } finally {

@@ -265,7 +265,7 @@ describe.each(flavors)('on %s, tables are suspended or equal after', (flavor) =>
         await session.query('execute said');
       }
     await session.end();
-    await streaming.settled();
+    await streaming.caughtUp();
     const all = (
       await streaming.rows(
         `select table_name from tidegate_raw.tables where state = 'suspended' order by table_name collate "C"`,

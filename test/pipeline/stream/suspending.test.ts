@@ -29,7 +29,7 @@ async function expectSuspended(table: string, reason: RegExp): Promise<void> {
   expect(JSON.stringify(line)).not.toContain('secret');
   const before = await streaming.rows('select count(*) from steady');
   await streaming.source.query('insert into steady select max(id) + 1, ? from steady', [`after ${table}`]);
-  await streaming.settled();
+  await streaming.caughtUp();
   expect(await streaming.rows('select count(*) from steady')).toEqual([[String(Number(before[0]?.[0]) + 1)]]);
 }
 
@@ -79,7 +79,7 @@ describe('a table that can no longer be followed exactly is suspended, and only 
     await streaming.source.query(`create index by_label on steady (label)`);
     await streaming.source.query(`analyze table steady`);
     await streaming.source.query('insert into steady select max(id) + 1, ? from steady', ['after an index']);
-    await streaming.settled();
+    await streaming.caughtUp();
     expect((await streaming.tableState('steady')).state).toBe('streaming');
   });
 });
@@ -107,7 +107,7 @@ test('what a server logs as text, though its format is row, suspends nothing', a
   } finally {
     await session.end();
   }
-  await streaming.settled();
+  await streaming.caughtUp();
   expect((await streaming.tableState('steady')).state).toBe('streaming');
 });
 

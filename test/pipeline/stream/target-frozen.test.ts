@@ -26,7 +26,7 @@ async function start(): Promise<Streaming> {
     { source: sharedServers().source, target },
   );
   await streaming.source.query(`insert into beat values (1, 'before')`);
-  await streaming.settled();
+  await streaming.caughtUp();
   return streaming;
 }
 
@@ -67,7 +67,7 @@ test.each([
   thaw();
   streaming.follow(streaming.another());
   await streaming.run.logged('streaming');
-  await streaming.settled();
+  await streaming.caughtUp();
   expect(await streaming.differences()).toEqual([]);
 });
 
@@ -78,7 +78,7 @@ test('a PostgreSQL that froze is tried again on fresh connections, and nothing i
   await streaming.run.logged('retrying', () => true, 90_000);
   thaw();
   await streaming.source.query(`insert into beat values (3, 'after')`);
-  await streaming.settled();
+  await streaming.caughtUp();
   expect(await streaming.differences()).toEqual([]);
 });
 
@@ -93,6 +93,6 @@ test('a lock at the target does not keep a service from ending', async () => {
   await streaming.target.query('rollback');
   streaming.follow(streaming.another());
   await streaming.run.logged('streaming');
-  await streaming.settled();
+  await streaming.caughtUp();
   expect(await streaming.differences()).toEqual([]);
 });

@@ -94,7 +94,7 @@ describe('a row that cannot be carried becomes a dead letter, and only that row'
     await source.query(`insert into streamed values (2, 'b', ${badText}, 'secret')`);
     await source.query(`insert into streamed values (3, 'c', 'three', null)`);
     await source.query('commit');
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await ids('streamed')).toEqual([1, 3]);
     expect(await letters('streamed')).toEqual([{ key: '2\tb', column: 'label', sqlState: null }]);
     const line = await streaming.logged('rows became dead letters', ({ table }) => table === 'streamed');
@@ -107,7 +107,7 @@ describe('a row that cannot be carried becomes a dead letter, and only that row'
     await streaming.source.query(
       `insert into surrogates values (3, ${ucs2}, null), (4, null, ${utf32}), (5, 'a', 'b')`,
     );
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await ids('surrogates')).toEqual([5]);
     const found = await letters('surrogates');
     expect(found.map(({ key, column }) => `${key} ${column}`)).toEqual(['1 ucs', '2 utf', '3 ucs', '4 utf']);
@@ -118,7 +118,7 @@ describe('a row that cannot be carried becomes a dead letter, and only that row'
     await streaming.source.query(
       `insert into checked values (1, 'a', 'one', null), (2, 'b', 'secret', null), (3, 'c', 'three', null)`,
     );
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await ids('checked')).toEqual([1, 3]);
     expect(await letters('checked')).toEqual([{ key: '2\tb', column: null, sqlState: '23514' }]);
   });
@@ -131,13 +131,13 @@ describe('a row that cannot be carried becomes a dead letter, and only that row'
     await source.query(
       `insert into updated (id, part, label) select id, 'p', ${label} from (select seq as id from ${sequence(1, 3000)}) n order by id`,
     );
-    await streaming.settled();
+    await streaming.caughtUp();
     expect((await letters('updated')).map(({ key }) => Number(key.split('\t')[0])).toSorted((a, b) => a - b)).toEqual(
       bad,
     );
     expect(await streaming.rows('select count(*) from updated')).toEqual([['2993']]);
     await source.query(`update updated set label = if(id in (7, 8, 2500), 'secret', 'changed')`);
-    await streaming.settled();
+    await streaming.caughtUp();
     expect((await letters('updated')).map(({ key, sqlState }) => [Number(key.split('\t')[0]), sqlState])).toEqual([
       [2500, '23514'],
       [7, '23514'],
@@ -162,7 +162,7 @@ describe('a row that cannot be carried becomes a dead letter, and only that row'
     );
     const write = async (bad: readonly number[], tag: string, statement: (label: string) => string) => {
       await source.query(statement(`if(id in (${bad.join(', ')}), 'secret', concat('${tag} ', id))`));
-      await streaming.settled();
+      await streaming.caughtUp();
       const found = await letters('triggered');
       expect(found.map(({ key }) => Number(key.split('\t')[0])).toSorted((a, b) => a - b)).toEqual(bad);
       expect(new Set(found.map(({ sqlState }) => sqlState))).toEqual(new Set(['P0001']));
@@ -194,7 +194,7 @@ describe('a row that cannot be carried becomes a dead letter, and only that row'
     await streaming.target.query(`alter table huge add constraint no_secret check (note <> 'secret')`);
     await source.query(`update huge set note = 'secret' where id in (3, 60003)`);
     await source.query('commit');
-    await streaming.settled();
+    await streaming.caughtUp();
     expect((await letters('huge')).map(({ key }) => Number(key.split('\t')[0])).toSorted((a, b) => a - b)).toEqual([
       3, 20_007, 40_007, 60_003, 60_007, 80_007, 100_007,
     ]);
@@ -208,14 +208,14 @@ describe('a later image of the key resolves it', () => {
     await source.query(
       `insert into resolved values (1, 'a', ${badText}, null), (2, 'b', ${badText}, null), (3, 'c', ${badText}, null)`,
     );
-    await streaming.settled();
+    await streaming.caughtUp();
     expect((await letters('resolved')).length).toBe(3);
     await source.query(`update resolved set label = 'sound' where id = 1`);
-    await streaming.settled();
+    await streaming.caughtUp();
     expect((await letters('resolved')).map(({ key }) => key)).toEqual(['2\tb', '3\tc']);
     await source.query(`delete from resolved where id = 2`);
     await source.query(`update resolved set id = 4, label = 'moved' where id = 3`);
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await letters('resolved')).toEqual([]);
     expect(await streaming.rows('select id, label from resolved order by id')).toEqual([
       ['1', 'sound'],
@@ -225,18 +225,18 @@ describe('a later image of the key resolves it', () => {
 
   test('a truncate', async () => {
     await streaming.source.query(`insert into emptied values (1, 'a', ${badText}, null)`);
-    await streaming.settled();
+    await streaming.caughtUp();
     expect((await letters('emptied')).length).toBe(1);
     await streaming.source.query('truncate table emptied');
     await streaming.source.query(`insert into emptied values (2, 'a', ${badText}, null)`);
-    await streaming.settled();
+    await streaming.caughtUp();
     expect((await letters('emptied')).map(({ key }) => key)).toEqual(['2\ta']);
   });
 
   test('also what a run before this one left', async () => {
     await streaming.restart();
     await streaming.source.query(`update copied set label = 'sound' where id = 2`);
-    await streaming.settled();
+    await streaming.caughtUp();
     expect((await letters('copied')).map(({ key }) => key)).toEqual(['4\td']);
     expect(await ids('copied')).toEqual([1, 2, 3]);
   });
@@ -245,7 +245,7 @@ describe('a later image of the key resolves it', () => {
 describe('dead letters are told of and dealt with', () => {
   test('list, lag and check name table, column and reason, and no value', async () => {
     await streaming.source.query(`insert into stated values (1, 'a', ${badText}, 'secret'), (2, 'b', 'sound', null)`);
-    await streaming.settled();
+    await streaming.caughtUp();
     const list = await runCli(['dead-letters', 'list', 'stated', '--json'], streaming.env);
     expect(JSON.parse(list.stdout)).toMatchObject({
       groups: [{ table: 'stated', column: 'label', sqlState: null, rows: 1 }],
@@ -294,7 +294,7 @@ describe('dead letters are told of and dealt with', () => {
     await holder.query('commit');
     await holder.end();
     expect((await retried).code).toBe(0);
-    await streaming.settled();
+    await streaming.caughtUp();
     expect(await ids('raced')).toEqual([]);
     expect(await letters('raced')).toEqual([]);
   });

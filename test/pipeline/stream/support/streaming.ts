@@ -9,7 +9,7 @@ import { createReplica, type Replica } from '../../../../testing/replica.ts';
 import { sharedServers } from '../../../support/shared-servers.ts';
 import { atLeast } from '../../../mapping/types/type-case.ts';
 
-/** Rows of this table say how far the target has come; see `settled`. */
+/** Rows of this table say how far the target has come; see `caughtUp`. */
 const markTable = 'tide_mark';
 
 interface Servers {
@@ -91,7 +91,7 @@ export class Streaming {
   }
 
   /** Waits until everything committed at the source before the call is at the target. */
-  async settled(timeoutMs = 60_000): Promise<void> {
+  async caughtUp(timeoutMs = 60_000): Promise<void> {
     const mark = ++this.#mark;
     await this.#source.query(`insert into ${markTable} values (?)`, [mark]);
     await this.until(
@@ -121,7 +121,7 @@ export class Streaming {
     return rows;
   }
 
-  /** How the tables differ, row by row; the source must be at rest and the target settled. */
+  /** How the tables differ, row by row; the source must be idle and the target caught up. */
   async differences(): Promise<string[]> {
     const { host, port, user, password } = this.#servers.source;
     const compared = await compareDatabases({
