@@ -1,4 +1,4 @@
-// Makes dist/, which is what the package and the image hold: the program as JavaScript, and the files of the status page as they are.
+// Builds dist/, the content of the package and of the image: the program as JavaScript, and the status page's files unchanged.
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const page = join('src', 'monitoring', 'page');
 
-// What was built from a source file that is gone since must not be shipped.
+// A file whose source was deleted must not be shipped.
 rmSync(join(root, 'dist'), { recursive: true, force: true });
 
 const tsc = join(root, 'node_modules', '.bin', 'tsc');
@@ -17,5 +17,5 @@ const { status } = spawnSync(process.execPath, [tsc, '--project', 'tsconfig.buil
 });
 if (status !== 0) process.exit(status ?? 1);
 
-// The compiler leaves out what is no TypeScript.
+// The compiler does not copy files other than TypeScript.
 if (existsSync(join(root, page))) cpSync(join(root, page), join(root, 'dist', page), { recursive: true });

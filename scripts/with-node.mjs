@@ -1,5 +1,5 @@
-// Runs a program of this checkout with everything it needs: dependencies installed, and Node 24 even where the machine has an
-// older one. Plain JavaScript without dependencies, because it is what runs before there are any.
+// Runs a program of this checkout with its dependencies installed, on Node 24 even if the machine has an older one.
+// It is plain JavaScript without dependencies because it runs before they are installed.
 //
 //   node scripts/with-node.mjs FILE [ARG …]          a TypeScript or JavaScript file
 //   node scripts/with-node.mjs --bin NAME [ARG …]    a program of node_modules/.bin
@@ -13,16 +13,16 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const cache = join(root, '.cache');
 const wantedMajor = 24;
 const fetchedVersion = '24.21.0';
-/** How long another process may take to install before it is taken for dead. */
+/** How long another process may take to install before it is considered dead. */
 const lockLimitMs = 10 * 60_000;
 
 const [first, ...rest] = process.argv.slice(2);
-/** The one program that runs at the moment; signals that come to this process are meant for it. */
+/** The program that runs at the moment; signals to this process are forwarded to it. */
 let running = null;
 
 process.on('SIGTERM', () => hand('SIGTERM'));
 process.on('SIGINT', () => {
-  // Ctrl-C goes to the whole foreground group of its terminal: the program has it already.
+  // The terminal sends Ctrl-C to its entire foreground group, so the program has already received it.
   if (!isInForeground()) hand('SIGINT');
 });
 
@@ -38,7 +38,7 @@ if (signal === null) process.exit(code ?? 1);
 process.removeAllListeners(signal);
 process.kill(process.pid, signal);
 
-/** The Node to run with: this one if it is new enough, else one fetched into the cache of this checkout. */
+/** The Node to run with: the current one if it is new enough, otherwise one fetched into the cache of this checkout. */
 async function nodeToUse() {
   const present = process.versions.node;
   if (Number(present.split('.')[0]) >= wantedMajor) return process.execPath;
@@ -63,18 +63,20 @@ async function nodeToUse() {
   });
 }
 
-/** Installs what package-lock.json says, unless that is what is there. */
+/** Installs the dependencies of package-lock.json unless they are already installed. */
 async function installDependencies() {
   if (areInstalled()) return;
   await alone('dependencies', async () => {
     if (areInstalled()) return;
     say('installing dependencies (once) …');
-    // By the Node that will use them: npm chooses by what the Node it runs on supports.
+    // Run npm on the Node that will use the packages: npm selects them by the Node that it runs on.
     await npm(['ci'], env);
   });
 }
 
-/** Compares with the list npm writes when it has finished, so that whatever it was installed by counts, and a torn one does not. */
+/**
+ * Compares with the list that npm writes when it has finished. So an install by any tool counts, and an interrupted one does not.
+ */
 function areInstalled() {
   const installed = packages(join(root, 'node_modules', '.package-lock.json'));
   if (installed === null) return false;
@@ -96,18 +98,18 @@ async function npm(args, env) {
   if (signal !== null || code !== 0) fail(`npm ${args[0]} failed${signal === null ? '' : ` (${signal})`}:\n${output}`);
 }
 
-/** Runs a program to its end. `output` is what it printed, where that is piped here. */
+/** Runs a program to its end. `output` is the text it printed, if its output is piped here. */
 async function run(command, args, options) {
-  return await new Promise((settle) => {
+  return await new Promise((resolve) => {
     running = spawn(command, args, options);
     let output = '';
     for (const stream of [running.stdout, running.stderr]) stream?.on('data', (text) => (output += text));
-    running.on('error', (error) => settle({ code: 127, signal: null, output: error.message }));
-    running.on('close', (code, signal) => settle({ code, signal, output }));
+    running.on('error', (error) => resolve({ code: 127, signal: null, output: error.message }));
+    running.on('close', (code, signal) => resolve({ code, signal, output }));
   });
 }
 
-/** One process at a time does `work`; the others wait for it, or for its death. */
+/** Only one process at a time does `work`; the others wait until it finishes or dies. */
 async function alone(name, work) {
   const lock = join(cache, `${name}.lock`);
   mkdirSync(cache, { recursive: true });
@@ -153,18 +155,21 @@ function hand(signal) {
 
 function isInForeground() {
   try {
-    // proc(5): after the name in brackets come state, ppid, pgrp, session, tty and the terminal's foreground group.
+    // proc(5): the name in brackets is followed by state, ppid, pgrp, session, tty and the terminal's foreground group.
     const [, , group, , terminal, foreground] = readFileSync('/proc/self/stat', 'utf8')
       .replace(/^.*\) /s, '')
       .split(' ');
     return terminal !== '0' && group === foreground;
   } catch {
-    // No /proc on macOS.
+    // macOS has no /proc.
     return [process.stdin, process.stdout, process.stderr].some((stream) => stream.isTTY);
   }
 }
 
-/** A signal to npm ends the shell between npm and here, which does not pass it on: that shell's end stands for it. */
+/**
+ * A signal to npm ends the shell between npm and this process, and the shell does not forward it. So the end of the shell counts
+ * as the signal.
+ */
 function endWithNpm() {
   if (process.env.npm_lifecycle_event === undefined) return;
   const parent = process.ppid;

@@ -6,8 +6,8 @@ import { findProgram } from './servers/command.ts';
 import { debianRoot } from './servers/debian.ts';
 
 /**
- * A headless Chromium: the one that CHROMIUM_PATH names, the machine's, or Debian's, unpacked into the cache. Its own sandbox is
- * off: it would need privileges that a container has not, and it is shown nothing but our page.
+ * A headless Chromium: the one that CHROMIUM_PATH names, the one on this machine, or Debian's, unpacked into the cache. Its
+ * sandbox is off because it needs privileges that a container lacks; the browser opens only our page.
  */
 export async function launchBrowser(): Promise<Browser> {
   const path =
@@ -17,12 +17,12 @@ export async function launchBrowser(): Promise<Browser> {
   return await chromium.launch({ executablePath: path, chromiumSandbox: false });
 }
 
-/** A script that runs the unpacked one with the libraries and fonts it came with. */
+/** A script that runs the unpacked Chromium with the libraries and fonts of its packages. */
 async function fetchedChromium(): Promise<string> {
   const root = await debianRoot('bookworm', ['chromium', 'fonts-liberation']);
   const folder = await cachedFolder('chromium-of-debian', async (partial) => {
     const libraries = join(root, 'usr/lib', process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu');
-    // Next to itself in the end, whatever the folder is called until then.
+    // The script finds fonts.conf beside itself, because the folder is renamed when it is complete.
     const script = [
       '#!/bin/sh',
       `export LD_LIBRARY_PATH=${libraries}:${libraries}/pulseaudio`,
@@ -31,7 +31,7 @@ async function fetchedChromium(): Promise<string> {
     ];
     await writeFile(join(partial, 'chromium'), `${script.join('\n')}\n`);
     await chmod(join(partial, 'chromium'), 0o755);
-    // Whatever font is asked for; what a page says is what counts here.
+    // Every requested font resolves to this one; only the text of a page matters here.
     const font =
       '<match target="pattern"><edit name="family" mode="prepend" binding="strong"><string>Liberation Sans</string></edit></match>';
     await writeFile(
@@ -42,7 +42,10 @@ async function fetchedChromium(): Promise<string> {
   return join(folder, 'chromium');
 }
 
-/** What a page must not do: complain, break, or ask anybody else for anything. Filled as it happens. */
+/**
+ * Collects what a page must not do: log errors or warnings, throw, or send requests to another origin. The list fills as they
+ * happen.
+ */
 export function complaintsOf(page: Page, origin: string): string[] {
   const complaints: string[] = [];
   page.on('console', (message) => {

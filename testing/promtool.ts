@@ -1,7 +1,9 @@
 import { findProgram, runCommand } from './servers/command.ts';
 import { debianRoot, programOf } from './servers/debian.ts';
 
-/** What `promtool` says: the one of this machine, or Debian's, unpacked into the cache. Raises what it complains of. */
+/**
+ * The output of `promtool`: the one on this machine, or Debian's, unpacked into the cache. Throws if promtool reports a problem.
+ */
 export async function promtool(args: readonly string[], input = ''): Promise<string> {
   const here = await findProgram(['promtool']);
   const [command = '', ...prefix] =

@@ -3,25 +3,25 @@ import mysql, { type Connection, type ConnectionOptions } from 'mysql2/promise';
 import pg from 'pg';
 import type { SourceServer, TargetServer } from './servers/server.ts';
 
-/** A source database and a target database of their own, with the accounts Tidegate is meant to have and no others. */
+/** A source database and a target database of their own, with exactly the accounts that Tidegate needs. */
 export interface Replica {
-  /** What the program's environment needs. */
+  /** The environment for the program. */
   readonly env: Readonly<Record<string, string>>;
   /** The source database. */
   readonly database: string;
   /** The target schema. */
   readonly schema: string;
   readonly targetDatabase: string;
-  /** Drops all that Tidegate made at the target, so that the next run begins anew. */
+  /** Drops everything that Tidegate made at the target, so that the next run starts from the beginning. */
   resetTarget(): Promise<void>;
   readonly readerPassword: string;
   readonly replicatorPassword: string;
   readonly targetPassword: string;
-  /** How an administrator connects to the source database. */
+  /** Connection options of an administrator of the source database. */
   readonly sourceAdminOptions: ConnectionOptions;
   /** A new administrator's session in the source database. */
   sourceAdmin(): Promise<Connection>;
-  /** How a superuser connects to the target database. */
+  /** Connection options of a superuser of the target database. */
   readonly targetAdminOptions: pg.ClientConfig;
   /** A superuser's session in the target database. */
   readonly targetAdmin: pg.Client;
@@ -31,7 +31,7 @@ export interface Replica {
 
 let count = 0;
 
-/** Makes one. Names are unique, so that many can live on the same servers. */
+/** Creates a replica. Names are unique, so many replicas can share the same servers. */
 export async function createReplica(source: SourceServer, target: TargetServer): Promise<Replica> {
   const tag = `${process.pid.toString(36)}${(count++).toString(36)}${randomBytes(2).toString('hex')}`;
   const database = `clinic_${tag}`;
@@ -46,10 +46,10 @@ export async function createReplica(source: SourceServer, target: TargetServer):
   const admin = await mysql.createConnection(sourceServer);
   await admin.query(`create database ${database}`);
   await admin.query(`create user ${reader}@'%' identified by '${readerPassword}'`);
-  // An underscore in a grant is a wildcard unless escaped.
+  // An unescaped underscore in a grant is a wildcard.
   await admin.query(`grant select on \`${database.replaceAll('_', '\\_')}\`.* to ${reader}@'%'`);
   await admin.query(`create user ${replicator}@'%' identified by '${replicatorPassword}'`);
-  // MariaDB since 10.5.2 calls the second one BINLOG MONITOR and still takes the old name.
+  // MariaDB since 10.5.2 calls `replication client` BINLOG MONITOR and still accepts the old name.
   await admin.query(`grant replication slave, replication client on *.* to ${replicator}@'%'`);
 
   const superuser = { host: target.host, port: target.port, user: target.user, password: target.password };
@@ -83,7 +83,7 @@ export async function createReplica(source: SourceServer, target: TargetServer):
       TARGET_DB_PASSWORD: targetPassword,
       TARGET_DB_TLS: 'disable',
       TARGET_DB_SCHEMA: 'raw',
-      // Many run at the same time; a test of what is served asks for a port of its own.
+      // Many replicas run at the same time, so this one serves no page; a test of the page sets its own port.
       LISTEN: 'off',
     },
     database,
@@ -99,14 +99,14 @@ export async function createReplica(source: SourceServer, target: TargetServer):
     sourceAdminOptions: { ...sourceServer, database },
     sourceAdmin: async () => {
       const session = await mysql.createConnection({ ...sourceServer, database, charset: 'utf8mb4_general_ci' });
-      // A general log is read for what others ask, and rows are made by the million.
+      // Tests read the general log for the statements of Tidegate, and it must not grow by millions of rows.
       await session.query('set session sql_log_off = 1');
       return session;
     },
     targetAdminOptions,
     targetAdmin,
     drop: async () => {
-      // The servers may be gone already, by a test's own hand.
+      // A test may have stopped the servers already.
       await targetAdmin.end().catch(() => undefined);
       await dropTarget(superuser, database, role).catch(() => undefined);
       for (const sql of [`drop database ${database}`, `drop user ${reader}@'%'`, `drop user ${replicator}@'%'`])

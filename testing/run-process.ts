@@ -2,10 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { commandEnv } from './command-env.ts';
 
-/** A line of `run`'s JSON log. */
+/** A line of the JSON log of `run`. */
 export interface RunLine extends Readonly<Record<string, unknown>> {
   readonly msg: string;
-  /** Milliseconds since 1970, as the program stamped it. */
+  /** Milliseconds since 1970, stamped by the program. */
   readonly time: number;
 }
 
@@ -14,20 +14,20 @@ export interface RunEnd {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** `tidegate run …` from this checkout as a child process, with its log to read and wait for. */
+/** `tidegate run …` from this checkout as a child process; its log can be read and waited for. */
 export class RunProcess {
   readonly spawnedAt = Date.now();
   readonly pid: number;
   readonly exited: Promise<RunEnd>;
   readonly #child: ChildProcess;
   readonly #lines: RunLine[] = [];
-  /** What is not a JSON log line: text on stderr. */
+  /** Output that is not a JSON log line: text on stderr. */
   readonly #other: string[] = [];
   readonly #waiting = new Set<() => void>();
   readonly #readers = new Set<(line: RunLine) => void>();
   #end: RunEnd | undefined;
 
-  /** `env` is all the program gets of settings. In a session of its own, a Ctrl-C in the terminal reaches only us. */
+  /** `env` contains all settings of the program. With `ownSession`, a Ctrl-C in the terminal does not reach the program. */
   constructor(
     env: Readonly<Record<string, string>>,
     args: readonly string[] = [],
@@ -46,7 +46,7 @@ export class RunProcess {
     createInterface({ input: stderr }).on('line', (text) => this.#other.push(text));
     this.exited = new Promise((resolve, reject) => {
       this.#child.once('error', reject);
-      // `close` comes after the last line of output, `exit` may come before it
+      // `close` comes after the last line of output; `exit` may come before it.
       this.#child.once('close', (code, signal) => {
         this.#end = { code, signal };
         this.#wake();
@@ -59,7 +59,7 @@ export class RunProcess {
     return this.#end === undefined;
   }
 
-  /** It has ended, and not with exit code 0. */
+  /** The program has ended with an exit code other than 0. */
   get failed(): boolean {
     return this.#end !== undefined && this.#end.code !== 0;
   }
@@ -69,17 +69,17 @@ export class RunProcess {
     return this.#lines;
   }
 
-  /** Calls `reader` with every line from now on. */
+  /** Calls `reader` with every future line. */
   onLine(reader: (line: RunLine) => void): void {
     this.#readers.add(reader);
   }
 
-  /** The first line with this message that satisfies `match`, if it was logged. */
+  /** The first line with this message that satisfies `match`, if there is one. */
   find(msg: string, match: (line: RunLine) => boolean = () => true): RunLine | undefined {
     return this.#lines.find((line) => line.msg === msg && match(line));
   }
 
-  /** Waits for such a line; raises, with the end of the log, when the program ends or the time is up before. */
+  /** Waits for such a line. Throws, with the end of the log, if the program ends or the time runs out first. */
   async logged(msg: string, match: (line: RunLine) => boolean = () => true, timeoutMs = 60_000): Promise<RunLine> {
     const deadline = Date.now() + timeoutMs;
     for (;;) {
@@ -92,7 +92,7 @@ export class RunProcess {
     }
   }
 
-  /** Waits for the end and wants exit code 0; raises with the end of the log when it was another. */
+  /** Waits for the end and requires exit code 0; otherwise throws with the end of the log. */
   async succeeded(): Promise<void> {
     const end = await this.exited;
     if (end.code !== 0) throw new Error(`run ended with ${describeEnd(end)}:\n${this.tail()}`);
@@ -102,13 +102,13 @@ export class RunProcess {
     this.#child.kill(signal);
   }
 
-  /** SIGTERM, then waits for the clean end. */
+  /** Sends SIGTERM and waits for a clean end. */
   async stop(): Promise<void> {
     this.signal('SIGTERM');
     await this.succeeded();
   }
 
-  /** SIGKILL if it still runs, then waits for the end, whatever it was. */
+  /** Sends SIGKILL if the program still runs, then waits for its end, clean or not. */
   async kill(): Promise<void> {
     if (this.running) this.signal('SIGKILL');
     await this.exited;

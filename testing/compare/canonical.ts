@@ -1,33 +1,36 @@
 import { jsonCanonical } from './json-canonical.ts';
 
-/** A column of the source as the server's own catalog names it; `target` is the type at the other end, null if it is lacking. */
+/**
+ * A column of the source as the server's catalog describes it; `target` is its type at the target, null if the column is missing
+ * there.
+ */
 export interface ComparedColumn {
   readonly name: string;
   /** information_schema's data_type, lower case. */
   readonly type: string;
-  /** Bits of a bit column, otherwise what the catalog says. */
+  /** The number of bits of a bit column; otherwise the value in the catalog. */
   readonly precision: number | null;
-  /** PostgreSQL's name of the type (`udt_name`), for instance `int2`, `_text`. */
+  /** PostgreSQL's name of the type (`udt_name`), for example `int2`, `_text`. */
   readonly target: string | null;
 }
 
-/** One text per value that both ends must agree on; null is NULL. */
+/** The canonical text of a value, which must be equal at both ends; null is NULL. */
 export type Canonical = (value: Buffer) => string | null;
 
-const whole = new Set(['tinyint', 'smallint', 'mediumint', 'int', 'bigint', 'year']);
+const integers = new Set(['tinyint', 'smallint', 'mediumint', 'int', 'bigint', 'year']);
 const characters = ['char', 'varchar', 'tinytext', 'text', 'mediumtext', 'longtext', 'enum'];
-/** MariaDB's uuid and inet4 print one text for one value, PostgreSQL the same. */
+/** MariaDB and PostgreSQL print each uuid and inet4 value as the same, single text. */
 const textual = new Set([...characters, 'uuid', 'inet4']);
 
 /**
- * How the server's own text of a value reads after the documented mapping. Written from the documentation of types alone: it
- * shares nothing with the mapping it is to judge.
+ * The canonical text of a value that the source printed, after the documented mapping. It is written from the documentation of
+ * types alone and shares no code with the mapping that it checks.
  */
 export function sourceCanonical(column: ComparedColumn): Canonical {
   const { type } = column;
-  // MySQL's; the catalog of MariaDB, whose json is text, says longtext
+  // Only MySQL's catalog reports json; MariaDB's json is text, and its catalog reports longtext.
   if (type === 'json') return (value) => jsonCanonical(value.toString('utf8'));
-  if (whole.has(type)) return (value) => BigInt(value.toString('latin1')).toString();
+  if (integers.has(type)) return (value) => BigInt(value.toString('latin1')).toString();
   if (type === 'decimal') return (value) => decimalCanonical(value.toString('latin1'));
   if (type === 'float') return (value) => floatCanonical(Math.fround(Number(value.toString('latin1'))));
   if (type === 'double') return (value) => floatCanonical(Number(value.toString('latin1')));
@@ -54,7 +57,7 @@ export function sourceCanonical(column: ComparedColumn): Canonical {
   return (value) => value.toString('hex');
 }
 
-/** How a target value, cast to text in the session that `target-rows.ts` sets up, reads. */
+/** The canonical text of a target value that was cast to text in the session of `target-rows.ts`. */
 export function targetCanonical(column: ComparedColumn): (value: string) => string | null {
   switch (column.target) {
     case 'json':
@@ -89,12 +92,12 @@ export function targetCanonical(column: ComparedColumn): (value: string) => stri
   }
 }
 
-/** The servers shorten a single group of zeros differently; the shortest form of URLs is one for each address. */
+/** The servers abbreviate a single group of zeros differently. The URL parser gives one shortest form for each address. */
 function addressCanonical(text: string): string {
   return text.includes(':') ? new URL(`http://[${text}]`).hostname : text;
 }
 
-/** `-000.50` and `-0.5` are one value; numeric has no negative zero. */
+/** `-000.50` and `-0.5` are the same value; numeric has no negative zero. */
 function decimalCanonical(text: string): string {
   const match = /^(-?)0*(\d*?)(?:\.(\d*?)0*)?$/.exec(text);
   if (match === null) return `not a decimal: ${text}`;
@@ -109,7 +112,7 @@ function floatCanonical(value: number): string {
 
 const monthDays = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
-/** A date that no calendar has is NULL at the target; fractions without their trailing zeros, as PostgreSQL prints them. */
+/** A date that is not in the calendar is NULL at the target. Fractions lose their trailing zeros, as PostgreSQL prints them. */
 function dateCanonical(text: string): string | null {
   const match = /^(\d{4})-(\d\d)-(\d\d)(?: (\d\d:\d\d:\d\d)(?:\.(\d+))?)?$/.exec(text);
   if (match === null) return text;
@@ -122,13 +125,13 @@ function dateCanonical(text: string): string | null {
   return `${year}-${month}-${day}${clock === undefined ? '' : ` ${clock}`}${stripped ? `.${stripped}` : ''}`;
 }
 
-/** The mark tells an instant from the reading of a clock, which no zone makes comparable. */
+/** The suffix Z distinguishes an instant from a local time; the two are not comparable. */
 function instantCanonical(text: string): string | null {
   const date = dateCanonical(text);
   return date === null ? null : `${date}Z`;
 }
 
-/** Microseconds. Days or months in an interval are not what a time of day becomes and stay visible as a difference. */
+/** Microseconds. A time of day never maps to days or months, so an interval with these stays visible as a difference. */
 function clockCanonical(text: string): string {
   const match = /^(-?)(\d+):(\d\d):(\d\d)(?:\.(\d{1,6}))?$/.exec(text);
   if (match === null) return text;

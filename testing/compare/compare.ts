@@ -15,24 +15,27 @@ export interface Comparison {
   readonly tables?: readonly string[];
 }
 
-/** Both ends of one table. Equal is only what has neither `missing` nor `extra` nor `different`. */
+/** The comparison of one table. A table is equal only if `missing`, `extra` and `different` are all 0. */
 export interface TableComparison {
   readonly table: string;
   readonly sourceRows: number;
   readonly targetRows: number;
   /** Rows that only the source has; at least 1 when the target lacks the table. */
   readonly missing: number;
-  /** Rows that only the target has, and second rows of one key there. */
+  /** Rows that only the target has, and further rows of the same key there. */
   readonly extra: number;
-  /** Rows of one key with other values; at least 1 when the target lacks a column. */
+  /** Rows with the same key and other values; at least 1 when the target lacks a column. */
   readonly different: number;
-  /** What is wrong with the first few rows: kind, key and column names, no other value; no key of a table without one. */
+  /**
+   * Descriptions of the first few differences: kind, key and column names, and no other value. A table without a key shows no
+   * key.
+   */
   readonly examples: readonly string[];
 }
 
 /**
- * Compares every row of every table by value, independently of the code that copied them. Neither end may be written to
- * meanwhile. A table is streamed from both ends; in memory stay its keys and one hash for each.
+ * Compares every row of every table by value, independently of the code that copied them. Nothing may write to either end
+ * meanwhile. The rows of a table are streamed; memory holds its keys and one hash per key.
  */
 export async function compareDatabases(comparison: Comparison): Promise<TableComparison[]> {
   const source = await SourceRows.open(comparison.source, comparison.database);
@@ -112,7 +115,7 @@ async function compareTable(source: SourceRows, target: TargetRows, table: Sourc
   return { table: table.name, sourceRows, targetRows, missing, extra, different, examples };
 }
 
-/** A second look at the few rows that differ, to name their columns. */
+/** Reads the few different rows again to name their columns. */
 async function differingColumns(
   source: SourceRows,
   target: TargetRows,
@@ -143,12 +146,12 @@ async function count(rows: AsyncIterable<unknown>): Promise<number> {
   return total;
 }
 
-/** What tells a row from others: its primary key; without one, all of it. */
+/** The identity of a row: its primary key, or the entire row in a table without one. */
 function keyOf(row: CanonicalRow, keyAt: readonly number[], hash: string): string {
   return keyAt.length === 0 ? hash : encoded(row, keyAt);
 }
 
-/** The values at `at` with their lengths, so that no two lists of values have one encoding. */
+/** The values at the indexes `at`, each with its length, so that different lists have different encodings. */
 function encoded(row: CanonicalRow, at: readonly number[]): string {
   let text = '';
   for (const index of at) {
@@ -158,13 +161,13 @@ function encoded(row: CanonicalRow, at: readonly number[]): string {
   return text;
 }
 
-/** 16 bytes of a digest of the whole row, a character each. */
+/** The first 16 bytes of a digest of the entire row, one character each. */
 function rowHash(row: CanonicalRow): string {
   const all = encoded(row, [...row.keys()]);
   return hash('sha1', all, 'binary').slice(0, 16);
 }
 
-/** A key's values, as `encoded` put them together. */
+/** The values of a key that `encoded` has encoded, for display. */
 function shown(key: string, columns: number): string {
   if (columns === 0) return 'row of a table without a key';
   const values: string[] = [];

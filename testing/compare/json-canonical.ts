@@ -1,6 +1,6 @@
 /**
- * One text for all spellings of a JSON value: members by name, numbers as digits and exponent (jsonb keeps 1e400 and thirty
- * digits, a double would not), U+0000, which jsonb refuses, as U+FFFD.
+ * One text for all spellings of a JSON value. Members are sorted by name. Numbers are digits and exponent: jsonb keeps 1e400 and
+ * thirty digits, and a double would not. U+0000 becomes U+FFFD because jsonb refuses it.
  */
 export function jsonCanonical(text: string): string {
   const parsed: unknown = JSON.parse(text, (_key, value: unknown, context?: { readonly source?: string }) =>

@@ -6,7 +6,7 @@ type Row = readonly [key: string, hash: string];
 
 const rows = fc.array(fc.tuple(fc.constantFrom('k', 'l', 'm'), fc.constantFrom('x', 'y', 'z')), { maxLength: 12 });
 
-/** The slow way: strike out equal pairs, then pairs of one key; what is left over is missing or extra. */
+/** The simple algorithm: remove equal pairs, then pairs with the same key; the remaining rows are missing or extra. */
 function byHand(source: readonly Row[], target: readonly Row[]): { missing: number; extra: number; different: number } {
   const left = [...target];
   const strike = (matches: (row: Row) => boolean) => {
@@ -19,7 +19,7 @@ function byHand(source: readonly Row[], target: readonly Row[]): { missing: numb
   return { missing: missing.length, extra: left.length, different: unequal.length - missing.length };
 }
 
-test('rows pair as by hand, whatever their keys, copies and order', () => {
+test('rows pair as in the simple algorithm for all keys, copies and orders', () => {
   fc.assert(
     fc.property(rows, rows, (source, target) => {
       const ledger = new RowLedger(5);
@@ -36,7 +36,7 @@ test('rows pair as by hand, whatever their keys, copies and order', () => {
   );
 });
 
-test('names no more keys of a kind than asked for', () => {
+test('names at most the requested number of keys of each kind', () => {
   const ledger = new RowLedger(2);
   for (let i = 0; i < 9; i++) ledger.addSource(`s${i}`, 'x');
   for (let i = 0; i < 9; i++) ledger.addTarget(`t${i}`, 'x');

@@ -1,11 +1,11 @@
-/** Stands for the hash of a row whose equal was met at the target; no hash is empty. */
+/** Replaces the hash of a row once its equal is found at the target; a real hash is never empty. */
 const met = '';
 
-/** How the rows of two ends pair up. A key is text that tells rows apart; the lists name the first few keys of their kind. */
+/** How the rows of two ends pair up. A key is the text that identifies a row; each list names the first few keys of its kind. */
 export interface Reconciliation {
   /** Rows that only the source has. */
   readonly missing: number;
-  /** Rows that only the target has, `second` those among them whose key the source does have. */
+  /** Rows that only the target has; `secondKeys` names those whose key the source has too. */
   readonly extra: number;
   readonly different: number;
   readonly missingKeys: readonly string[];
@@ -15,25 +15,25 @@ export interface Reconciliation {
 }
 
 /**
- * Pairs the rows of the source, which are all added first, with those of the target. Holds a hash for each key. A key may come
- * more than once, in a table without a primary key or where values that differ at the source become one at the target; then
- * equal rows are paired before different ones, whatever order either end reads them in.
+ * Pairs the rows of the source with those of the target; all source rows are added first. It holds one hash per key. A key can
+ * occur several times: in a table without a primary key, or if different source values become one at the target. Then equal rows
+ * are paired before different ones, in whatever order the ends deliver them.
  */
 export class RowLedger {
   readonly #examples: number;
   readonly #hashes = new Map<string, string>();
-  /** Rows of a key beyond its first, by key and hash, as long as they are not met. */
+  /** Rows of a key beyond its first, by key and hash, that are not yet matched. */
   readonly #copies = new Map<string, number>();
-  /** Rows not yet met, of keys that have several. */
+  /** The number of rows not yet matched, for keys that have several rows. */
   readonly #pending = new Map<string, number>();
-  /** Target rows no equal was found for, of keys that the source has. */
+  /** Target rows without an equal source row, for keys that the source has. */
   readonly #unequal = new Map<string, number>();
   readonly #extraKeys: string[] = [];
   #rows = 0;
   #equal = 0;
   #extra = 0;
 
-  /** @param examples how many keys of a kind to name */
+  /** @param examples the number of keys of each kind to name */
   constructor(examples: number) {
     this.#examples = examples;
   }
@@ -71,7 +71,7 @@ export class RowLedger {
     if (pending !== undefined) this.#pending.set(key, pending - 1);
   }
 
-  /** To be asked once both ends were read. */
+  /** Call this after all rows of both ends were added. */
   reconcile(): Reconciliation {
     let different = 0;
     let extra = this.#extra;
@@ -106,7 +106,7 @@ export class RowLedger {
     return keys;
   }
 
-  /** Rows of a key at the source that no equal was found for. */
+  /** Source rows of a key that have no equal at the target. */
   #left(key: string): number {
     return this.#pending.get(key) ?? (this.#hashes.get(key) === met ? 0 : 1);
   }

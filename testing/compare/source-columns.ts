@@ -1,11 +1,11 @@
 import type { Connection, RowDataPacket } from 'mysql2/promise';
 
-/** What the server says about a column; enough to invent a legal value for it. */
+/** The server's description of a column, sufficient to generate a legal value for it. */
 export interface SourceColumn {
   readonly name: string;
   /** The bare type, lower case: `int`, `varchar`, `datetime` … MariaDB's json alias is reported as `json`. */
   readonly type: string;
-  /** The whole type as the server prints it, with length, members and `unsigned`. */
+  /** The complete type as the server prints it, with length, members and `unsigned`. */
   readonly fullType: string;
   readonly nullable: boolean;
   readonly charset: string | undefined;
@@ -13,7 +13,7 @@ export interface SourceColumn {
   readonly length: number;
   readonly precision: number;
   readonly scale: number;
-  /** Digits of a second's fraction. */
+  /** The number of fractional digits of a second. */
   readonly fraction: number;
 }
 
@@ -46,7 +46,7 @@ interface KeyRow extends RowDataPacket {
   column_name: string;
 }
 
-/** Backquotes a name, the way MySQL and MariaDB want it. */
+/** Quotes a name with backquotes, as MySQL and MariaDB require. */
 export function quoteName(name: string): string {
   return `\`${name.replaceAll('`', '``')}\``;
 }
@@ -102,7 +102,7 @@ export async function readSourceTables(connection: Connection, database: string)
   return [...tables.values()];
 }
 
-/** MariaDB's `json` is a longtext with a check; only the check tells it apart. */
+/** MariaDB's `json` is a longtext with a check constraint; only the constraint distinguishes it. */
 async function readJsonAliases(connection: Connection, database: string): Promise<Set<string>> {
   interface CheckRow extends RowDataPacket {
     table_name: string;

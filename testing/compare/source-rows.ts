@@ -1,17 +1,17 @@
 import mysql, { type Connection, type ConnectionOptions } from 'mysql2';
 import { type ComparedColumn, sourceCanonical } from './canonical.ts';
 
-/** A row as one canonical text per compared column, in the order of the columns. */
+/** A row as one canonical text per compared column, in column order. */
 export type CanonicalRow = (string | null)[];
 
 export interface SourceTable {
   readonly name: string;
   readonly columns: readonly Omit<ComparedColumn, 'target'>[];
-  /** Columns of the primary key; none where there is none. */
+  /** Columns of the primary key; empty without one. */
   readonly key: readonly string[];
 }
 
-/** A session at the source that reads its own text of every value, instants in UTC. */
+/** A session at the source that reads the server's text of every value, with instants in UTC. */
 export class SourceRows {
   readonly #connection: Connection;
   readonly #database: string;
@@ -23,10 +23,11 @@ export class SourceRows {
 
   static async open(options: ConnectionOptions, database: string): Promise<SourceRows> {
     const connection = mysql.createConnection({ ...options, database, charset: 'utf8mb4', rowsAsArray: true });
-    // Neither the server's default modes (one pads char) nor its own idea of the client's character set may colour the text.
+    // These settings exclude the server's default modes (one of them pads char) and its assumption about the client's character
+    // set.
     await connection.promise().query('set names utf8mb4');
     await connection.promise().query("set time_zone = '+00:00', sql_mode = ''");
-    // pauses while the other end is read must not end the session
+    // The session must survive a pause while the target is read.
     await connection.promise().query('set net_write_timeout = 600');
     return new SourceRows(connection, database);
   }
@@ -65,10 +66,11 @@ export class SourceRows {
     return rows as unknown[][];
   }
 
-  /** Streams a table; holds no more than the stream's buffer of it. */
+  /** Streams a table and holds only the stream's buffer in memory. */
   async *rows(table: string, columns: readonly ComparedColumn[]): AsyncGenerator<CanonicalRow> {
     const canonical = columns.map(sourceCanonical);
-    // The server rounds a float's text to six digits; as a double it prints all of them. `* 1e0` keeps a negative zero, `+ 0e0` does not.
+    // The server rounds the text of a float to six digits; as a double it prints all digits. `* 1e0` keeps a negative zero, `+
+    // 0e0` does not.
     const list = columns.map(({ name, type }) => (type === 'float' ? `${quoted(name)} * 1e0` : quoted(name)));
     const stream = this.#connection
       .query({

@@ -4,7 +4,7 @@ import type { CanonicalRow } from './source-rows.ts';
 
 const rowsPerFetch = 2000;
 
-/** A session at the target whose text of every value is fixed by settings, instants in UTC. */
+/** A session at the target whose settings fix the text of every value, with instants in UTC. */
 export class TargetRows {
   readonly #client: Client;
   readonly #schema: string;
@@ -28,7 +28,7 @@ export class TargetRows {
     await this.#client.end();
   }
 
-  /** Type by column of a table; undefined where there is no such table. */
+  /** The type of each column of a table; undefined if the table does not exist. */
   async columns(table: string): Promise<Map<string, string> | undefined> {
     const { rows } = await this.#client.query<[string, string]>({
       text: `select column_name::text, udt_name::text from information_schema.columns
@@ -39,7 +39,7 @@ export class TargetRows {
     return rows.length === 0 ? undefined : new Map(rows);
   }
 
-  /** Streams a table in batches from a cursor. */
+  /** Streams a table in batches through a cursor. */
   async *rows(table: string, columns: readonly ComparedColumn[]): AsyncGenerator<CanonicalRow> {
     const canonical = columns.map(targetCanonical);
     const list = columns.map(asText).join(', ');
@@ -65,7 +65,7 @@ export class TargetRows {
 
 function asText({ name, target }: ComparedColumn): string {
   const column = escapeIdentifier(name);
-  // an array's own text is ambiguous to parse, and an address's carries its mask
+  // The text of an array is ambiguous to parse, and the text of an address includes its mask.
   if (target === '_text') return `array_to_json(${column})::text`;
   return target === 'inet' ? `host(${column})` : `${column}::text`;
 }

@@ -3,10 +3,7 @@ import { randomValue } from './random-values.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import { quoteName, type SourceColumn, type SourceTable } from '../compare/source-columns.ts';
 
-/**
- * Session settings the random values need: legal zero dates and 0 as a key value, times in UTC, and no wait for a lock that
- * another random writer holds.
- */
+/** Session settings that the random values need: legal zero dates, 0 as a key value, and times in UTC. */
 export async function prepareRandomSession(connection: Connection): Promise<void> {
   await connection.query(`set names utf8mb4`);
   await connection.query(
@@ -15,8 +12,8 @@ export async function prepareRandomSession(connection: Connection): Promise<void
 }
 
 /**
- * Adds up to `count` random rows to a table and returns how many it took: a row whose random key is taken already is dropped by
- * the server (`insert ignore`), and a narrow key may have fewer values than rows asked for.
+ * Adds up to `count` random rows to a table and returns how many were inserted. The server drops a row whose random key already
+ * exists (`insert ignore`). A narrow key may have fewer values than the requested rows.
  */
 export async function insertRandomRows(
   connection: Connection,
@@ -43,7 +40,9 @@ export async function insertRandomRows(
   return inserted;
 }
 
-/** One random change: insert, replace, update, delete or key change of a few rows. Returns what was done, for a log line. */
+/**
+ * Makes one random change: insert, replace, update, delete or key change of a few rows. Returns a description of it for the log.
+ */
 export async function changeRandomRows(
   connection: Connection,
   table: SourceTable,
@@ -96,7 +95,7 @@ export async function changeRandomRows(
   return `${kind} ${table.name}`;
 }
 
-/** Values of one row in column order; a single whole-number key counts up from `next`, with a few boundary values between. */
+/** Values of one row in column order. A single integer key counts up from `next`, with a few boundary values in between. */
 function randomRow(table: SourceTable, random: SeededRandom, next: number): string[] {
   const counted = table.primaryKey.length === 1 ? table.primaryKey[0] : undefined;
   return table.columns.map((column) => {
@@ -113,14 +112,14 @@ function keyValue(column: SourceColumn, random: SeededRandom, next: number): str
     bigint: 2 ** 53,
   };
   const most = capacity[column.type];
-  // Zero or less, a date would be the zero date.
+  // A number of zero or less would become the zero date in a date column.
   if (most === undefined || next > most || random.chance(0.02)) return freeKeyValue(column, random);
   return String(next > 0 || !/unsigned/iu.test(column.fullType) ? next : 1 - next);
 }
 
 /**
- * A key value that the target can hold as a key: a zero date would become NULL there, and two keys that differ only in U+0000
- * would become one.
+ * A key value that the target can hold as a key. A zero date would become NULL there. Two keys that differ only in U+0000 would
+ * become equal.
  */
 function freeKeyValue(column: SourceColumn, random: SeededRandom): string {
   for (;;) {

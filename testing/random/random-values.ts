@@ -2,8 +2,8 @@ import type { SeededRandom } from './seeded-random.ts';
 import type { SourceColumn } from '../compare/source-columns.ts';
 
 /**
- * A legal, often awkward value for a column, as SQL text: boundaries of the type, zero and part-zero dates, negative times,
- * bytes that COPY must escape, NULL where it is allowed. Wants a session with `sql_mode = 'NO_AUTO_VALUE_ON_ZERO'`, in UTC.
+ * A legal, often unusual value for a column, as SQL text: boundaries of the type, zero and part-zero dates, negative times, bytes
+ * that COPY must escape, NULL where it is allowed. It needs a session with `sql_mode = 'NO_AUTO_VALUE_ON_ZERO'`, in UTC.
  */
 export function randomValue(column: SourceColumn, random: SeededRandom): string {
   if (column.nullable && random.chance(0.15)) return 'null';
@@ -156,7 +156,7 @@ function double(random: SeededRandom): string {
   }
 }
 
-/** Pieces that break a careless writer: COPY's own escapes, quotes, line ends, trailing spaces, text that looks like NULL. */
+/** Fragments that break a careless writer: COPY's escapes, quotes, line ends, trailing spaces, text that looks like NULL. */
 const awkward = [
   '\\N',
   '\\.',
@@ -308,8 +308,8 @@ function geometry(type: string, random: SeededRandom): string {
 }
 
 /**
- * The members of an enum or set, from the type as the server prints it: quotes doubled, and backslash, newline, carriage return
- * and U+0000 escaped by a backslash.
+ * The members of an enum or set, parsed from the type as the server prints it. Quotes are doubled; backslash, newline, carriage
+ * return and U+0000 are escaped by a backslash.
  */
 function members(fullType: string): string[] {
   const escapes: Readonly<Record<string, string>> = { n: '\n', r: '\r', '0': '\0' };

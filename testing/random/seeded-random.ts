@@ -1,6 +1,6 @@
 /**
- * A small repeatable random source (mulberry32): the same seed gives the same rows and the same moments, so that a failing run
- * can be run again.
+ * A small repeatable random source (mulberry32). The same seed gives the same rows and the same moments, so a failing run can be
+ * repeated.
  */
 export class SeededRandom {
   readonly seed: number;
@@ -11,7 +11,7 @@ export class SeededRandom {
     this.#state = seed >>> 0;
   }
 
-  /** A number in [0, 1), 32 bits of it random. */
+  /** A number in [0, 1) with 32 random bits. */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let mixed = this.#state;
@@ -20,12 +20,12 @@ export class SeededRandom {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
   }
 
-  /** A whole number from `low` to `high`, both included. */
+  /** An integer from `low` to `high`, both inclusive. */
   int(low: number, high: number): number {
     return low + Math.floor(this.next() * (high - low + 1));
   }
 
-  /** A whole number of `bits` random bits, exact beyond 53 bits. */
+  /** An integer of `bits` random bits, exact beyond 53 bits. */
   bigint(bits: number): bigint {
     let value = 0n;
     for (let have = 0; have < bits; have += 32) value = (value << 32n) | BigInt(this.int(0, 0xffff_ffff));
@@ -48,7 +48,7 @@ export class SeededRandom {
     return bytes;
   }
 
-  /** An independent source that depends on this one's seed and the name only, not on how much was drawn before. */
+  /** An independent source that depends only on this one's seed and the name, not on the values drawn before. */
   fork(name: string): SeededRandom {
     let hash = this.seed ^ 0x9e3779b9;
     for (const character of name) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x01000193);

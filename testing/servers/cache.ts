@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-/** Where fetched servers are kept: a folder of this checkout that git ignores. */
+/** The folder of this checkout for fetched servers; git ignores it. */
 const cacheRoot = fileURLToPath(new URL('../../.cache/servers', import.meta.url));
 const lockLimitMs = 10 * 60_000;
 
 /**
- * A folder of the cache, filled once by `fill` however many processes ask for it at the same time: one fills, the others
- * wait. It appears whole or not at all.
+ * A folder of the cache. One process fills it with `fill`; other processes that request it meanwhile wait. The folder appears
+ * complete or not at all.
  */
 export async function cachedFolder(name: string, fill: (folder: string) => Promise<void>): Promise<string> {
   const folder = join(cacheRoot, name);
@@ -41,7 +41,7 @@ export async function exists(path: string): Promise<boolean> {
   );
 }
 
-/** A lock that survives nothing: a holder that died is recognised by its pid. */
+/** A lock that does not outlive its holder: the pid shows whether the holder still lives. */
 async function lock(path: string): Promise<() => Promise<void>> {
   const started = Date.now();
   for (;;) {

@@ -5,15 +5,15 @@ import { findProgram, runCommand } from './command.ts';
 import { debianRoot, programOf } from './debian.ts';
 import { privateFolder } from './private-process.ts';
 
-/** A certificate with its key, as files that a private server can read. */
+/** A certificate and its key, as files that a private server can read. */
 export interface ServerCertificate {
   readonly certificate: string;
   readonly key: string;
 }
 
-/** An authority that exists for one test run and signs what it is asked to. */
+/** A certificate authority that exists for one test run and signs every request. */
 export class Authority {
-  /** PEM file of its certificate. */
+  /** PEM file of the authority's certificate. */
   readonly file: string;
   readonly #folder: string;
   readonly #openssl: readonly string[];
@@ -48,7 +48,7 @@ export class Authority {
     return authority;
   }
 
-  /** A certificate of a server under this name or address, for a process of user and group `owner`. */
+  /** A server certificate for this name or address, readable by a process of user and group `owner`. */
   async issue(name: string, owner: number): Promise<ServerCertificate> {
     const of = (suffix: string) => join(this.#folder, `${name}-${owner}.${suffix}`);
     await this.#run(

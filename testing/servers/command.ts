@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { access, constants } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 
-/** Runs a program to its end and returns what it printed; its error output becomes the error. */
+/** Runs a program to its end and returns its output. If it fails, the error contains its error output. */
 export async function runCommand(
   command: string,
   args: readonly string[],
@@ -19,7 +19,7 @@ export async function runCommand(
   });
 }
 
-/** The first of these programs that is there, searched for in PATH and in `folders`. */
+/** The first of these programs that exists in PATH or in `folders`. */
 export async function findProgram(names: readonly string[], folders: readonly string[] = []): Promise<string | null> {
   for (const name of names)
     for (const folder of [...(process.env['PATH'] ?? '').split(delimiter), ...folders]) {

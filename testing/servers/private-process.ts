@@ -9,15 +9,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 const readyLimitMs = 60_000;
 
-/** A folder of its own for a server, below the system's temporary one; others may pass through it but not list it. */
+/** A private folder for a server, in the system's temporary folder. Other accounts can pass through it but cannot list it. */
 export async function privateFolder(): Promise<string> {
-  // The real path, because servers are recognised by the folder they report.
+  // Use the real path, because a server is recognised by the folder that it reports.
   const folder = await mkdtemp(join(await realpath(tmpdir()), 'tidegate-'));
   await chmod(folder, 0o711);
   return folder;
 }
 
-/** What `use` returns; should it fail, the private folder it was given is removed. */
+/** Returns the result of `use`; removes the private folder if `use` fails. */
 export async function inPrivateFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
   const folder = await privateFolder();
   try {
@@ -28,10 +28,10 @@ export async function inPrivateFolder<T>(use: (folder: string) => Promise<T>): P
   }
 }
 
-/** Below the ports that systems give to outgoing connections (32768 on), which tests open by the hundred. */
+/** These ports are below those for outgoing connections (from 32768 on), which tests open by the hundred. */
 const ports = { lowest: 15_000, highest: 32_000 } as const;
 
-/** A loopback port that is free now. Somebody else may take it, so use it at once. */
+/** A loopback port that is free now. Another process may take it, so use it at once. */
 export async function freePort(): Promise<number> {
   for (let tries = 0; tries < 100; tries++) {
     const port = randomInt(ports.lowest, ports.highest);
@@ -54,14 +54,14 @@ async function isFree(port: number): Promise<boolean> {
 
 export interface PrivateProcess {
   readonly pid: number;
-  /** Stops it with `signal`, waits for its end, and removes its folder. */
+  /** Stops the process with `signal`, waits for its end, and removes its folder. */
   stop(signal: NodeJS.Signals): Promise<void>;
 }
 
 export interface ServerCommand {
   readonly command: string;
   readonly args: readonly string[];
-  /** Everything it writes is below this. */
+  /** The process writes only below this folder. */
   readonly folder: string;
   readonly env?: NodeJS.ProcessEnv;
   readonly uid?: number;
@@ -69,8 +69,8 @@ export interface ServerCommand {
 }
 
 /**
- * Starts a server and returns when `isReady` says so. It runs in a session of its own, so that Ctrl-C reaches us and not it,
- * and a watcher ends it and removes its folder should we die without doing so.
+ * Starts a server and returns once `isReady` is true. The server runs in a separate session, so Ctrl-C reaches only this process.
+ * If this process dies, a watcher ends the server and removes its folder.
  */
 export async function startPrivate(server: ServerCommand, isReady: () => Promise<boolean>): Promise<PrivateProcess> {
   const logFile = join(server.folder, 'log');
@@ -99,7 +99,7 @@ export async function startPrivate(server: ServerCommand, isReady: () => Promise
         clearTimeout(timer);
       }
       await rm(server.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
-      // Last, so that our own death halfway through leaves nothing either.
+      // The watcher ends last, so that it still cleans up if this process dies before.
       watcher.kill('SIGKILL');
     },
   };
@@ -116,14 +116,15 @@ export async function startPrivate(server: ServerCommand, isReady: () => Promise
 }
 
 /**
- * Waits for our end, then ends the process and removes the folder (SIGQUIT: at once for PostgreSQL; SIGKILL for whoever ignores
- * it). It learns of our end by a pipe that only we hold: the system closes it however we die, and no pid can be mistaken.
+ * Waits until this process ends, then ends the server and removes its folder. SIGQUIT stops PostgreSQL at once; SIGKILL ends a
+ * server that ignores it. A pipe that only this process holds signals the end: the system closes it however the process dies, and
+ * no pid can be confused with a newer one.
  */
 export function watch(pid: number, folder: string): ChildProcess {
   const script = `read -r _; kill -QUIT ${pid} 2>/dev/null; sleep 1; kill -KILL ${pid} 2>/dev/null; rm -rf '${folder}'`;
   const watcher = spawn('/bin/sh', ['-c', script], { cwd: '/', detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
   watcher.unref();
-  // The pipe must not keep us from ending; its type hides that it is a socket.
+  // The pipe must not keep this process alive; its type hides that it is a socket.
   if (watcher.stdin instanceof Socket) watcher.stdin.unref();
   return watcher;
 }

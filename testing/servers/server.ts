@@ -1,7 +1,7 @@
 interface Server {
   readonly host: string;
   readonly port: number;
-  /** An account that may do everything: it makes databases and accounts, and is never given to Tidegate. */
+  /** An account with all privileges, which creates databases and accounts. It is never given to Tidegate. */
   readonly user: string;
   readonly password: string;
   readonly origin: 'url' | 'machine' | 'container' | 'fetched';
@@ -9,19 +9,19 @@ interface Server {
   stop(): Promise<void>;
 }
 
-/** A MySQL or MariaDB server to play the clinic's. Its binlog is on, in row format with full images. */
+/** A MySQL or MariaDB server that acts as the clinic's server. Its binlog is on, in row format with full images. */
 export interface SourceServer extends Server {
   readonly flavor: 'mariadb' | 'mysql';
-  /** Major and minor, as '10.11'. */
+  /** Major and minor version, for example '10.11'. */
   readonly version: string;
-  /** How to run the server's own command-line client, where there is one. */
+  /** The command of the server's command-line client, if there is one. */
   readonly clientCommand?: string[];
 }
 
-/** A PostgreSQL server to copy into. */
+/** A PostgreSQL server that is the target. */
 export interface TargetServer extends Server {
-  /** Major version, as '15'. */
+  /** Major version, for example '15'. */
   readonly version: string;
-  /** How to run psql, where there is one. */
+  /** The command of psql, if there is one. */
   readonly psqlCommand?: string[];
 }

@@ -10,16 +10,16 @@ import { startSource } from './source.ts';
 import { startTarget } from './target.ts';
 
 const program = fileURLToPath(new URL('./hold.ts', import.meta.url));
-/** Where processes can be looked at as files. */
+/** Whether processes are visible as files. */
 const canLook = process.platform === 'linux';
 
-/** All that the servers of a test may leave behind is in here. */
+/** The servers of a test may write only below this folder. */
 let folder: string;
 let holder: ChildProcess | undefined;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'servers-test-'));
-  // The account PostgreSQL runs as has to pass through.
+  // The account that PostgreSQL runs as must be able to pass through.
   await chmod(folder, 0o711);
 });
 
@@ -30,7 +30,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** Starts a program that holds two servers; gives their process ids. */
+/** Starts a program that runs two servers; returns their process ids. */
 async function hold(): Promise<{ holder: ChildProcess; pids: number[] }> {
   const child = spawn(process.execPath, [program], {
     env: { ...process.env, TMPDIR: folder },
@@ -46,13 +46,13 @@ async function hold(): Promise<{ holder: ChildProcess; pids: number[] }> {
   return { holder: child, pids };
 }
 
-/** A process that ended but that nobody has waited for yet does not run. */
+/** A zombie, an ended process whose parent has not waited for it, counts as ended. */
 async function runs(pid: number): Promise<boolean> {
   const state = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null);
   return state !== null && !/^\d+ \(.*\) Z/su.test(state);
 }
 
-test.skipIf(!canLook)('servers that are stopped leave no process and no file', async () => {
+test.skipIf(!canLook)('stopped servers leave no process and no file', async () => {
   const held = await hold();
   held.holder.stdin?.end();
   expect(await once(held.holder, 'exit')).toEqual([0, null]);
@@ -71,12 +71,15 @@ test.skipIf(!canLook).for(['SIGKILL', 'SIGINT'] as const)(
   },
 );
 
-test.for(['machine', 'fetched'])('a version nobody has is refused with what was tried: %s', async (origin) => {
-  vi.stubEnv('TIDEGATE_SERVERS', origin);
-  const tried = new RegExp(`no (mariadb|postgres) 0\\.1 to be had; tried:\n  ${origin}: .`, 'u');
-  await expect(startSource({ version: '0.1' })).rejects.toThrow(tried);
-  await expect(startTarget({ version: '0.1' })).rejects.toThrow(tried);
-});
+test.for(['machine', 'fetched'])(
+  'a version that no origin has is refused with a list of the origins tried: %s',
+  async (origin) => {
+    vi.stubEnv('TIDEGATE_SERVERS', origin);
+    const tried = new RegExp(`no (mariadb|postgres) 0\\.1 available; tried:\n  ${origin}: .`, 'u');
+    await expect(startSource({ version: '0.1' })).rejects.toThrow(tried);
+    await expect(startTarget({ version: '0.1' })).rejects.toThrow(tried);
+  },
+);
 
 test.skipIf(!canLook)('a server that does not start shows its log and leaves no file', async () => {
   vi.stubEnv('TMPDIR', folder);

@@ -4,15 +4,15 @@ import { startPostgres } from './postgres.ts';
 import type { TargetServer } from './server.ts';
 
 export interface TargetOptions {
-  /** Major version; without it, whatever the machine has is fine. */
+  /** Major version; by default any version on the machine is used. */
   readonly version?: string;
-  /** More options for the server, as `-c name=value` words; they win over the defaults. */
+  /** Additional options for the server, as `-c name=value` words; they override the defaults. */
   readonly args?: readonly string[];
-  /** As with a source. */
+  /** Requires a local process, as with a source. */
   readonly asProcess?: boolean;
 }
 
-/** As startSource, with TIDEGATE_TEST_TARGET_URL. */
+/** Like startSource, with TIDEGATE_TEST_TARGET_URL. */
 export async function startTarget(options: TargetOptions = {}): Promise<TargetServer> {
   const args = options.args ?? [];
   const url = urlFrom('TIDEGATE_TEST_TARGET_URL');
