@@ -19,18 +19,18 @@ import { loadConfig } from './config/load-config.ts';
 import { describeError } from './errors/describe-error.ts';
 import { parseVersion } from './mysql/server-version.ts';
 
-// Where this machine is the source's, too, those who work there come first.
+// Tidegate may run on the source's machine, where other programs have priority.
 setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 
-// Whoever reads our output may leave early (`tidegate check | head`): the work and its exit code stay the same.
+// A reader of the output may close it early (`tidegate check | head`). The work and its exit code do not change.
 for (const stream of [process.stdout, process.stderr])
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
   });
 
-/** Exit code of a command that could not do its work. */
+/** Exit code of a command that failed. */
 let failureCode = 1;
-/** For `lag` 1 is an answer, "beyond the limit", so all that keeps it from one is 2. */
+/** Exit code of a `lag` that failed: 1 already means "beyond the limit". */
 const lagUnknown = 2;
 
 function settings(): Config {
@@ -40,25 +40,23 @@ function settings(): Config {
 
 const privileged = [
   '--allow-privileged-source',
-  'in development: warn of source accounts that may do more than read, instead of refusing them',
+  'in development: accept source accounts that may do more than read, with a warning',
 ] as const;
 
 const program = new Command('tidegate')
   .description(packageJson.description)
   .version(packageJson.version)
-  .showHelpAfterError('(add --help for what there is)')
-  .addHelpText('after', '\nSettings come from the environment or from .env; .env.template explains each.');
+  .showHelpAfterError('(add --help for the commands and options)')
+  .addHelpText('after', '\nSettings come from the environment or from .env. .env.template explains each setting.');
 
 program
   .command('check')
-  .description(
-    'test each connection, the grants, the server settings, and the tables; print every finding with its remedy',
-  )
+  .description('test the connections, grants, server settings and tables; print every finding with its remedy')
   .option('--json', 'print the findings as JSON')
   .option(...privileged)
   .addHelpText(
     'after',
-    '\nExit code: 0 ready, 1 not.\n\nExamples:\n  tidegate check\n  tidegate check --json | jq .findings',
+    '\nExit code: 0 ready, 1 not ready.\n\nExamples:\n  tidegate check\n  tidegate check --json | jq .findings',
   )
   .action(async (options: { json?: true; allowPrivilegedSource?: true }) => {
     process.exitCode = await check(settings(), {
@@ -69,22 +67,23 @@ program
 
 program
   .command('grants')
-  .description('print the SQL that makes the source accounts and the target role, with … for the passwords')
-  .addOption(
-    new Option('--for <side>', 'print one side only, to pipe it into its server').choices(['source', 'target']),
-  )
+  .description('print the SQL that creates the source accounts and the target role, with … for each password')
+  .addOption(new Option('--for <side>', 'print the SQL of one server only').choices(['source', 'target']))
   .option(
     '--from-host <pattern>',
-    "host part of the source accounts (default: this machine's address as seen there)",
+    "host part of the source accounts (default: this machine's address as the source sees it)",
     notEmpty,
   )
   .addOption(
-    new Option('--flavor <name>', 'print for such a server instead of asking the source').choices(['mariadb', 'mysql']),
+    new Option('--flavor <name>', 'print SQL for this kind of server, without asking the source').choices([
+      'mariadb',
+      'mysql',
+    ]),
   )
-  .option('--server-version <x.y>', 'its version, with --flavor')
+  .option('--server-version <x.y>', 'version of that server; requires --flavor')
   .addHelpText(
     'after',
-    '\nThe source is asked for its version only, for which no account is needed.\nExit code: 0 printed, 1 not.\n\nExamples:\n  tidegate grants\n  tidegate grants --for source --from-host 10.0.0.%\n  tidegate grants --flavor mysql --server-version 8.4',
+    '\nThe command asks the source only for its version, which needs no account.\nExit code: 0 printed, 1 failed.\n\nExamples:\n  tidegate grants\n  tidegate grants --for source --from-host 10.0.0.%\n  tidegate grants --flavor mysql --server-version 8.4',
   )
   .action(
     async (options: {
@@ -97,7 +96,7 @@ program
       const server = flavor === undefined || serverVersion === undefined ? null : parseVersion(flavor, serverVersion);
       if (server === null && (flavor ?? serverVersion) !== undefined)
         program.error(
-          'error: --flavor and --server-version go together, as in --flavor mariadb --server-version 10.11',
+          'error: give --flavor and --server-version together, as in --flavor mariadb --server-version 10.11',
         );
       process.exitCode = await grants(settings(), {
         side: options.for ?? null,
@@ -109,12 +108,12 @@ program
 
 program
   .command('run')
-  .description('snapshot what is missing, then stream; a second instance on the same target waits as standby')
-  .option('--until-caught-up', 'end once the target has what the source had when the snapshot was complete')
+  .description('copy the tables that are missing, then stream; a second instance on the same target waits as standby')
+  .option('--until-caught-up', 'stop when the target has everything that the source had at the end of the snapshot')
   .option(...privileged)
   .addHelpText(
     'after',
-    '\nSIGTERM or SIGINT stops at the next commit; a second one at once.\nExit code: 0 stopped, 1 failed, 2 refused by the checks.\n\nExamples:\n  tidegate run\n  tidegate run --until-caught-up',
+    '\nSIGTERM or SIGINT stops it at the next commit; a second signal stops it at once.\nExit code: 0 stopped, 1 failed, 2 refused by the checks.\n\nExamples:\n  tidegate run\n  tidegate run --until-caught-up',
   )
   .action(async (options: { untilCaughtUp?: true; allowPrivilegedSource?: true }) => {
     const config = settings();
@@ -124,24 +123,19 @@ program
     });
   });
 
-const yesToDeleting = [
-  '--yes',
-  'in production: let it delete however many rows the source does not have, without asking',
-] as const;
+const yesToDeleting = ['--yes', 'in production: do not ask before a large share of a table is deleted'] as const;
 
 program
   .command('backfill [table...]')
-  .description(
-    'read tables again while they stream, and repair what differs at the target; also takes suspended tables back',
-  )
-  .option('--all', 'every table')
-  .option('--where <condition>', 'only rows that meet it, such as "AptDateTime >= \'2026-01-01\'"', notEmptyText)
-  .option('--detach', 'do not wait for the end; `jobs` shows how far it is')
+  .description('read tables again while they stream, and repair rows that differ; also resumes suspended tables')
+  .option('--all', 'all tables')
+  .option('--where <condition>', 'only rows that match, such as "AptDateTime >= \'2026-01-01\'"', notEmptyText)
+  .option('--detach', 'do not wait for the end; `jobs` shows the progress')
   .option('--json', 'print JSON')
   .option(...yesToDeleting)
   .addHelpText(
     'after',
-    '\nA running service does it; where there is none, this command does it and streams meanwhile. Ctrl-C cancels it.\nExit code: 0 done, 1 not.\n\nExamples:\n  tidegate backfill appointment\n  tidegate backfill --all\n  tidegate backfill appointment --where "AptDateTime >= \'2026-01-01\'"',
+    '\nA running service does the work. If none runs, this command does it and streams meanwhile. Ctrl-C cancels it.\nExit code: 0 done, 1 failed or cancelled.\n\nExamples:\n  tidegate backfill appointment\n  tidegate backfill --all\n  tidegate backfill appointment --where "AptDateTime >= \'2026-01-01\'"',
   )
   .action(async (tables: string[], options: { all?: true; where?: string; detach?: true; json?: true; yes?: true }) => {
     process.exitCode = await backfill(settings(), tables, {
@@ -155,15 +149,13 @@ program
 
 program
   .command('verify [table...]')
-  .description(
-    'compare every row of the source and the target by value, while they stream; all tables if none is named',
-  )
-  .option('--repair', 'repair what differs')
+  .description('compare every row of the source and the target by value, while they stream; without a name, all tables')
+  .option('--repair', 'repair rows that differ')
   .option('--json', 'print JSON')
   .option(...yesToDeleting)
   .addHelpText(
     'after',
-    '\nA row that differs is looked at again once the stream has passed it, so what is only on its way is no difference.\nExit code: 0 equal, or repaired; 1 not.\n\nExamples:\n  tidegate verify\n  tidegate verify appointment patient --json\n  tidegate verify --repair',
+    '\nA row that differs is compared again when the stream has caught up, so a change in transit is no difference.\nExit code: 0 equal or repaired, 1 not equal or failed.\n\nExamples:\n  tidegate verify\n  tidegate verify appointment patient --json\n  tidegate verify --repair',
   )
   .action(async (tables: string[], options: { repair?: true; json?: true; yes?: true }) => {
     process.exitCode = await verify(settings(), tables, {
@@ -176,13 +168,13 @@ program
 program
   .command('resync')
   .description(
-    'after the source was restored, replaced or has lost its binlog: make the target equal to it as it is now, in place',
+    'after the source was restored, replaced or lost its binlog: make the target equal to it again, in place',
   )
-  .option('--yes', 'do not ask for the typed confirmation that production demands')
-  .option('--detach', 'leave the reading to the next `run`')
+  .option('--yes', 'in production: do not ask for confirmation')
+  .option('--detach', 'do not read the tables now; the next `run` does it')
   .addHelpText(
     'after',
-    '\nNothing is dropped, and the target stays readable; views keep working. No service may be running.\nExit code: 0 done, 1 not.\n\nExample:\n  tidegate resync',
+    '\nNothing is dropped, the target stays readable, and views keep working. Stop the service first.\nExit code: 0 done, 1 failed.\n\nExample:\n  tidegate resync',
   )
   .action(async (options: { yes?: true; detach?: true }) => {
     process.exitCode = await resync(settings(), {
@@ -191,15 +183,13 @@ program
     });
   });
 
-const jobs = program
-  .command('jobs')
-  .description('backfills and verifications: those under way and the last that ended');
+const jobs = program.command('jobs').description('list and cancel backfills and verifications');
 
 jobs
   .command('list', { isDefault: true })
-  .description('each with its state, what it found, and who asked for it')
+  .description('list running and recent jobs, each with its state, its result, and who requested it')
   .option('--json', 'print JSON')
-  .option('--limit <n>', 'print so many', positiveWhole, 20)
+  .option('--limit <n>', 'how many jobs to print', positiveWhole, 20)
   .addHelpText('after', '\nExample:\n  tidegate jobs')
   .action(async (options: { json?: true; limit: number }) => {
     process.exitCode = await listJobs(settings(), { json: options.json === true, limit: options.limit });
@@ -207,23 +197,23 @@ jobs
 
 jobs
   .command('cancel')
-  .argument('<id...>', 'as `jobs` shows them', jobIds)
-  .description('end them; what they repaired stays repaired')
-  .addHelpText('after', '\nExit code: 0 done, 1 not.\n\nExample:\n  tidegate jobs cancel 17')
+  .argument('<id...>', 'job ids, as `jobs` shows them', jobIds)
+  .description('cancel jobs; rows that they repaired stay repaired')
+  .addHelpText('after', '\nExit code: 0 done, 1 failed.\n\nExample:\n  tidegate jobs cancel 17')
   .action(async (ids: string[]) => {
     process.exitCode = await cancel(settings(), ids);
   });
 
 program
   .command('lag')
-  .description('how far the target is behind the source')
+  .description('show how far the target is behind the source')
   .option('--json', 'print JSON')
-  .option('--max-seconds <n>', 'exit 1 when further behind than this', nonNegative)
-  .option('--watch', 'print it every two seconds until Ctrl-C')
+  .option('--max-seconds <n>', 'exit with 1 if the target is further behind', nonNegative)
+  .option('--watch', 'print the lag every two seconds until Ctrl-C')
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : lagUnknown))
   .addHelpText(
     'after',
-    '\nIt needs no running service, and answers within five seconds.\nExit code: 0 within the limit, 1 beyond it, 2 unknown.\n\nExamples:\n  tidegate lag --watch\n  tidegate lag --json\n  tidegate lag --max-seconds 60',
+    '\nThe command needs no running service. It answers within five seconds.\nExit code: 0 within the limit, 1 beyond it, 2 unknown.\n\nExamples:\n  tidegate lag --watch\n  tidegate lag --json\n  tidegate lag --max-seconds 60',
   )
   .action(async (options: { json?: true; maxSeconds?: number; watch?: true }) => {
     failureCode = lagUnknown;
@@ -236,10 +226,10 @@ program
 
 program
   .command('pause')
-  .description('leave the source alone, at once and also after a restart, until `resume`; nothing is lost meanwhile')
+  .description('stop reading the source, also after a restart, until `resume`; no change is lost')
   .addHelpText(
     'after',
-    '\nThe service finishes the chunk or batch under way and reads nothing more. The source must keep its binlog until it goes on.\nExit code: 0 done, 1 not.\n\nExample:\n  tidegate pause',
+    '\nThe service finishes the current chunk or batch, then reads nothing more. The source must keep its binlog until `resume`.\nExit code: 0 done, 1 failed.\n\nExample:\n  tidegate pause',
   )
   .action(async () => {
     process.exitCode = await pauseOrResume(settings(), true);
@@ -247,33 +237,35 @@ program
 
 program
   .command('resume')
-  .description('go on after `pause`')
-  .addHelpText('after', '\nExit code: 0 done, 1 not.\n\nExample:\n  tidegate resume')
+  .description('continue after `pause`')
+  .addHelpText('after', '\nExit code: 0 done, 1 failed.\n\nExample:\n  tidegate resume')
   .action(async () => {
     process.exitCode = await pauseOrResume(settings(), false);
   });
 
 program
   .command('reset')
-  .description('drop what Tidegate made at the target and forget the checkpoint; the source is never touched')
-  .option('--yes', 'do not ask for the typed confirmation that production demands')
-  .addHelpText('after', '\nExit code: 0 done, 1 not.\n\nExample:\n  tidegate reset && tidegate run')
+  .description(
+    'drop the tables that Tidegate created at the target and forget the checkpoint; the source does not change',
+  )
+  .option('--yes', 'in production: do not ask for confirmation')
+  .addHelpText('after', '\nExit code: 0 done, 1 failed.\n\nExample:\n  tidegate reset && tidegate run')
   .action(async (options: { yes?: true }) => {
     process.exitCode = await reset(settings(), { yes: options.yes === true });
   });
 
 const deadLetters = program
   .command('dead-letters')
-  .description('rows that could not be carried: they are kept at the target, and the rest goes on without them');
+  .description('list, retry or discard dead letters: rows that the target cannot hold; all other rows are replicated');
 
 deadLetters
   .command('list [table...]')
-  .description('how many there are and why, then each, oldest first')
+  .description('list the reasons with their counts, then each dead letter, oldest first')
   .option('--json', 'print JSON')
-  .option('--limit <n>', 'print so many', positiveWhole, 50)
+  .option('--limit <n>', 'how many dead letters to print', positiveWhole, 50)
   .addHelpText(
     'after',
-    '\nA key that holds text is not printed; the column key of tidegate.dead_letters has it, and row the row.\n\nExample:\n  tidegate dead-letters list appointment',
+    '\nKeys that contain text are not printed. The table dead_letters has them in column key, and the rows in column row.\nIt is in the control schema, named tidegate_ and the target schema, such as tidegate_raw.\n\nExample:\n  tidegate dead-letters list appointment',
   )
   .action(async (tables: string[], options: { json?: true; limit: number }) => {
     process.exitCode = await listDeadLetters(settings(), tables, {
@@ -284,10 +276,12 @@ deadLetters
 
 deadLetters
   .command('retry [table...]')
-  .description('write them once more, as after a constraint at the target was dropped; the service may run meanwhile')
+  .description(
+    'write dead letters again, for example after a constraint at the target was dropped; the service may run',
+  )
   .addHelpText(
     'after',
-    '\nExit code: 0 none is left, 1 some are.\n\nExample:\n  tidegate dead-letters retry appointment',
+    '\nExit code: 0 none is left, 1 some are left.\n\nExample:\n  tidegate dead-letters retry appointment',
   )
   .action(async (tables: string[]) => {
     process.exitCode = await retry(settings(), tables);
@@ -295,9 +289,9 @@ deadLetters
 
 deadLetters
   .command('discard [table...]')
-  .description('forget them; their rows stay missing or old at the target until the source changes them')
-  .option('--yes', 'do not ask for the typed confirmation that production demands')
-  .addHelpText('after', '\nExit code: 0 done, 1 not.\n\nExample:\n  tidegate dead-letters discard appointment')
+  .description('forget dead letters; their rows stay missing or old at the target until the source changes them')
+  .option('--yes', 'in production: do not ask for confirmation')
+  .addHelpText('after', '\nExit code: 0 done, 1 failed.\n\nExample:\n  tidegate dead-letters discard appointment')
   .action(async (tables: string[], options: { yes?: true }) => {
     process.exitCode = await discard(settings(), tables, { yes: options.yes === true });
   });
@@ -310,7 +304,7 @@ function fail(error: unknown): void {
   process.exitCode = failureCode;
 }
 
-// Node would print the error with all that drivers hang on it: the statement, the server's message, the row.
+// Node would print the error with everything that drivers attach: the statement, the server's message, the row.
 process.on('uncaughtException', (error) => {
   fail(error);
   process.exit();

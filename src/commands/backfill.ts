@@ -4,18 +4,18 @@ import type { Job } from '../postgres/control/jobs.ts';
 import { printableJob } from './jobs.ts';
 import { requestAndFollow } from './request-jobs.ts';
 
-/** Reads tables, or a part of them, again, and repairs what differs at the target. Returns the exit code. */
+/** Reads tables again, or the rows that `where` selects, and repairs rows that differ at the target. Returns the exit code. */
 export async function backfill(
   config: Config,
   tables: readonly string[],
   options: { all: boolean; where: string | null; yes: boolean; detach: boolean; json: boolean },
 ): Promise<number> {
   if (options.all === tables.length > 0)
-    throw new TidegateError('refused', 'give the tables to backfill, or --all for every one');
+    throw new TidegateError('refused', 'give the tables to backfill, or --all for all tables');
   if (options.all && options.where !== null)
     throw new TidegateError(
       'refused',
-      '--where goes with one table, or with tables that have the same columns; not with --all',
+      '--where cannot be combined with --all: name tables that have the columns of the condition',
     );
   const jobs = await requestAndFollow(config, tables, {
     kind: 'backfill',
@@ -30,7 +30,7 @@ export async function backfill(
   return options.detach || jobs.every(({ state }) => state === 'done') ? 0 : 1;
 }
 
-/** Prints what became of each, and returns the exit code. */
+/** Prints the result of each job. Returns the exit code. */
 export function printBackfills(jobs: readonly Job[]): number {
   for (const job of jobs) process.stdout.write(`${inWords(job)}\n`);
   return jobs.every(({ state }) => state === 'done') ? 0 : 1;
@@ -38,14 +38,14 @@ export function printBackfills(jobs: readonly Job[]): number {
 
 function inWords({ id, table, state, reason, counts }: Job): string {
   const { rows, missing, extra, different, rejected, repaired } = counts;
-  const found = `${rows} rows read, ${repaired} repaired (${missing} were missing, ${extra} too many, ${different} different)${rejected > 0 ? `, ${rejected} dead letters` : ''}`;
+  const found = `${rows} rows read, ${repaired} repaired (${missing} were missing, ${extra} extra, ${different} different)${rejected > 0 ? `, ${rejected} dead letters` : ''}`;
   switch (state) {
     case 'done':
       return `${table}: ${found}`;
     case 'failed':
     case 'cancelled':
-      return `${table}: ${state}: ${reason}${rows + repaired > 0 ? `; until then ${found}` : ''}`;
+      return `${table}: ${state}: ${reason}${rows + repaired > 0 ? `; before that: ${found}` : ''}`;
     default:
-      return `${table}: requested as job ${id}; tidegate jobs shows how far it is`;
+      return `${table}: requested as job ${id}; tidegate jobs shows the progress`;
   }
 }

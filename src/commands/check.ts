@@ -2,7 +2,7 @@ import type { Config } from '../config/config.ts';
 import type { Finding } from '../change/finding.ts';
 import { type CheckOptions, runChecks } from '../pipeline/check/preflight.ts';
 
-const marks = { ok: 'ok     ', warning: 'warning', error: 'ERROR  ' } as const;
+const labels = { ok: 'ok     ', warning: 'warning', error: 'ERROR  ' } as const;
 
 /** Prints every finding with its remedy. Returns 0 when `run` would start, 1 when it would refuse. */
 export async function check(config: Config, options: CheckOptions & { json: boolean }): Promise<number> {
@@ -14,11 +14,11 @@ export async function check(config: Config, options: CheckOptions & { json: bool
 }
 
 function inWords({ level, subject, message, remedy }: Finding): string {
-  return `${marks[level]}  ${subject}: ${message}${remedy === undefined ? '' : `\n         -> ${remedy}`}`;
+  return `${labels[level]}  ${subject}: ${message}${remedy === undefined ? '' : `\n         -> ${remedy}`}`;
 }
 
 function verdict(findings: readonly Finding[], errors: number): string {
   const warnings = findings.filter(({ level }) => level === 'warning').length;
-  if (errors > 0) return `not ready: ${errors} ${errors === 1 ? 'error' : 'errors'} to repair`;
+  if (errors > 0) return `not ready: fix ${errors} ${errors === 1 ? 'error' : 'errors'}`;
   return warnings === 0 ? 'ready' : `ready, with ${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`;
 }

@@ -14,7 +14,7 @@ import { TargetSession } from '../postgres/session.ts';
 import { readTables } from '../postgres/control/table-states.ts';
 import { confirm, namesInWords } from './confirm.ts';
 
-/** Prints how many rows are dead letters and why, then the letters, oldest first, `limit` of them. Returns the exit code. */
+/** Prints the reasons with their counts, then at most `limit` dead letters, oldest first. Returns the exit code. */
 export async function listDeadLetters(
   config: Config,
   tables: readonly string[],
@@ -23,8 +23,8 @@ export async function listDeadLetters(
   return await withTarget(config, async (session) => {
     const schemas = await schemasOf(session, tables);
     const groups = await groupDeadLetters(session.db, tables);
-    const letters = await readDeadLetters(session.db, tables, options.limit);
-    const printed = letters.map((letter) => ({ ...letter, key: keyText(letter, schemas.get(letter.table)) }));
+    const deadLetters = await readDeadLetters(session.db, tables, options.limit);
+    const printed = deadLetters.map((row) => ({ ...row, key: keyText(row, schemas.get(row.table)) }));
     if (options.json) process.stdout.write(`${JSON.stringify({ groups, deadLetters: printed })}\n`);
     else if (groups.length === 0) process.stdout.write('no dead letters\n');
     else {
@@ -38,7 +38,7 @@ export async function listDeadLetters(
           ({ id, table, key, after, at }) =>
             `${id}  ${table}  ${key ?? '(key not shown)'}  ${after === null ? 'snapshot' : `after ${after}`}  ${at.toISOString()}`,
         ),
-        ...(total > letters.length ? [`… and ${total - letters.length} more`] : []),
+        ...(total > deadLetters.length ? [`… and ${total - deadLetters.length} more`] : []),
       ];
       process.stdout.write(`${lines.join('\n')}\n`);
     }
@@ -46,7 +46,7 @@ export async function listDeadLetters(
   });
 }
 
-/** Tries to write them once more. Returns 0 when none is left of these tables, else 1. */
+/** Writes the dead letters of these tables again. Returns 0 if none is left, else 1. */
 export async function retry(config: Config, tables: readonly string[]): Promise<number> {
   return await withTarget(config, async (session) => {
     await schemasOf(session, tables);
@@ -59,7 +59,7 @@ export async function retry(config: Config, tables: readonly string[]): Promise<
       const codec = state === undefined ? null : tableCodec(state.schema);
       if (state?.state !== 'streaming' || codec === null || 'refused' in codec) {
         left += count;
-        process.stdout.write(`${table}: not tried, because the table is ${state?.state ?? 'gone'}\n`);
+        process.stdout.write(`${table}: skipped, because the table is ${state?.state ?? 'gone'}\n`);
         continue;
       }
       const written = await retryDeadLetters(session, config.target.schema, codec);
@@ -69,13 +69,13 @@ export async function retry(config: Config, tables: readonly string[]): Promise<
     if (groups.length === 0) process.stdout.write('no dead letters\n');
     else if (left > 0)
       process.stdout.write(
-        'The others stay. A row that was never text PostgreSQL knows is resolved by a change at the source.\n',
+        'The others stay dead letters. If PostgreSQL cannot store the text of a row, change the row at the source.\n',
       );
     return left === 0 ? 0 : 1;
   });
 }
 
-/** Forgets them, after a confirmation in production. Returns the exit code. */
+/** Deletes the dead letters of these tables, after a confirmation in production. Returns the exit code. */
 export async function discard(config: Config, tables: readonly string[], options: { yes: boolean }): Promise<number> {
   return await withTarget(config, async (session) => {
     const { schema: replica, database } = config.target;
@@ -103,21 +103,21 @@ function why(table: string, column: string | null, reason: string, sqlState: str
   return `${table}${column === null ? '' : `.${column}`}: ${reason}${sqlState === null ? '' : ` (SQLSTATE ${sqlState})`}`;
 }
 
-/** Schemas by table. Raises refused for a name that is none of the replica's tables. */
+/** Schemas by table. Raises refused for a name that is not a replicated table. */
 async function schemasOf(session: TargetSession, tables: readonly string[]): Promise<ReadonlyMap<string, TableSchema>> {
   const known = new Map((await readTables(session.db)).map(({ table, schema }) => [table, schema]));
   const unknown = tables.filter((table) => !known.has(table));
   if (unknown.length > 0)
     throw new TidegateError('refused', `schema ${session.targetSchema} has no replicated table ${unknown.join(', ')}`, {
-      hint: 'Names are as at the source, upper and lower case included.',
+      hint: 'Give each name exactly as at the source, including upper and lower case.',
     });
   return known;
 }
 
-/** Types whose values name a row and nobody. */
+/** Types whose values identify a row but no person. */
 const showable = /int$|^(decimal|year|date|datetime|timestamp|time|bit|uuid)$/;
 
-/** The key of a letter for people; null where it holds text, which may be anything: the control schema has it. */
+/** The key of a dead letter, to print. Null if it contains text, which may be personal data; the control schema has it. */
 function keyText({ key }: DeadLetter, schema: TableSchema | undefined): string | null {
   const columns = schema?.primaryKey.map((index) => schema.columns[index]);
   if (columns?.every((column) => column !== undefined && showable.test(column.type)) !== true) return null;

@@ -15,8 +15,8 @@ const pollMs = 300;
 const lineEveryMs = 10_000;
 
 /**
- * Waits until jobs are ended and shows how far they are, on stderr. A running service does them; where there is none, this
- * process takes the lease, streams, does them, and gives the lease back. SIGINT or SIGTERM cancels them.
+ * Waits until the jobs have ended, and shows their progress on stderr. A running service does the jobs. If none runs, this process
+ * takes the lease, streams, does the jobs, and releases the lease. SIGINT or SIGTERM cancels the jobs.
  */
 export async function followJobs(config: Config, session: TargetSession, ids: readonly string[]): Promise<Job[]> {
   const cancelled = cancelOnSignal(session, ids);
@@ -24,7 +24,7 @@ export async function followJobs(config: Config, session: TargetSession, ids: re
   const alone = new AbortController();
   let working: Promise<unknown> | null = null;
   const failures: unknown[] = [];
-  let isPauseSaid = false;
+  let isPauseShown = false;
   const reasons = new Map<string, string>();
   try {
     for (;;) {
@@ -39,12 +39,12 @@ export async function followJobs(config: Config, session: TargetSession, ids: re
       for (const { id, table, state, reason } of jobs) {
         if (state !== 'waiting' || reason === null || reasons.get(id) === reason) continue;
         reasons.set(id, reason);
-        process.stderr.write(`${table}: waits, and is tried again: ${reason}\n`);
+        process.stderr.write(`${table}: waits for another attempt: ${reason}\n`);
       }
       if (failures.length > 0) throw failures[0];
-      if (!isPauseSaid && (await session.guarded(async () => await isPaused(session.db)))) {
-        isPauseSaid = true;
-        process.stderr.write('paused: this waits until `tidegate resume`\n');
+      if (!isPauseShown && (await session.guarded(async () => await isPaused(session.db)))) {
+        isPauseShown = true;
+        process.stderr.write('paused: the jobs wait for `tidegate resume`\n');
       }
       if (working === null && (await session.guarded(async () => await readLeaseHolder(session.db))) === null) {
         working = workAlone(config, ids, alone.signal)
@@ -67,7 +67,7 @@ export function isEnded({ state }: Job): boolean {
   return state !== 'waiting' && state !== 'running';
 }
 
-/** Raises refused where the checks find what `run` would not start with. */
+/** Raises refused if the checks find an error, as `run` does. */
 async function workAlone(config: Config, ids: readonly string[], signal: AbortSignal): Promise<void> {
   const findings = await runChecks(config, { allowPrivilegedSource: false });
   const errors = findings.filter(({ level }) => level === 'error');
@@ -78,28 +78,28 @@ async function workAlone(config: Config, ids: readonly string[], signal: AbortSi
         .map(({ subject, message, remedy }) => `${subject}: ${message}${remedy === undefined ? '' : `; ${remedy}`}`)
         .join('\n'),
     );
-  const say = (text: string) => process.stderr.write(`${text}\n`);
+  const print = (text: string) => process.stderr.write(`${text}\n`);
   await replicate(
     config,
     { until: { ended: ids } },
     {
       state: () => undefined,
       prepared: () => undefined,
-      progress: ({ table, rows }) => say(`copying ${table} first: ${rows} rows`),
+      progress: ({ table, rows }) => print(`copying ${table} first: ${rows} rows`),
       copied: () => undefined,
       pace: (pace) => {
         const reason = whyItWaits[pace];
-        if (reason !== null) say(reason);
+        if (reason !== null) print(reason);
       },
       chunk: () => undefined,
       applied: () => undefined,
       read: () => undefined,
       stalled: (reason) => {
-        if (reason !== null) say(`stands still: ${stalls[reason]}`);
+        if (reason !== null) print(`stalled: ${stalls[reason]}`);
       },
-      suspended: (table, reason) => say(`table ${table} was suspended: ${reason}`),
+      suspended: (table, reason) => print(`table ${table} was suspended: ${reason}`),
       job: () => undefined,
-      retrying: (error, delayMs) => say(`${describeError(error).message}; tried again in ${delayMs} ms`),
+      retrying: (error, delayMs) => print(`${describeError(error).message}; next attempt in ${delayMs} ms`),
     },
     signal,
   );
@@ -109,7 +109,7 @@ const whyItWaits = {
   free: null,
   considerate: null,
   waiting: 'waits: the source is busy',
-  lagging: 'waits: the source falls behind the server that it copies from',
+  lagging: 'waits: the source is a replica and falls behind',
   closed: 'waits for SNAPSHOT_WINDOW',
 } as const;
 
@@ -118,7 +118,7 @@ function cancelOnSignal(session: TargetSession, ids: readonly string[]) {
   const onSignal = () => {
     if (controller.signal.aborted) process.exit(1);
     controller.abort();
-    process.stderr.write('cancelling; what was repaired stays repaired\n');
+    process.stderr.write('cancelling; repaired rows stay repaired\n');
     cancelJobs(session.db, ids).catch((error: unknown) => process.stderr.write(`${describeError(error).message}\n`));
   };
   process.on('SIGINT', onSignal);
@@ -139,7 +139,7 @@ function progressOf({ table, state, counts, estimatedRows, startedAt }: Job): Pr
   };
 }
 
-/** Where no terminal is. */
+/** Progress as lines, for output that is no terminal. */
 class Lines {
   #last = Date.now();
 
@@ -156,6 +156,6 @@ class Lines {
   }
 
   close(): void {
-    // A line is done when it is written.
+    // Nothing is open.
   }
 }

@@ -3,7 +3,7 @@ import { type Job, cancelJobs, latestJobs } from '../postgres/control/jobs.ts';
 import { hasControlTable } from '../postgres/control/migrate.ts';
 import { TargetSession } from '../postgres/session.ts';
 
-/** Prints the last jobs, the newest at the end. Returns the exit code. */
+/** Prints the latest jobs, newest last. Returns the exit code. */
 export async function listJobs(config: Config, options: { json: boolean; limit: number }): Promise<number> {
   return await withJobs(config, async (session) => {
     const jobs = await latestJobs(session.db, options.limit);
@@ -13,20 +13,20 @@ export async function listJobs(config: Config, options: { json: boolean; limit: 
   });
 }
 
-/** Cancels jobs; what they repaired stays repaired. Returns the exit code. */
+/** Cancels jobs. Rows that they repaired stay repaired. Returns the exit code. */
 export async function cancel(config: Config, ids: readonly string[]): Promise<number> {
   return await withJobs(config, async (session) => {
     process.stdout.write(`${await cancelJobs(session.db, ids)} jobs cancelled\n`);
   });
 }
 
-/** What is told of a job: all but its condition, which may hold values. */
+/** The fields of a job that are printed: not its condition, which may contain values of rows. */
 export function printableJob(job: Job) {
-  const { condition, progress: _, ...told } = job;
-  return { ...told, part: condition !== null, seconds: secondsOf(job) };
+  const { condition, progress: _, ...printed } = job;
+  return { ...printed, part: condition !== null, seconds: secondsOf(job) };
 }
 
-/** How long it took, or has taken so far. */
+/** How many seconds it took, or has taken so far. */
 export function secondsOf({ startedAt, finishedAt }: Job): number {
   if (startedAt === null) return 0;
   return Math.round(((finishedAt ?? new Date()).getTime() - startedAt.getTime()) / 100) / 10;
@@ -34,7 +34,7 @@ export function secondsOf({ startedAt, finishedAt }: Job): number {
 
 function inWords(job: Job): string {
   const { id, table, kind, repair, condition, state, reason, counts, requestedBy, requestedAt } = job;
-  const what = `${kind}${repair && kind === 'verify' ? ' --repair' : ''}${condition === null ? '' : ' of a part'}`;
+  const what = `${kind}${repair && kind === 'verify' ? ' --repair' : ''}${condition === null ? '' : ' --where'}`;
   const differences = counts.missing + counts.extra + counts.different;
   const found = `${counts.rows} rows, ${differences} differed, ${counts.repaired} repaired, ${secondsOf(job)} s`;
   return `${id}  ${table}  ${what}  ${state}${reason === null ? '' : `: ${reason}`}  ${found}  by ${requestedBy} at ${requestedAt.toISOString()}`;

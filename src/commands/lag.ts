@@ -12,16 +12,16 @@ const watchEveryMs = 2_000;
 export interface LagOptions {
   readonly json: boolean;
   readonly maxSeconds: number | null;
-  /** Again and again, until SIGINT or SIGTERM. */
+  /** Repeat until SIGINT or SIGTERM. */
   readonly watch: boolean;
 }
 
-/** Prints how far the target is behind. Returns the exit code; without `maxSeconds` any known lag is within. */
+/** Prints how far the target is behind. Returns the exit code; without `maxSeconds` any known lag is within the limit. */
 export async function lag(config: Config, { json, maxSeconds, watch }: LagOptions): Promise<number> {
   const meter = new LagMeter(config, 'tidegate lag');
   try {
     const { report } = watch ? await watchLag(config, meter, json) : await meter.measureAtStart();
-    // What was watched as lines was printed already.
+    // With lines, the last measurement is already printed.
     if (!watch || (process.stdout.isTTY && !json))
       print(json ? JSON.stringify(report) : [lagHeadline(report), ...lagDetails(report)].join('\n'));
     if (report.secondsBehind === null) return exit.unknown;
@@ -31,10 +31,10 @@ export async function lag(config: Config, { json, maxSeconds, watch }: LagOption
   }
 }
 
-/** Shows it until a signal comes: as a view that stands still on a terminal, as lines elsewhere. Returns the last measurement. */
+/** Shows the lag until a signal: as a full-screen view on a terminal, else as lines. Returns the last measurement. */
 async function watchLag(config: Config, meter: LagMeter, json: boolean): Promise<Measured> {
   const stop = new AbortController();
-  // Also a second one: it would end before the terminal is as it was.
+  // `on`, not `once`: a second signal would end the process before the terminal is restored.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
   const view = process.stdout.isTTY && !json ? new LiveView(process.stdout) : null;
   const title = `${config.source.database} → ${config.target.schema}`;
@@ -48,7 +48,7 @@ async function watchLag(config: Config, meter: LagMeter, json: boolean): Promise
       else if (view === null) print(`${at.toISOString()} ${lagHeadline(report)}`);
       else
         view.show([
-          ...[`${title}   ${at.toLocaleTimeString('en-GB')}   Ctrl-C ends this`, '', lagHeadline(report)],
+          ...[`${title}   ${at.toLocaleTimeString('en-GB')}   Ctrl-C to exit`, '', lagHeadline(report)],
           ...['', ...chart(history, view.columns), '', ...lagDetails(report)],
         ]);
       await sleep(watchEveryMs, stop.signal);
@@ -59,13 +59,13 @@ async function watchLag(config: Config, meter: LagMeter, json: boolean): Promise
   }
 }
 
-/** Seconds behind since it is watched, the newest at the right. */
+/** Seconds behind since the start, newest on the right. */
 function chart(history: readonly (number | null)[], columns: number): string[] {
   const width = Math.max(10, columns - 4);
   const shown = history.slice(-width);
   const most = Math.max(0, ...shown.map((seconds) => seconds ?? 0));
   const span = inTime((shown.length * watchEveryMs) / 1000);
-  return [`  ${sparkline(shown, width)}`, `  ${inTime(most)} behind at most, in the last ${span}`];
+  return [`  ${sparkline(shown, width)}`, `  at most ${inTime(most)} behind in the last ${span}`];
 }
 
 function print(text: string): void {

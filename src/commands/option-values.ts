@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 
-// What the values of options and arguments must be; commander tells which one it was.
+// Checks of option and argument values. Commander adds the name of the option to the message.
 
 export function nonNegative(text: string): number {
   if (!/^\d+(\.\d+)?$/.test(text)) throw new InvalidArgumentError('It must be a number of seconds.');
@@ -18,13 +18,13 @@ export function notEmptyText(text: string): string {
 }
 
 export function notEmpty(text: string): string {
-  // To the servers an empty host is any host.
-  if (text === '') throw new InvalidArgumentError('It must be a host, an address, or a pattern of them.');
+  // Servers take an empty host as any host.
+  if (text === '') throw new InvalidArgumentError('It must be a host name, an address, or a pattern.');
   return text;
 }
 
-/** Ids stay text, because PostgreSQL's bigint is wider than a number here. */
+/** Ids stay text, because a PostgreSQL bigint can exceed the safe integers of JavaScript. */
 export function jobIds(text: string, before: readonly string[] = []): string[] {
-  if (!/^[1-9]\d{0,17}$/.test(text)) throw new InvalidArgumentError('It must be the number of a job.');
+  if (!/^[1-9]\d{0,17}$/.test(text)) throw new InvalidArgumentError('It must be the id of a job.');
   return [...before, text];
 }

@@ -4,22 +4,22 @@ import { setPaused } from '../postgres/control/controls.ts';
 import { hasControlTable } from '../postgres/control/migrate.ts';
 import { TargetSession } from '../postgres/session.ts';
 
-/** Tells the service to rest, or to go on; it obeys within a second, or when it starts. Returns the exit code. */
+/** Pauses or resumes the service, which reacts within a second, or at its start. Returns the exit code. */
 export async function pauseOrResume(config: Config, paused: boolean): Promise<number> {
   const session = await TargetSession.open(config.target, `tidegate ${paused ? 'pause' : 'resume'}`);
   try {
     if (!(await session.guarded(async () => await hasControlTable(session.db, 'controls'))))
       throw new TidegateError(
         'refused',
-        `there is nothing to ${paused ? 'pause' : 'resume'}: no service ever ran on this target`,
+        `there is nothing to ${paused ? 'pause' : 'resume'}: no service has run on this target yet`,
         {
-          hint: 'Start `tidegate run` first; it makes the control schema.',
+          hint: 'Start `tidegate run` first; it creates the control schema.',
         },
       );
     await session.transaction(async (trx) => await setPaused(trx, paused));
     process.stdout.write(
       paused
-        ? `paused: the source is only asked where its binlog ends, until tidegate resume. Its binlog must last until then.\n`
+        ? `paused: until tidegate resume, only the end of the binlog is queried. The source must keep its binlog until then.\n`
         : `resumed\n`,
     );
     return 0;

@@ -26,13 +26,13 @@ export interface JobOptions {
 }
 
 /**
- * Asks for jobs on these tables (none: on all) and waits for them. Where one stops because it would delete a large share of a
- * table, asks at the terminal whether it may. Raises refused for what cannot be asked for.
+ * Requests jobs on these tables (an empty list: on all) and waits for them. If a job stops because it would delete a large share of
+ * a table, asks for confirmation at the terminal. Raises refused for an invalid request.
  */
 export async function requestAndFollow(config: Config, tables: readonly string[], options: JobOptions): Promise<Job[]> {
   const session = await TargetSession.open(config.target, `tidegate ${options.kind}`);
   try {
-    const names = await tablesMeant(config, session, tables, options);
+    const names = await tablesToRead(config, session, tables, options);
     const { kind, repair, condition } = options;
     const { schema: replica } = config.target;
     const request = async (of: readonly string[], confirmed: Confirmation | null) =>
@@ -65,7 +65,7 @@ export async function requestAndFollow(config: Config, tables: readonly string[]
   }
 }
 
-async function tablesMeant(
+async function tablesToRead(
   config: Config,
   session: TargetSession,
   tables: readonly string[],
@@ -74,7 +74,7 @@ async function tablesMeant(
   const { schema: replica } = config.target;
   const nothing = () =>
     new TidegateError('refused', `nothing was copied into schema ${replica} yet`, {
-      hint: 'Start `tidegate run` first; it copies every table and goes on from there.',
+      hint: 'Start `tidegate run` first; it copies every table, then streams.',
     });
   if (!(await session.guarded(async () => await hasControlTable(session.db, 'checkpoint')))) throw nothing();
   await migrateControlSchema(session);
@@ -82,17 +82,18 @@ async function tablesMeant(
     if ((await readCheckpoint(session.db)) === null) throw nothing();
     const known = new Map((await readTables(session.db)).map((table) => [table.table, table]));
     const unknown = tables.filter((name) => !known.has(name));
-    const news = unknown.length > 0 && kind === 'backfill' ? await readNewTables(config) : new Map<string, string>();
-    const refused = unknown.filter((name) => news.get(name) !== carried);
+    const newTables =
+      unknown.length > 0 && kind === 'backfill' ? await readNewTables(config) : new Map<string, string>();
+    const refused = unknown.filter((name) => newTables.get(name) !== replicable);
     if (refused.length > 0)
       throw new TidegateError(
         'refused',
-        `there is no replicated table ${refused.map((name) => `${name}${news.has(name) ? ` (${news.get(name)})` : ''}`).join(', ')}`,
+        `there is no replicated table ${refused.map((name) => `${name}${newTables.has(name) ? ` (${newTables.get(name)})` : ''}`).join(', ')}`,
         {
-          hint: `Names are as at the source, upper and lower case included; ${
+          hint: `Give each name exactly as at the source, including upper and lower case; ${
             kind === 'backfill'
               ? 'a table must also be selected by TABLES_INCLUDE and TABLES_EXCLUDE'
-              : `\`tidegate backfill ${refused.join(' ')}\` takes in what is new there`
+              : `\`tidegate backfill ${refused.join(' ')}\` adds a table that is new at the source`
           }.`,
         },
       );
@@ -101,11 +102,9 @@ async function tablesMeant(
     const isKeyless = (name: string) => stateOf(name) === 'full-refresh';
     const keyless = tables.filter(isKeyless);
     if (keyless.length > 0 && (kind === 'verify' || condition !== null))
-      throw new TidegateError(
-        'refused',
-        `table ${keyless.join(', ')} has no key: it is copied as a whole, and that is all that can be done`,
-        { hint: '`tidegate backfill` copies it at once.' },
-      );
+      throw new TidegateError('refused', `table ${keyless.join(', ')} has no key: it can only be refreshed in full`, {
+        hint: '`tidegate backfill` without --where refreshes it at once.',
+      });
     const names =
       tables.length > 0
         ? [...new Set(tables)]
@@ -117,16 +116,16 @@ async function tablesMeant(
   });
 }
 
-const carried = 'carried';
+const replicable = 'replicable';
 
-/** Selected tables of the source, each with why it cannot be carried, or with `carried`. */
+/** Selected tables of the source, each with `replicable` or the reason why it cannot be replicated. */
 async function readNewTables(config: Config): Promise<ReadonlyMap<string, string>> {
   const reader = await SourceConnection.open(config.source, 'reader');
   try {
     const { tables } = await readCatalog(reader, config.source.database);
     const { planned, leftOut } = planTables(tables, selectionOf(config));
     return new Map([
-      ...planned.map(({ codec }) => [codec.schema.table, carried] as const),
+      ...planned.map(({ codec }) => [codec.schema.table, replicable] as const),
       ...leftOut.map(({ table, reasons }) => [table, reasons.join('; ')] as const),
     ]);
   } finally {
@@ -136,6 +135,6 @@ async function readNewTables(config: Config): Promise<ReadonlyMap<string, string
 
 function checkCondition(name: string, table: KnownTable | undefined, condition: string): void {
   if (table === undefined || table.state === 'suspended' || table.state === 'excluded')
-    throw new TidegateError('refused', `table ${name} must be backfilled as a whole first, without --where`);
+    throw new TidegateError('refused', `table ${name} needs a complete backfill first: run it without --where`);
   readCondition(condition, knownCodec(table.schema).schema);
 }

@@ -3,18 +3,18 @@ import { replicaTables, resetReplica } from '../postgres/control/reset.ts';
 import { TargetSession } from '../postgres/session.ts';
 import { confirm, namesInWords } from './confirm.ts';
 
-/** Drops what Tidegate made at the target, so that the next `run` copies everything anew. Returns the exit code. */
+/** Drops the tables that Tidegate created at the target, so that the next `run` copies everything again. Returns the exit code. */
 export async function reset(config: Config, options: { yes: boolean }): Promise<number> {
   const { schema } = config.target;
   const session = await TargetSession.open(config.target, 'tidegate reset');
   try {
     const tables = await replicaTables(session);
     if (tables.length === 0) {
-      process.stdout.write(`nothing to reset: schema ${schema} holds no table that Tidegate made\n`);
+      process.stdout.write(`nothing to reset: schema ${schema} has no table that Tidegate created\n`);
       return 0;
     }
     process.stderr.write(
-      `this drops ${tables.length} tables of schema ${schema} in ${config.target.database} (${namesInWords(tables)}) and forgets the checkpoint; the source is not touched\n`,
+      `this drops ${tables.length} tables of schema ${schema} in ${config.target.database} (${namesInWords(tables)}) and forgets the checkpoint; the source does not change\n`,
     );
     const confirmed = await confirm(config.environment, options.yes, schema);
     if (confirmed === null) {
@@ -22,7 +22,7 @@ export async function reset(config: Config, options: { yes: boolean }): Promise<
       return 1;
     }
     await resetReplica(session, schema, tables, confirmed);
-    process.stdout.write(`dropped ${tables.length} tables; the next run copies everything anew\n`);
+    process.stdout.write(`dropped ${tables.length} tables; the next run copies everything again\n`);
     return 0;
   } finally {
     await session.close();

@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts';
 import { tableFilter } from '../config/table-filter.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
-import { resync as beginAnew, tablesToResync } from '../pipeline/begin/resync.ts';
+import { resync as restart, tablesToResync } from '../pipeline/begin/resync.ts';
 import { hasControlTable } from '../postgres/control/migrate.ts';
 import { TargetSession } from '../postgres/session.ts';
 import { readTables } from '../postgres/control/table-states.ts';
@@ -10,7 +10,7 @@ import { confirm, namesInWords } from './confirm.ts';
 import { followJobs } from './follow-jobs.ts';
 
 /**
- * After the source was restored, replaced, or has lost its binlog: makes the target equal to the source as it is now, in place.
+ * For a source that was restored, replaced, or has lost its binlog: makes the target equal to it again, in place.
  * Returns the exit code.
  */
 export async function resync(config: Config, options: { yes: boolean; detach: boolean }): Promise<number> {
@@ -19,21 +19,21 @@ export async function resync(config: Config, options: { yes: boolean; detach: bo
   try {
     if (!(await session.guarded(async () => await hasControlTable(session.db, 'checkpoint'))))
       throw new TidegateError('refused', `nothing was copied into schema ${schema} yet`, {
-        hint: 'Start `tidegate run`; it copies every table and goes on from there.',
+        hint: 'Start `tidegate run`; it copies every table, then streams.',
       });
     const known = await session.guarded(async () => await readTables(session.db));
     const tables = tablesToResync(known, tableFilter(config.tables)).map(({ table }) => table);
     process.stderr.write(
-      `this makes ${tables.length} tables of schema ${schema} in ${database} (${namesInWords(tables)}) equal to ${config.source.database} on ${config.source.host} as it is now: rows that it does not have are deleted\n`,
+      `this makes ${tables.length} tables of schema ${schema} in ${database} (${namesInWords(tables)}) equal to ${config.source.database} on ${config.source.host} as it is now; rows that the source does not have are deleted\n`,
     );
     const confirmed = await confirm(config.environment, options.yes, schema);
     if (confirmed === null) {
       process.stderr.write('not confirmed: nothing was changed\n');
       return 1;
     }
-    const ids = await beginAnew(config, confirmed);
+    const ids = await restart(config, confirmed);
     if (options.detach) {
-      process.stdout.write(`${ids.length} tables will be read by the next run; tidegate jobs shows how far it is\n`);
+      process.stdout.write(`the next run reads ${ids.length} tables; tidegate jobs shows the progress\n`);
       return 0;
     }
     return printBackfills(await followJobs(config, session, ids));

@@ -12,12 +12,12 @@ import { type CheckOptions, runChecks } from '../pipeline/check/preflight.ts';
 import { replicate } from '../pipeline/replicator.ts';
 import { RunListener } from './run-listener.ts';
 
-/** Exit codes of `run`: stopped cleanly; failed; refused by the guard. */
+/** Exit codes of `run`: stopped cleanly; failed; refused by the checks. */
 const exit = { stopped: 0, failed: 1, refused: 2 } as const;
 
 /**
- * Snapshots what is missing, then streams until stopped. The first SIGTERM or SIGINT finishes the batch under way, the second
- * ends the process at once, which costs nothing but that batch.
+ * Copies the tables that are missing, then streams until stopped. The first SIGTERM or SIGINT finishes the current batch. The second
+ * ends the process at once, which only costs that batch.
  */
 export async function run(config: Config, options: CheckOptions & { untilCaughtUp: boolean }): Promise<number> {
   const bars = process.stdout.isTTY ? new ProgressBars(process.stdout) : null;
@@ -33,7 +33,7 @@ export async function run(config: Config, options: CheckOptions & { untilCaughtU
     else if (level === 'warning') log.warn(facts, message);
   }
   if (findings.some(({ level }) => level === 'error')) {
-    log.error('refused: repair the findings above, then run again');
+    log.error('refused: fix the errors above, then run again');
     return exit.refused;
   }
 
@@ -64,10 +64,10 @@ function stopOnSignal(log: Log) {
   const controller = new AbortController();
   const onSignal = (signal: NodeJS.Signals) => {
     if (controller.signal.aborted) {
-      log.warn({ signal }, 'aborted: the batch under way is dropped and will come again');
+      log.warn({ signal }, 'aborted: the current batch is dropped and will be read again');
       process.exit(exit.failed);
     }
-    log.info({ signal }, 'stopping: finishing the batch under way');
+    log.info({ signal }, 'stopping: finishing the current batch');
     controller.abort(new TidegateError('internal', 'stopped'));
   };
   process.on('SIGTERM', onSignal);

@@ -3,7 +3,7 @@ import { type Job, isEqual } from '../postgres/control/jobs.ts';
 import { printableJob, secondsOf } from './jobs.ts';
 import { requestAndFollow } from './request-jobs.ts';
 
-/** Compares tables by value while they stream. Returns the exit code: 0 only if all are equal, or are now. */
+/** Compares tables by value while they stream. Returns the exit code: 0 only if all are equal or were repaired. */
 export async function verify(
   config: Config,
   tables: readonly string[],
@@ -25,15 +25,15 @@ function inWords(job: Job): string {
   const { table, state, reason, repair, counts, examples } = job;
   const { rows, missing, extra, different, changing, rejected, repaired } = counts;
   if (state !== 'done')
-    return `${table}: ${state}: ${reason}${repaired > 0 ? `; until then ${rows} rows read, ${repaired} repaired` : ''}`;
+    return `${table}: ${state}: ${reason}${repaired > 0 ? `; before that: ${rows} rows read, ${repaired} repaired` : ''}`;
   const found = [
     ...(missing > 0 ? [`${missing} missing`] : []),
-    ...(extra > 0 ? [`${extra} too many`] : []),
+    ...(extra > 0 ? [`${extra} extra`] : []),
     ...(different > 0 ? [`${different} different`] : []),
-    ...(rejected > 0 ? [`${rejected} that cannot be carried`] : []),
+    ...(rejected > 0 ? [`${rejected} that cannot be replicated`] : []),
   ];
   const verdict = found.length === 0 ? 'equal' : `${found.join(', ')}${repair ? '; repaired' : ''}`;
-  const busy = changing > 0 ? `; ${changing} changed too often to be compared` : '';
+  const busy = changing > 0 ? `; ${changing} changed too often to compare` : '';
   const named = examples.map(({ what, key }) => `\n  ${what} ${key ?? '(key not shown)'}`).join('');
   return `${table}: ${verdict} (${rows} rows in ${secondsOf(job)} s${busy})${named}`;
 }

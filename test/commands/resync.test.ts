@@ -35,7 +35,7 @@ describe.each(['mariadb', 'mysql'] as const)('what no log of %s shows', (flavor)
     await streaming.source.query('set session sql_log_bin = 1');
     expect((await runCli(['verify', 'visit'], streaming.env)).code).toBe(1);
     expect((await runCli(['verify', 'visit', '--repair'], streaming.env)).stdout).toContain(
-      '1 too many, 20 different; repaired',
+      '1 extra, 20 different; repaired',
     );
     expect(await streaming.differences()).toEqual([]);
   });
@@ -82,7 +82,7 @@ describe.each(['mariadb', 'mysql'] as const)('what no log of %s shows', (flavor)
     const production = { ...streaming.env, ENVIRONMENT: 'production' };
     const asked = await runCli(['resync'], production);
     expect(asked.code).toBe(1);
-    expect(asked.stderr).toContain('there is no terminal to ask at');
+    expect(asked.stderr).toContain('there is no terminal to ask on');
     expect((await runCli(['resync', '--yes', '--detach'], production)).code).toBe(0);
   });
 });

@@ -89,7 +89,7 @@ describe.each(['mariadb', 'mysql'] as const)('a source that is itself a replica 
     });
     const run = new RunProcess(env);
     try {
-      await run.logged('snapshot waits: the source falls behind the server that it copies from');
+      await run.logged('snapshot waits: the source is a replica and falls behind');
       await sleep(1_000);
       expect((await replica.targetAdmin.query('select from raw.visits')).rowCount).toBe(0);
       await onSource.query('unlock tables');

@@ -52,7 +52,7 @@ test('are four and one for each of SNAPSHOT_CONNECTIONS at most; while paused, o
     expect((await runCli(['verify'], env)).code).toBe(0);
     await until((found) => found.includes('Binlog Dump'));
     expect((await runCli(['pause'], env)).code).toBe(0);
-    await run.logged('paused: `tidegate resume` lets it go on');
+    await run.logged('paused: `tidegate resume` continues');
     // A dump that is not wanted any more would go on for ever if it were only said that nothing more will be asked.
     await until((found) => found.length <= 1 && !found.includes('Binlog Dump'));
     await run.stop();

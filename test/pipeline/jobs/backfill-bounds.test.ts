@@ -40,7 +40,7 @@ describe('what is too much to be held at once', () => {
   test('rows that only the target has', async () => {
     await streaming.target.query(`insert into visit select n, repeat('x', 200) from generate_series(1, ${invented}) n`);
     const verified = await runCli(['verify', 'visit'], streaming.env);
-    expect(verified.stdout).toContain(`visit: ${invented} too many`);
+    expect(verified.stdout).toContain(`visit: ${invented} extra`);
     const { code, stdout, stderr } = await runCli(['backfill', 'visit'], streaming.env);
     expect(code, stderr).toBe(0);
     expect(stdout).toContain(`2 rows read, ${invented} repaired`);

@@ -72,7 +72,7 @@ describe('while the service streams', () => {
     const before = await streaming.rowVersions('visit');
     const { code, stdout, stderr } = await runCli(['backfill', '--all'], streaming.env);
     expect(code, stderr).toBe(0);
-    expect(stdout).toContain('visit: 5000 rows read, 8 repaired (3 were missing, 2 too many, 3 different)');
+    expect(stdout).toContain('visit: 5000 rows read, 8 repaired (3 were missing, 2 extra, 3 different)');
     expect(await streaming.differences()).toEqual([]);
     const after = await streaming.rowVersions('visit');
     expect({
@@ -96,7 +96,7 @@ describe('while the service streams', () => {
   test('verify --repair repairs what it finds', async () => {
     await damage();
     const { code, stdout } = await runCli(['verify', '--repair'], streaming.env);
-    expect(stdout).toContain('visit: 3 missing, 2 too many, 3 different; repaired');
+    expect(stdout).toContain('visit: 3 missing, 2 extra, 3 different; repaired');
     expect(code).toBe(0);
     expect(await streaming.differences()).toEqual([]);
   });
@@ -109,7 +109,7 @@ describe('while the service streams', () => {
       streaming.env,
     );
     expect(code, stderr).toBe(0);
-    expect(stdout).toContain('4 repaired (2 were missing, 1 too many, 1 different)');
+    expect(stdout).toContain('4 repaired (2 were missing, 1 extra, 1 different)');
     expect(
       await streaming.rows(
         `select id from visit where id in (7, -5, 6000, 42) and fee is distinct from 4000.5 order by id`,
@@ -134,7 +134,7 @@ describe('while the service streams', () => {
       [['backfill', 'visit', '--where', 'sleep(1) = 0'], 'the condition was refused'],
       [['backfill', 'visit', '--where', 'nosuch = 1'], 'the condition was refused'],
       [['backfill'], 'give the tables'],
-      [['verify', 'nosuch'], '`tidegate backfill nosuch` takes in what is new there'],
+      [['verify', 'nosuch'], '`tidegate backfill nosuch` adds a table that is new at the source'],
       [['jobs', 'cancel', '999999'], 'there is no job 999999'],
     ];
     for (const [args, message] of refusals) {

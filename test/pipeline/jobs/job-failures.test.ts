@@ -45,7 +45,7 @@ describe('what goes wrong with a job stays with it', () => {
     try {
       await session.query('lock tables old_style write');
       id = await requested('old_style');
-      await streaming.logged('job waits, and is tried again', ({ table }) => table === 'old_style');
+      await streaming.logged('job waits for another attempt', ({ table }) => table === 'old_style');
       expect(await streaming.rows(`select reason from tidegate_raw.jobs where id = ${id}`)).toEqual([
         [expect.stringContaining('1205')],
       ]);

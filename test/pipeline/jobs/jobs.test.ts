@@ -114,7 +114,7 @@ describe('jobs', () => {
     expect(refused.stdout).toContain('deleting so many must be confirmed');
     expect(await streaming.rows('select count(*) from fee')).toEqual([['5000']]);
     const allowed = await runCli(['backfill', 'fee', '--yes'], env);
-    expect(allowed.stdout).toContain('2000 too many');
+    expect(allowed.stdout).toContain('2000 extra');
     expect(allowed.code).toBe(0);
     expect(await streaming.rows('select count(*) from fee')).toEqual([['3000']]);
   });

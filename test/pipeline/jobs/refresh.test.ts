@@ -64,7 +64,7 @@ describe.each(['InnoDB', 'MyISAM'] as const)('tables without a key that TABLES_R
     await streaming.source.query(`insert into log_line values ('2026-03-03', 'new', 2.5)`);
     const { code, stdout, stderr } = await runCli(['backfill', 'log_line'], env());
     expect(code, stdout + stderr).toBe(0);
-    expect(stdout).toContain('log_line: 503 rows read, 8 repaired (4 were missing, 4 too many, 0 different)');
+    expect(stdout).toContain('log_line: 503 rows read, 8 repaired (4 were missing, 4 extra, 0 different)');
     const after = await streaming.rowVersions('log_line');
     expect({
       written: [...after].filter((row) => !before.has(row)).length,

@@ -71,11 +71,11 @@ describe('a snapshot makes room', () => {
         await admin.query(`update visits_MyISAM set note = 'y' where id = ${id}`);
         await sleep(20);
       }
-      expect(run.find('snapshot at full speed: nobody else writes at the source')).toBeUndefined();
+      expect(run.find('snapshot at full speed: no other session writes at the source')).toBeUndefined();
       await replica.resetTarget();
       const alone = new RunProcess({ ...replica.env, TABLES_INCLUDE: 'visits_MyISAM' }, ['--until-caught-up']);
       await alone.succeeded();
-      expect(alone.find('snapshot at full speed: nobody else writes at the source')).toBeDefined();
+      expect(alone.find('snapshot at full speed: no other session writes at the source')).toBeDefined();
     } finally {
       await run.kill();
       await admin.end();
@@ -100,13 +100,13 @@ describe('the operator decides when', () => {
       for (let id = 1; !(await underWay('visits_InnoDB')); id++)
         await admin.query(`update visits_InnoDB set note = 'z' where id = ${id}`);
       expect(await runCli(['pause'], env)).toMatchObject({ code: 0 });
-      await run.logged('paused: `tidegate resume` lets it go on');
+      await run.logged('paused: `tidegate resume` continues');
       const atPause = await copied();
       expect(atPause).toBeLessThan(rows);
       expect(JSON.parse((await runCli(['lag', '--json'], env)).stdout)).toMatchObject({ state: 'paused' });
       await run.stop();
       run = new RunProcess(env);
-      await run.logged('paused: `tidegate resume` lets it go on');
+      await run.logged('paused: `tidegate resume` continues');
       await sleep(1_500);
       expect(await copied()).toBe(atPause);
       expect(await runCli(['resume'], env)).toMatchObject({ code: 0 });
