@@ -58,7 +58,7 @@ test('two runs with the same server id: the second still waits, and the first st
   expect(streaming.run.running).toBe(true);
 });
 
-test('a standby that is told to stop ends with 0', async () => {
+test('a standby that receives SIGTERM ends with 0', async () => {
   const second = streaming.another();
   await second.logged('standby');
   await second.stop();
@@ -92,11 +92,12 @@ test('run --until-caught-up ends with 0 once the target has what the source had'
   await expectEqualCount();
 });
 
-test('a run that freezes in the midst of a transaction holds nobody up: a standby takes over, locks and all', async () => {
+test('a run that freezes within a transaction holds up no other: a standby takes over, and the locks are released', async () => {
   const second = streaming.another([], { SOURCE_SERVER_ID: String(Number(streaming.env['SOURCE_SERVER_ID']) + 1) });
   others.push(second);
   await second.logged('standby');
-  // Held up at the target until it is frozen, then left alone with its locks.
+  // A lock at the target blocks the write until the process is frozen. Then the lock ends, and the frozen process keeps its own
+  // locks.
   await streaming.target.query('begin');
   await streaming.target.query('select from beat where id = 1 for update');
   await streaming.source.query(`update beat set label = 'changed'`);

@@ -4,7 +4,7 @@ import { startTarget } from '../../testing/servers/target.ts';
 import { backfillWhileItDrifts } from './backfill/drift-run.ts';
 
 /**
- * Backfills in a loop under load, with kills, on servers whose commits are slow to be seen:
+ * Runs backfills in a loop under load, with kills, on servers where a commit becomes visible late:
  * `npm run soak:backfill -- [--seconds 200] [--seed N] [--only mariadb-innodb|mariadb-myisam|mysql-innodb|mysql-no-gtid]`.
  */
 const { values } = parseArgs({
@@ -15,7 +15,10 @@ const { values } = parseArgs({
   },
 });
 
-/** With a pause between the binlog and the engine's commit, in which a row is logged, sent to replicas, and cannot be seen. */
+/**
+ * These servers pause between the binlog and the engine's commit. During the pause a row is logged and sent to replicas, but is
+ * not yet visible.
+ */
 const durable = ['--innodb-flush-log-at-trx-commit=1', '--sync-binlog=0'];
 const setups = {
   'mariadb-innodb': {

@@ -8,13 +8,13 @@ import { runCli } from '../support/cli.ts';
 import { sharedServers } from '../support/shared-servers.ts';
 import { commandEnv } from '../../testing/command-env.ts';
 
-/** Stands in every value, wherever one can stand; found anywhere outside the two databases, it is one too many. */
+/** This word is part of every value that can hold it. It must not appear anywhere outside the two databases. */
 const canary = `canary${randomBytes(6).toString('hex')}`;
 const token = `token-of-${randomBytes(8).toString('hex')}`;
 const outputs: { readonly from: string; readonly text: string }[] = [];
 let streaming: Streaming;
 
-/** In the forms in which a value might be printed. */
+/** The outputs that contain one of the words, in any form in which a value might be printed. */
 function sightings(words: readonly string[]): string[] {
   const forms = words.flatMap((word) => {
     const bytes = Buffer.from(word, 'utf8');
@@ -29,7 +29,7 @@ async function cli(args: readonly string[], env: Readonly<Record<string, string>
   return code;
 }
 
-/** A command with a terminal for its output, where it shows bars. */
+/** Runs a command whose output is a terminal, so that it shows progress bars. */
 async function onTerminal(args: readonly string[], env: Readonly<Record<string, string>>): Promise<string> {
   const command = [process.execPath, 'src/cli.ts', ...args].join(' ');
   const child = spawn('script', ['-qec', command, '/dev/null'], {
@@ -48,7 +48,7 @@ function keep(from: string, run: RunProcess): void {
   outputs.push({ from, text: run.tail(Number.MAX_SAFE_INTEGER) });
 }
 
-/** What people read of the control schema; rows, keys and definitions are in there, too, and stay in the database. */
+/** The columns of the control schema that people read. Rows, keys and definitions are also there, but stay in the database. */
 async function readByPeople(): Promise<void> {
   for (const [table, columns] of [
     ['events', 'kind, detail'],
@@ -61,8 +61,8 @@ async function readByPeople(): Promise<void> {
     ['jobs', 'table_name, kind, state, reason, requested_by'],
   ])
     outputs.push({
-      from: `tidegate.${table}`,
-      text: JSON.stringify(await streaming.rows(`select ${columns} from tidegate.${table}`)),
+      from: `tidegate_raw.${table}`,
+      text: JSON.stringify(await streaming.rows(`select ${columns} from tidegate_raw.${table}`)),
     });
 }
 
@@ -86,7 +86,7 @@ beforeAll(async () => {
   );
 });
 
-/** All that `run` answers to browsers and monitoring, also to whoever lacks the token. */
+/** All answers of `run` to browsers and monitoring, also to clients without the token. */
 async function served(when: string): Promise<void> {
   const url = String((await streaming.run.logged('status page'))['url']);
   for (const path of ['', 'status.json', 'history.json', 'metrics', 'healthz', 'readyz', canary])
@@ -105,7 +105,7 @@ test('no value, password or statement is in any output, whatever goes wrong', { 
   await cli(['check']);
   await cli(['check', '--json']);
 
-  // Rows that go well, rows that do not, and a target that shows them in its messages.
+  // Rows that are written, rows that are refused, and a target that quotes them in its messages.
   await target.query(`alter table notes add constraint no_longer check (label is null or label not like '%refused%')`);
   await target.query(
     `create function tell() returns trigger language plpgsql as $$
@@ -118,7 +118,7 @@ test('no value, password or statement is in any output, whatever goes wrong', { 
   await source.query(`delete from notes where id = '${canary} 1'`);
   await source.query(`insert into triggered values ('${canary}', '${canary}')`);
   await streaming.caughtUp();
-  // Differences of every kind, looked at and repaired, wholly and by a condition that is made of values.
+  // Differences of every kind, verified and repaired: entire tables, and by a condition that contains values.
   await target.query(`update stated set body = '${canary} by hand'`);
   await target.query(`insert into stated values ('${canary} too many', '${canary}')`);
   await source.query(`insert into stated values ('${canary} stated', '${canary}')`);
@@ -166,7 +166,7 @@ test('no value, password or statement is in any output, whatever goes wrong', { 
   await streaming.run.stop();
   keep('run', streaming.run);
 
-  // Connections that fail, each with a secret in hand.
+  // Connections that fail while they carry a secret.
   const failures: Readonly<Record<string, string>>[] = [
     { SOURCE_DB_READONLY_PASSWORD: canary },
     { SOURCE_DB_REPLICATION_PASSWORD: canary },
@@ -190,7 +190,7 @@ test('no value, password or statement is in any output, whatever goes wrong', { 
   const dead = await streaming.rows(`select distinct table_name from tidegate_raw.dead_letters order by 1`);
   expect(dead).toEqual([['notes'], ['triggered']]);
 
-  // Begun anew, and copied anew: on a terminal with its bars, killed in the midst of it, and on to the end.
+  // A resync and a reset, then a new copy on a terminal with progress bars, killed during the copy and run to its end.
   await cli(['resync', '--yes']);
   await cli(['reset', '--yes'], { ENVIRONMENT: 'production' });
   const terminal = await onTerminal(['run', '--until-caught-up'], { TIDEGATE_FAILPOINT: 'chunk-committed:2' });
@@ -211,7 +211,7 @@ test('no value, password or statement is in any output, whatever goes wrong', { 
   expect(passwords.length).toBe(3);
   expect(sightings([canary, token, ...passwords])).toEqual([]);
 
-  // The search finds one when there is one.
+  // Proof that the search finds a leak.
   outputs.push({ from: 'a hex leak', text: Buffer.from(canary).toString('hex') });
   expect(sightings([canary])).toEqual(['a hex leak']);
 });

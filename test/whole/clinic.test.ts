@@ -10,7 +10,7 @@ import { sharedServers } from '../support/shared-servers.ts';
 
 const seed = Number(process.env['CLINIC_SEED'] ?? 11);
 
-test('a clinic copied in business hours, streamed, and resumed after its service was stopped is an exact copy', async () => {
+test('a clinic that is copied in business hours, streamed, and resumed after a stop of its service is an exact copy', async () => {
   const { source, target } = sharedServers();
   const replica = await createReplica(source, target);
   const clinic = await replica.sourceAdmin();
@@ -23,7 +23,7 @@ test('a clinic copied in business hours, streamed, and resumed after its service
     await run.logged('streaming');
     await sleep(2000);
     await run.stop();
-    // half a second of work in the binlog alone
+    // Half a second of work is in the binlog only.
     await sleep(500);
     day.abort();
     expect(await traffic).toBeGreaterThan(100);

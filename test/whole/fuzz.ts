@@ -4,7 +4,7 @@ import { startTarget } from '../../testing/servers/target.ts';
 import { fuzzRound } from './fuzz/round.ts';
 
 /**
- * Random tables and rows through snapshot and stream, for as long as it is told:
+ * Replicates random tables and rows through snapshot and stream for the given time:
  * `npm run fuzz -- [--minutes 2] [--seed N] [--source mariadb|mysql] [--source-version 10.5]`. Exit code 1 on any difference.
  */
 const { values } = parseArgs({

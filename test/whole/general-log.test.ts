@@ -9,7 +9,7 @@ import { sharedServers } from '../support/shared-servers.ts';
 
 const logging = ['--general-log=1', '--log-output=TABLE'];
 
-/** Lets Tidegate do all it does at a source whose general log is on, and returns what was logged of its two users. */
+/** Lets Tidegate do everything it does at a source whose general log is on. Returns the log entries of its two users. */
 async function everythingLogged(source: SourceServer, engine: 'InnoDB' | 'MyISAM'): Promise<Logged[]> {
   const streaming = await Streaming.start(
     async (admin) => {
@@ -49,13 +49,13 @@ async function everythingLogged(source: SourceServer, engine: 'InnoDB' | 'MyISAM
       ['backfill', 'keyless', '--where', 'a between 5 and 700'],
     ])
       expect((await runCli(args, streaming.env)).code).toBe(0);
-    // Reconnects, then finds the end again and goes on.
+    // Tidegate reconnects, finds the end of the binlog again and continues.
     await killSessions(admin, [reader, replicator]);
     await admin.query(`insert into \`patient's\` values (2, 'canary')`);
     await streaming.caughtUp();
     await streaming.run.stop();
     expect((await runCli(['resync'], { ...streaming.env, TABLES_REFRESH: 'hopeless' })).code).toBe(0);
-    // A new table beside those that stream, and a start from a checkpoint.
+    // A new table is read beside the stream, and the start is from a checkpoint.
     await admin.query(`create table later (id int not null primary key) engine=${engine}`);
     await streaming.another(['--until-caught-up']).succeeded();
     const [rows] = await admin.query<RowDataPacket[]>(
@@ -71,12 +71,12 @@ async function everythingLogged(source: SourceServer, engine: 'InnoDB' | 'MyISAM
   }
 }
 
-/** A role that may nothing, which is active when they log in; check looks into it all the same. */
+/** A role without privileges that is active from the login on; check must look into it. */
 async function giveRole(admin: Connection, flavor: 'mariadb' | 'mysql', users: readonly string[]): Promise<void> {
   try {
     await admin.query('create role looker');
   } catch (error) {
-    // 1064: a server without roles
+    // 1064 (syntax error): this server has no roles.
     if ((error as { errno?: number }).errno === 1064) return;
     throw error;
   }
@@ -97,7 +97,7 @@ async function killSessions(admin: Connection, users: readonly string[]): Promis
   for (const { id } of sessions) await admin.query(`kill ${Number(id)}`).catch(() => undefined);
 }
 
-describe('all that the source logs of both users while check, run, lag, backfills and a reconnect do their work', () => {
+describe('every statement that the source logs for both users during check, run, lag, backfills and a reconnect', () => {
   let source: SourceServer;
 
   beforeAll(async () => {
@@ -108,11 +108,11 @@ describe('all that the source logs of both users while check, run, lag, backfill
     await source?.stop();
   });
 
-  test('is on the list of docs/safety.md', async () => {
+  test('is in the list of docs/safety.md', async () => {
     const logged = await everythingLogged(source, 'InnoDB');
     const { seen, unlisted } = await judge(logged);
     expect(unlisted).toEqual([]);
-    // It was all there: chunks, the read view, roles, the negotiation of the dump and the dump.
+    // Everything happened: chunks, the read view, roles, the negotiation of the dump and the dump.
     expect(seen.reader.size).toBeGreaterThan(15);
     expect(seen.replicator.size).toBeGreaterThan(12);
     expect(logged.filter(({ command }) => command === 'Binlog Dump').length).toBeGreaterThan(1);
@@ -143,7 +143,7 @@ function describeMatrix(): void {
     }
   });
 
-  test('the list has nothing that is never sent', async () => {
+  test('the list contains only statements that are sent', async () => {
     const documented = await readDocumentedShapes();
     for (const role of ['reader', 'replicator'] as const) {
       process.stdout.write(
@@ -157,5 +157,5 @@ function describeMatrix(): void {
   });
 }
 
-// Every server there is: `npm run test:matrix`.
+// The matrix covers every supported server: `npm run test:matrix`.
 if (process.env['TIDEGATE_MATRIX'] === '1') describe('the matrix of servers', { timeout: 300_000 }, describeMatrix);

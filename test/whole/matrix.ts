@@ -3,11 +3,11 @@ import { startSource } from '../../testing/servers/source.ts';
 import { startTarget } from '../../testing/servers/target.ts';
 
 /**
- * The suites that depend on what a server does, against every server: `npm run test:matrix`. Ends with what passed where, and names servers
- * that cannot be had. Exit code 1 when something failed on one that can.
+ * Runs the suites that depend on the server against every supported server: `npm run test:matrix`. At the end it prints what
+ * passed on each server, and names unavailable servers. Exit code 1 if something failed on an available one.
  */
 
-/** Each brings the servers it is about itself. */
+/** These suites start their own servers. */
 const withTheirOwn = [
   ...[
     'mapping/types',
@@ -18,7 +18,10 @@ const withTheirOwn = [
   ],
   ...['whole/tls', 'mysql/catalog/unique-keys'],
 ];
-/** On the servers of the run. MySQL since 5.7 takes no bytes that are no characters, which dead letters are made of here. */
+/**
+ * These run on the servers of the run. The dead-letter suite needs bytes that are no characters, and MySQL since 5.7 refuses
+ * these.
+ */
 const anywhere = [
   ...['pipeline/stream/changes', 'mapping/types-keys', 'mapping/column-rules', 'mapping/conversions'],
   'postgres/rows/limits',
@@ -32,7 +35,7 @@ const pairs = [
   { source: 'mysql 5.6', suites: beforeMysql57 },
   { source: 'mysql 9.7', suites: anywhere },
 ] as const;
-/** The suites that bring their own also run on 15. */
+/** The suites with their own servers also run on 15. */
 const target = '18';
 
 process.exitCode = await matrix();
@@ -48,11 +51,11 @@ async function matrix(): Promise<number> {
   };
   await run('every server', withTheirOwn, { TIDEGATE_MATRIX: '1' });
   const lackingTarget = await lacking(async () => await startTarget({ version: target }));
-  if (lackingTarget !== null) lines.push(`could not be had: PostgreSQL ${target}: ${lackingTarget}`);
+  if (lackingTarget !== null) lines.push(`not available: PostgreSQL ${target}: ${lackingTarget}`);
   for (const { source, suites } of pairs) {
     const [flavor, version] = source.split(' ') as ['mariadb' | 'mysql', string];
     const reason = await lacking(async () => await startSource({ flavor, version }));
-    if (reason !== null) lines.push(`could not be had: ${source}: ${reason}`);
+    if (reason !== null) lines.push(`not available: ${source}: ${reason}`);
     else
       await run(`${source}${lackingTarget === null ? `, PostgreSQL ${target}` : ''}`, suites, {
         TIDEGATE_TEST_SOURCE: source,
@@ -63,7 +66,7 @@ async function matrix(): Promise<number> {
   return failed ? 1 : 0;
 }
 
-/** Why a server cannot be had; null: it can. */
+/** Why a server is not available; null if it is. */
 async function lacking(start: () => Promise<{ stop(): Promise<void> }>): Promise<string | null> {
   try {
     await (await start()).stop();

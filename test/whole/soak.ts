@@ -6,8 +6,8 @@ import { startTarget } from '../../testing/servers/target.ts';
 import { killRound } from './kill/kill-round.ts';
 
 /**
- * The kill test at length: `npm run soak -- [--kills 200] [--per-round 40] [--seed N] [--mysql]`.
- * Each round makes a new replica, so that each has a snapshot to interrupt, and ends with a comparison of every row.
+ * A long kill test: `npm run soak -- [--kills 200] [--per-round 40] [--seed N] [--mysql]`. Each round creates a new replica with
+ * a snapshot to interrupt, and ends with a comparison of every row.
  */
 const { values } = parseArgs({
   options: {
@@ -39,7 +39,7 @@ async function soak(kills: number, perRound: number, seed: number, mysql: boolea
   return wrong === 0 ? 0 : 1;
 }
 
-/** Returns how many things were wrong: unequal tables and broken invariants. */
+/** Returns the number of faults: unequal tables and broken invariants. */
 async function soakRound(
   source: SourceServer,
   target: TargetServer,
@@ -60,7 +60,7 @@ async function soakRound(
   for (const what of wrong.slice(0, 20)) say(`  ${what}`);
   add(totals, { ...result.deaths, transactions: result.transactions, rows, looks: result.polls });
   for (const [phase, count] of Object.entries(result.phases)) add(totals, { [`during ${phase}`]: count });
-  // what went wrong is left as it is until the servers go
+  // A faulty replica is kept for inspection until the servers stop.
   if (wrong.length === 0) await replica.drop();
   return wrong.length;
 }

@@ -12,7 +12,7 @@ import { type Replica, createReplica } from '../../testing/replica.ts';
 import { sharedServers } from '../support/shared-servers.ts';
 
 const self = process.getuid?.() ?? 0;
-/** PostgreSQL does not run as root; the sandbox then runs it as nobody. */
+/** PostgreSQL does not run as root; as root, the tests run it as nobody. */
 const postgresUser = self === 0 ? 65_534 : self;
 
 let authority: Authority;
@@ -65,14 +65,14 @@ function verified(replica: Replica): Record<string, string> {
   };
 }
 
-/** Errors of `check`, as subject and kind. */
+/** The errors of `check`, as subject and kind. */
 async function errorsOf(env: Readonly<Record<string, string>>): Promise<string[]> {
   const { stdout } = await runCli(['check', '--json'], env);
   const { findings } = JSON.parse(stdout) as { findings: { level: string; subject: string; kind?: string }[] };
   return findings.filter(({ level }) => level === 'error').map(({ subject, kind }) => `${subject}: ${kind}`);
 }
 
-/** Streams a change with every connection encrypted, at the source because nothing else is let in. */
+/** Streams a change with every connection encrypted; the source refuses unencrypted ones. */
 async function streamsEncrypted(from: SourceServer): Promise<void> {
   const replica = await replicaOn(from, target);
   const env = verified(replica);
@@ -105,7 +105,7 @@ describe('with certificates', () => {
     await streamsEncrypted(source);
   });
 
-  test('so they do with caching_sha2_password, which without TLS works, too', async () => {
+  test('the same holds with caching_sha2_password, which also works without TLS', async () => {
     const mysql = await startSource({ flavor: 'mysql', args: sourceTls(await authority.issue('localhost', self)) });
     servers.push(mysql);
     await streamsEncrypted(mysql);
@@ -121,7 +121,7 @@ describe('with certificates', () => {
     await plain.succeeded();
   });
 
-  test('an authority that did not sign the certificate is refused, whoever asks', async () => {
+  test('a certificate of another authority is refused by every connection', async () => {
     const replica = await replicaOn(source, target);
     expect(await errorsOf({ ...verified(replica), SOURCE_DB_TLS_CA: stranger.file })).toEqual([
       'source (reader): source-tls',
@@ -130,7 +130,7 @@ describe('with certificates', () => {
     expect(await errorsOf({ ...verified(replica), TARGET_DB_TLS_CA: stranger.file })).toEqual(['target: target-tls']);
   });
 
-  test('a certificate of another name is refused by verify-full and taken by verify-ca', async () => {
+  test('a certificate for another name is refused by verify-full and accepted by verify-ca', async () => {
     const other = await startSource({ args: sourceTls(await authority.issue('other.example', self)) });
     servers.push(other);
     const otherTarget = await startTarget({ args: targetTls(await authority.issue('other.example', postgresUser)) });
@@ -147,7 +147,7 @@ describe('with certificates', () => {
   });
 });
 
-test('an address is verified like a name: by a certificate that is made for it, and by no other', async () => {
+test('an address is verified like a name: only a certificate for this address is accepted', async () => {
   const byAddress = { SOURCE_DB_HOST: '127.0.0.1', TARGET_DB_HOST: '127.0.0.1' };
   const named = await replicaOn(source, target);
   expect(await errorsOf({ ...verified(named), ...byAddress })).toEqual([
@@ -166,7 +166,7 @@ test('an address is verified like a name: by a certificate that is made for it, 
   expect(await errorsOf(verified(replica))).toContain('source (reader): source-tls');
 });
 
-test('a server that offers no TLS is refused, not spoken to in clear', async () => {
+test('a server without TLS is refused, and nothing is sent to it unencrypted', async () => {
   const { source: plainSource, target: plainTarget } = sharedServers();
   const replica = await replicaOn(plainSource, plainTarget);
   expect(await errorsOf(verified(replica))).toEqual([
@@ -176,7 +176,7 @@ test('a server that offers no TLS is refused, not spoken to in clear', async () 
   ]);
 });
 
-test('check says of each connection whether it is encrypted', async () => {
+test('check shows for each connection whether it is encrypted', async () => {
   const replica = await replicaOn(source, target);
   const plain = await runCli(['check'], replica.env);
   expect(plain.stdout.match(/without TLS/gu)?.length).toBe(3);
@@ -184,7 +184,7 @@ test('check says of each connection whether it is encrypted', async () => {
   expect(encrypted.stdout.match(/TLS verify-full/gu)?.length).toBe(3);
 });
 
-/** It knows TLS 1.0 at most, and takes a key in the older form only. */
+/** MySQL 5.6 supports at most TLS 1.0, and accepts a key only in the PKCS #1 format. */
 async function refusesOldTls(): Promise<void> {
   const files = await authority.issue('localhost', self);
   const key = createPrivateKey(await readFile(files.key)).export({ type: 'pkcs1', format: 'pem' });
@@ -201,7 +201,7 @@ async function refusesOldTls(): Promise<void> {
   ]);
 }
 
-// Every server there is: `npm run test:matrix`.
+// The matrix covers every supported server: `npm run test:matrix`.
 if (process.env['TIDEGATE_MATRIX'] === '1')
   describe('the matrix of servers', () => {
     test.for(['10.5', '11.8'] as const)('MariaDB %s', async (version) => {
@@ -210,7 +210,7 @@ if (process.env['TIDEGATE_MATRIX'] === '1')
       await streamsEncrypted(server);
     });
 
-    test('MySQL 5.6, whose TLS is too old, and which is told so', async () => {
+    test('MySQL 5.6: check reports that its TLS is too old', async () => {
       await refusesOldTls();
     });
   });

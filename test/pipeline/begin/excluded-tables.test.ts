@@ -36,13 +36,13 @@ describe('tables that are not selected any more', () => {
     return JSON.parse((await runCli(['lag', '--json'], { ...streaming.env, ...env })).stdout) as PrintedLag;
   }
 
-  async function runAnew(env: Readonly<Record<string, string>>): Promise<void> {
+  async function runAgain(env: Readonly<Record<string, string>>): Promise<void> {
     await streaming.run.stop();
     streaming.follow(streaming.another([], env));
     await streaming.run.logged('streaming');
   }
 
-  test('are what is asked for where a table was dropped at the source', async () => {
+  test('are the remedy that is recommended for a table that was dropped at the source', async () => {
     const { suspendedTables, verifications } = await lag();
     expect(suspendedTables.map(({ table }) => table)).toEqual(['changed', 'gone']);
     expect(suspendedTables[1]?.remedy).toContain('if it is meant to be gone, add it to TABLES_EXCLUDE and restart');
@@ -52,8 +52,8 @@ describe('tables that are not selected any more', () => {
     expect(stdout).toContain('if it is meant to be gone, add it to TABLES_EXCLUDE and restart');
   });
 
-  test('are released at the next start: they stay as they are, and nothing is told of them as an alarm', async () => {
-    await runAnew(without);
+  test('are excluded at the next start: they keep their rows, and nothing about them is reported as an alarm', async () => {
+    await runAgain(without);
     for (const table of ['gone', 'changed', 'fee']) expect(await stateOf(table)).toBe('excluded');
     await streaming.source.query('update fee set v = 0');
     await streaming.caughtUp();
@@ -61,9 +61,9 @@ describe('tables that are not selected any more', () => {
     expect(await streaming.rows('select count(*), min(v) from fee')).toEqual([['91', '10']]);
     expect(await lag(without)).toMatchObject({ suspendedTables: [], verifications: [] });
     const env = { ...streaming.env, ...without };
-    expect((await runCli(['check'], env)).stdout).not.toMatch(/suspended|released/);
+    expect((await runCli(['check'], env)).stdout).not.toMatch(/suspended|excluded/);
     expect((await runCli(['verify'], env)).code).toBe(0);
-    expect((await runCli(['verify', 'fee'], env)).stdout).toContain('the table is released: TABLES_INCLUDE');
+    expect((await runCli(['verify', 'fee'], env)).stdout).toContain('the table is excluded: TABLES_INCLUDE');
     expect((await runCli(['backfill', 'fee'], env)).stdout).toContain('TABLES_EXCLUDE do not select it');
     expect(await stateOf('fee')).toBe('excluded');
     expect(
@@ -73,20 +73,20 @@ describe('tables that are not selected any more', () => {
     ).toEqual([['changed'], ['fee'], ['gone']]);
   });
 
-  test('are read and stream again once they are selected again', async () => {
-    await runAnew({});
+  test('are read and stream again when they are selected again', async () => {
+    await runAgain({});
     for (const table of ['changed', 'fee'])
       await streaming.until(async () => (await stateOf(table)) === 'streaming', `${table} streams`);
     await streaming.source.query('update fee set v = 5 where id = 5');
     await streaming.caughtUp();
     expect(await streaming.differences()).toEqual([]);
-    // The source does not have it, so there is nothing to take in.
+    // The source no longer has this table, so it stays excluded.
     expect(await stateOf('gone')).toBe('excluded');
     expect((await lag()).suspendedTables).toEqual([]);
     expect((await runCli(['verify'], streaming.env)).code).toBe(0);
   });
 
-  test('are released by resync, too, which is done without them', async () => {
+  test('are also excluded by resync, which runs without them', async () => {
     await streaming.run.stop();
     const { code, stdout, stderr } = await runCli(['resync', '--yes'], { ...streaming.env, TABLES_EXCLUDE: 'fee' });
     expect(code, stdout + stderr).toBe(0);

@@ -22,7 +22,7 @@ describe.each(servers)('$name', ({ flavor, args, reset }) => {
   let streaming: Streaming;
 
   beforeAll(async () => {
-    // It loses its binlog, which others must not share.
+    // This server loses its binlog, so no other suite may share it.
     source = await startSource({ flavor, args: [...args], asProcess: true });
     streaming = await Streaming.start(
       async (admin) => {
@@ -38,13 +38,13 @@ describe.each(servers)('$name', ({ flavor, args, reset }) => {
     await source?.stop();
   });
 
-  test('a binlog that began anew is told apart even when it has grown past where the old one was', async () => {
+  test('a restarted binlog is recognised even when it has grown past the old position', async () => {
     await streaming.caughtUp();
     await streaming.run.stop();
-    // A file tells the second in which it was begun, and a quick machine has got here within the first one's.
+    // A binlog file records the second of its creation. A quick machine gets here within the second of the first file.
     await sleep(1_100);
     await streaming.source.query(reset);
-    // The same numbers and names as before, and more of them.
+    // The new binlog has the same numbers and names as before, and more of them.
     for (let n = 0; n < 400; n++)
       await streaming.source.query(`update visit set note = 'later ${n}' where id = ${n % 20}`);
     const refused = await runCli(['run', '--until-caught-up'], streaming.env);
@@ -58,7 +58,7 @@ describe.each(servers)('$name', ({ flavor, args, reset }) => {
     await streaming.another(['--until-caught-up']).succeeded();
   });
 
-  test('so is one that begins anew while it is streamed', async () => {
+  test('a binlog that restarts while it is streamed is recognised too', async () => {
     const run = streaming.another();
     streaming.follow(run);
     await run.logged('streaming');

@@ -24,18 +24,18 @@ afterAll(async () => {
   await other?.drop();
 });
 
-/** The settings of the one, pointed at the database of the other. */
+/** The target settings of `clinic` with the source settings of `other`. */
 function mixedUp(): Record<string, string> {
   const source = Object.entries(other.env).filter(([name]) => name.startsWith('SOURCE_'));
   return { ...clinic.env, ...Object.fromEntries(source) };
 }
 
-async function isUntouched(): Promise<void> {
+async function isUnchanged(): Promise<void> {
   const { rows } = await clinic.targetAdmin.query('select note from raw.patient');
   expect(rows).toEqual([{ note: clinic.database }]);
 }
 
-test('rows of another database of the same server are never written among those that are there', async () => {
+test('rows of another database of the same server are never written to this target', async () => {
   const admin = await other.sourceAdmin();
   await admin.query(`update patient set note = 'changed'`);
   await admin.end();
@@ -43,11 +43,11 @@ test('rows of another database of the same server are never written among those 
     const { code, stdout } = await runCli(command, mixedUp());
     expect(code, stdout).not.toBe(0);
     expect(stdout).toContain(`the target has the rows of database ${clinic.database}`);
-    await isUntouched();
+    await isUnchanged();
   }
 });
 
-test('a replica that was begun before the database was kept keeps it at the next start', async () => {
+test('a replica from before the database was recorded records it at the next start', async () => {
   await clinic.targetAdmin.query('update tidegate_raw.checkpoint set source_database = null');
   await new RunProcess(clinic.env, ['--until-caught-up']).succeeded();
   expect((await runCli(['check'], mixedUp())).code).toBe(1);

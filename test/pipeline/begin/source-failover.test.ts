@@ -75,14 +75,14 @@ describe.each(['mariadb', 'mysql'] as const)('after a failover inside a replicat
     await source.end();
   }
 
-  /** Streams from the first server until the end of the snapshot is passed. */
+  /** Streams from the first server until the snapshot is complete. */
   async function streamedFromFirst(replica: Replica): Promise<void> {
     const run = new RunProcess(replica.env);
     await run.logged('streaming');
     await run.stop();
   }
 
-  /** Waits until the second server has all that the first one has, and lets it follow no longer. */
+  /** Waits until the second server has everything that the first one has, then stops its replication. */
   async function promoteSecond(replica: Replica): Promise<void> {
     const source = await replica.sourceAdmin();
     const [[row]] = await source.query<RowDataPacket[]>(dialect.applied);
@@ -106,7 +106,7 @@ describe.each(['mariadb', 'mysql'] as const)('after a failover inside a replicat
     expect(compared !== undefined && isEqual(compared)).toBe(true);
   }
 
-  test('a snapshot under way stays with its server, and check says so', async () => {
+  test('a running snapshot stays with its server, and check reports it', async () => {
     const replica = await makeReplica();
     const killed = new RunProcess({ ...replica.env, TIDEGATE_FAILPOINT: 'chunk-committed:1' });
     await killed.exited;
@@ -120,7 +120,7 @@ describe.each(['mariadb', 'mysql'] as const)('after a failover inside a replicat
     await back.succeeded();
   });
 
-  test('the stream goes on from the other server by GTID, though its files are other ones', async () => {
+  test('the stream continues from the other server by GTID, although its files differ', async () => {
     const replica = await makeReplica();
     await streamedFromFirst(replica);
     await onFirst(replica, `update visits set note = 'changed on the first' where id <= 100`);
@@ -132,7 +132,7 @@ describe.each(['mariadb', 'mysql'] as const)('after a failover inside a replicat
     const { stdout } = await runCli(['lag', '--json'], movedEnv(replica));
     expect(JSON.parse(stdout)).toMatchObject({ secondsBehind: null, bytesBehind: null });
     expect(stdout).toContain('another server');
-    // Killed between the move and the first batch, it begins again without a place in any file.
+    // Killed between the move and the first batch, it starts again without a position in any file.
     const killed = new RunProcess({ ...movedEnv(replica), TIDEGATE_FAILPOINT: 'batch-applied:1' });
     expect((await killed.exited).signal).toBe('SIGKILL');
 
@@ -145,13 +145,13 @@ describe.each(['mariadb', 'mysql'] as const)('after a failover inside a replicat
     await expectEqual(replica, 451);
   });
 
-  test('a server that purged what was not applied is refused as such', async () => {
+  test('a server that purged unapplied transactions is refused with position-lost', async () => {
     const replica = await makeReplica();
     await streamedFromFirst(replica);
     await onFirst(replica, `update visits set note = 'not seen'`);
     await promoteSecond(replica);
     await onSecond.query('flush binary logs');
-    // The server keeps a file until InnoDB has synced what is in it.
+    // The server keeps a file until InnoDB has synced its content.
     for (let kept = 2; kept > 1; await sleep(100)) {
       const [files] = await onSecond.query<RowDataPacket[]>('show binary logs');
       kept = files.length;
@@ -161,7 +161,7 @@ describe.each(['mariadb', 'mysql'] as const)('after a failover inside a replicat
     expect(stdout).toContain('"position-lost"');
   });
 
-  test('a server that lacks what was applied is refused, though it has newer transactions of its own', async () => {
+  test('a server that lacks applied transactions is refused, although it has newer transactions of its own', async () => {
     const replica = await makeReplica();
     await promoteSecond(replica);
     await streamedFromFirst(replica);

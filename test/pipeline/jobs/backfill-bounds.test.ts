@@ -2,10 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Streaming } from '../stream/support/streaming.ts';
 import { runCli } from '../../support/cli.ts';
 
-/** More than is read or held at once. */
+/** More rows than are read or held at once. */
 const invented = 300_000;
 
-describe('what is too much to be held at once', () => {
+describe('jobs on more rows than can be held at once', () => {
   let streaming: Streaming;
 
   beforeAll(async () => {
@@ -17,13 +17,13 @@ describe('what is too much to be held at once', () => {
         await source.query(`insert into visit values (0, 'first'), (${invented * 2}, 'last')`);
       },
       undefined,
-      // Where the rows that only the target has were all held, this would not do.
+      // This heap is too small for all the rows that only the target has.
       { NODE_OPTIONS: '--max-old-space-size=80' },
     );
   });
   afterAll(async () => await streaming?.end());
 
-  test('wide rows that are looked up by text keys', async () => {
+  test('look up wide rows by text keys', async () => {
     const before = await streaming.rowVersions('film');
     const verified = await runCli(['verify', 'film'], streaming.env);
     expect(verified.stdout).toContain('film: equal (12 rows');
@@ -37,7 +37,7 @@ describe('what is too much to be held at once', () => {
     expect(await streaming.differences()).toEqual([]);
   });
 
-  test('rows that only the target has', async () => {
+  test('delete rows that only the target has', async () => {
     await streaming.target.query(`insert into visit select n, repeat('x', 200) from generate_series(1, ${invented}) n`);
     const verified = await runCli(['verify', 'visit'], streaming.env);
     expect(verified.stdout).toContain(`visit: ${invented} extra`);

@@ -6,7 +6,10 @@ import { sharedServers } from '../../support/shared-servers.ts';
 
 const seed = Number(process.env['TIDEGATE_TEST_SEED'] ?? Date.now() % 1_000_000);
 
-/** Between the binlog and the engine's commit they pause, in which a row is logged, sent to replicas, and cannot be seen. */
+/**
+ * These servers pause between the binlog and the engine's commit. During the pause a row is logged and sent to replicas, but is
+ * not yet visible.
+ */
 const setups = [
   {
     name: 'MariaDB, InnoDB',

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runCli } from '../../support/cli.ts';
 import { Streaming } from '../stream/support/streaming.ts';
 
-describe('tables that come or come back while the others stream', () => {
+describe('tables that are new or resumed while the others stream', () => {
   let streaming: Streaming;
 
   beforeAll(async () => {
@@ -34,7 +34,7 @@ describe('tables that come or come back while the others stream', () => {
     expect(await streaming.differences()).toEqual([]);
   });
 
-  test('or at once, by `backfill`', async () => {
+  test('a new table is backfilled at once by `backfill`', async () => {
     const { source } = streaming;
     await source.query(`create table later (id int not null primary key, v int)`);
     await source.query(`insert into later select seq, seq from seq_1_to_5000`);
@@ -46,7 +46,7 @@ describe('tables that come or come back while the others stream', () => {
     expect(await streaming.differences()).toEqual([]);
   });
 
-  test('or not, when that is cancelled: the table is suspended until it is backfilled again', async () => {
+  test('a new table whose backfill is cancelled is suspended until it is backfilled again', async () => {
     const { source } = streaming;
     await source.query(`create table cancelled (id int not null primary key, v int) engine=MyISAM`);
     await source.query(`insert into cancelled values (1, 1), (2, 2)`);
@@ -70,7 +70,7 @@ describe('tables that come or come back while the others stream', () => {
     expect(await streaming.differences()).toEqual([]);
   });
 
-  test('a suspended table gets the columns that it has now, keeps its views, and streams again', async () => {
+  test('a suspended table gets its current columns, keeps its views, and streams again', async () => {
     const { source, target } = streaming;
     await target.query(`create view fee_view as select id, amount from fee`);
     await source.query(`alter table fee add column paid date null, drop column old_name`);
@@ -90,7 +90,7 @@ describe('tables that come or come back while the others stream', () => {
     expect(await streaming.tableState('fee')).toEqual({ state: 'streaming', reason: undefined });
   });
 
-  test('where a view stands in the way of the new columns, the table stays suspended and says so', async () => {
+  test('if a view prevents the new columns, the table stays suspended with this reason', async () => {
     const { source, target } = streaming;
     await target.query(`create view visit_view as select note from visit`);
     await source.query(`alter table visit drop column note`);
@@ -107,7 +107,7 @@ describe('tables that come or come back while the others stream', () => {
     expect(await streaming.differences()).toEqual([]);
   });
 
-  test('a table with another key begins anew, in its place', async () => {
+  test('a table with another key is read again into the same target table', async () => {
     const { source } = streaming;
     await source.query(
       `alter table code drop primary key, add column id int not null auto_increment primary key first`,
@@ -121,7 +121,7 @@ describe('tables that come or come back while the others stream', () => {
     expect(await streaming.differences()).toEqual([]);
   });
 
-  test('without a service, `backfill` does it itself and leaves', async () => {
+  test('without a service, `backfill` does the work itself and ends', async () => {
     await streaming.run.stop();
     await streaming.source.query(`update fee set amount = -1 where id % 2 = 0`);
     await streaming.target.query(`delete from raw.later where id < 50`);
@@ -134,19 +134,19 @@ describe('tables that come or come back while the others stream', () => {
   });
 });
 
-describe('rows so wide that a few hundred are more than is read at once', () => {
+describe('rows so wide that a few hundred exceed one read', () => {
   let streaming: Streaming;
 
   beforeAll(async () => {
     streaming = await Streaming.start(async (source) => {
-      // By a text key the source is asked for each key of the target.
+      // With a text key, each key of the target is looked up at the source.
       await source.query(`create table document (name varchar(20) not null primary key, body mediumtext)`);
       await source.query(`insert into document select concat('D', seq), repeat('body ', 16000) from seq_1_to_600`);
     });
   });
   afterAll(async () => await streaming?.end());
 
-  test('are all compared, and none is taken for one that the source lacks', async () => {
+  test('are all compared, and none is considered missing at the source', async () => {
     const { code, stdout, stderr } = await runCli(['verify', '--repair', '--json', 'document'], streaming.env);
     expect(code, stderr).toBe(0);
     const { tables } = JSON.parse(stdout) as { tables: { counts: object }[] };

@@ -68,7 +68,7 @@ describe('while the service streams', () => {
     expect(await streaming.rows(`select count(*) from visit where id in (7, -5)`)).toEqual([['1']]);
   });
 
-  test('backfill repairs it all, in place, and writes nothing but what differs', async () => {
+  test('backfill repairs all differences in place, and writes only the rows that differ', async () => {
     const before = await streaming.rowVersions('visit');
     const { code, stdout, stderr } = await runCli(['backfill', '--all'], streaming.env);
     expect(code, stderr).toBe(0);
@@ -87,7 +87,7 @@ describe('while the service streams', () => {
     expect(verified.code, verified.stdout).toBe(0);
   });
 
-  test('of a table that is equal, no row is written', async () => {
+  test('backfill writes no row of an equal table', async () => {
     const before = await streaming.rowVersions('visit');
     expect((await runCli(['backfill', 'visit'], streaming.env)).code).toBe(0);
     expect(await streaming.rowVersions('visit')).toEqual(before);
@@ -101,7 +101,7 @@ describe('while the service streams', () => {
     expect(await streaming.differences()).toEqual([]);
   });
 
-  test('--where repairs the rows that meet it on either side, and no others', async () => {
+  test('--where repairs only the rows that meet the condition on either side', async () => {
     await damage();
     await streaming.target.query(`update visit set fee = 4000.5 where id = 42`);
     const { code, stdout, stderr } = await runCli(
@@ -127,7 +127,7 @@ describe('while the service streams', () => {
     expect(stdout).toContain('PostgreSQL cannot tell which rows meet the condition (SQLSTATE 42883)');
   });
 
-  test('what cannot be asked for is refused with one clear error', async () => {
+  test('an impossible request is refused with one clear error', async () => {
     const refusals: [string[], string][] = [
       [['backfill', 'nosuch'], 'no replicated table nosuch'],
       [['backfill', 'visit', '--where', 'id in (select 1)'], 'the condition was refused'],

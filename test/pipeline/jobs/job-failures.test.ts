@@ -3,10 +3,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Streaming } from '../stream/support/streaming.ts';
 import { runCli } from '../../support/cli.ts';
 
-/** Rows enough for a dozen chunks. */
+/** Enough rows for a dozen chunks. */
 const rows = 100_000;
 
-describe('what goes wrong with a job stays with it', () => {
+describe('a fault of a job affects only this job', () => {
   let streaming: Streaming;
 
   beforeAll(async () => {
@@ -39,7 +39,7 @@ describe('what goes wrong with a job stays with it', () => {
     return found.id;
   }
 
-  test('a table that somebody has locked is waited for, and the stream is not disturbed', async () => {
+  test('a job waits for a locked table, and the stream is not disturbed', async () => {
     const session = await streaming.newSourceSession();
     let id: string;
     try {
@@ -58,7 +58,7 @@ describe('what goes wrong with a job stays with it', () => {
     expect(streaming.run.find('retrying')).toBeUndefined();
   });
 
-  /** Requests a backfill, and does something while it runs and the target does not let it look at the table. */
+  /** Requests a backfill and calls `work` while the job runs and a lock at the target blocks it. */
   async function whileItRuns(table: string, work: () => Promise<void>): Promise<string> {
     const blocker = await streaming.newTargetSession();
     try {
@@ -72,7 +72,7 @@ describe('what goes wrong with a job stays with it', () => {
     }
   }
 
-  test('connections of its own that the source ends are made anew', async () => {
+  test('a job reconnects when the source ends its connections', async () => {
     const id = await whileItRuns('visit', async () => {
       let ended = 0;
       await streaming.until(async () => {
@@ -89,7 +89,7 @@ describe('what goes wrong with a job stays with it', () => {
     expect(streaming.run.find('retrying')).toBeUndefined();
   });
 
-  test('a definition that changes while a table is read suspends that table, and the others go on', async () => {
+  test('a definition that changes while a table is read suspends only that table', async () => {
     const id = await whileItRuns('visit', async () => {
       await streaming.source.query(`alter table visit change column note remark varchar(40)`);
     });
@@ -100,7 +100,7 @@ describe('what goes wrong with a job stays with it', () => {
     expect(await streaming.differences()).toEqual([]);
   });
 
-  test('a table without a key whose new columns a view stands in the way of is suspended, and the others go on', async () => {
+  test('a table without a key is suspended if a view prevents its new columns, and the others go on', async () => {
     await streaming.target.query('create view log_sizes as select size from log_line');
     await streaming.source.query('alter table log_line drop column size');
     await streaming.run.stop();

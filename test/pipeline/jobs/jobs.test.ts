@@ -11,7 +11,7 @@ interface PrintedJob {
   readonly counts: Readonly<Record<string, number>>;
 }
 
-/** Rows enough for a dozen chunks. */
+/** Enough rows for a dozen chunks. */
 const rows = 200_000;
 
 describe('jobs', () => {
@@ -60,7 +60,7 @@ describe('jobs', () => {
     );
   }
 
-  test('one that is cancelled stops, keeps what it repaired, and says by whom', async () => {
+  test('a cancelled job stops, keeps its repairs, and records who cancelled it', async () => {
     await streaming.target.query(`delete from visit where id = 1 or id = ${rows}`);
     const reader = await streaming.newTargetSession();
     await reader.query('begin; lock table visit in access exclusive mode');
@@ -80,7 +80,7 @@ describe('jobs', () => {
     expect(await repaired()).toBe('1');
   });
 
-  test('one that a crash interrupts goes on where it was', async () => {
+  test('a job that a crash interrupted continues at its position', async () => {
     await streaming.run.kill();
     const id = await requested('visit');
     const dying = streaming.another([], { TIDEGATE_FAILPOINT: 'job-advanced:3' });
@@ -95,7 +95,7 @@ describe('jobs', () => {
     expect(await streaming.differences()).toEqual([]);
   });
 
-  test('rows too wide for a chunk of many are read in chunks of few', async () => {
+  test('wide rows are read in chunks of few rows', async () => {
     await streaming.target.query(`delete from photo where id % 2 = 0`);
     await streaming.target.query(`update photo set bytes = overlay(bytes placing '\\x00' from 2999999) where id = 25`);
     const { code, stdout } = await runCli(['verify', 'photo', '--repair'], streaming.env);
@@ -104,7 +104,7 @@ describe('jobs', () => {
     expect(await streaming.differences()).toEqual([]);
   });
 
-  test('in production one that would delete a large share of a table stops before it, until --yes', async () => {
+  test('in production a job that would delete a large share of a table stops before that, until --yes', async () => {
     const env = { ...streaming.env, ENVIRONMENT: 'production' };
     await streaming.run.stop();
     streaming.follow(streaming.another([], { ENVIRONMENT: 'production' }));
@@ -119,9 +119,9 @@ describe('jobs', () => {
     expect(await streaming.rows('select count(*) from fee')).toEqual([['3000']]);
   });
 
-  test('what such a one deleted before it stopped is told', async () => {
+  test('the rows that such a job deleted before it stopped are reported', async () => {
     const env = { ...streaming.env, ENVIRONMENT: 'production' };
-    // More than a chunk of them is at its end: a tenth of the table, and then too many.
+    // Extra rows at each end of the table exceed a chunk: first a tenth of the table, then too many.
     await streaming.target.query(`insert into visit select n, 'nobody' from generate_series(-15000, -1) n`);
     await streaming.target.query(
       `insert into visit select n, 'nobody' from generate_series(${rows} + 1, ${rows} + 15000) n`,
@@ -137,7 +137,7 @@ describe('jobs', () => {
     expect(await streaming.differences()).toEqual([]);
   });
 
-  test('one that is asked for while everything is paused says so, and is done after', async () => {
+  test('a job requested during a pause reports the pause, and runs after it', async () => {
     expect((await runCli(['pause'], streaming.env)).code).toBe(0);
     const asked = runCli(['backfill', 'fee'], streaming.env);
     await sleep(2_500);
@@ -147,7 +147,7 @@ describe('jobs', () => {
     expect(code).toBe(0);
   });
 
-  test('several tables at once, and their end is written down', async () => {
+  test('several tables at once, and the end of each job is recorded', async () => {
     const { code } = await runCli(['backfill', '--all', '--json'], streaming.env);
     expect(code).toBe(0);
     const audited = await streaming.rows(
@@ -156,11 +156,11 @@ describe('jobs', () => {
     expect(new Set(audited.map(([table]) => table))).toEqual(new Set(['fee', 'photo', 'tide_mark', 'visit']));
   });
 
-  test('VERIFY_EVERY verifies one table after the other by itself, and lag tells', async () => {
+  test('VERIFY_EVERY verifies the tables in turn by itself, and lag shows the result', async () => {
     await streaming.target.query(`delete from fee where id = 17`);
     await streaming.target.query(`delete from tidegate_raw.jobs`);
     await streaming.run.stop();
-    // Four tables in four hours: one an hour, so the second one is not due yet.
+    // Four tables in four hours is one table an hour, so the second one is not due yet.
     streaming.follow(streaming.another([], { VERIFY_EVERY: '4h' }));
     await streaming.until(
       async () => (await streaming.rows(`select 1 from tidegate_raw.jobs where state = 'done'`)).length === 1,
@@ -175,7 +175,7 @@ describe('jobs', () => {
       { table: 'fee', isEqual: false, missing: 1, rows: 3000 },
     ]);
     expect((await runCli(['lag'], streaming.env)).stdout).toContain('fee: 1 missing, 0 extra, 0 different');
-    // A backfill of it compares all of it, too.
+    // A backfill also compares the entire table.
     expect((await runCli(['backfill', 'fee'], streaming.env)).code).toBe(0);
     expect((await runCli(['lag'], streaming.env)).stdout).not.toContain('fee: 1 missing');
     const after = JSON.parse((await runCli(['lag', '--json'], streaming.env)).stdout) as { verifications: unknown[] };

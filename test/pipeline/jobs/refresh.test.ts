@@ -35,17 +35,17 @@ describe.each(['InnoDB', 'MyISAM'] as const)('tables without a key that TABLES_R
   };
   const sorted = `select at, note, size from log_line order by at nulls first, note, size`;
 
-  async function refreshed(table: string): Promise<void> {
+  async function fullyRefreshed(table: string): Promise<void> {
     await streaming.until(
       async () =>
         (await streaming.rows(`select 1 from tidegate_raw.jobs where table_name = '${table}' and state = 'done'`))
           .length > 0,
-      `${table} was refreshed`,
+      `${table} was fully refreshed`,
     );
   }
 
-  test('arrive at once, each row as often as it is there', async () => {
-    await refreshed('log_line');
+  test('arrive at once, each row as often as at the source', async () => {
+    await fullyRefreshed('log_line');
     const rows = await streaming.rows(sorted);
     expect(rows.length).toBe(503);
     expect(rows.slice(0, 3)).toEqual([
@@ -57,7 +57,7 @@ describe.each(['InnoDB', 'MyISAM'] as const)('tables without a key that TABLES_R
     expect((await streaming.tableState('not_named')).state).toBeUndefined();
   });
 
-  test('`backfill` refreshes them now, and writes nothing but what differs', async () => {
+  test('`backfill` fully refreshes them now, and writes only the rows that differ', async () => {
     const before = await streaming.rowVersions('log_line');
     await streaming.source.query(`update log_line set note = 'other' where note = 'the same' limit 3`);
     await streaming.source.query(`delete from log_line where at is null limit 1`);
@@ -86,12 +86,12 @@ describe.each(['InnoDB', 'MyISAM'] as const)('tables without a key that TABLES_R
     ]);
   });
 
-  test('get the columns that they have now, after a restart or while it runs', async () => {
+  test('get their current columns, after a restart and while it runs', async () => {
     const { source } = streaming;
     await source.query(`alter table log_line add column who varchar(10) null, drop column size`);
     await source.query(`update log_line set who = 'me' where at is null`);
     await streaming.run.stop();
-    // As one that had a key once may have left it.
+    // A table that once had a key may have left such a dead letter.
     await streaming.target.query(
       `insert into tidegate_raw.dead_letters (table_name, key, row, format, reason)
        values ('log_line', 'k', 'r', 'image', 'made up')`,
@@ -102,7 +102,7 @@ describe.each(['InnoDB', 'MyISAM'] as const)('tables without a key that TABLES_R
     const backfill = async () => expect((await runCli(['backfill', 'log_line'], env())).code).toBe(0);
     await backfill();
     expect(await streaming.rows(`select who from log_line where at is null`)).toEqual([['me']]);
-    // One more that nothing needs, one of a type that would be read as another, and one that is gone.
+    // An added column, a column whose type changes its reading, and a dropped column.
     await source.query(`alter table log_line add column flag bit(8) null`);
     await source.query(`update log_line set flag = b'1000001' where at is null`);
     await backfill();
@@ -114,7 +114,7 @@ describe.each(['InnoDB', 'MyISAM'] as const)('tables without a key that TABLES_R
     await backfill();
     expect(await streaming.rows(`select who from log_line where at is null`)).toEqual([['me']]);
     expect((await streaming.tableState('log_line')).state).toBe('full-refresh');
-    // As it was taken in, with and without `who`, and three times another `flag`: one version each, and none for a restart.
+    // The first version, one with and one without `who`, and `flag` in two types: five versions; a restart adds none.
     const versions = () =>
       streaming.rows(`select count(*) from tidegate_raw.schema_versions where table_name = 'log_line'`);
     expect(await versions()).toEqual([['5']]);
@@ -124,12 +124,12 @@ describe.each(['InnoDB', 'MyISAM'] as const)('tables without a key that TABLES_R
     expect(await versions()).toEqual([['5']]);
   });
 
-  test('one that is too large says so, and stays as it was', async () => {
+  test('a table that is too large fails with this reason, and keeps its rows', async () => {
     expect(await streaming.rows(`select count(*) from large`)).toEqual([['10']]);
     await streaming.source.query(`insert into large select repeat('y', 1000000) from seq_1_to_30`);
     const { code, stdout } = await runCli(['backfill', 'large'], env());
     expect(code).toBe(1);
-    // Which of the two comes first depends on the machine.
+    // The machine decides which of the two limits comes first.
     expect(stdout).toMatch(/more than 32 MiB|takes too long/);
     expect(await streaming.rows(`select count(*) from large`)).toEqual([['10']]);
     expect(await failedJobs()).toEqual([{ table: 'large', kind: 'backfill' }]);
@@ -139,7 +139,7 @@ describe.each(['InnoDB', 'MyISAM'] as const)('tables without a key that TABLES_R
     expect(await failedJobs()).toEqual([]);
   });
 
-  test('one that has a row that cannot be carried says so, and stays as it was', async () => {
+  test('a table with a row that cannot be copied exactly fails with this reason, and keeps its rows', async () => {
     await streaming.source.query(`insert into log_line (note) values (_utf8mb4 x'eda080')`);
     const { code, stdout } = await runCli(['backfill', 'log_line'], env());
     expect(code).toBe(1);

@@ -10,7 +10,7 @@ import { type Replica, createReplica } from '../../../testing/replica.ts';
 import { sharedServers } from '../../support/shared-servers.ts';
 
 describe.each(['mariadb', 'mysql'] as const)('MyISAM tables that crashed (%s)', (flavor) => {
-  /** A server whose files are within reach. */
+  /** A server with accessible files. */
   let source: SourceServer;
   let replica: Replica;
 
@@ -18,7 +18,7 @@ describe.each(['mariadb', 'mysql'] as const)('MyISAM tables that crashed (%s)', 
     source = await startSource({ flavor, asProcess: true });
     replica = await createReplica(source, sharedServers().target);
     const admin = await replica.sourceAdmin();
-    for (const table of ['whole', 'rows_crashed', 'index_crashed', 'unopenable']) {
+    for (const table of ['intact', 'rows_crashed', 'index_crashed', 'unopenable']) {
       await admin.query(`create table ${table} (id int not null primary key, note varchar(200)) engine=MyISAM`);
       const rows = Array.from({ length: 2000 }, (_, id) => `(${id}, repeat('x', ${id % 150}))`);
       await admin.query(`insert into ${table} values ${rows.join(', ')}`);
@@ -29,7 +29,7 @@ describe.each(['mariadb', 'mysql'] as const)('MyISAM tables that crashed (%s)', 
     const file = (name: string) => join(String(row?.['folder']), replica.database, name);
     await overwrite(file('rows_crashed.MYD'), (await stat(file('rows_crashed.MYD'))).size / 3, 500);
     await overwrite(file('index_crashed.MYI'), 1024, 3000);
-    // The state of the table in its header: what it is open by, and whether it is crashed.
+    // The header holds the open count and whether the table is crashed.
     await overwrite(file('unopenable.MYI'), 24, 4);
   });
 
@@ -38,12 +38,12 @@ describe.each(['mariadb', 'mysql'] as const)('MyISAM tables that crashed (%s)', 
     await source?.stop();
   });
 
-  test('are left to an administrator, who is told how to repair them, and the others are copied', async () => {
+  test('are left to an administrator with instructions to repair them, and the others are copied', async () => {
     const { stdout } = await runCli(['check'], replica.env);
     expect(stdout).not.toContain('alter table');
     const run = new RunProcess(replica.env, ['--until-caught-up']);
     await run.succeeded();
-    expect(run.find('table copied', ({ table }) => table === 'whole')).toMatchObject({ rows: 2000 });
+    expect(run.find('table copied', ({ table }) => table === 'intact')).toMatchObject({ rows: 2000 });
     for (const name of ['rows_crashed', 'index_crashed', 'unopenable']) {
       const line = run.lines.find(({ msg, table }) => table === name && /suspended|left out/.test(msg));
       expect(JSON.stringify(line)).toContain('repair table');
@@ -51,14 +51,14 @@ describe.each(['mariadb', 'mysql'] as const)('MyISAM tables that crashed (%s)', 
     expect(run.tail(100)).not.toContain('definition changed');
   });
 
-  test('are not taken for ones that were changed when the service comes back', async () => {
+  test('are not mistaken for changed tables when the service restarts', async () => {
     const run = new RunProcess(replica.env, ['--until-caught-up']);
     await run.succeeded();
     const { rows } = await replica.targetAdmin.query<{ table_name: string; state: string; reason: string | null }>(
       'select table_name, state, reason from tidegate_raw.tables',
     );
     const states = new Map(rows.map(({ table_name, state, reason }) => [table_name, `${state} ${reason}`]));
-    expect(states.get('whole')).toContain('streaming');
+    expect(states.get('intact')).toContain('streaming');
     expect(states.get('rows_crashed')).toMatch(/^suspended .*repair table/);
     expect(states.get('index_crashed')).toMatch(/^suspended .*repair table/);
   });

@@ -28,7 +28,7 @@ afterAll(async () => {
   await replica?.drop();
 });
 
-/** Some of the table is there and some is not. */
+/** Whether a part of the table is copied, but not all of it. */
 async function underWay(table: string): Promise<boolean> {
   const { rows: found } = await replica.targetAdmin.query<{ n: string }>(
     `select copied_rows as n from tidegate_raw.tables where table_name = '${table}' and state = 'snapshotting'`,
@@ -38,18 +38,18 @@ async function underWay(table: string): Promise<boolean> {
 }
 
 describe('a snapshot makes room', () => {
-  test.each(engines)('an ALTER TABLE of a table that is being copied has its lock at once (%s)', async (engine) => {
+  test.each(engines)('an ALTER TABLE of a table that is being copied gets its lock at once (%s)', async (engine) => {
     await replica.resetTarget();
     const table = `visits_${engine}`;
     const admin = await replica.sourceAdmin();
     const run = new RunProcess({ ...replica.env, TABLES_INCLUDE: table });
     try {
       await run.logged('snapshot started');
-      // Somebody writes, so that the snapshot takes its time.
+      // Writes slow the snapshot down.
       for (let id = 1; !(await underWay(table)); id++)
         await admin.query(`update ${table} set note = 'x' where id = ${id}`);
       const asked = performance.now();
-      // Instant, or a rename: what it waits for is the lock.
+      // The rename is instant, so only the wait for the lock counts.
       await admin.query(`alter table ${table} rename column at to noted_at`);
       expect(performance.now() - asked).toBeLessThan(1_000);
       expect(await underWay(table)).toBe(true);
@@ -62,7 +62,7 @@ describe('a snapshot makes room', () => {
     }
   });
 
-  test('it slows down while somebody writes, and says so', async () => {
+  test('it slows down while others write, and logs its speed', async () => {
     await replica.resetTarget();
     const admin = await replica.sourceAdmin();
     const run = new RunProcess({ ...replica.env, TABLES_INCLUDE: 'visits_MyISAM' }, ['--until-caught-up']);
@@ -84,7 +84,7 @@ describe('a snapshot makes room', () => {
 });
 
 describe('the operator decides when', () => {
-  test('pause stops snapshot and stream within a chunk, also over a restart, and resume goes on', async () => {
+  test('pause stops snapshot and stream within a chunk, also across a restart, and resume continues', async () => {
     await replica.resetTarget();
     const admin = await replica.sourceAdmin();
     const env = { ...replica.env, TABLES_INCLUDE: 'visits_InnoDB' };

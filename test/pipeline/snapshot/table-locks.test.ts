@@ -7,7 +7,7 @@ import { runCli } from '../../support/cli.ts';
 import { sharedServers } from '../../support/shared-servers.ts';
 
 const engines = ['InnoDB', 'MyISAM'] as const;
-/** Rows that are read in no time, so that chunks grow, and behind them rows that each take the source a while. */
+/** Quick rows let the chunks grow; the slow rows after them each take the source a while. */
 const rows = { quick: 50_000, slow: 24_000 };
 const slowness = 80_000;
 let replica: Replica;
@@ -35,14 +35,14 @@ afterAll(async () => {
   await replica?.drop();
 });
 
-/** How long the source takes to read all of it at once, in milliseconds. */
+/** The time in milliseconds that the source needs to read the entire table at once. */
 async function readingTime(table: string): Promise<number> {
   const began = performance.now();
   await admin.query(`select count(done) from ${table}`);
   return performance.now() - began;
 }
 
-/** The longest that somebody waited for the table as an ALTER does, who asked for it again and again meanwhile. */
+/** The longest wait for the table lock that an ALTER needs, requested again and again meanwhile. */
 async function longestWait(table: string, meanwhile: Promise<unknown>): Promise<number> {
   const ended = new AbortController();
   const over = meanwhile.finally(() => ended.abort());
@@ -65,7 +65,7 @@ async function copied(table: string): Promise<number> {
 }
 
 describe.each(engines)(
-  'whoever waits for a table waits for a chunk at most, however slow its rows become (%s)',
+  'a session that waits for a table waits at most for one chunk, even if its rows become slow (%s)',
   (engine) => {
     test('during a snapshot, and during a verification', async () => {
       const table = `keyed_${engine}`;
@@ -86,7 +86,7 @@ describe.each(engines)(
       }
     });
 
-    test('and a table that has to be read as a whole is given up when that takes too long', async () => {
+    test('the read of an entire table without a key is given up when it takes too long', async () => {
       const table = `keyless_${engine}`;
       await replica.resetTarget();
       const alone = await readingTime(table);

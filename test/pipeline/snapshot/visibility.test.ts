@@ -8,8 +8,8 @@ import { type Replica, createReplica } from '../../../testing/replica.ts';
 import { sharedServers } from '../../support/shared-servers.ts';
 
 /**
- * A server that waits between logging a commit and letting others see it: for a semi-synchronous replica that does not answer.
- * It waits once after it was told to, then gives up on replicas.
+ * This server waits between logging a commit and making it visible, because it waits for a semi-synchronous replica that does not
+ * answer. It waits once after semi-synchronous replication is enabled, then gives up on replicas.
  */
 let source: SourceServer;
 const waitMs = 8_000;
@@ -37,7 +37,7 @@ async function makeReplica(): Promise<{ replica: Replica; admin: Connection }> {
   return { replica, admin };
 }
 
-describe('a row that is logged seconds before others can see it', () => {
+describe('a row that is logged seconds before it is visible', () => {
   test.each(['InnoDB', 'MyISAM', 'Aria'])('is not lost between the snapshot and the stream: %s', async (engine) => {
     const { replica, admin } = await makeReplica();
     await admin.query('set global rpl_semi_sync_master_enabled = off');
@@ -48,7 +48,7 @@ describe('a row that is logged seconds before others can see it', () => {
       await sleep(200);
       const run = new RunProcess(replica.env, ['--until-caught-up']);
       await run.succeeded();
-      // Else the snapshot came too late to be a test.
+      // Otherwise the snapshot came too late for this test.
       expect(run.find('table copied', ({ table }) => table === engine)).toMatchObject({ rows: 1 });
       await inserted;
       await new RunProcess(replica.env, ['--until-caught-up']).succeeded();

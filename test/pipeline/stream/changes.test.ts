@@ -5,7 +5,7 @@ import { Streaming } from './support/streaming.ts';
 import { sequence } from '../../support/sequence.ts';
 import { sharedServers } from '../../support/shared-servers.ts';
 
-/** One running replica for the whole file; every test uses tables of its own. */
+/** One running replica for the entire file; every test uses its own tables. */
 let streaming: Streaming;
 
 beforeAll(async () => {
@@ -60,7 +60,7 @@ describe('every change arrives as it was made', () => {
     ]);
   });
 
-  test('keys that swap places within one transaction', async () => {
+  test('keys that swap within one transaction', async () => {
     await streaming.source.query(`insert into pair values (101, 'k', 'was 101'), (102, 'k', 'was 102')`);
     await streaming.caughtUp();
     await streaming.source.query('start transaction');
@@ -75,7 +75,7 @@ describe('every change arrives as it was made', () => {
     ]);
   });
 
-  test('a text key that changes only its case, although the source takes both for the same', async () => {
+  test('a text key that changes only its case, although both are equal at the source', async () => {
     await streaming.source.query(`insert into word values ('Tide', 1), ('gate', 1)`);
     await streaming.caughtUp();
     await streaming.source.query(`update word set word = 'TIDE' where word = 'tide'`);
@@ -88,7 +88,7 @@ describe('every change arrives as it was made', () => {
     ]);
   });
 
-  test('truncate empties the table, and what comes after it stays', async () => {
+  test('truncate empties the table, and later rows stay', async () => {
     for (const table of ['scratch', 'scratch_myisam']) {
       expect(await streaming.rows(`select count(*) from ${table}`)).toEqual([['2']]);
       await streaming.source.query(`insert into ${table} values (3, 'before')`);
@@ -101,9 +101,9 @@ describe('every change arrives as it was made', () => {
     expect(await streaming.rows('select id, label from scratch_myisam')).toEqual([['2', 'after']]);
   });
 
-  test('MyISAM statements, each a group of its own, also inside a transaction that is rolled back', async () => {
+  test('MyISAM statements, each in its own group, also inside a transaction that is rolled back', async () => {
     await streaming.source.query(`insert into visit values (1, 'a'), (2, 'b'), (3, 'c')`);
-    // With GTIDs MySQL lets nobody do so.
+    // MySQL with GTIDs refuses mixed transactions.
     const isMixed = sharedServers().source.flavor === 'mariadb';
     if (isMixed) await streaming.source.query('start transaction');
     if (isMixed) await streaming.source.query(`insert into item values (50, 'never')`);
@@ -164,14 +164,14 @@ describe('every change arrives as it was made', () => {
   });
 });
 
-describe('a transaction stays whole', () => {
+describe('a transaction stays complete', () => {
   test('over several tables: a reader never sees a head without its lines', async () => {
     const seen = streaming.watch(
       `select h.id::text as "order", h.total::text as total, coalesce(sum(l.amount), 0)::text as lines
          from order_head h left join order_line l on l.order_id = h.id group by h.id, h.total having h.total <> coalesce(sum(l.amount), 0)`,
     );
     for (let order = 1; order <= 150; order++) {
-      // The reader looks while orders come, however slow it is.
+      // Wait for the reader, so that it also looks during the orders if it is slow.
       await streaming.until(() => Promise.resolve(seen.looks() >= order / 5), 'the reader looked again');
       await streaming.source.query('start transaction');
       await streaming.source.query('insert into order_head values (?, 60)', [order]);
@@ -194,7 +194,7 @@ describe('a transaction stays whole', () => {
     ]);
   });
 
-  test('of 200,000 rows, far beyond what one batch holds: none or all, for insert, update and delete', async () => {
+  test('of 200,000 rows, far more than one batch holds: none or all, for insert, update and delete', async () => {
     const rows = 200_000;
     const counts = streaming.watch(
       `select count(*)::text as rows, count(*) filter (where state = 1)::text as updated from bulk
@@ -216,8 +216,8 @@ describe('a transaction stays whole', () => {
   });
 });
 
-describe('what is not ours', () => {
-  test('changes and DDL in other schemas are skipped, and the checkpoint moves all the same', async () => {
+describe('other schemas and rotated files', () => {
+  test('changes and DDL in other schemas are skipped, and the checkpoint moves past them', async () => {
     await streaming.caughtUp();
     const before = await streaming.checkpoint();
     const other = `${streaming.database}_other`;

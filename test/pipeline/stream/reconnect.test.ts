@@ -7,7 +7,7 @@ import { startTarget } from '../../../testing/servers/target.ts';
 import { restartServer, type RestartedServer } from './support/restart-server.ts';
 import { Streaming } from './support/streaming.ts';
 
-/** Servers of its own: they are restarted. */
+/** This suite restarts its servers, so it starts its own. */
 let source: SourceServer;
 let target: TargetServer;
 let streaming: Streaming;
@@ -31,7 +31,7 @@ afterAll(async () => {
   await Promise.all([source?.stop(), target?.stop()]);
 });
 
-/** Writes a few rows, and expects all rows ever written to be at the target, once. */
+/** Writes a few rows, and expects each row ever written to be at the target exactly once. */
 async function expectFlow(): Promise<void> {
   for (let row = 0; row < 5; row++) {
     await streaming.source.query(`insert into beat values (?, 'x')`, [next]);
@@ -46,7 +46,7 @@ async function expectFlow(): Promise<void> {
   expect(streaming.run.running).toBe(true);
 }
 
-describe('lost connections are made again, and nothing is lost or doubled', () => {
+describe('lost connections are restored, and nothing is lost or duplicated', () => {
   test('the binlog connection is killed at the source, three times in a row', async () => {
     await expectFlow();
     for (let round = 0; round < 3; round++) {
@@ -85,14 +85,14 @@ describe('lost connections are made again, and nothing is lost or doubled', () =
     await expectFlow();
   });
 
-  test('a binlog that was purged while it was stopped: one error that says so, and nothing changed', async () => {
+  test('a binlog that was purged during a stop: one error names it, and nothing is changed', async () => {
     await streaming.run.stop();
     const before = await streaming.rows('select id, label, _loaded_at from beat order by id');
     const checkpoint = await streaming.checkpoint();
     await streaming.source.query(`insert into beat values (?, 'lost')`, [next]);
     await streaming.source.query('flush binary logs');
     const [[status]] = await streaming.source.query<RowDataPacket[]>('show master status');
-    // the server keeps a file for a while: a dump thread notices late that its client has gone, and InnoDB syncs late
+    // The server keeps a file for a while: a dump thread notices late that its client is gone, and InnoDB syncs late.
     await streaming.until(
       async () => {
         await streaming.source.query('purge binary logs to ?', [status?.['File']]);
@@ -112,7 +112,7 @@ describe('lost connections are made again, and nothing is lost or doubled', () =
   });
 });
 
-/** Kills what the replica's users have open at the source and runs such a command; returns how many. */
+/** Kills the sessions of the replica's users at the source that run such a command; returns their number. */
 async function killSessions(command: string): Promise<number> {
   const [sessions] = await streaming.source.query<RowDataPacket[]>(
     `select id from information_schema.processlist where user in (?, ?) and command like ?`,
@@ -120,7 +120,7 @@ async function killSessions(command: string): Promise<number> {
   );
   for (const session of sessions) {
     await streaming.source.query(`kill ${Number(session['id'])}`).catch((error: unknown) => {
-      // 1094: it ended between the list and the kill
+      // 1094 (unknown thread): the session ended before the kill.
       if (!(error instanceof Error && 'errno' in error && error.errno === 1094)) throw error;
     });
   }

@@ -18,7 +18,7 @@ afterEach(async () => {
   streaming = source = undefined;
 });
 
-/** Servers of their own: what is set there is set for all. */
+/** Each test starts its own server, because its settings are global. */
 async function follow(flavor: (typeof flavors)[number], ...args: string[]): Promise<Streaming> {
   source = await startSource({ flavor, args });
   streaming = await Streaming.start(
@@ -49,7 +49,7 @@ async function flow(streaming: Streaming): Promise<void> {
 }
 
 describe.each(flavors)('on %s', (flavor) => {
-  test('checksums that are turned off and on again, and files that were written with and without', async () => {
+  test('checksums that are switched off and on, and files written with and without them', async () => {
     const streaming = await follow(flavor);
     for (const checksum of ['NONE', 'CRC32', 'NONE']) {
       await streaming.source.query(`set global binlog_checksum = '${checksum}'`);
@@ -64,7 +64,7 @@ describe.each(flavors)('on %s', (flavor) => {
     await flow(streaming);
   });
 
-  test('a binlog that begins anew while it is read is not waited for in vain', async () => {
+  test('a binlog that restarts while it is read ends the run with source-changed', async () => {
     const streaming = await follow(flavor);
     await streaming.source.query(flavor === 'mariadb' ? 'reset master' : 'reset binary logs and gtids');
     await write(streaming);
@@ -73,7 +73,7 @@ describe.each(flavors)('on %s', (flavor) => {
   });
 });
 
-test('transactions of several domains, one of them with numbers that go back', async () => {
+test('transactions of several domains, one with numbers that go back', async () => {
   const streaming = await follow('mariadb');
   for (const round of [1, 2]) {
     for (const domain of [0, 7, 1]) {
@@ -114,7 +114,7 @@ test('GTIDs with tags', async () => {
   }
 });
 
-test('transactions that MySQL compresses stop everything, and none is passed over', async () => {
+test('a transaction that MySQL compressed stops the run, and none is skipped', async () => {
   const streaming = await follow('mysql');
   await streaming.source.query('set session binlog_transaction_compression = ON');
   await write(streaming);
@@ -125,8 +125,8 @@ test('transactions that MySQL compresses stop everything, and none is passed ove
   });
 });
 
-test('a row that takes long on a slow line is no silence', async () => {
-  // One of its own: what other suites write would be on the slow line, too.
+test('a large row on a slow connection does not count as silence', async () => {
+  // This test has its own server, because the changes of other suites would also pass the slow connection.
   const source = await startSource({ asProcess: true });
   const proxy = createServer((client) => {
     const server = connect(source.port, source.host);
@@ -146,7 +146,7 @@ test('a row that takes long on a slow line is no silence', async () => {
       { source, target: sharedServers().target },
       { SOURCE_DB_PORT: String(port) },
     );
-    // Longer than the source may be silent.
+    // The transfer takes longer than the permitted silence of the source.
     await streaming.source.query(`insert into scan values (1, repeat('x', 17000000))`);
     await streaming.caughtUp();
     expect(await streaming.rows('select octet_length(body) from scan')).toEqual([['17000000']]);
@@ -159,7 +159,7 @@ test('a row that takes long on a slow line is no silence', async () => {
   }
 });
 
-/** A megabyte a second, and no less where timers are late. */
+/** Limits the rate to a megabyte a second, and catches up after late timers. */
 function slowly(): Transform {
   let due = performance.now();
   return new Transform({

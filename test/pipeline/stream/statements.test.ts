@@ -8,12 +8,12 @@ const flavors = ['mariadb', 'mysql'] as const;
 const row = 'id int not null primary key, a varchar(20), b varchar(20)';
 
 interface Case {
-  /** Only one of them can do it. */
+  /** Only this flavor supports the statements. */
   readonly only?: (typeof flavors)[number];
   readonly made: readonly string[];
-  /** What one session says, some of it as bytes in another character set. */
+  /** The statements of one session, some as bytes in another character set. */
   readonly said: readonly (string | Buffer)[];
-  /** Tables that are suspended by it, and no others. */
+  /** Exactly these tables are suspended by it. */
   readonly suspended?: readonly string[];
 }
 
@@ -21,7 +21,7 @@ const table = (name: string, engine = 'InnoDB') => [
   `create table \`${name}\` (${row}) engine=${engine}`,
   `insert into \`${name}\` values (1, 'one', 'x'), (2, 'one', 'y'), (3, 'three', 'z')`,
 ];
-/** Columns of one type that change places: no row image shows it. */
+/** Columns of one type that swap; no row image shows it. */
 const swap = 'modify a varchar(20) after b';
 
 const cases: Readonly<Record<string, Case>> = {
@@ -47,7 +47,7 @@ const cases: Readonly<Record<string, Case>> = {
   'a name in the character set of an old client': {
     made: [...table('täble'), ...table('tëble'), ...table('tible')],
     said: ['set names latin1', Buffer.from(`alter table täble ${swap}`, 'latin1'), 'set names utf8mb4'],
-    // Which of those beyond ASCII was meant cannot be told.
+    // It is unknown which of the names with characters beyond ASCII was meant.
     suspended: ['tëble', 'täble'],
   },
   'rows that IGNORE drops': {
@@ -70,7 +70,7 @@ const cases: Readonly<Record<string, Case>> = {
       'create index by_b on rebuilt (b)',
     ],
   },
-  'rows changed through a MERGE table that is there': {
+  'rows changed through an existing MERGE table': {
     made: [
       ...table('part', 'MyISAM'),
       ...table('other_part', 'MyISAM'),
@@ -80,7 +80,7 @@ const cases: Readonly<Record<string, Case>> = {
     said: [`insert into parts values (9, 'through', 'it')`],
     suspended: ['other_part', 'part'],
   },
-  'a MERGE table that comes later': {
+  'a MERGE table that is created later': {
     made: [...table('late_part', 'MyISAM'), ...table('late_apart', 'MyISAM')],
     said: [
       `create table late_parts (${row.replace('primary key', '')}, key (id)) engine=MERGE union=(late_part)`,
@@ -110,7 +110,7 @@ const cases: Readonly<Record<string, Case>> = {
     ],
     suspended: ['eclipsed'],
   },
-  'a table that is made if it is not there': {
+  'a table that is created if it does not exist': {
     made: table('there'),
     said: [
       'create table if not exists there (id int primary key)',
@@ -118,7 +118,7 @@ const cases: Readonly<Record<string, Case>> = {
       `insert into there values (9, 'nine', '')`,
     ],
   },
-  'a table that takes the place of another': {
+  'a table that replaces another': {
     only: 'mariadb',
     made: table('replaced'),
     said: ['create or replace table replaced (id int primary key, n int)', 'insert into replaced values (1, 2)'],
@@ -129,12 +129,12 @@ const cases: Readonly<Record<string, Case>> = {
     said: ['rename table east to aside, west to east, aside to west', `insert into east values (9, 'nine', '')`],
     suspended: ['east', 'west'],
   },
-  'several tables dropped at once, one of them not there': {
+  'several tables dropped at once, one of which does not exist': {
     made: [...table('gone'), ...table('gone_too')],
     said: ['drop table if exists gone, never, gone_too'],
     suspended: ['gone', 'gone_too'],
   },
-  'a partition that is emptied, and one that changes places with a table': {
+  'a truncated partition, and one that is exchanged with a table': {
     made: [
       `create table parted (${row}) partition by range (id) (partition low values less than (10), partition high values less than (99))`,
       `create table swapped (${row}) partition by range (id) (partition low values less than (10), partition high values less than (99))`,
@@ -233,7 +233,7 @@ const cases: Readonly<Record<string, Case>> = {
   },
 };
 
-/** Whatever is said at the source, each table is either suspended or equal to it. */
+/** After any statement at the source, each table is either suspended or equal. */
 describe.each(flavors)('on %s, tables are suspended or equal after', (flavor) => {
   const possible = Object.entries(cases).filter(([, { only }]) => only === undefined || only === flavor);
   let source: SourceServer;
@@ -273,10 +273,10 @@ describe.each(flavors)('on %s, tables are suspended or equal after', (flavor) =>
     ).map(([name]) => name ?? '');
     expect(all.filter((name) => !suspendedBefore.includes(name))).toEqual(suspended.toSorted());
     suspendedBefore = all;
-    const carried = (
+    const replicated = (
       await streaming.rows(`select table_name from tidegate_raw.tables where state = 'streaming'`)
     ).flat();
-    const differing = (await streaming.differences()).filter((line) => carried.includes(line.split(':')[0] ?? ''));
+    const differing = (await streaming.differences()).filter((line) => replicated.includes(line.split(':')[0] ?? ''));
     expect(differing).toEqual([]);
   });
 });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Streaming } from './support/streaming.ts';
 
-/** Each case suspends a table of its own; `steady` has to go on through all of them. */
+/** Each case suspends its own table; `steady` must keep streaming through all of them. */
 let streaming: Streaming;
 
 beforeAll(async () => {
@@ -20,7 +20,7 @@ afterAll(async () => {
   await streaming?.end();
 });
 
-/** The table is suspended, its reason names what happened, the program lives, and the others go on. */
+/** Expects that the table is suspended with this reason, and that the program and the other tables go on. */
 async function expectSuspended(table: string, reason: RegExp): Promise<void> {
   await streaming.until(async () => (await streaming.tableState(table)).state === 'suspended', `${table} is suspended`);
   const { reason: given } = await streaming.tableState(table);
@@ -33,7 +33,7 @@ async function expectSuspended(table: string, reason: RegExp): Promise<void> {
   expect(await streaming.rows('select count(*) from steady')).toEqual([[String(Number(before[0]?.[0]) + 1)]]);
 }
 
-describe('a table that can no longer be followed exactly is suspended, and only that one', () => {
+describe('only a table that can no longer be followed exactly is suspended', () => {
   test('alter table', async () => {
     await streaming.source.query(`insert into widened values (2, 'two')`);
     await streaming.source.query(`alter table widened add column extra varchar(20) default 'secret'`);
@@ -42,14 +42,14 @@ describe('a table that can no longer be followed exactly is suspended, and only 
     expect(await streaming.rows('select id from widened order by id')).toEqual([['1'], ['2']]);
   });
 
-  test('a target table that was changed, so that PostgreSQL refuses any row', async () => {
+  test('a target table that was changed so that PostgreSQL refuses every row', async () => {
     await streaming.target.query(`alter table refused drop column label`);
     await streaming.source.query(`insert into refused values (2, 'secret')`);
     await expectSuspended('refused', /SQLSTATE 42703/u);
     expect(await streaming.rows('select id from refused')).toEqual([['1']]);
   });
 
-  test('keys that would become one, because bytes of them are no characters', async () => {
+  test('keys that would become equal, because some of their bytes are not characters', async () => {
     const { source } = streaming;
     await source.query(`insert into letter values (1, x'41'), (2, x'61')`);
     await source.query(`insert into letter values (3, x'41a4'), (4, x'41a5')`);
@@ -84,7 +84,7 @@ describe('a table that can no longer be followed exactly is suspended, and only 
   });
 });
 
-test('what a server logs as text, though its format is row, suspends nothing', async () => {
+test('statements that a server logs as text despite row format suspend nothing', async () => {
   const session = await streaming.newSourceSession();
   const user = `grantee_${streaming.database}@localhost`;
   try {
@@ -111,7 +111,7 @@ test('what a server logs as text, though its format is row, suspends nothing', a
   expect((await streaming.tableState('steady')).state).toBe('streaming');
 });
 
-describe('a change that was logged as its text suspends every table, since nobody can tell where it led', () => {
+describe('a change that was logged as a statement suspends every table, because its effects are unknown', () => {
   test.each([
     ['a table', 'InnoDB', 'stated'],
     ['a MyISAM table', 'MyISAM', 'stated'],

@@ -30,7 +30,7 @@ async function start(): Promise<Streaming> {
   return streaming;
 }
 
-/** Every process of the server stops where it is: connections stay, and nobody answers. */
+/** Stops every process of the server: connections stay open, and nothing answers. */
 async function freeze(): Promise<void> {
   const server = target?.pid;
   if (server === undefined) throw new Error('this test freezes its target and needs it as a process of this machine');
@@ -55,10 +55,10 @@ function thaw(): void {
 test.each([
   ['with nothing to do', async () => await Promise.resolve()],
   [
-    'in the midst of a batch',
+    'during a batch',
     async ({ source }: Streaming) => void (await source.query(`insert into beat values (2, 'meanwhile')`)),
   ],
-])('a service that is told to stop ends, though PostgreSQL does not answer: %s', async (_, change) => {
+])('a service that receives SIGTERM ends although PostgreSQL does not answer: %s', async (_, change) => {
   const streaming = await start();
   await freeze();
   await change(streaming);
@@ -71,7 +71,7 @@ test.each([
   expect(await streaming.differences()).toEqual([]);
 });
 
-test('a PostgreSQL that froze is tried again on fresh connections, and nothing is lost', async () => {
+test('a frozen PostgreSQL is tried again on new connections, and nothing is lost', async () => {
   const streaming = await start();
   await freeze();
   await streaming.source.query(`insert into beat values (2, 'meanwhile')`);
@@ -82,7 +82,7 @@ test('a PostgreSQL that froze is tried again on fresh connections, and nothing i
   expect(await streaming.differences()).toEqual([]);
 });
 
-test('a lock at the target does not keep a service from ending', async () => {
+test('a lock at the target does not prevent a service from ending', async () => {
   const streaming = await start();
   await streaming.target.query('begin');
   await streaming.target.query('lock table beat in access exclusive mode');

@@ -15,9 +15,9 @@ export interface DriftOptions {
   readonly seconds: number;
   readonly rows: number;
   readonly seed: number;
-  /** SIGKILL about every so many seconds, and the program begins again; 0: never. */
+  /** Seconds between two SIGKILLs, approximately; the program then starts again. 0: never. */
   readonly killEverySeconds: number;
-  /** Rows of the target are damaged behind everybody's back, for the backfills to find. */
+  /** Rows of the target are damaged without Tidegate's knowledge, for the backfills to find. */
   readonly damage: boolean;
   readonly say: (text: string) => void;
 }
@@ -29,29 +29,29 @@ export interface DriftResult {
   readonly verifications: number;
   readonly kills: number;
   readonly polls: number;
-  /** Verifications that found a difference in a table that nobody damages. */
+  /** Verifications that found a difference in an undamaged table. */
   readonly falseAlarms: readonly string[];
-  /** Rows a reader of the target saw go back to an older version. */
+  /** Rows that went back to an older version, as a reader of the target saw it. */
   readonly wentBack: readonly string[];
-  /** Tables that were not equal at the end. */
+  /** Tables that differed at the end. */
   readonly unequal: readonly string[];
 }
 
-/** `visit` is the large one; `word` has a text key; `aging` is emptied and filled again. */
+/** `visit` is the large table; `word` has a text key; `aging` is emptied and refilled. */
 const tables = ['visit', 'word', 'aging'] as const;
 const damagedTable = 'visit';
 
 const writerCount = 4;
-/** Keys that most of the changes are about, and that the reader watches. */
+/** Most changes hit these keys, and the reader watches them. */
 const hotKeys = 400;
 
-/** Times, in milliseconds, that a lost race or a waiting lock may cost; such a change is simply not made. */
+/** Error numbers of a lost race or a lock wait (duplicate key, lock wait timeout, deadlock); the writer skips such a change. */
 const passing = new Set([1062, 1205, 1213]);
 
 /**
- * Backfills and verifies every table, whole and in part, again and again while writers insert, update, delete and move rows and empty
- * a table, and looks at the target all the while: each change gives its row a higher version, so a version that goes back at the
- * target was stale. At the end everything must be equal, what was damaged included.
+ * Backfills and verifies every table, entirely and in part, again and again. Meanwhile writers insert, update, delete and move
+ * rows and empty a table, and a reader watches the target. Each change gives its row a higher version, so a version that goes
+ * back at the target is stale. At the end everything must be equal, including what was damaged.
  */
 export async function backfillWhileItDrifts(options: DriftOptions): Promise<DriftResult> {
   const { source, target, seconds, seed, say } = options;
@@ -116,7 +116,7 @@ export async function backfillWhileItDrifts(options: DriftOptions): Promise<Drif
     for (let round = 0; round < 2; round++) {
       let ended = await endedOf(replica, requested);
       for (; ended === null; ended = await endedOf(replica, requested)) {
-        // It may have one of its deaths before it still.
+        // A failpoint may still kill the program.
         if (!run.running) run = new RunProcess(replica.env);
         await sleep(100);
       }
@@ -145,7 +145,7 @@ export async function backfillWhileItDrifts(options: DriftOptions): Promise<Drif
       polls: reader.polls,
       wentBack: reader.wentBack,
       falseAlarms,
-      unequal: compared.length === tables.length ? unequal : ['a table is not there'],
+      unequal: compared.length === tables.length ? unequal : ['a table is missing'],
     };
   } finally {
     stop.abort();
@@ -178,12 +178,12 @@ async function fill(session: Connection, table: string, count: number, version: 
   }
 }
 
-/** The text key's table is smaller: its keys are gone through on both sides. */
+/** The table with the text key is smaller, because its keys are read on both sides. */
 function countOf(table: (typeof tables)[number], rows: number): number {
   return table === 'visit' ? rows : Math.ceil(rows / 10);
 }
 
-/** Each writer has keys of its own, so that versions of a key rise in the order of the changes. */
+/** Each writer has its own keys, so that the versions of a key rise in the order of the changes. */
 async function write(
   replica: Replica,
   { rows, engine }: DriftOptions,
@@ -200,7 +200,7 @@ async function write(
     return table === 'word' ? `'${own}'` : String(own);
   };
   const change = async () => {
-    // What one empties nobody else writes to, or versions would not rise.
+    // Only the writer that empties `aging` writes to it; otherwise its versions would not rise.
     const table = random.pick(['visit', 'visit', 'visit', 'word', index === 0 ? 'aging' : 'visit'] as const);
     const id = key(table);
     version++;
@@ -238,7 +238,7 @@ async function write(
   }
 }
 
-/** Rows of the target that nobody watches get lost, changed, or invented. */
+/** Deletes, changes or invents rows of the target whose keys the reader does not watch. */
 async function damage(
   replica: Replica,
   { rows }: DriftOptions,
@@ -264,7 +264,7 @@ async function damage(
   }
 }
 
-/** Looks at the versions of the hot keys at the target, again and again. */
+/** Reads the versions of the hot keys at the target again and again. */
 class VersionReader {
   polls = 0;
   readonly wentBack: string[] = [];
@@ -304,10 +304,10 @@ class VersionReader {
   }
 }
 
-/** Rows move in and out of each. */
+/** Rows begin and cease to meet each of these conditions. */
 const conditions = ['amount >= 2', 'version % 2 = 0', "body is not null and amount < 100 or body = 'damaged'"];
 
-/** Asks for a job for each table, as the commands do: most of them backfills, without `random` backfills of all rows. */
+/** Requests a job for each table, as the commands do. Most are backfills; without `random` all are backfills of all rows. */
 async function request(replica: Replica, random: SeededRandom | null): Promise<string[]> {
   const asked = tables.map((table) => {
     const kind = random?.pick(['all', 'all', 'part', 'verify']) ?? 'all';
@@ -332,7 +332,7 @@ interface Ended {
   readonly differences: number;
 }
 
-/** What jobs have found, once all are ended; raises where one failed. */
+/** The results of the jobs, null until all have ended; throws if one failed. */
 async function endedOf(replica: Replica, ids: readonly string[]): Promise<Ended[] | null> {
   const { rows } = await replica.targetAdmin.query<Ended & { state: string; reason: string | null }>(
     `select state, reason, table_name as "table", kind, repaired::int, (missing + extra + different)::int as differences

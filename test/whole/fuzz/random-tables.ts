@@ -3,7 +3,7 @@ import type { SeededRandom } from '../../../testing/random/seeded-random.ts';
 import { quoteName } from '../../../testing/compare/source-columns.ts';
 import { atLeast } from '../../mapping/types/type-case.ts';
 
-/** Names that a careless writer of SQL trips over. */
+/** Names that break a careless writer of SQL. */
 const names = [
   'order',
   'Group',
@@ -38,7 +38,7 @@ const members = `'a','','two words','it''s','q"uote','back\\\\slash','é'`;
 
 type Server = Pick<SourceServer, 'flavor' | 'version'>;
 
-/** Types that can be a key: none whose values PostgreSQL might have to convert. */
+/** Types that can be a key, without those whose values PostgreSQL might have to convert. */
 function keyType(random: SeededRandom): string {
   return random.pick([
     'int',
@@ -115,7 +115,7 @@ function columnType(server: Server, random: SeededRandom): string {
   ]);
 }
 
-/** The definition of a table nobody would think of, under the name `name`. */
+/** The definition of an unusual random table with the name `name`. */
 export function randomTable(server: Server, name: string, random: SeededRandom): string {
   const used = new Set<string>();
   const column = (fallback: string) => {
@@ -132,12 +132,12 @@ export function randomTable(server: Server, name: string, random: SeededRandom):
     name: column(`c${index}`),
     type: columnType(server, random),
   }));
-  // Spatial columns of MySQL and some old ones cannot have a default; those that can be NULL need none.
+  // MySQL's spatial columns and some old ones cannot have a default; nullable columns need none.
   const definitions = [
     ...keys.map((key) => `${quoteName(key.name)} ${key.type} not null`),
     ...others.map(({ name: other, type }) => `${quoteName(other)} ${type} ${random.chance(0.8) ? 'null' : 'not null'}`),
   ];
-  // The columns of a key need not come first.
+  // Key columns need not come first.
   const shuffled = random.chance(0.5) ? definitions : definitions.toReversed();
   return `create table ${quoteName(name)} (${shuffled.join(', ')}, primary key (${keys.map((key) => quoteName(key.name)).join(', ')}))
     engine=${random.pick(['InnoDB', 'InnoDB', 'MyISAM'])} default character set utf8mb4${random.chance(0.1) ? ' row_format=dynamic' : ''}`;

@@ -12,12 +12,12 @@ import { randomTable, randomTableName } from './random-tables.ts';
 
 export interface FuzzRound {
   readonly tables: number;
-  /** Rows that a snapshot copied, and row changes that the stream applied. */
+  /** The number of rows that the snapshot copied, and of row changes that the stream applied. */
   readonly snapshotRows: number;
   readonly streamRows: number;
-  /** Rows at the source in the end, each compared. */
+  /** The number of rows at the source at the end; each was compared. */
   readonly compared: number;
-  /** Table, kind of difference, key and columns; no other value. */
+  /** Table, kind of difference, key and columns, and no other value. */
   readonly differences: readonly string[];
 }
 
@@ -26,15 +26,15 @@ export interface FuzzOptions {
   readonly tables: number;
   /** Rows of each table before the snapshot. */
   readonly rows: number;
-  /** How long random writers go on, from the beginning of the snapshot. */
+  /** How long random writers run, from the start of the snapshot. */
   readonly seconds: number;
   readonly writers: number;
 }
 
-/** Deadlocks, lock waits, and a rollback that the server chose. */
+/** Error numbers of deadlocks, lock waits, and rollbacks by the server. */
 const passing = new Set([1205, 1213, 1020]);
 
-/** Random tables, random rows, random writers during snapshot and stream; then every row of both ends is compared. */
+/** Creates random tables and rows, runs random writers during snapshot and stream, then compares every row of both ends. */
 export async function fuzzRound(source: SourceServer, target: TargetServer, options: FuzzOptions): Promise<FuzzRound> {
   const random = new SeededRandom(options.seed);
   const replica = await createReplica(source, target);
@@ -106,7 +106,7 @@ async function judge(
   return { compared: compared.reduce((total, { sourceRows }) => total + sourceRows, 0), differences };
 }
 
-/** Changes rows until the time is up, in transactions of any size, some of which are undone. */
+/** Changes rows until the deadline, in transactions of any size; some are rolled back. */
 async function writer(
   replica: Replica,
   source: SourceServer,
@@ -117,10 +117,10 @@ async function writer(
   const session = await replica.sourceAdmin();
   try {
     await prepareRandomSession(session);
-    // The session's zone decides what a timestamp literal means and must not decide what arrives.
+    // The session's zone determines the meaning of a timestamp literal; it must not change the copied value.
     await session.query(`set session time_zone = '${random.pick(['+00:00', '-07:00', '+05:45'])}'`);
     if (source.flavor === 'mariadb') await session.query('set session innodb_lock_wait_timeout = 2');
-    // A rollback that a table without transactions takes part in suspends it, so engines do not meet in a transaction.
+    // A rollback suspends a table without transactions that takes part in it, so a transaction never mixes engines.
     const groups = [...Map.groupBy(tables, ({ engine }) => engine).values()];
     while (Date.now() < deadline) {
       const group = random.pick(groups);
@@ -154,7 +154,7 @@ async function transaction(session: Connection, group: readonly SourceTable[], r
   if (undoable) await session.query(random.chance(0.1) ? 'rollback' : 'commit');
 }
 
-/** Many rows in one statement. */
+/** Changes many rows in one statement. */
 async function bulk(session: Connection, table: SourceTable, random: SeededRandom): Promise<void> {
   if (random.chance(0.5)) {
     await insertRandomRows(session, table, random.int(50, 1_500), random, random.int(1, 1_000_000));

@@ -2,14 +2,17 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Logged } from './logged.ts';
 
-/** Time (left out where it is the one before, or with a zone), connection, command, and what it says, which may go on in more lines. */
+/**
+ * An entry of the log: time, connection, command, and the text, which may continue on further lines. The time is omitted if it
+ * equals the previous one, or has a zone.
+ */
 const entry = /^(?:\d{6} [ \d]\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S+|\t)\t *(\d+) ([A-Z][A-Za-z ]+?)\t(.*)$/;
-/** A server begins its log, also anew after a restart, by saying what it is, in three lines. */
+/** A server starts its log, also after a restart, with three lines that describe the server. */
 const banner = /, Version: .* started with:$/;
-/** What the tests call Tidegate's users. */
+/** The prefixes of the names of Tidegate's users in the tests. */
 const user = /^(rd|rp)/;
 
-/** What Tidegate's users asked, of all that is in a server's general log. */
+/** The entries of Tidegate's users in a server's general log. */
 export async function* readLogFile(file: string): AsyncGenerator<Logged> {
   const roles = new Map<string, Logged['role']>();
   let open = null as Logged | null;

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { assertAllowedStatement } from '../../../src/mysql/guard/statement-guard.ts';
 import { documentedShapes, shapeOf } from './statement-shape.ts';
 
-/** Something that a server was asked by one of Tidegate's users. */
+/** A log entry of one of Tidegate's users. */
 export interface Logged {
   readonly role: 'reader' | 'replicator';
   /** 'Connect', 'Query', 'Quit', 'Binlog Dump' … */
@@ -14,7 +14,7 @@ export async function readDocumentedShapes(): Promise<ReturnType<typeof document
   return documentedShapes(await readFile(new URL('../../../docs/safety.md', import.meta.url), 'utf8'));
 }
 
-/** The shapes of the statements, by role; and what does not stand in docs/safety.md, or would not pass the guard. */
+/** The shapes of the statements, by role, and the entries that docs/safety.md does not list or the guard would refuse. */
 export async function judge(
   logged: Iterable<Logged> | AsyncIterable<Logged>,
 ): Promise<{ seen: Record<Logged['role'], Set<string>>; unlisted: string[] }> {
@@ -39,7 +39,7 @@ export async function judge(
 const session = ['Connect', 'Quit'];
 const dump = ['Binlog Dump', 'Binlog Dump GTID'];
 
-/** MariaDB logs a login twice that names a database which is not there, or not for this user. */
+/** MariaDB logs a second entry for a login that names a missing or forbidden database. */
 function isFailedLogin(command: string, text: string): boolean {
   return command === 'Init DB' && /^(Access denied|Unknown database) /.test(text);
 }

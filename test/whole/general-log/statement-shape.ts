@@ -1,17 +1,17 @@
 /**
- * A statement without what is different each time: names in backquotes, texts, numbers and lists of them are …, and so is the
- * condition of a chunk, which grows with its key.
+ * A statement without its variable parts: names in backquotes, texts, numbers and lists of them become …. So does the condition
+ * of a chunk, which grows with the key.
  */
 export function shapeOf(sql: string): string {
   return (
     sql
       .replaceAll(/\s+/g, ' ')
-      // Together, because a name may have an apostrophe, and a text a backquote.
+      // One expression handles both, because a name may contain an apostrophe, and a text a backquote.
       .replaceAll(/`(?:[^`]|``)*`|_utf8mb4 x'[0-9a-f]*'|x'[0-9a-f]*'|'(?:[^'\\]|''|\\\\)*'/g, (found) =>
         found.startsWith('`') ? '`…`' : "'…'",
       )
       .replaceAll(/(?<![\w…])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?/gi, '…')
-      // Columns that are read as another expression.
+      // Columns that are read through another expression.
       .replaceAll('`…` * …', '`…`')
       .replaceAll(/(`…`(?:@`…`)?)(?:, ?\1)+/g, '$1')
       .replaceAll(/('…')(?:, ?\1)+/g, '$1')

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, type ClientConfig } from 'pg';
 import { accounts } from './tables.ts';
 
-/** What a reader saw that no committed state of the source ever was. */
+/** A state that a reader saw and that no commit of the source ever produced. */
 export interface Violation {
   readonly at: string;
   readonly what: string;
@@ -17,9 +17,10 @@ interface Totals {
 }
 
 /**
- * A reader of the target that adds up the money again and again: in every committed state of the source the balances sum to the
- * opening total, the ledger sums to 0, each transfer has both its entries, each account matches its entries, and the ledger only
- * grows. Start it once the replica has streamed: from then on the target must never show anything else, kills included.
+ * A reader of the target that adds up the money again and again. These hold in every committed state of the source: the balances
+ * sum to the opening total, the ledger sums to 0, each transfer has both its entries, each account matches its entries, and the
+ * ledger only grows. Start the reader once the replica streams: from then on the target must satisfy them at any time, including
+ * after kills.
  */
 export class InvariantReader {
   readonly #stopping = new AbortController();

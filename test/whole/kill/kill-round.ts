@@ -4,10 +4,10 @@ import { RunProcess } from '../../../testing/run-process.ts';
 import type { SourceServer, TargetServer } from '../../../testing/servers/server.ts';
 import { type KillRunOptions, killAgainAndAgain } from './kill-run.ts';
 
-/** Tables that killAgainAndAgain makes. */
+/** The number of tables that killAgainAndAgain creates. */
 const tables = 8;
 
-/** Makes a replica, has its service killed again and again, and compares every row at the end. */
+/** Creates a replica, kills its service again and again, and compares every row at the end. */
 export async function killRound(
   source: SourceServer,
   target: TargetServer,

@@ -9,37 +9,37 @@ import { createKillTables, type KillTableSizes } from './tables.ts';
 import { Writers } from './writers.ts';
 
 export interface KillRunOptions {
-  /** An account at the source that may write, with the database to write to. */
+  /** An account with write access at the source, and the database to write to. */
   readonly source: ConnectionOptions;
   readonly target: ClientConfig;
   readonly schema: string;
-  /** What the program is started with. */
+  /** The environment of the program. */
   readonly env: Readonly<Record<string, string>>;
   readonly kills: number;
   readonly seed: number;
   readonly sizes: KillTableSizes;
-  /** InnoDB and MyISAM changes in one transaction too. */
+  /** Also change InnoDB and MyISAM tables in one transaction. */
   readonly mixed: boolean;
   readonly say: (text: string) => void;
 }
 
 export interface KillRunResult {
   readonly kills: number;
-  /** Deaths by the failpoint that caused them, and by signal. */
+  /** The number of deaths by failpoint, and by signal. */
   readonly deaths: Readonly<Record<string, number>>;
-  /** Deaths by what the program was doing. */
+  /** The number of deaths by the phase of the program. */
   readonly phases: Readonly<Record<string, number>>;
   readonly transactions: number;
   readonly polls: number;
   readonly violations: readonly Violation[];
 }
 
-/** Of the kills, how many may fall into the snapshot at most: it has to get through one day. */
+/** The largest share of the kills that may fall into the snapshot; it must complete at some point. */
 const snapshotShare = 0.5;
 
 /**
- * Kills `run` again and again, from its first snapshot on, while everything it replicates is being written to. Returns when the
- * kills are done and the writers have stopped; whether the target is right after that is for the caller to compare.
+ * Kills `run` again and again, from its first snapshot on, while writers change everything that it replicates. Returns when the
+ * kills are done and the writers have stopped. The caller must then compare the target.
  */
 export async function killAgainAndAgain(options: KillRunOptions): Promise<KillRunResult> {
   const { kills, say } = options;
@@ -59,7 +59,7 @@ export async function killAgainAndAgain(options: KillRunOptions): Promise<KillRu
   try {
     for (let kill = 0; kill < kills; kill++) {
       if (!snapshotDone && kill >= kills * snapshotShare) {
-        // no more kills until the snapshot is through
+        // No more kills until the snapshot is complete.
         const waiting: Death = { by: 'signal', after: 'streaming', delayMs: 200 };
         await live(waiting, 60_000);
         snapshotDone = true;
@@ -86,7 +86,7 @@ export async function killAgainAndAgain(options: KillRunOptions): Promise<KillRu
       options.env,
       (phase) => {
         if (phase === 'catching up' || phase === 'streaming') snapshotDone = true;
-        // From here on every state of the target has been one of the source's.
+        // From here on every state of the target must be a state of the source.
         if (phase === 'streaming') reader.start();
       },
       patienceMs,

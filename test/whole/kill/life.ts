@@ -1,11 +1,11 @@
 import { RunProcess } from '../../../testing/run-process.ts';
 import type { Death } from './plan.ts';
 
-/** What became of one life of the program. */
+/** The outcome of one life of the program. */
 export interface Life {
-  /** `failpoint`: it reached the planned point and killed itself there. `signal`: SIGKILL from outside. */
+  /** `failpoint`: the program reached the planned point and killed itself there. `signal`: it got a SIGKILL. */
   readonly died: 'failpoint' | 'signal';
-  /** The last state it had logged when it died. */
+  /** The last phase that it had logged when it died. */
   readonly during: Phase;
   readonly milliseconds: number;
 }
@@ -20,8 +20,9 @@ const phases: Readonly<Record<string, Phase>> = {
 };
 
 /**
- * Starts `tidegate run` and sees it die as planned. What has not happened within `patienceMs`, a failpoint that is not reached
- * say, ends in a SIGKILL too. Raises, with the end of the log, when the program ends by itself. `onPhase` hears of each state.
+ * Starts `tidegate run` and waits until it dies as planned. If the planned event does not happen within `patienceMs`, for example
+ * an unreached failpoint, it is killed by SIGKILL. Throws, with the end of the log, if the program ends by itself. `onPhase` is
+ * called with each phase.
  */
 export async function liveUntil(
   death: Death,

@@ -1,6 +1,6 @@
 import type { SeededRandom } from '../../../testing/random/seeded-random.ts';
 
-/** Where the program can be told to kill itself: `TIDEGATE_FAILPOINT=<name>:<n>`, the n-th time it comes by. */
+/** The points where the program can kill itself: `TIDEGATE_FAILPOINT=<name>:<n>` kills it at the n-th pass. */
 export const snapshotFailpoints = ['chunk-copied', 'chunk-committed'] as const;
 export const streamFailpoints = ['batch-applied', 'checkpoint-written', 'committed'] as const;
 export type Failpoint = (typeof snapshotFailpoints)[number] | (typeof streamFailpoints)[number];
@@ -8,12 +8,12 @@ export type Failpoint = (typeof snapshotFailpoints)[number] | (typeof streamFail
 /** How one life of the program ends. */
 export type Death =
   | { readonly by: 'failpoint'; readonly name: Failpoint; readonly nth: number }
-  /** SIGKILL from outside: so long after the start, or after the named log line. */
+  /** SIGKILL after this delay from the start, or from the named log line. */
   | { readonly by: 'signal'; readonly after: 'start' | 'snapshot started' | 'streaming'; readonly delayMs: number };
 
 /**
- * The next death: half of them at a failpoint, half at a random moment; before the snapshot is complete its own failpoints take
- * turns with the stream's, because changes are applied as soon as there are any.
+ * The next death. Half of them are at a failpoint, half at a random moment. Before the snapshot is complete, only the failpoints
+ * of the snapshot are used.
  */
 export function planDeath(kill: number, snapshotDone: boolean, random: SeededRandom): Death {
   if (kill % 2 === 0) {

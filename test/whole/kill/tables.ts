@@ -1,12 +1,12 @@
 import type { Connection } from 'mysql2/promise';
 
-/** Accounts, each with the same opening balance: the sum over all of them never changes in a whole transaction. */
+/** Accounts with the same opening balance; no complete transaction changes the sum over all of them. */
 export const accounts = { count: 200, openingBalance: 1_000 } as const;
 
-/** Keys of the two small tables that every writer fights over. */
+/** The keys of the two small tables; all writers compete for them. */
 export const hotKeys = 30;
 
-/** Rows of the tables that are there so that the snapshot takes a while; scaled by the caller. */
+/** Row counts of the tables that make the snapshot take a while; the caller scales them. */
 export interface KillTableSizes {
   readonly wide: number;
   readonly composite: number;
@@ -29,7 +29,7 @@ const tables = [
      engine=MyISAM default character set utf8mb3`,
 ];
 
-/** Makes and fills the tables of a kill run in the connection's database. */
+/** Creates and fills the tables of a kill run in the connection's database. */
 export async function createKillTables(connection: Connection, sizes: KillTableSizes): Promise<void> {
   for (const ddl of tables) await connection.query(ddl);
   await insertMany(

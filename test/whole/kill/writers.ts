@@ -3,14 +3,14 @@ import mysql, { type Connection, type ConnectionOptions } from 'mysql2/promise';
 import { SeededRandom } from '../../../testing/random/seeded-random.ts';
 import { accounts, hotKeys, type KillTableSizes } from './tables.ts';
 
-/** Deadlock victim or lock wait timeout: the writer simply tries something else, as an application would. */
+/** Deadlock victim or lock wait timeout: the writer tries another change, as an application would. */
 const tryAgain: ReadonlySet<unknown> = new Set([1205, 1213]);
 
 function isTryAgain(error: unknown): boolean {
   return error instanceof Error && 'errno' in error && tryAgain.has(error.errno);
 }
 
-/** Constant writes of every kind on the tables of a kill run, until stopped. */
+/** Constantly writes all kinds of changes to the tables of a kill run until stopped. */
 export class Writers {
   readonly #random: SeededRandom;
   readonly #sizes: KillTableSizes;
@@ -22,14 +22,14 @@ export class Writers {
 
   readonly #mixed: boolean;
 
-  /** `mixed`: InnoDB and MyISAM changes in one transaction, which MySQL forbids where GTIDs are enforced. */
+  /** `mixed`: change InnoDB and MyISAM in one transaction, which MySQL refuses if it enforces GTIDs. */
   constructor(seed: number, sizes: KillTableSizes, mixed: boolean) {
     this.#random = new SeededRandom(seed);
     this.#sizes = sizes;
     this.#mixed = mixed;
   }
 
-  /** Statements groups committed (or rolled back) so far. */
+  /** The number of statement groups committed or rolled back so far. */
   get transactions(): number {
     return this.#transactions;
   }
@@ -37,8 +37,8 @@ export class Writers {
   start(source: ConnectionOptions): void {
     this.#loops = [
       this.#loop(source, 'transfers', 12, transferMoney),
-      this.#loop(source, 'hot', 6, (connection, random) => touchHotKeys(connection, random, this.#mixed)),
-      this.#loop(source, 'hot too', 6, (connection, random) => touchHotKeys(connection, random, this.#mixed)),
+      this.#loop(source, 'hot', 6, (connection, random) => changeHotKeys(connection, random, this.#mixed)),
+      this.#loop(source, 'hot too', 6, (connection, random) => changeHotKeys(connection, random, this.#mixed)),
       this.#loop(source, 'large', 25, (connection, random) => changeLargeTables(connection, random, this.#sizes)),
     ].map((loop) =>
       loop.catch((error: unknown) => {
@@ -47,7 +47,7 @@ export class Writers {
     );
   }
 
-  /** Stops after the statements under way; throws what a writer failed with. */
+  /** Stops after the current statements; throws the error of a failed writer. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await Promise.all(this.#loops);
@@ -81,8 +81,8 @@ export class Writers {
 }
 
 /**
- * Money from one account to another and two ledger rows that sum to 0, in one transaction; now and then a large one, one with a
- * savepoint that is rolled back, or one that is rolled back as a whole.
+ * Moves money from one account to another with two ledger rows that sum to 0, in one transaction. Some transactions are large,
+ * some roll back to a savepoint, and some roll back entirely.
  */
 async function transferMoney(connection: Connection, random: SeededRandom, nextTransfer: () => number): Promise<void> {
   await connection.query('start transaction');
@@ -121,7 +121,7 @@ async function transferMoney(connection: Connection, random: SeededRandom, nextT
 }
 
 /** Upserts, deletes, reinserts and key changes on a few keys, in InnoDB, MyISAM and a case-insensitive text key. */
-async function touchHotKeys(connection: Connection, random: SeededRandom, mixed: boolean): Promise<void> {
+async function changeHotKeys(connection: Connection, random: SeededRandom, mixed: boolean): Promise<void> {
   const table = random.pick(['hot', 'hot', 'hot_myisam'] as const);
   const key = random.int(1, hotKeys);
   switch (random.int(0, 8)) {
@@ -141,7 +141,7 @@ async function touchHotKeys(connection: Connection, random: SeededRandom, mixed:
       ]);
       break;
     case 3: {
-      // the same key several times in one transaction, with a delete in between
+      // Change the same key several times in one transaction, with a delete in between.
       await connection.query('start transaction');
       await connection.query('delete from hot where id = ?', [key]);
       await connection.query(`insert into hot (id, hits, stamp, label) values (?, 1, now(6), 'again')`, [key]);
@@ -174,7 +174,9 @@ async function touchHotKeys(connection: Connection, random: SeededRandom, mixed:
   }
 }
 
-/** Single rows and ranges of the large tables, anywhere in the key space, so that the snapshot is overtaken everywhere. */
+/**
+ * Changes single rows and ranges of the large tables anywhere in the key space, so that changes overtake the snapshot everywhere.
+ */
 async function changeLargeTables(connection: Connection, random: SeededRandom, sizes: KillTableSizes): Promise<void> {
   const wide = random.int(1, sizes.wide * 3);
   const plain = random.int(1, sizes.myisam);

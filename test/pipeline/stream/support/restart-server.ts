@@ -2,14 +2,14 @@ import { spawn } from 'node:child_process';
 import { readFile, stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** A server that was started again; it is nobody's child but this one's, so it is stopped here too. */
+/** A restarted server. It is a child of this process, so this handle must stop it. */
 export interface RestartedServer {
   stop(): Promise<void>;
 }
 
 /**
- * Ends a server process and starts the same command line again in its place, as the same user: same data directory, same port.
- * `ready` is tried until it succeeds. The server must run on this machine, because its command line is read from /proc.
+ * Ends a server process and starts the same command line again as the same user, with the same data directory and port. It
+ * retries `ready` until it succeeds. The server must run on this machine, because its command line is read from /proc.
  */
 export async function restartServer(
   pid: number | undefined,
@@ -23,7 +23,8 @@ export async function restartServer(
   ]);
   process.kill(pid, signal);
   await gone(pid);
-  // With our environment, as before: another user's may not be read, even by root, in a container.
+  // The server gets the environment of this process, as before. In a container even root may not read the environment of another
+  // user's process.
   const child = spawn(program, args, {
     stdio: 'ignore',
     ...(process.getuid?.() === 0 ? { uid: owner.uid, gid: owner.gid } : {}),
@@ -56,7 +57,7 @@ async function nulSeparated(file: string): Promise<string[]> {
   return (await readFile(file, 'utf8')).split('\0').filter((part) => part !== '');
 }
 
-/** Waits until a process has ended; a zombie has. */
+/** Waits until a process has ended; a zombie counts as ended. */
 async function gone(pid: number): Promise<void> {
   for (let waited = 0; waited < 60_000; waited += 50) {
     try {

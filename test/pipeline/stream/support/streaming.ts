@@ -9,7 +9,7 @@ import { createReplica, type Replica } from '../../../../testing/replica.ts';
 import { sharedServers } from '../../../support/shared-servers.ts';
 import { atLeast } from '../../../mapping/types/type-case.ts';
 
-/** Rows of this table say how far the target has come; see `caughtUp`. */
+/** Rows of this table show how far the target has caught up; see `caughtUp`. */
 const markTable = 'tide_mark';
 
 interface Servers {
@@ -18,8 +18,8 @@ interface Servers {
 }
 
 /**
- * A replica with `run` streaming, an administrator's session at either end, and ways to wait for what a test expects. Nothing
- * here reads Tidegate's insides except its control schema, which is documented.
+ * A replica with `run` streaming, an administrator's session at either end, and ways to wait for expected states. It reads no
+ * internals of Tidegate except its control schema, which is documented.
  */
 export class Streaming {
   readonly #replica: Replica;
@@ -37,7 +37,10 @@ export class Streaming {
     this.#run = run;
   }
 
-  /** Makes a database, lets `prepare` fill it, and waits until the replica streams. Servers: the test run's own by default. */
+  /**
+   * Creates a database, lets `prepare` fill it, and waits until the replica streams. By default it uses the servers of the test
+   * run.
+   */
   static async start(
     prepare: (source: Connection) => Promise<void>,
     servers: Servers = sharedServers(),
@@ -101,7 +104,7 @@ export class Streaming {
     );
   }
 
-  /** Tries until it holds; raises with the end of the log when it does not in time, or when `run` ends abnormally meanwhile. */
+  /** Polls until `holds` is true. Throws, with the end of the log, after the timeout or if `run` has failed. */
   async until(holds: () => Promise<boolean>, what: string, timeoutMs = 60_000): Promise<void> {
     const deadline = Date.now() + timeoutMs;
     while (!(await holds())) {
@@ -138,7 +141,7 @@ export class Streaming {
       );
   }
 
-  /** Each row of a target table as PostgreSQL has written it: a row that is written again is another. */
+  /** The physical versions of the rows of a target table; a rewritten row has a new version. */
   async rowVersions(table: string): Promise<Set<string>> {
     return new Set((await this.rows(`select ctid || ' ' || xmin from ${table}`)).map(([version]) => version ?? ''));
   }
@@ -148,7 +151,7 @@ export class Streaming {
     return { state: row?.[0] ?? undefined, reason: row?.[1] ?? undefined };
   }
 
-  /** The checkpoint as text that sorts like positions do. */
+  /** The checkpoint as text that sorts in the order of positions. */
   async checkpoint(): Promise<string> {
     const [row] = await this.rows(`select file, "offset" from tidegate_raw.checkpoint`);
     return sortable(row?.[0], row?.[1]);
@@ -166,7 +169,7 @@ export class Streaming {
     return await this.#run.logged(msg, match);
   }
 
-  /** Runs a query at the target again and again; `found` holds what it returned, which should have been nothing. */
+  /** Runs a query at the target again and again; `found` collects its rows, and there should be none. */
   watch(sql: string): { looks: () => number; stop: () => Promise<{ looks: number; found: unknown[] }> } {
     const stopping = new AbortController();
     const found: unknown[] = [];
@@ -182,7 +185,7 @@ export class Streaming {
         await client.end();
       }
     })();
-    // seen by whoever stops it; until then it must not count as unhandled
+    // `stop` reports the error; until then it must not count as unhandled.
     watching.catch(() => undefined);
     return {
       looks: () => looks,
@@ -194,13 +197,13 @@ export class Streaming {
     };
   }
 
-  /** Opens the source session anew, after its server was restarted. */
+  /** Opens the source session again after a restart of its server. */
   async reconnectSource(): Promise<void> {
     this.#source.destroy();
     this.#source = await this.#replica.sourceAdmin();
   }
 
-  /** Opens the target session anew, after its server was restarted. */
+  /** Opens the target session again after a restart of its server. */
   async reconnectTarget(): Promise<void> {
     this.#target = await connectTarget(this.#replica);
   }
@@ -210,19 +213,19 @@ export class Streaming {
     return new RunProcess({ ...this.#replica.env, ...env }, args);
   }
 
-  /** Ends the program at a commit and starts another. */
+  /** Stops the program at a commit and starts another. */
   async restart(): Promise<void> {
     await this.#run.stop();
     this.#run = new RunProcess(this.#replica.env);
     await this.#run.logged('streaming');
   }
 
-  /** Makes another program the one that `until` and `end` look after. */
+  /** Makes another program the one that `until` and `end` use. */
   follow(run: RunProcess): void {
     this.#run = run;
   }
 
-  /** Ends the program, whatever its state, and drops both databases. */
+  /** Kills the program if it runs, and drops both databases. */
   async end(): Promise<void> {
     await this.#run.kill();
     this.#source.destroy();
@@ -233,7 +236,7 @@ export class Streaming {
 
 async function connectTarget(replica: Replica): Promise<Client> {
   const client = new Client(replica.targetAdminOptions);
-  // a restarted server ends the session; the next query reports it
+  // A restarted server ends the session; the next query reports it.
   client.on('error', () => undefined);
   await client.connect();
   await client.query(`set search_path to "${replica.schema}"`);
