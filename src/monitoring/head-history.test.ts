@@ -6,7 +6,7 @@ function at(offset: number, file = 'binlog.000001') {
   return { file, offset, gtid: null };
 }
 
-test('nothing is known of a place when nothing was seen and nothing applied', () => {
+test('the time of a position is unknown without a sample and without an applied transaction', () => {
   const history = new HeadHistory();
   expect(history.asOf(at(10), null)).toBeNull();
   history.add({ clock: 100, head: at(50) });
@@ -14,19 +14,19 @@ test('nothing is known of a place when nothing was seen and nothing applied', ()
   expect(history.asOf(at(50), null)).toBe(100);
 });
 
-test('what the binlog says of the time is believed as far as it can be true', () => {
+test('the samples bound the time that the binlog states', () => {
   const history = new HeadHistory();
   history.add({ clock: 100, head: at(10) });
   history.add({ clock: 200, head: at(20) });
   history.add({ clock: 300, head: at(30) });
-  // Between the time that the end was here and the time that it was there.
+  // Between the two samples around the position.
   expect(history.asOf(at(15), 150)).toBe(150);
-  // The last transaction of a quiet night; then SET TIMESTAMP to a year to come.
+  // The last transaction before a quiet night; then SET TIMESTAMP with a year in the future.
   expect(history.asOf(at(20), 7)).toBe(200);
   expect(history.asOf(at(20), 9_999_999)).toBe(300);
 });
 
-test('a sample of another process finds its place', () => {
+test('a sample of another process is sorted by time', () => {
   const history = new HeadHistory();
   history.add({ clock: 300, head: at(30) });
   history.add({ clock: 100, head: at(10) });
@@ -35,7 +35,7 @@ test('a sample of another process finds its place', () => {
 });
 
 describe('with a sample a second, whatever the source does', () => {
-  test('it tells the time of a place within a second or 5 %, and keeps little', () => {
+  test('it gives the time of a position within a second or 5 %, and keeps few samples', () => {
     const commits = fc.array(fc.record({ gap: fc.double({ min: 0.001, max: 600, noNaN: true }) }), {
       minLength: 20,
       maxLength: 100,
@@ -49,7 +49,7 @@ describe('with a sample a second, whatever the source does', () => {
         const next = written.find(({ head }) => head.offset === applied.head.offset + 1);
         const history = new HeadHistory();
         let seen = 0;
-        // The service looks each second; the target stands still all the while, and is at `applied` in the end.
+        // The service takes a sample each second. The target stays at `applied` all the time.
         for (let now = 1_000; now <= clock + 5; now++) {
           while ((written[seen]?.clock ?? Infinity) <= now) seen++;
           history.add({ clock: now, head: at(seen) });
@@ -57,7 +57,7 @@ describe('with a sample a second, whatever the source does', () => {
         }
         const now = Math.floor(clock + 5);
         const asOf = history.asOf(applied.head, lies ? 7 : Math.floor(applied.clock)) ?? Number.NaN;
-        // How long ago the oldest change was committed that is not applied.
+        // How long ago the oldest change that is not applied was committed.
         const truth = next === undefined ? 0 : now - next.clock;
         expect(Math.abs(now - asOf - truth)).toBeLessThanOrEqual(Math.max(1, 0.055 * truth));
         expect(history.samples.length).toBeLessThan(400);

@@ -1,27 +1,27 @@
 import { type Position, comparePositions } from '../change/position.ts';
 
-/** A place in the source's binlog, and when it was the end of it by the source's own clock: seconds since 1970. */
+/** A position in the source's binlog, and the time at which the binlog ended there: seconds since 1970 by the source's clock. */
 export interface HeadSample {
   readonly clock: number;
   readonly head: Position;
 }
 
-/** What is kept is as fine as the answer has to be: to the second, or to this share of how long ago it was. */
+/** Samples are kept as densely as the answer needs: one a second, or one per this share of their age. */
 const finestSeconds = 1;
 const finestShare = 0.05;
 
 /**
- * Where the source's binlog ended when. It turns a place into a time: a target that has everything up to a place is the source as
- * it was between the last time that the source's end was not beyond that place, and the first time that it was.
+ * Where the source's binlog ended at which time. It converts a position into a time. A target that has everything up to a position
+ * equals the source at some moment: after the last sample whose end is not beyond the position, before the first whose end is.
  *
- * The times in the binlog alone do not tell: they are those of when statements began, whole seconds, by SET TIMESTAMP whatever
- * somebody likes, and after a quiet night the last of them is of the evening before.
+ * The times in the binlog are not enough. They are the start times of statements, in whole seconds, and SET TIMESTAMP can set them to
+ * anything. After a quiet night the last of them is from the evening before.
  */
 export class HeadHistory {
   /** Oldest first. */
   #samples: HeadSample[] = [];
 
-  /** A sample of now, or one that somebody else took. */
+  /** Adds a sample of now, or an older one from another process. */
   add(sample: HeadSample): void {
     const last = this.#samples.at(-1);
     if (last === undefined || last.clock < sample.clock) this.#samples.push(sample);
@@ -29,7 +29,7 @@ export class HeadHistory {
       this.#samples = [...this.#samples, sample].toSorted((a, b) => a.clock - b.clock);
   }
 
-  /** What there is to know of places from `applied` on. */
+  /** Oldest first; after `forgetBefore`, from its position on. */
   get samples(): readonly HeadSample[] {
     return this.#samples;
   }
@@ -38,7 +38,7 @@ export class HeadHistory {
     this.#samples = [];
   }
 
-  /** The target is at `applied`: what is before is not needed any more, and what is far back need not be so fine. */
+  /** Drops samples before `applied`, the position of the target, and thins out old ones. */
   forgetBefore(applied: Position): void {
     const now = this.#samples.at(-1)?.clock ?? 0;
     const from = this.#samples.findLastIndex(({ head }) => comparePositions(head, applied) <= 0);
@@ -54,14 +54,14 @@ export class HeadHistory {
   }
 
   /**
-   * The time as of which a target at `applied` is the source, in seconds since 1970 by the source's clock. `committedAt`: the same
-   * by the last transaction applied, which is believed as far as it can be true. Null: nothing is known.
+   * The time at which the source was what a target at `applied` is now, in seconds since 1970 by the source's clock. `committedAt` is
+   * the time of the last transaction applied; the samples bound it, because it may be false. Null: not known.
    */
   asOf(applied: Position, committedAt: number | null): number | null {
     const passed = this.#samples.findLast(({ head }) => comparePositions(head, applied) <= 0)?.clock ?? null;
     const ahead = this.#samples.find(({ head }) => comparePositions(head, applied) > 0)?.clock ?? null;
-    const told = committedAt ?? passed;
-    if (told === null) return null;
-    return Math.min(Math.max(told, passed ?? told), ahead ?? Infinity);
+    const stated = committedAt ?? passed;
+    if (stated === null) return null;
+    return Math.min(Math.max(stated, passed ?? stated), ahead ?? Infinity);
   }
 }

@@ -8,10 +8,10 @@ import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { Monitor } from './monitor.ts';
 
-/** Another process may have the port for a while, as after a restart. */
-const againMs = 30_000;
+/** Time between attempts: another process may hold the port for a while, as after a restart. */
+const retryMs = 30_000;
 
-/** What the page may do: show what this server gives it, and nothing else. */
+/** The page may load files from this server only. */
 const securityHeaders = {
   'content-security-policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -38,9 +38,9 @@ export interface Served {
 }
 
 /**
- * Serves the status page, /status.json, /history.json, /metrics, /healthz and /readyz. It only ever reads what is known already:
- * nobody who asks, however often, costs the databases anything. A port that cannot be had is warned of and tried again;
- * replication goes on.
+ * Serves the status page, /status.json, /history.json, /metrics, /healthz and /readyz. It serves only what is already known, so that
+ * requests cost the databases nothing, however many there are. If the port is taken, it logs a warning and tries again; replication
+ * continues.
  */
 export function serveStatus(listen: ListenConfig, { log, metrics, monitor }: Served): { close(): Promise<void> } {
   const open = probeRoutes(monitor);
@@ -48,32 +48,32 @@ export function serveStatus(listen: ListenConfig, { log, metrics, monitor }: Ser
   const server = createServer((request, response) => {
     answer(request, listen, open, guarded)
       .catch((error: unknown): Answer => {
-        log.error({ err: error }, 'a request could not be answered');
-        return plain(500, 'This could not be answered; the log has more.');
+        log.error({ err: error }, 'request failed');
+        return plain(500, 'The request failed; see the log.');
       })
       .then(
         (answered) => send(request, response, answered),
         () => response.destroy(),
       );
   });
-  // Nobody who is slow, or many, keeps it from the others.
+  // A client that is slow or opens many connections must not block the others.
   server.requestTimeout = 10_000;
   server.headersTimeout = 5_000;
   server.maxConnections = 100;
-  let again: NodeJS.Timeout | undefined;
-  let said: string | undefined;
+  let retry: NodeJS.Timeout | undefined;
+  let loggedCode: string | undefined;
   server.on('error', (error: NodeJS.ErrnoException) => {
-    // Once: it may be so for days.
-    if (error.code !== said)
+    // Log each code once: the port may be taken for days.
+    if (error.code !== loggedCode)
       log.warn(
         {
           ...{ code: error.code, host: listen.host, port: listen.port },
-          remedy: `set LISTEN to another address or to off; replication goes on without, and it is tried again every ${againMs / 1000} s`,
+          remedy: `set LISTEN to another address or to off; replication continues, and the next attempt is in ${retryMs / 1000} s`,
         },
-        'no status page: LISTEN cannot be had',
+        'no status page: cannot listen on LISTEN',
       );
-    said = error.code;
-    again = setTimeout(() => server.listen(listen.port, listen.host), againMs);
+    loggedCode = error.code;
+    retry = setTimeout(() => server.listen(listen.port, listen.host), retryMs);
   });
   server.on('listening', () => {
     const { port } = server.address() as AddressInfo;
@@ -82,7 +82,7 @@ export function serveStatus(listen: ListenConfig, { log, metrics, monitor }: Ser
   server.listen(listen.port, listen.host);
   return {
     close: async () => {
-      clearTimeout(again);
+      clearTimeout(retry);
       await new Promise<void>((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();
@@ -91,7 +91,7 @@ export function serveStatus(listen: ListenConfig, { log, metrics, monitor }: Ser
   };
 }
 
-/** For whoever restarts or routes by them; they tell a word and need no token. */
+/** Probes for process supervisors and load balancers. They show only the state and need no token. */
 function probeRoutes(monitor: Monitor): Readonly<Record<string, Route>> {
   const state = (status: number) => ({ status, type: types.json, body: JSON.stringify({ state: monitor.state }) });
   return {
@@ -115,8 +115,8 @@ function statusRoutes(monitor: Monitor, metrics: Metrics): Readonly<Record<strin
     '/uplot.css': file(types.css, import.meta.resolve('uplot/dist/uPlot.min.css')),
     '/uplot.js': file(types.js, import.meta.resolve('uplot/dist/uPlot.iife.min.js')),
     '/status.json': async () => {
-      await monitor.looked();
-      if (monitor.document === null) return plain(503, 'It ended before it knew anything.');
+      await monitor.measured();
+      if (monitor.document === null) return plain(503, 'The service stopped before its first measurement.');
       return { type: types.json, body: JSON.stringify(monitor.document) };
     },
     '/history.json': (query) => ({
@@ -133,15 +133,15 @@ async function answer(
   open: Readonly<Record<string, Route>>,
   guarded: Readonly<Record<string, Route>>,
 ): Promise<Answer> {
-  if (request.method !== 'GET' && request.method !== 'HEAD') return plain(405, 'Nothing can be changed here.');
+  if (request.method !== 'GET' && request.method !== 'HEAD') return plain(405, 'Only GET and HEAD are allowed.');
   const [path = '', query = ''] = (request.url ?? '').split('?', 2);
   const parameters = new URLSearchParams(query);
   if (Object.hasOwn(open, path)) return await (open[path] as Route)(parameters);
   if (token === null) {
-    // A page from elsewhere whose name was made to lead here would be let in by the browser.
-    if (!isNamedLoopback(request.headers.host)) return plain(421, 'Ask for this by its address or as localhost.');
-  } else if (!knows(request.headers.authorization, token)) return plain(401, 'This takes the token of LISTEN_TOKEN.');
-  if (!Object.hasOwn(guarded, path)) return plain(404, 'There is no such page.');
+    // DNS rebinding: a browser would let a foreign page read this one if the page's host name resolves to loopback.
+    if (!isNamedLoopback(request.headers.host)) return plain(421, 'Use the loopback address or localhost.');
+  } else if (!knows(request.headers.authorization, token)) return plain(401, 'The token of LISTEN_TOKEN is required.');
+  if (!Object.hasOwn(guarded, path)) return plain(404, 'Not found.');
   return await (guarded[path] as Route)(parameters);
 }
 
@@ -150,7 +150,7 @@ function isNamedLoopback(host = ''): boolean {
   return name === 'localhost' || name === '[::1]' || (isIP(name) === 4 && name.startsWith('127.'));
 }
 
-/** Compared in the same time whatever is wrong with it. */
+/** Compares in constant time. */
 function knows(authorization = '', token: string): boolean {
   const [scheme = '', sent = ''] = authorization.split(' ', 2);
   const basic = () =>

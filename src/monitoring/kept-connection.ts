@@ -3,8 +3,7 @@ import { TidegateError } from '../errors/tidegate-error.ts';
 const goodbyeMs = 1_000;
 
 /**
- * A connection that is asked again and again. A server that does not answer in time is hung up on, and the next question is asked
- * on a new connection, which also follows every other failure.
+ * A connection for repeated queries. After a timeout or any other failure it is closed, and the next query opens a new one.
  */
 export class KeptConnection<T extends { close(): Promise<void> }> {
   readonly #side: 'source' | 'target';
@@ -16,12 +15,12 @@ export class KeptConnection<T extends { close(): Promise<void> }> {
     this.#open = open;
   }
 
-  /** Begins to connect, if it is not; a failure is told to whoever asks. */
+  /** Starts to connect, if it is not connected. The next `ask` raises a failure. */
   begin(): void {
     this.#connect();
   }
 
-  /** `patienceMs`: how long to wait for the connection and the answer. Raises what kept it from being answered. */
+  /** `patienceMs`: how long to wait for the connection and the answer together. Raises the error, or unreachable after that time. */
   async ask<R>(question: (connection: T) => Promise<R>, patienceMs: number): Promise<R> {
     const { connection, hangUp } = this.#connect();
     const { promise: late, reject } = Promise.withResolvers<never>();
@@ -32,7 +31,7 @@ export class KeptConnection<T extends { close(): Promise<void> }> {
     );
     try {
       const answer = connection.then(question);
-      // Nobody may be waiting for it any more when it fails.
+      // It may fail after the timeout, when nothing awaits it.
       answer.catch(() => undefined);
       return await Promise.race([answer, late]);
     } catch (error) {
@@ -44,7 +43,7 @@ export class KeptConnection<T extends { close(): Promise<void> }> {
     }
   }
 
-  /** Says goodbye; a server that does not take it is hung up on. */
+  /** Closes the connection, by force if the server does not respond in time. */
   async close(): Promise<void> {
     if (this.#current === null) return;
     const { hangUp } = this.#current;

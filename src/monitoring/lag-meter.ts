@@ -15,24 +15,24 @@ import {
   readReplicaStatus,
 } from '../postgres/control/status.ts';
 
-/** Whoever asks has his answer within five seconds, whatever the servers do. */
+/** `lag` answers within five seconds, whatever the servers do. */
 const patienceMs = 4_000;
-/** The target is asked when the source has had its share of that. */
+/** The source may use this share of the time; the target has the rest. */
 const sourceShare = 0.75;
-/** A program that took its time to start on a busy machine waits less, but no less than this. */
+/** A program that started slowly on a busy machine waits less, but at least this long. */
 const leastPatienceMs = 2_000;
-/** Findings cost the target more than a look at its checkpoint. */
+/** How long findings are reused: they cost the target more than reading the checkpoint. */
 const findingsMs = 5_000;
 /**
- * What other databases of the source write moves the checkpoint twice a second only. A service that is hardly behind is given so
- * long to say that it has passed what the source had.
+ * Transactions of other databases at the source advance the checkpoint only twice a second. A service that is hardly behind gets this
+ * time to pass the source's position.
  */
 const arrivingMs = 700;
 const hardlySeconds = 2;
 const lookAgainMs = 50;
 
 export interface Measured {
-  /** The moment of which the report tells. */
+  /** The moment that the report describes. */
   readonly at: Date;
   readonly report: LagReport;
   /** Null: the target did not answer. */
@@ -41,12 +41,12 @@ export interface Measured {
   readonly isReachable: { readonly source: boolean; readonly target: boolean };
 }
 
-/** Measures how far the target is behind, once or again and again; in between it keeps its two connections and what it learnt. */
+/** Measures how far the target is behind, once or repeatedly. In between it keeps its two connections and the history of heads. */
 export class LagMeter {
   readonly #source: KeptConnection<SourceProbe>;
   readonly #target: KeptConnection<TargetSession>;
   readonly #history = new HeadHistory();
-  /** Whose heads the history holds. */
+  /** The server whose heads are in the history. */
   #identity: string | null = null;
   #findings: { readonly at: number; readonly found: Findings } | null = null;
 
@@ -63,31 +63,33 @@ export class LagMeter {
     return this.#identity;
   }
 
-  /** Where it was when, as `lag` reads it from the status: clock, file, offset. */
+  /** The history of heads, in the form of the status row. */
   get heads(): [clock: number, file: string, offset: number][] {
     return this.#history.samples.map(({ clock, head }) => [clock, head.file, head.offset]);
   }
 
   /**
-   * Asks both databases: what one does not answer, or not in time, is null, with the reason among the problems. The source is asked
-   * first, so that what was committed after the question is no lag.
+   * Asks both databases. What one does not answer in time is null, and the problems name the reason. The source is asked first, so that
+   * later commits do not count as lag.
    */
   async measure(patience = patienceMs): Promise<Measured> {
-    const begun = performance.now();
-    const deadline = begun + patience;
+    const startedAt = performance.now();
+    const deadline = startedAt + patience;
     const sourcePatience = sourceShare * patience;
     const problems: string[] = [];
-    const told = (error: unknown) => {
+    const addProblem = (error: unknown) => {
       problems.push(describeError(error).message);
       return null;
     };
     this.#target.begin();
     const asked = new Date();
-    const source = await this.#source.ask(async (probe) => await probe.read(), sourcePatience).catch(told);
-    const target = await this.#askTarget(async (db) => await this.#readTarget(db), deadline).catch(told);
+    const source = await this.#source.ask(async (probe) => await probe.read(), sourcePatience).catch(addProblem);
+    const target = await this.#askTarget(async (db) => await this.#readTarget(db), deadline).catch(addProblem);
     if (source !== null) this.#learn(source, target?.status ?? null);
     const files =
-      source === null ? null : await this.#files(source, target?.status ?? null, begun + sourcePatience, told);
+      source === null
+        ? null
+        : await this.#files(source, target?.status ?? null, startedAt + sourcePatience, addProblem);
     const answers = { source, files, history: this.#history, problems };
     const report = describeLag({ ...answers, target });
     const rest = {
@@ -96,22 +98,22 @@ export class LagMeter {
       isReachable: { source: source !== null, target: target !== null },
     };
     if (source === null || target === null || !isArriving(report, target.status)) return { at: asked, report, ...rest };
-    const status = await this.#arrival(source.head, deadline).catch(told);
+    const status = await this.#arrival(source.head, deadline).catch(addProblem);
     if (status === null) return { at: asked, report, ...rest };
     return { ...rest, at: new Date(), status, report: describeLag({ ...answers, target: { ...target, status } }) };
   }
 
-  /** The first measurement of a program that was started for it: its start counts, too. */
+  /** The first measurement of a program that runs only for it. The time since the start of the process counts. */
   async measureAtStart(): Promise<Measured> {
     return await this.measure(Math.max(leastPatienceMs, patienceMs - performance.now()));
   }
 
-  /** Something changed that findings tell of: the next measurement reads them anew. */
+  /** Makes the next measurement read the findings again. */
   forgetFindings(): void {
     this.#findings = null;
   }
 
-  /** Does something at the target, on the same connection. */
+  /** Runs `work` at the target, on the same connection. */
   async atTarget<T>(work: (db: Target) => Promise<T>): Promise<T> {
     return await this.#askTarget(work, performance.now() + patienceMs);
   }
@@ -134,7 +136,7 @@ export class LagMeter {
     return { status, findings: this.#findings.found };
   }
 
-  /** What the control schema says once the target is at `head`; null: it is not, in the time that is given to it. */
+  /** The status once the target has reached `head`; null: it did not reach it in time. */
   async #arrival(head: Position, deadline: number): Promise<ReplicaStatus | null> {
     for (const end = Math.min(deadline, performance.now() + arrivingMs); performance.now() < end;) {
       await sleep(lookAgainMs);
@@ -145,7 +147,7 @@ export class LagMeter {
     return null;
   }
 
-  /** Remembers where the source was when, by itself and by what the service has seen. Another server's places mean nothing here. */
+  /** Adds the source's head to the history, and the heads that the service recorded. Positions of another server are dropped. */
   #learn({ identity, clock, head }: SourceStatus, status: ReplicaStatus | null): void {
     const last = this.#history.samples.at(-1);
     const isReset = last !== undefined && comparePositions(head, last.head) < 0;
@@ -158,22 +160,22 @@ export class LagMeter {
     if (status?.checkpoint?.sourceIdentity === identity) this.#history.forgetBefore(status.checkpoint.position);
   }
 
-  /** Files are asked for only where they are needed, since it costs the source more than the rest. */
+  /** Asks for the files only where they are needed, because that costs the source more than the other queries. */
   async #files(
     { head, identity }: SourceStatus,
     status: ReplicaStatus | null,
     deadline: number,
-    told: (error: unknown) => null,
+    addProblem: (error: unknown) => null,
   ): Promise<BinlogFiles | null> {
     const checkpoint = status?.checkpoint ?? null;
     if (checkpoint === null || checkpoint.sourceIdentity !== identity || checkpoint.position.file === head.file)
       return null;
     const left = deadline - performance.now();
-    return left <= 0 ? null : await this.#source.ask(async (probe) => await probe.files(head), left).catch(told);
+    return left <= 0 ? null : await this.#source.ask(async (probe) => await probe.files(head), left).catch(addProblem);
   }
 }
 
-/** A service that works has the last of it in hand, or has just passed what is not its own. */
+/** A running service is about to apply the last transactions, or to pass those of other databases. */
 function isArriving({ secondsBehind }: LagReport, status: ReplicaStatus | null): boolean {
   return (
     secondsBehind !== null && secondsBehind > 0 && secondsBehind <= hardlySeconds && status?.service?.isFresh === true

@@ -13,7 +13,7 @@ const job: Job = {
   ...{ requestedBy: 'me', requestedAt: at, startedAt: at, finishedAt: at },
 };
 
-/** An answer in which there is something of everything. */
+/** Answers in which every field has a value. */
 const everything: Answers = {
   source: {
     ...{ identity: 'one', clock: 1_000_000, head, clockSkew: 3, retention: 86_400 },
@@ -34,7 +34,7 @@ const everything: Answers = {
       },
       service: { state: 'retrying', ageSeconds: 1, isFresh: true },
       detail: {
-        ...{ reason: 'no route', remedy: 'repair it', rowsPerSecond: 4, secondsToCatchUp: 5 },
+        ...{ reason: 'no route', remedy: 'fix it', rowsPerSecond: 4, secondsToCatchUp: 5 },
         snapshot: { tables: 3, tablesDone: 1, rows: 30, estimatedRows: 60, percent: 50 },
         ...{ identity: 'one', heads: [] },
       },
@@ -53,7 +53,7 @@ const everything: Answers = {
   problems: ['something'],
 };
 
-/** The type of each field, by its path; a list's is that of its first. */
+/** The type of each field, by its path. The fields of a list are those of its first element. */
 function typesOf(value: unknown, path = ''): Map<string, string> {
   const name = Array.isArray(value) ? 'list' : value === null ? 'null' : typeof value;
   const types = new Map<string, string>(path === '' ? [] : [[path, name]]);
@@ -77,7 +77,7 @@ async function documented(): Promise<Map<string, string>> {
   );
 }
 
-/** What JavaScript calls the types of docs/lag.md. */
+/** The JavaScript names of the types of docs/lag.md. */
 const names: Readonly<Record<string, string>> = {
   text: 'string',
   number: 'number',
@@ -95,12 +95,12 @@ function allowed(type: string): string[] {
 const printed = (answers: Answers) => typesOf(JSON.parse(JSON.stringify(describeLag(answers))));
 
 it('prints the fields of docs/lag.md and no others, in that order', async () => {
-  // Each row of a list of objects is of those below it, and the texts of a list have none.
+  // docs/lag.md has no row for the elements of a list, only for their fields.
   const fields = [...printed(everything).keys()].filter((field) => !field.endsWith('[]'));
   expect(fields).toEqual([...(await documented()).keys()]);
 });
 
-it('prints each field as of its type, and as null only where that is said', async () => {
+it('prints each field with its documented type, and null only where that is documented', async () => {
   const nothing: Answers = { source: null, files: null, target: null, history: new HeadHistory(), problems: ['why'] };
   const types = await documented();
   for (const answers of [everything, nothing])
@@ -109,7 +109,7 @@ it('prints each field as of its type, and as null only where that is said', asyn
         expect([field, allowed(types.get(field) ?? '')]).toEqual([field, expect.arrayContaining([type])]);
 });
 
-it('knows nothing where nobody answered, and says so', () => {
+it('reports everything as unknown when no database answered', () => {
   const report = describeLag({
     source: null,
     files: null,
@@ -120,9 +120,9 @@ it('knows nothing where nobody answered, and says so', () => {
   expect(report).toMatchObject({ state: 'unknown', secondsBehind: null, headroomSeconds: null, problems: ['why'] });
 });
 
-it('says nothing of the service once that has said nothing for a while', () => {
+it('reports a service without a fresh status as stopped, without its details', () => {
   const { status, findings } = everything.target ?? {};
-  if (status === undefined || status === null || findings === undefined) throw new Error('there is one');
+  if (status === undefined || status === null || findings === undefined) throw new Error('expected a status');
   const silent = { ...status, service: { state: 'streaming', ageSeconds: 60, isFresh: false } };
   const report = describeLag({ ...everything, target: { status: silent, findings } });
   expect(report).toMatchObject({ state: 'stopped', reason: null, rowsPerSecond: null, snapshot: null });

@@ -13,25 +13,25 @@ export interface LagReport {
   readonly state: string;
   /** Why it is stalled or retrying. */
   readonly reason: string | null;
-  /** What to do about it; null: nothing. */
+  /** What to do about it; null: nothing to do. */
   readonly remedy: string | null;
   /**
-   * 0 when everything is applied; else how long ago, by the source's clock, the source was what the target is. Null also until the
-   * first copy is complete.
+   * 0 when everything is applied; else how long ago the source was what the target is now, by the source's clock. Null also until
+   * the first copy is complete.
    */
   readonly secondsBehind: number | null;
   readonly bytesBehind: number | null;
-  /** By GTID; null also where the source numbers no transactions. */
+  /** By GTID; null also where the source has no GTIDs. */
   readonly transactionsBehind: number | null;
   /** Row changes applied per second, by the service. */
   readonly rowsPerSecond: number | null;
-  /** Until it is streaming, if all goes on as it does; null also while it comes no nearer. */
+  /** Seconds until it has caught up at the present speed; null also while the gap does not shrink. */
   readonly secondsToCatchUp: number | null;
   readonly snapshot: SnapshotStatus | null;
-  /** How long the source keeps a binlog file that it no longer writes; 0: until somebody purges. */
+  /** How long the source keeps a binlog file that it no longer writes; 0: until it is purged by hand. */
   readonly retentionSeconds: number | null;
   /**
-   * How long until the source may purge what is not applied yet, at least, if nothing more is applied; null also where it purges
+   * Lower bound of the time until the source may purge what is not applied yet, if nothing more is applied. Null also where it purges
    * nothing by age.
    */
   readonly headroomSeconds: number | null;
@@ -39,21 +39,21 @@ export interface LagReport {
   readonly clockSkewSeconds: number | null;
   /** Where the source's binlog ends. */
   readonly sourcePosition: string | null;
-  /** Up to where the target is complete. */
+  /** The target has everything up to here. */
   readonly appliedPosition: string | null;
   readonly appliedGtid: string | null;
   readonly suspendedTables: readonly { readonly table: string; readonly reason: string; readonly remedy: string }[];
-  /** Rows that cannot be carried, by table and reason. */
+  /** Rows that cannot be replicated, by table and reason. */
   readonly deadLetters: readonly DeadLetterGroup[];
   /** Values that had to change to fit, by column, since the replica was made. */
   readonly conversions: readonly ConvertedColumn[];
   /** Backfills, verifications and refreshes that wait or run. */
   readonly jobs: readonly RunningJob[];
-  /** What last compared each whole table to its end: a verification, or a backfill. */
+  /** The last complete comparison of each table: a verification or a backfill. */
   readonly verifications: readonly Verification[];
-  /** Backfills, verifications and refreshes of whole tables that failed, and that nothing made up for since. */
+  /** Backfills, verifications and refreshes of complete tables that failed, without a later success. */
   readonly failedJobs: readonly FailedJob[];
-  /** Why something is not known. */
+  /** Why a field is not known. */
   readonly problems: readonly string[];
 }
 
@@ -62,7 +62,7 @@ export interface RunningJob {
   readonly table: string;
   readonly kind: 'backfill' | 'verify' | 'refresh';
   readonly state: string;
-  /** Rows read so far, and about how many there are. */
+  /** Rows read so far, and the source's estimate of all. */
   readonly rows: number;
   readonly estimatedRows: number;
 }
@@ -76,7 +76,7 @@ export interface Verification {
   readonly missing: number;
   readonly extra: number;
   readonly different: number;
-  /** Rows that cannot be carried. */
+  /** Rows that cannot be replicated. */
   readonly rejected: number;
   /** Differences that were repaired. */
   readonly repaired: number;
@@ -91,36 +91,39 @@ export interface FailedJob {
   readonly reason: string;
 }
 
-/** What was answered; null: it was not, which is among the problems. */
+/** The answers of the databases. Null: no answer; the problems name the reason. */
 export interface Answers {
   readonly source: SourceStatus | null;
-  /** Of the source; asked for only where the target is in another file than its head. */
+  /** Binlog files of the source; null also where the target's position is in the same file as the head. */
   readonly files: BinlogFiles | null;
   readonly target: { readonly status: ReplicaStatus | null; readonly findings: Findings } | null;
   readonly history: HeadHistory;
   readonly problems: readonly string[];
 }
 
-const startIt = 'start the service (`tidegate run`); if it ended by itself, the last line of its log says why';
+const startIt = 'start the service (`tidegate run`); if it ended by itself, the last line of its log names the reason';
 
-/** What the answers of both databases mean. */
+/** Computes the report from the answers of both databases. */
 export function describeLag({ source, files, target, history, problems: unanswered }: Answers): LagReport {
   const problems = [...unanswered];
   const checkpoint = target?.status?.checkpoint ?? null;
   const applied = checkpoint?.position ?? null;
-  if (target !== null && applied === null) problems.push('nothing was copied yet: `tidegate run` begins');
-  // Places are those of one server's files, and say nothing of another's.
+  if (target !== null && applied === null) problems.push('nothing was copied yet: start `tidegate run`');
+  // Positions belong to the files of one server and cannot be compared with those of another.
   const isOtherServer = source !== null && checkpoint !== null && checkpoint.sourceIdentity !== source.identity;
-  if (isOtherServer) problems.push('the source address leads to another server than the one applied from');
+  if (isOtherServer)
+    problems.push('the source address leads to another server than the replicated one: check SOURCE_DB_HOST');
   const { service, detail } = target?.status ?? { service: null, detail: null };
-  // While a service works, the target may have got further since the source was asked.
+  // While a service runs, the target may have passed the head since the source was asked.
   const isReset =
     !isOtherServer && service?.isFresh !== true && source !== null && applied !== null && source.lacks(applied);
   if (isReset)
-    problems.push('the source lacks what was applied: it was restored, or its binlog begun anew: `tidegate resync`');
-  // Where the first copy stands in the binlog is a place, but the target is at no moment of the source until it is complete.
+    problems.push(
+      'the source lacks what was applied, because it was restored or its binlog was reset: run `tidegate resync`',
+    );
+  // Until the first copy is complete, the target equals the source at no moment, although it has a position.
   const copying = (target?.findings.tables ?? []).filter((table) => table.state === 'snapshotting').length;
-  if (copying > 0) problems.push(`the first copy is not complete: ${copying} table${copying === 1 ? '' : 's'} to go`);
+  if (copying > 0) problems.push(`the first copy is not complete: ${copying} table${copying === 1 ? '' : 's'} left`);
   const committedMs = checkpoint?.committedAt?.getTime();
   const committedAt = committedMs === undefined ? null : committedMs / 1000;
   const gap =
@@ -128,7 +131,7 @@ export function describeLag({ source, files, target, history, problems: unanswer
       ? null
       : { source, applied, asOf: history.asOf(applied, committedAt) };
   const state = target === null ? 'unknown' : service?.isFresh === true ? service.state : 'stopped';
-  // What a service said before it ended is no news.
+  // The details that a service wrote before it stopped are out of date.
   const alive = state === 'stopped' ? null : detail;
   return {
     state,
@@ -161,11 +164,11 @@ export function describeLag({ source, files, target, history, problems: unanswer
 interface Gap {
   readonly source: SourceStatus;
   readonly applied: Position;
-  /** The source's clock when it was what the target is; null: not known. */
+  /** The source's clock at the time when it was what the target is now; null: not known. */
   readonly asOf: number | null;
 }
 
-/** What the server writes of its own accord (where a rotation left off, say) moves its head, but nobody is behind for it. */
+/** Events that the server writes by itself, for example at a rotation, advance its head but are no lag. */
 function secondsBehind(gap: Gap): number | null {
   const { source, applied, asOf } = gap;
   if (comparePositions(applied, source.head) >= 0 || transactionsBehind(gap) === 0) return 0;
@@ -178,8 +181,8 @@ function transactionsBehind({ source, applied }: Gap): number | null {
 }
 
 /**
- * The server purges a file by when it was last written. The one it writes has its whole time before it; an earlier one was
- * written at least until the last transaction that was applied from it.
+ * The server purges a file by the time of its last write. The current file still has the full retention. An earlier file was written at
+ * least until the last transaction that was applied from it.
  */
 function headroom(
   { source: { head, clock, retention }, applied }: Gap,
@@ -188,7 +191,9 @@ function headroom(
   problems: string[],
 ): number | null {
   if (files?.some(({ file }) => file === applied.file) === false) {
-    problems.push(`the source no longer has binlog file ${applied.file}, which is needed to go on`);
+    problems.push(
+      `the source has purged binlog file ${applied.file}, which is needed to continue: run \`tidegate resync\``,
+    );
     return 0;
   }
   if (retention === 0) return null;
@@ -196,15 +201,15 @@ function headroom(
   return committedAt === null ? null : Math.max(0, Math.floor(retention - (clock - committedAt)));
 }
 
-/** Bytes of binlog from one place to a later one; null when a file in between is gone. */
+/** Bytes of binlog from one position to a later one; null if a file in between is gone. */
 function bytesBetween(files: BinlogFiles | null, from: Position, to: Position): number | null {
   if (comparePositions(from, to) >= 0) return 0;
   if (from.file === to.file) return to.offset - from.offset;
   const first = files?.findIndex(({ file }) => file === from.file) ?? -1;
   const last = files?.findIndex(({ file }) => file === to.file) ?? -1;
   if (files === null || first < 0 || last < 0) return null;
-  const whole = files.slice(first, last).reduce((sum, { size }) => sum + size, 0);
-  return whole - from.offset + to.offset;
+  const bytes = files.slice(first, last).reduce((sum, { size }) => sum + size, 0);
+  return bytes - from.offset + to.offset;
 }
 
 function running({ id, table, kind, state, estimatedRows, counts }: Job): RunningJob {

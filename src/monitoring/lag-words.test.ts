@@ -28,7 +28,7 @@ const report: LagReport = {
 const words = (changes: Partial<LagReport> = {}) =>
   lagDetails({ ...report, ...changes }).map((line) => stripVTControlCharacters(line).trim().replaceAll(/ +/g, ' '));
 
-it('says in the first line what matters', () => {
+it('the headline has state, lag, speed and time to catch up', () => {
   expect(stripVTControlCharacters(lagHeadline(report))).toBe(
     'retrying 50 %, 2 h 1 min behind, 1,500 rows/s, caught up in 90 s',
   );
@@ -37,7 +37,7 @@ it('says in the first line what matters', () => {
   );
 });
 
-it('states everything that a report has', () => {
+it('the details have everything that a report has', () => {
   expect(words()).toEqual([
     'reason target: connect failed',
     'to do Check TARGET_DB_HOST',
@@ -48,7 +48,7 @@ it('states everything that a report has', () => {
     'verified 1 of 2 tables equal, the oldest 2 h ago',
     'job verify visit: running, 5 of about 10 rows',
     'suspended claim: its definition changed → tidegate backfill claim',
-    'not equal fee: 1 missing, 2 extra, 3 different, 4 cannot be carried → tidegate verify --repair fee',
+    'not equal fee: 1 missing, 2 extra, 3 different, 4 cannot be replicated → tidegate verify --repair fee',
     'failed refresh log_line: too large',
     'dead letters 2 rows of visit.note: no text → tidegate dead-letters list visit',
     'converted 1,500 values in 2 columns (date-to-null)',
@@ -56,7 +56,7 @@ it('states everything that a report has', () => {
   ]);
 });
 
-it('says when what is needed is gone, and when nothing is purged', () => {
+it('shows when the needed binlog is gone, and when nothing is purged', () => {
   expect(words({ headroomSeconds: 0 })).toContain(
     'headroom none: the source has purged what is needed → tidegate resync',
   );
@@ -65,7 +65,7 @@ it('says when what is needed is gone, and when nothing is purged', () => {
   );
 });
 
-it('tells some of many, and lets no name steer the terminal', () => {
+it('cuts long lists, and replaces control characters in names', () => {
   const suspendedTables = Array.from({ length: 300 }, () => ({
     table: 'a\u001b[2Jb',
     reason: 'changed',
@@ -87,4 +87,4 @@ it.each([
   [9_000, '2 h 30 min'],
   [172_800, '2 days'],
   [604_800, '7 days'],
-])('tells %d seconds as %s', (seconds, text) => expect(inTime(seconds)).toBe(text));
+])('shows %d seconds as %s', (seconds, text) => expect(inTime(seconds)).toBe(text));

@@ -1,13 +1,13 @@
 import { styleText } from 'node:util';
 import type { LagReport } from './lag-report.ts';
 
-/** Of what there may be hundreds of, so many are told; `--json` has all. */
-const mostTold = 10;
+/** Long lists are cut to this length; `--json` has all. */
+const mostShown = 10;
 const labelWidth = 12;
 
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 
-/** The state and how far behind, in a line that is enough by itself. */
+/** The state and the lag in one line. */
 export function lagHeadline(report: LagReport): string {
   const { state, snapshot, secondsBehind, rowsPerSecond, secondsToCatchUp } = report;
   const parts = [
@@ -19,11 +19,11 @@ export function lagHeadline(report: LagReport): string {
   return parts.join(', ');
 }
 
-/** What stands beneath the headline: what it rests on, and what somebody has to look after. */
+/** The lines below the headline: the figures behind it, and everything that needs a person. */
 export function lagDetails(measured: LagReport): string[] {
   const report = printable(measured);
   const unequal = report.verifications.filter(({ isEqual }) => !isEqual);
-  const told: Told[] = [
+  const details: Detail[] = [
     ...one('reason', report.reason),
     ...one('to do', report.remedy && paint(report.remedy, 'bold')),
     ...one('behind', behind(report)),
@@ -40,7 +40,7 @@ export function lagDetails(measured: LagReport): string[] {
     ]),
     ...some('not equal', unequal, ({ table, missing, extra, different, rejected }) => [
       paint(
-        `${table}: ${missing} missing, ${extra} extra, ${different} different, ${rejected} cannot be carried`,
+        `${table}: ${missing} missing, ${extra} extra, ${different} different, ${rejected} cannot be replicated`,
         'red',
       ),
       `tidegate verify --repair ${table}`,
@@ -51,26 +51,26 @@ export function lagDetails(measured: LagReport): string[] {
       `tidegate dead-letters list ${table}`,
     ]),
     ...one('converted', converted(report)),
-    ...report.problems.map((problem): Told => ({
+    ...report.problems.map((problem): Detail => ({
       label: 'problem',
       text: paint(problem, 'yellow'),
       remedy: undefined,
     })),
   ];
-  return told.map(
+  return details.map(
     ({ label, text, remedy }) =>
       `  ${paint(label.padEnd(labelWidth), 'dim')} ${text}${remedy === undefined ? '' : ` ${paint(`→ ${remedy}`, 'bold')}`}`,
   );
 }
 
-/** The names of tables are somebody else's, and must not steer a terminal. */
+/** Replaces control characters: names of tables come from the source and must not control the terminal. */
 function printable(report: LagReport): LagReport {
   const cleaned = (_name: string, value: unknown) =>
     typeof value === 'string' ? value.replaceAll(/\p{Cc}/gu, '?') : value;
   return JSON.parse(JSON.stringify(report, cleaned)) as LagReport;
 }
 
-/** With the smaller of two units where there is one worth telling. */
+/** In one unit, or in two from two hours on. */
 export function inTime(seconds: number): string {
   if (seconds < 120) return `${Math.round(seconds * 10) / 10} s`;
   const minutes = Math.floor(seconds / 60);
@@ -84,24 +84,28 @@ function andMore(amount: number, unit: string): string {
   return amount === 0 ? '' : ` ${amount} ${unit}`;
 }
 
-interface Told {
+interface Detail {
   readonly label: string;
   readonly text: string;
   /** What repairs it. */
   readonly remedy: string | undefined;
 }
 
-function one(label: string, text: string | null): Told[] {
+function one(label: string, text: string | null): Detail[] {
   return text === null ? [] : [{ label, text, remedy: undefined }];
 }
 
-function some<T>(label: string, things: readonly T[], tell: (thing: T) => [text: string, remedy?: string]): Told[] {
-  const told = things.slice(0, mostTold).map((thing): Told => {
-    const [text, remedy] = tell(thing);
+function some<T>(
+  label: string,
+  things: readonly T[],
+  describe: (thing: T) => [text: string, remedy?: string],
+): Detail[] {
+  const shown = things.slice(0, mostShown).map((thing): Detail => {
+    const [text, remedy] = describe(thing);
     return { label, text, remedy };
   });
-  const more = things.length - told.length;
-  return more > 0 ? [...told, { label, text: `and ${more} more; --json has all`, remedy: undefined }] : told;
+  const more = things.length - shown.length;
+  return more > 0 ? [...shown, { label, text: `and ${more} more; --json has all`, remedy: undefined }] : shown;
 }
 
 function behind({ transactionsBehind, bytesBehind }: LagReport): string | null {
@@ -139,7 +143,7 @@ function verified({ verifications }: LagReport): string | null {
   return `${equal} of ${plural(verifications.length, 'table')} equal, the oldest ${inTime(Math.max(0, ago))} ago`;
 }
 
-/** In all, by kind: they are in hundreds of columns where a source has many empty dates, and nothing to look after. */
+/** Totals by kind: a source with many empty dates has them in hundreds of columns, and they need no attention. */
 function converted({ conversions }: LagReport): string | null {
   const kinds = Map.groupBy(conversions, ({ kind }) => kind);
   const parts = [...kinds].map(([kind, columns]) => {
@@ -172,7 +176,7 @@ const tones: Readonly<Record<string, Tone>> = {
   stopped: 'red',
 };
 
-/** On a terminal that shows colours and was not asked for none (NO_COLOR). */
+/** Plain text where the terminal shows no colours or NO_COLOR is set. */
 function paint(text: string, tone: Tone): string {
   return styleText(tone, text, { stream: process.stdout });
 }

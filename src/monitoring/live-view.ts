@@ -1,13 +1,13 @@
 import { stripVTControlCharacters } from 'node:util';
 
-/** A screen of its own beside what was on the terminal, without a cursor (DECSET 1049, 25), and both back again. */
+/** Switches to the alternate screen without a cursor (DECSET 1049, 25), and back. */
 const enter = '\u001b[?1049h\u001b[?25l';
 const leave = '\u001b[?25h\u001b[?1049l';
 const toTop = '\u001b[H';
 const eraseLine = '\u001b[K';
 const eraseBelow = '\u001b[J';
 
-/** Lines that stand still on a terminal while what they say changes. What was there before comes back in the end. */
+/** A full-screen view on a terminal, redrawn in place. `close` restores what was on the screen before. */
 export class LiveView {
   readonly #terminal: NodeJS.WriteStream;
   #lines: readonly string[] = [];
@@ -40,7 +40,7 @@ export class LiveView {
   }
 }
 
-/** As much of a line as has room, without its colours then: one that wraps would push the others out of their places. */
+/** The line, cut to the width of the terminal. A cut line loses its colours. A line that wraps would displace the others. */
 function fitted(line: string, columns: number): string {
   const bare = stripVTControlCharacters(line);
   return bare.length <= columns ? line : `${bare.slice(0, columns - 1)}…`;
@@ -48,7 +48,7 @@ function fitted(line: string, columns: number): string {
 
 const blocks = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/** The last of these figures as a row of bars, the largest of them being the highest; a blank for what is not known. */
+/** The last `width` figures as a row of bars, scaled to the largest. A blank stands for null. */
 export function sparkline(figures: readonly (number | null)[], width: number): string {
   const shown = figures.slice(-width);
   const most = Math.max(...shown.map((figure) => figure ?? 0));

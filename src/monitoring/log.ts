@@ -5,12 +5,12 @@ import { describeError } from '../errors/describe-error.ts';
 
 export type Log = Logger;
 
-/** Takes whole lines. */
+/** Takes complete lines. */
 export interface Terminal {
   write(line: string): void;
 }
 
-/** JSON lines to `stream` or stdout; readable ones to a `terminal`. Errors are described, never dumped. */
+/** Writes JSON lines to `stream` or stdout, or readable lines to `terminal`. Errors are described, never dumped. */
 export function createLog(
   level: string,
   to: { readonly stream?: DestinationStream; readonly terminal?: Terminal } = {},

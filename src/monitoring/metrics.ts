@@ -4,22 +4,22 @@ import { stalls } from './stalls.ts';
 import type { TableStatus } from '../postgres/control/status.ts';
 
 const prefix = 'tidegate_';
-/** Every state there is, so that a dashboard shows all of them. */
+/** All states, so that a dashboard shows each of them. */
 const states = [
   ...['checking', 'standby', 'snapshotting', 'catching-up', 'streaming'],
   ...['retrying', 'paused', 'stalled', 'stopped', 'unknown'],
 ];
 const paces = ['free', 'considerate', 'waiting', 'lagging', 'closed'];
 
-/** What a moment is like, for the gauges. */
+/** One measurement, for the gauges. */
 export interface Observed {
   readonly lag: LagReport;
   readonly tables: readonly TableStatus[];
-  readonly isLeader: boolean;
+  readonly holdsLease: boolean;
   readonly isReachable: { readonly source: boolean; readonly target: boolean };
 }
 
-/** What /metrics tells, in the terms of Prometheus. docs/monitoring.md explains each. Names, counts and times only. */
+/** The metrics of /metrics. docs/monitoring.md explains each. They contain names, counts and times only. */
 export class Metrics {
   readonly #registry = new Registry();
   readonly appliedRows = this.#counter('applied_rows_total', 'Row changes applied to the target');
@@ -32,8 +32,8 @@ export class Metrics {
     'table',
   );
   readonly copiedRows = this.#counter('copied_rows_total', 'Rows copied by the snapshot', 'table');
-  readonly retries = this.#counter('retries_total', 'Failures after which it was tried again', 'kind');
-  readonly stalls = this.#counter('stalls_total', 'Times that nothing moved', 'reason');
+  readonly retries = this.#counter('retries_total', 'Failures that were followed by another attempt', 'kind');
+  readonly stalls = this.#counter('stalls_total', 'How often replication stalled', 'reason');
   readonly failedJobs = this.#counter(
     'jobs_failed_total',
     'Backfills, verifications and refreshes that failed',
@@ -51,24 +51,30 @@ export class Metrics {
     'How long the source was busy with a chunk',
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
   );
-  readonly #throttle = this.#gauge('throttle', 'How much room is made at the source: 1 for the pace it has', 'pace');
-  readonly #state = this.#gauge('state', 'What the service does: 1 for the state it is in', 'state');
-  readonly #leader = this.#gauge('leader', '1: this instance is the one that works');
+  readonly #throttle = this.#gauge('throttle', 'Pace of reading at the source: 1 for the current pace', 'pace');
+  readonly #state = this.#gauge('state', 'State of the service: 1 for the current state', 'state');
+  readonly #holdsLease = this.#gauge('leader', '1: this instance holds the lease');
   readonly #reachable = this.#gauge('reachable', '1: the database answers', 'side');
-  /** By the field of the report; what is not known is not there, rather than a zero that looks well. */
+  /** By field of the report. A gauge without a known value is absent, because a zero would look healthy. */
   readonly #known: Readonly<Partial<Record<keyof LagReport, Gauge>>> = {
     secondsBehind: this.#gauge('lag_seconds', 'Seconds behind the source, by its clock'),
     bytesBehind: this.#gauge('lag_bytes', 'Bytes of binlog that are not applied yet'),
     transactionsBehind: this.#gauge('lag_transactions', 'Transactions that are not applied yet, by GTID'),
-    secondsToCatchUp: this.#gauge('catch_up_seconds', 'Seconds until it has caught up, as things go'),
+    secondsToCatchUp: this.#gauge('catch_up_seconds', 'Seconds until it has caught up, at the present speed'),
     headroomSeconds: this.#gauge('headroom_seconds', 'Seconds until the source may purge what is not applied yet'),
     retentionSeconds: this.#gauge('retention_seconds', 'Seconds that the source keeps a binlog file; 0: no limit'),
     clockSkewSeconds: this.#gauge('clock_skew_seconds', "The source's clock minus this machine's"),
   };
-  readonly #tables = this.#gauge('tables', 'Tables by what is done with them', 'state');
-  readonly #suspended = this.#gauge('table_suspended', '1: the table waits for a person', 'table');
-  readonly #deadLetters = this.#gauge('dead_letters', 'Rows that cannot be carried', 'table');
-  readonly #conversions = this.#gauge('conversions', 'Values that had to change to fit', 'table', 'column', 'kind');
+  readonly #tables = this.#gauge('tables', 'Tables by state', 'state');
+  readonly #suspended = this.#gauge('table_suspended', '1: the table is suspended', 'table');
+  readonly #deadLetters = this.#gauge('dead_letters', 'Rows that cannot be replicated', 'table');
+  readonly #conversions = this.#gauge(
+    'conversions',
+    'Values that were converted to fit the target',
+    'table',
+    'column',
+    'kind',
+  );
   readonly #equal = this.#gauge(
     'verification_equal',
     '1: the table was equal when it was last verified or backfilled',
@@ -80,7 +86,7 @@ export class Metrics {
   constructor(version: string) {
     collectDefaultMetrics({ register: this.#registry, prefix });
     this.#gauge('info', 'The version that runs', 'version').set({ version }, 1);
-    // A counter that appears with its first event has no increase to be seen, and a gauge that was not set is no zero.
+    // A counter that appears with its first event shows no increase. A gauge that was never set must not read as zero.
     for (const kind of ['backfill', 'verify', 'refresh']) this.failedJobs.inc({ kind }, 0);
     for (const reason of Object.keys(stalls)) this.stalls.inc({ reason }, 0);
     for (const gauge of Object.values(this.#known)) gauge.remove();
@@ -88,7 +94,7 @@ export class Metrics {
     this.state('checking');
   }
 
-  /** In the text format of Prometheus. */
+  /** All metrics in the text format of Prometheus. */
   async text(): Promise<string> {
     return await this.#registry.metrics();
   }
@@ -97,7 +103,7 @@ export class Metrics {
     return this.#registry.contentType;
   }
 
-  /** Every metric there is. */
+  /** The names of all metrics. */
   names(): string[] {
     return this.#registry.getMetricsAsArray().map(({ name }) => name);
   }
@@ -110,15 +116,15 @@ export class Metrics {
     for (const each of states) this.#state.set({ state: each }, each === state ? 1 : 0);
   }
 
-  observe({ lag, tables, isLeader, isReachable }: Observed): void {
-    this.#leader.set(isLeader ? 1 : 0);
+  observe({ lag, tables, holdsLease, isReachable }: Observed): void {
+    this.#holdsLease.set(holdsLease ? 1 : 0);
     for (const side of ['source', 'target'] as const) this.#reachable.set({ side }, isReachable[side] ? 1 : 0);
     for (const [name, gauge] of Object.entries(this.#known)) {
       const value = lag[name as keyof LagReport];
       if (typeof value === 'number') gauge.set(value);
       else gauge.remove();
     }
-    // Without the target's word, what it said last stays.
+    // Without an answer of the target, its last values stay.
     if (!isReachable.target) return;
     fill(
       this.#tables,
@@ -162,7 +168,7 @@ export class Metrics {
 
 type Sample<L extends string> = readonly [labels: LabelValues<L>, value: number];
 
-/** What is gone is gone from the metric, too. */
+/** Sets the samples and drops all others. */
 function fill<L extends string>(gauge: Gauge<L>, samples: readonly Sample<L>[]): void {
   gauge.reset();
   for (const [labels, value] of samples) gauge.set(labels, value);
@@ -172,7 +178,7 @@ function counted<T, L extends string>(things: readonly T[], labelsOf: (thing: T)
   return summed(things.map((thing) => [labelsOf(thing), 1]));
 }
 
-/** Those with the same labels together. */
+/** Adds up the samples with the same labels. */
 function summed<L extends string>(samples: readonly Sample<L>[]): Sample<L>[] {
   const sums = new Map<string, Sample<L>>();
   for (const [labels, value] of samples) {

@@ -12,11 +12,11 @@ import { type StatusDetail, type TableStatus, writeStatus } from '../postgres/co
 import { Throughput } from './throughput.ts';
 
 const everyMs = 1_000;
-/** A leader whose process lives says something each second. */
-const noLeaderSeconds = 30;
-/** Over so long the time to catch up is estimated. */
+/** The lease holder writes its status each second, so silence for this long means that it hangs. */
+const silentHolderSeconds = 30;
+/** The time to catch up is estimated from this much history. */
 const trendMs = 30_000;
-/** One point of history each five seconds, for six hours. */
+/** One point of history every five seconds, for six hours. */
 const pointEveryMs = 5_000;
 const pointsKept = 4_320;
 
@@ -52,10 +52,10 @@ interface TableLine {
   readonly table: string;
   readonly state: string;
   readonly reason: string | null;
-  /** Copied by the snapshot, of about so many. */
+  /** Rows copied by the snapshot, and the source's estimate of all. */
   readonly rows: number;
   readonly estimatedRows: number | null;
-  /** Rows the stream has written or deleted since this process began. */
+  /** Rows that the stream has written or deleted since this process started. */
   readonly applied: number;
   readonly deadLetters: number;
 }
@@ -64,8 +64,8 @@ interface TableLine {
 type Point = readonly [number, number, number | null, number, number | null];
 
 /**
- * Looks each second how far the target is behind, and tells it: to the control schema, for `lag`; to /status.json and /metrics.
- * What the replicator does is told to it. A standby leaves the control schema to the instance that works.
+ * Measures the lag each second and publishes it: in the control schema for `lag`, in /status.json, and in /metrics. The replicator
+ * reports its work here. Only the lease holder writes to the control schema.
  */
 export class Monitor {
   readonly throughput = new Throughput();
@@ -78,8 +78,8 @@ export class Monitor {
   readonly #ended = new AbortController();
   readonly #watching: Promise<void>;
   #state = 'checking';
-  /** It has the lease. */
-  #isLeader = false;
+  /** This instance holds the lease. */
+  #holdsLease = false;
   /** Why it is retrying. */
   #reason: string | null = null;
   #remedy: string | null = null;
@@ -91,9 +91,9 @@ export class Monitor {
   #lastPointAt = Number.NEGATIVE_INFINITY;
   #document: StatusDocument | null = null;
   #wake = Promise.withResolvers<void>();
-  readonly #looked = Promise.withResolvers<void>();
+  readonly #firstMeasurement = Promise.withResolvers<void>();
 
-  /** `onStall` is told when nothing moves any more, and with null when it does again. */
+  /** `onStall` is called with a reason when replication stalls, and with null when it moves again. */
   constructor(config: Config, metrics: Metrics, onStall: (reason: Stall | null) => void) {
     this.#config = config;
     this.#metrics = metrics;
@@ -102,18 +102,18 @@ export class Monitor {
     this.#watching = this.#watch();
   }
 
-  /** What the service does now. */
+  /** The current state of the service. */
   get state(): string {
     return this.#stall === null ? this.#state : 'stalled';
   }
 
-  /** `reason`: of a failure, after which it is tried again. */
+  /** `reason`: the failure, in state retrying. */
   enter(state: string, reason: string | null = null, remedy: string | null = null): void {
     this.#state = state;
     this.#reason = reason;
     this.#remedy = remedy;
     this.#stall = null;
-    this.#isLeader = state !== 'standby' && (this.#isLeader || state !== 'retrying');
+    this.#holdsLease = state !== 'standby' && (this.#holdsLease || state !== 'retrying');
     if (state !== 'snapshotting' && state !== 'retrying') this.snapshot.begin([]);
     this.#meter.forgetFindings();
     this.#changed();
@@ -127,36 +127,36 @@ export class Monitor {
     this.#changed();
   }
 
-  /** The stream has written or deleted so many rows of these tables. */
+  /** Adds rows that the stream has written or deleted, by table. */
   wrote(tables: ReadonlyMap<string, number>): void {
     for (const [table, rows] of tables) this.#applied.set(table, rows + (this.#applied.get(table) ?? 0));
   }
 
-  /** Resolves when there was a first look, or there will be none any more. */
-  async looked(): Promise<void> {
-    await this.#looked.promise;
+  /** Resolves after the first measurement, or when the monitor closes. */
+  async measured(): Promise<void> {
+    await this.#firstMeasurement.promise;
   }
 
-  /** The last look, and what the service does now; null: there was no look yet. */
+  /** The last measurement with the current state; null: there was none yet. */
   get document(): StatusDocument | null {
     return this.#document && { ...this.#document, lag: { ...this.#document.lag, ...this.#stateNow } };
   }
 
-  /** Points of history that came after this one. */
+  /** The points of history with a higher number. */
   pointsAfter(number: number): readonly Point[] {
     return this.#points.filter(([each]) => each > number);
   }
 
-  /** Says that the service stopped, unless it was a standby, and ends. */
+  /** Stops measuring. The lease holder records that the service stopped. */
   async close(): Promise<void> {
-    const isLeader = this.#isLeader;
+    const holdsLease = this.#holdsLease;
     this.#state = 'stopped';
     this.#stall = null;
     this.#ended.abort();
     this.#wake.resolve();
-    this.#looked.resolve();
+    this.#firstMeasurement.resolve();
     await this.#watching;
-    if (isLeader) await this.#write().catch(() => undefined);
+    if (holdsLease) await this.#write().catch(() => undefined);
     await this.#meter.close();
   }
 
@@ -165,7 +165,7 @@ export class Monitor {
     return { state: this.state, reason: this.#reason, remedy: this.#remedy };
   }
 
-  /** Told at once, and not when a server that may not answer has been asked. */
+  /** Publishes the new state at once, without waiting for a server that may not answer. */
   #changed(): void {
     this.#metrics.state(this.state);
     this.#wake.resolve();
@@ -174,11 +174,11 @@ export class Monitor {
   async #watch(): Promise<void> {
     while (!this.#ended.signal.aborted) {
       this.#wake = Promise.withResolvers();
-      const begun = performance.now();
-      // An unreachable target just has an old row, which tells the same; it is reported by those who need it.
-      if (this.#isLeader) await this.#write().catch(() => undefined);
+      const startedAt = performance.now();
+      // An unreachable target keeps an old row, which shows the same. Those who need the target report the error.
+      if (this.#holdsLease) await this.#write().catch(() => undefined);
       this.#take(await this.#meter.measure());
-      const rest = Math.max(0, begun + everyMs - performance.now());
+      const rest = Math.max(0, startedAt + everyMs - performance.now());
       await Promise.race([sleep(rest, this.#ended.signal), this.#wake.promise]);
     }
   }
@@ -199,22 +199,23 @@ export class Monitor {
   #take(measured: Measured): void {
     const { status, findings, isReachable } = measured;
     const silence = status?.service?.ageSeconds ?? 0;
-    // Before it has tried for the lease, silence may just mean that nobody ran.
-    if (!this.#isLeader) this.stalled(this.#state === 'standby' && silence > noLeaderSeconds ? 'no-leader' : null);
+    // Before this instance has tried to take the lease, silence may mean that no instance was running.
+    if (!this.#holdsLease)
+      this.stalled(this.#state === 'standby' && silence > silentHolderSeconds ? 'no-leader' : null);
     const rate = this.throughput.rate();
     const lag: LagReport = {
       ...measured.report,
       ...this.#stateNow,
-      rowsPerSecond: this.#isLeader ? rate.rows : measured.report.rowsPerSecond,
-      secondsToCatchUp: this.#isLeader ? this.#secondsToCatchUp(measured.report) : measured.report.secondsToCatchUp,
-      snapshot: this.#isLeader ? this.snapshot.status : measured.report.snapshot,
+      rowsPerSecond: this.#holdsLease ? rate.rows : measured.report.rowsPerSecond,
+      secondsToCatchUp: this.#holdsLease ? this.#secondsToCatchUp(measured.report) : measured.report.secondsToCatchUp,
+      snapshot: this.#holdsLease ? this.snapshot.status : measured.report.snapshot,
     };
     this.#document = {
       version: packageJson.version,
       at: measured.at.toISOString(),
       instance: {
         ...{ host: hostname(), pid: process.pid, startedAt: this.#startedAt.toISOString() },
-        role: this.#isLeader ? 'leader' : 'standby',
+        role: this.#holdsLease ? 'leader' : 'standby',
       },
       source: this.#config.source.database,
       target: this.#config.target.schema,
@@ -223,22 +224,22 @@ export class Monitor {
       tables: this.#tableLines(findings.tables, lag),
       events: findings.events.map(({ id, at, kind, detail }) => ({ id, at, kind, detail: inShort(detail) })),
     };
-    this.#metrics.observe({ lag, tables: findings.tables, isLeader: this.#isLeader, isReachable });
+    this.#metrics.observe({ lag, tables: findings.tables, holdsLease: this.#holdsLease, isReachable });
     this.#addPoint(lag, rate.rows);
-    this.#looked.resolve();
+    this.#firstMeasurement.resolve();
   }
 
   #tableLines(tables: readonly TableStatus[], { deadLetters }: LagReport): TableLine[] {
-    const letters = new Map<string, number>();
-    for (const { table, rows } of deadLetters) letters.set(table, rows + (letters.get(table) ?? 0));
+    const counts = new Map<string, number>();
+    for (const { table, rows } of deadLetters) counts.set(table, rows + (counts.get(table) ?? 0));
     return tables.map(({ table, state, reason, copiedRows }) => ({
       ...{ table, state, reason, rows: copiedRows, estimatedRows: this.snapshot.estimateOf(table) },
       applied: this.#applied.get(table) ?? 0,
-      deadLetters: letters.get(table) ?? 0,
+      deadLetters: counts.get(table) ?? 0,
     }));
   }
 
-  /** As fast as the bytes behind have become fewer lately; null: not known, or they have not. A first copy has its own measure. */
+  /** From how fast the bytes behind shrank lately. Null: not known, not shrinking, or during the first copy, which has its own progress. */
   #secondsToCatchUp({ bytesBehind, secondsBehind }: LagReport): number | null {
     const now = performance.now();
     const bytes = secondsBehind === null ? null : bytesBehind;
@@ -260,7 +261,7 @@ export class Monitor {
   }
 }
 
-/** What an event was about, in a line: names, reasons and counts. */
+/** The detail of an event in one line: names, reasons and counts. */
 function inShort(detail: RecordedEvent['detail']): string {
   return ['table', 'tables', 'kind', 'reason', 'why', 'until', 'at', 'by']
     .flatMap((name) => {

@@ -4,12 +4,13 @@ import { MultiBar, Presets, type SingleBar } from 'cli-progress';
 export interface Progress {
   readonly table: string;
   readonly rows: number;
-  /** As the source guesses. */
+  /** The source's estimate. */
   readonly estimatedRows: number;
-  /** Milliseconds since 1970, and how many rows were read before. */
+  /** Milliseconds since 1970. */
   readonly startedAt: number | null;
+  /** Rows that were already read at that time. */
   readonly rowsBefore: number;
-  /** Null: it is under way; else how it ended. */
+  /** Null: still running; else how it ended. */
   readonly ended: string | null;
 }
 
@@ -18,7 +19,7 @@ interface Measure {
   readonly secondsLeft: number | null;
 }
 
-/** Rows a second since it began, and how long it takes from here if the source's guess of the rows is right. */
+/** Rows a second since the start, and the seconds left if the source's estimate of the rows is right. */
 export function measureProgress({ rows, estimatedRows, startedAt, rowsBefore }: Progress): Measure {
   const seconds = startedAt === null ? 0 : (Date.now() - startedAt) / 1000;
   const rate = seconds < 0.5 ? 0 : (rows - rowsBefore) / seconds;
@@ -26,19 +27,19 @@ export function measureProgress({ rows, estimatedRows, startedAt, rowsBefore }: 
   return { rate: Math.round(rate), secondsLeft: rate === 0 ? null : Math.round(left / rate) };
 }
 
-/** How far all tables are together. */
+/** Progress of all tables together. */
 export interface TablesDone {
   readonly tables: number;
   readonly tablesDone: number;
   readonly percent: number;
 }
 
-/** Lines of a terminal that are left to the log above the bars. */
+/** Lines of the terminal that are kept for the log above the bars. */
 const linesOfLog = 6;
 const lineOfAll = 'all tables';
 const whole = new Intl.NumberFormat('en-US');
 
-/** A bar for each table that is being read, and one for all of them, at the foot of a terminal. Lines of a log go above them. */
+/** Progress bars at the bottom of a terminal, one for each table that is being read and one for all. Log lines go above them. */
 export class ProgressBars {
   readonly #terminal: NodeJS.WriteStream;
   #screen: MultiBar | null = null;
@@ -54,45 +55,45 @@ export class ProgressBars {
       .filter(({ ended }) => ended === null)
       .slice(0, Math.max(1, this.#terminal.rows - linesOfLog))
       .map((progress) => ({ name: progress.table, value: progress.rows, ...inWords(progress) }));
-    const lines = [...shown, { name: lineOfAll, value: percent, total: 100, told: `${tablesDone} of ${tables} done` }];
+    const lines = [...shown, { name: lineOfAll, value: percent, total: 100, text: `${tablesDone} of ${tables} done` }];
     const width = Math.max(...lines.map(({ name }) => name.length));
     for (const [name, bar] of this.#bars) {
-      // The last line stays the last one.
+      // The bar of all tables stays the last one.
       if (lines.some((line) => line.name === name) && name !== lineOfAll) continue;
       this.#screen?.remove(bar);
       this.#bars.delete(name);
     }
-    for (const { name, value, total, told } of lines) {
-      const bar = this.#bars.get(name) ?? this.#begun().create(total, 0, { name, told });
+    for (const { name, value, total, text } of lines) {
+      const bar = this.#bars.get(name) ?? this.#openScreen().create(total, 0, { name, text });
       this.#bars.set(name, bar);
       bar.setTotal(total);
-      bar.update(value, { name: name.padEnd(width), told });
+      bar.update(value, { name: name.padEnd(width), text });
     }
   }
 
-  /** A whole line of a log. */
+  /** Writes a complete log line. */
   write(line: string): void {
     if (this.#screen === null) this.#terminal.write(line);
     else this.#screen.log(line);
   }
 
-  /** What the bars say stays on the screen; others may follow beneath. */
+  /** Leaves the bars on the screen as they are. New bars appear below. */
   close(): void {
-    // The last lines and the last state, which it would draw a moment later.
+    // Draws the last state, which would otherwise follow a moment later.
     this.#screen?.update();
     this.#screen?.stop();
     this.#screen = null;
     this.#bars.clear();
   }
 
-  #begun(): MultiBar {
+  #openScreen(): MultiBar {
     this.#screen ??= new MultiBar(
       {
-        format: '{name} {bar} {percentage} % · {told}',
+        format: '{name} {bar} {percentage} % · {text}',
         stream: this.#terminal,
         barsize: 20,
         hideCursor: true,
-        // Signals are ours.
+        // The command handles signals itself.
         gracefulExit: false,
       },
       Presets.shades_classic,
@@ -101,13 +102,13 @@ export class ProgressBars {
   }
 }
 
-/** What a table's bar says. It is not full before the table is done, however many rows the source had guessed. */
-function inWords(progress: Progress): { readonly total: number; readonly told: string } {
+/** Total and text of a table's bar. The bar is never full before the table is done, whatever the source estimated. */
+function inWords(progress: Progress): { readonly total: number; readonly text: string } {
   const { rows, estimatedRows } = progress;
   const { rate, secondsLeft } = measureProgress(progress);
   const left = secondsLeft === null || secondsLeft === 0 ? '' : ` · ${secondsLeft} s left`;
   return {
     total: Math.max(estimatedRows, rows + 1),
-    told: `${whole.format(rows)} rows · ${whole.format(rate)} rows/s${left}`,
+    text: `${whole.format(rows)} rows · ${whole.format(rate)} rows/s${left}`,
   };
 }

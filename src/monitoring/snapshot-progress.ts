@@ -6,11 +6,11 @@ interface Copied {
   isDone: boolean;
 }
 
-/** How far the first copy of the tables is. */
+/** Progress of the first copy of the tables. */
 export class SnapshotProgress {
   readonly #tables = new Map<string, Copied>();
 
-  /** These are still to be copied, some in part already. */
+  /** Sets the tables that are not completely copied yet. */
   begin(tables: readonly { readonly table: string; readonly rows: number; readonly estimatedRows: number }[]): void {
     this.#tables.clear();
     for (const { table, rows, estimatedRows } of tables)
@@ -36,7 +36,7 @@ export class SnapshotProgress {
     if (this.#tables.size === 0) return null;
     const tables = [...this.#tables.values()];
     const sum = (of: (table: Copied) => number) => tables.reduce((total, table) => total + of(table), 0);
-    // A table that is done was as large as it was, whatever the source had estimated.
+    // For a finished table, the rows copied replace the source's estimate.
     const estimatedRows = sum((table) => (table.isDone ? table.rows : Math.max(table.rows, table.estimatedRows)));
     const rows = sum((table) => table.rows);
     const tablesDone = tables.filter(({ isDone }) => isDone).length;

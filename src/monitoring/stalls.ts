@@ -1,10 +1,10 @@
-/** Why nothing moves although everything is connected, and what to look after; docs/operations.md has more. */
+/** Why nothing moves although everything is connected, each with a remedy. docs/operations.md has more. */
 export const stalls = {
   'source-silent':
-    'the source says nothing, not even that there is no news: look after its server and the network; a fresh connection is made after 15 s',
+    'the source sends nothing, not even heartbeats: check its server and the network; after 15 s a new connection is opened',
   'target-stuck':
-    'PostgreSQL does not finish a batch: look for locks on the tables and for a full disk there; a fresh connection is made after 5 min',
-  'no-leader': 'the instance that holds the lease says nothing: look after it, or end it and this one takes over',
+    'PostgreSQL does not finish a batch: check for locks on the tables and for a full disk; after 5 min a new connection is opened',
+  'no-leader': 'the instance that holds the lease does not report: check it, or stop it so that this one takes over',
 } as const;
 
 export type Stall = keyof typeof stalls;

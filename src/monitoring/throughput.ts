@@ -1,4 +1,4 @@
-/** What was applied, in all. */
+/** What was applied in total. */
 export interface Amount {
   readonly transactions: number;
   readonly rows: number;
@@ -8,10 +8,10 @@ export interface Amount {
 const windowSeconds = 10;
 const nothing: Amount = { transactions: 0, rows: 0, bytes: 0 };
 
-/** Counts what is applied, and tells how much that was a second lately. */
+/** Counts what is applied, and computes the recent rate. */
 export class Throughput {
   #total = nothing;
-  #marks: { readonly at: number; readonly total: Amount }[] = [{ at: performance.now(), total: nothing }];
+  #samples: { readonly at: number; readonly total: Amount }[] = [{ at: performance.now(), total: nothing }];
 
   add({ transactions, rows, bytes }: Amount): void {
     const { total } = this;
@@ -26,15 +26,15 @@ export class Throughput {
     return this.#total;
   }
 
-  /** Per second since the call of about ten seconds ago; to be called each second. */
+  /** The rate per second over the last ten calls. Call it once a second. */
   rate(): Amount {
     const now = performance.now();
-    this.#marks.push({ at: now, total: this.#total });
-    while (this.#marks.length > windowSeconds + 1) this.#marks.shift();
-    const [first] = this.#marks;
+    this.#samples.push({ at: now, total: this.#total });
+    while (this.#samples.length > windowSeconds + 1) this.#samples.shift();
+    const [first] = this.#samples;
     const seconds = first === undefined ? 0 : (now - first.at) / 1000;
     if (first === undefined || seconds <= 0) return nothing;
-    const since = (name: keyof Amount) => Math.round(((this.#total[name] - first.total[name]) / seconds) * 10) / 10;
-    return { transactions: since('transactions'), rows: since('rows'), bytes: since('bytes') };
+    const perSecond = (name: keyof Amount) => Math.round(((this.#total[name] - first.total[name]) / seconds) * 10) / 10;
+    return { transactions: perSecond('transactions'), rows: perSecond('rows'), bytes: perSecond('bytes') };
   }
 }

@@ -136,7 +136,7 @@ describe('while it streams', () => {
     // The port of the first is taken.
     const third = streaming.another([], { LISTEN: new URL(url).host });
     try {
-      expect((await third.logged('no status page: LISTEN cannot be had'))['code']).toBe('EADDRINUSE');
+      expect((await third.logged('no status page: cannot listen on LISTEN'))['code']).toBe('EADDRINUSE');
       await third.logged('standby');
     } finally {
       await third.stop();

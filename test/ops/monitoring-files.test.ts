@@ -44,7 +44,7 @@ const registered = new Set(metrics.names());
 metrics.observe({
   lag: describeLag({ source: null, files: null, target: null, history: new HeadHistory(), problems: [] }),
   tables: [],
-  isLeader: false,
+  holdsLease: false,
   isReachable: { source: false, target: false },
 });
 const exposition = await metrics.text();
