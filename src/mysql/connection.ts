@@ -7,10 +7,10 @@ import { type ServerVersion, flavorOf, parseVersion } from './server-version.ts'
 import { socketOf } from './wire/socket.ts';
 import { innodbSetting, sessionSettings } from './session-settings.ts';
 
-/** A result row as the server printed it: every value is its text, SQL NULL is null. */
+/** A result row as the server printed it: each value is its text, and SQL NULL is null. */
 export type TextRow = Record<string, string | null>;
 
-/** A read-only session at the source, in which nothing but what the statement guard lets through can be said. */
+/** A read-only session at the source. It can send only statements that the statement guard allows. */
 export class SourceConnection {
   readonly role: SourceRole;
   readonly #connection: mysql.Connection;
@@ -23,8 +23,8 @@ export class SourceConnection {
   }
 
   /**
-   * `hangUp` breaks the connection off, its beginning included. Raises TidegateError refused, source-unreachable, source-tls,
-   * source-login or source-privilege.
+   * Opens a session. `hangUp` breaks the connection off, also while it is being opened. Raises TidegateError refused, source-unreachable,
+   * source-tls, source-login or source-privilege.
    */
   static async open(source: SourceConfig, role: SourceRole, hangUp?: AbortSignal): Promise<SourceConnection> {
     const connection = new SourceConnection(role, await openGuarded(source, role, hangUp));
@@ -47,17 +47,17 @@ export class SourceConnection {
     });
   }
 
-  /** False once it was hung up on; by the server's doing it still counts as open. */
+  /** False after this side hung up. A connection that the server broke still counts as open. */
   get isOpen(): boolean {
     return this.#isOpen;
   }
 
-  /** Null: the server did not tell it in a way that is understood. */
+  /** Null: the version text of the server could not be parsed. */
   get version(): ServerVersion | null {
     return this.#version;
   }
 
-  /** The connection beneath, for commands that read packets as bytes; the guard watches what they send. */
+  /** The mysql2 connection, for commands that read packets as bytes. The guard still checks what they send. */
   get raw(): mysql.Connection {
     return this.#connection;
   }
@@ -72,7 +72,7 @@ export class SourceConnection {
     });
   }
 
-  /** Says goodbye and returns; a server that does not answer is hung up on. */
+  /** Sends the quit command and returns. A server that does not answer within a second is hung up on. */
   async close(): Promise<void> {
     if (!this.#isOpen) return;
     await new Promise<void>((resolve) => {
@@ -86,8 +86,8 @@ export class SourceConnection {
   }
 
   /**
-   * Hangs up at once, and what runs at the server ends as soon as it sends something more. mysql2's own destroy() only says that
-   * nothing more will be asked: the server would send all the rest of a result, locks held, and a binlog for ever.
+   * Hangs up at once. What runs at the server ends as soon as the server sends more data. mysql2's own destroy() only stops further
+   * requests: the server would send the rest of a result while it holds locks, and a binlog without end.
    */
   destroy(): void {
     this.#isOpen = false;

@@ -1,4 +1,4 @@
-/** Quotes a name for the source: backquotes, doubled inside. */
+/** Quotes a name for the source in backquotes. A backquote inside is doubled. */
 export function quoteName(name: string): string {
   return `\`${name.replaceAll('`', '``')}\``;
 }

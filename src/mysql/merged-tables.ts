@@ -6,8 +6,8 @@ export interface TableName {
 }
 
 /**
- * The tables that a MERGE table is made of: names between parentheses behind UNION, in what makes, changes or shows it. What a
- * SELECT unites begins otherwise. `database` is where names stand alone.
+ * The tables that a MERGE table consists of: the names in parentheses after UNION, in a statement that creates, alters or shows the table.
+ * A UNION of SELECTs has another form. `database` applies to names without one.
  */
 export function readMergedTables(tokens: readonly Token[], database: string): TableName[] {
   const union = tokens.findIndex(({ kind, text }) => kind === 'word' && text === 'UNION');

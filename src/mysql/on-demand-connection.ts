@@ -1,6 +1,6 @@
 import type { SourceConnection } from './connection.ts';
 
-/** A connection that is made when it is first needed, kept, and made anew after a failure. */
+/** A connection that is opened on first use, kept, and reopened after a failure. */
 export class OnDemandConnection {
   readonly #open: () => Promise<SourceConnection>;
   #connection: Promise<SourceConnection> | null = null;
@@ -23,7 +23,7 @@ export class OnDemandConnection {
     }
   }
 
-  /** What is needed after this is made anew. */
+  /** A later `use` opens a new connection. */
   async close(): Promise<void> {
     const connection = this.#connection;
     this.#connection = null;

@@ -4,20 +4,23 @@ import type { OnDemandConnection } from './on-demand-connection.ts';
 import { isAtLeast } from './server-version.ts';
 
 /**
- * How far a source that is a replica itself is behind the server it copies from. Needs REPLICATION CLIENT on MySQL and SLAVE MONITOR
- * on MariaDB; without, nothing is known, and `check` says so.
+ * How far a source that is itself a replica is behind the server it copies from. Needs REPLICATION CLIENT on MySQL and SLAVE MONITOR on
+ * MariaDB. Without the privilege the lag is unknown, and `check` reports that.
  */
 export class ReplicaLag {
   readonly #replicator: OnDemandConnection;
-  #isTold = true;
+  #isShown = true;
 
   constructor(replicator: OnDemandConnection) {
     this.#replicator = replicator;
   }
 
-  /** In seconds, beyond what it is told to stay behind; 0 also where it is no replica, does not run as one, or does not tell. */
+  /**
+   * In seconds, minus the delay that the source is configured to keep (SQL_Delay). 0 also if the source is no replica, does not replicate
+   * now, or does not show its lag.
+   */
   async seconds(): Promise<number> {
-    if (!this.#isTold) return 0;
+    if (!this.#isShown) return 0;
     try {
       const channels = await this.#replicator.use(async (connection) => await connection.query(statusOf(connection)));
       return Math.max(
@@ -30,7 +33,7 @@ export class ReplicaLag {
       );
     } catch (error) {
       if (!(error instanceof TidegateError) || error.kind !== 'source-privilege') throw error;
-      this.#isTold = false;
+      this.#isShown = false;
       return 0;
     }
   }

@@ -4,20 +4,20 @@ import { SourceConnection } from './connection.ts';
 import type { SourceRole } from './wire/guarded-connection.ts';
 import { flavorOf } from './server-version.ts';
 
-/** What the positions of a server depend on. */
+/** The facts that decide how positions of a server look. */
 export interface PositionFlavor {
   readonly flavor: 'mariadb' | 'mysql';
   /** 'mysql': gtid_mode is ON. MariaDB always numbers transactions. */
   readonly gtids: boolean;
 }
 
-/** What reading this server's binlog depends on. */
+/** The facts that decide how the binlog of this server is read. */
 export interface ServerFlavor extends PositionFlavor {
   /** Names are compared without case (lower_case_table_names 1 or 2). */
   readonly foldNames: boolean;
-  /** Tells this server from another behind the same address. */
+  /** Distinguishes this server from another one at the same address. */
   readonly identity: string;
-  /** Its own server_id, unlike that of any other server of its replication group. */
+  /** Its own server_id. No other server of its replication group has the same one. */
   readonly serverId: number;
 }
 
@@ -36,7 +36,7 @@ export async function readServerFlavor(connection: SourceConnection): Promise<Se
   };
 }
 
-/** Opens a connection to this server and no other that the address may lead to. Raises source-unreachable for another one. */
+/** Opens a connection to this server. Raises source-unreachable if the address leads to a different server. */
 export async function openOn(source: SourceConfig, role: SourceRole, server: ServerFlavor): Promise<SourceConnection> {
   const connection = await SourceConnection.open(source, role);
   try {
@@ -49,6 +49,6 @@ export async function openOn(source: SourceConfig, role: SourceRole, server: Ser
   connection.destroy();
   throw new TidegateError(
     'source-unreachable',
-    `another server than the one that is streamed from answers the ${role}`,
+    `the ${role} reached another server than the one that the stream reads from`,
   );
 }

@@ -1,25 +1,32 @@
 import type { SourceRole } from './wire/guarded-connection.ts';
 import { type ServerVersion, isAtLeast } from './server-version.ts';
 
-/** No statement of ours runs longer, in seconds. A chunk aims at a 200th of it; the catalog of a cold server takes longest. */
+/**
+ * The longest that one of our statements may run, in seconds. A chunk aims at a 200th of it. The catalog of a cold server takes longest.
+ */
 const longestStatement = 60;
-/** No statement of ours waits longer for a lock, in seconds, so that we never stand in the queue before somebody's ALTER. */
+/** The longest wait of one of our statements for a lock, in seconds. Short, so that we never queue ahead of an ALTER of somebody else. */
 const longestLockWait = 2;
 /**
- * How long the server waits for us to take what it sends, in seconds. A reader takes a chunk at once, and until it has, MyISAM
- * holds writers up: if this machine freezes, not for long. A dump is left waiting whenever PostgreSQL is slower, and blocks nobody.
+ * How long the server waits for us to receive what it sends, in seconds. MyISAM blocks writers until the reader has received a chunk. A
+ * reader receives a chunk at once, so 5 s keeps that short if this machine freezes. A dump waits whenever PostgreSQL is slower, and blocks
+ * nobody.
  */
 const longestSend: Readonly<Record<SourceRole, number>> = { reader: 5, replicator: 600 };
-/** A read view that is left open keeps the source from cleaning up; in seconds. */
+/** The longest idle time in a transaction, in seconds. An open read view keeps the source from purging old row versions. */
 const longestIdleTransaction = 60;
 
-/** No limit, which is also what a server is set to that nobody has set otherwise. */
+/** No limit. This is also the default of the servers. */
 const mostRows = '18446744073709551615';
 
 /**
- * What makes a session read-only and short of patience. Text is utf8mb4 whatever the server makes of our greeting
- * (skip_character_set_client_handshake), times are UTC. No view of the rows outlives the statement that needs it (autocommit,
- * completion_type), and no result is cut short (sql_select_limit), whatever the server is set to or says to each session (init_connect).
+ * The statements that make a session read-only and short of patience.
+ *
+ * - Text is utf8mb4, even if the server ignores our greeting (skip_character_set_client_handshake). Times are UTC.
+ * - No read view outlives the statement that needs it (autocommit, completion_type).
+ * - No result is cut short (sql_select_limit).
+ *
+ * These statements override the server's global settings and what it sets for each session (init_connect).
  */
 export function sessionSettings(server: ServerVersion | null, role: SourceRole): string[] {
   const settings = [
@@ -34,7 +41,7 @@ export function sessionSettings(server: ServerVersion | null, role: SourceRole):
   ];
   if (server !== null && isAtLeast(server, { mariadb: [10, 3], mysql: null }))
     settings.push(`max_statement_time = ${longestStatement}`, `idle_transaction_timeout = ${longestIdleTransaction}`);
-  // Of MySQL 5.7, since 5.7.8.
+  // MySQL 5.7 has it since 5.7.8.
   if (server !== null && isAtLeast(server, { mariadb: null, mysql: [5, 7] }))
     settings.push(`max_execution_time = ${longestStatement * 1000}`);
   return [
@@ -44,5 +51,5 @@ export function sessionSettings(server: ServerVersion | null, role: SourceRole):
   ];
 }
 
-/** A server without InnoDB does not know it. */
+/** A server without InnoDB does not know this variable and refuses the statement. */
 export const innodbSetting = `set session innodb_lock_wait_timeout = ${longestLockWait}`;

@@ -1,16 +1,16 @@
 import type { SourceConnection } from './connection.ts';
 
-/** What the server's own counters say of those who work there. */
+/** What the server's own counters report about all its clients. */
 export interface SourceActivity {
-  /** When this was asked, by performance.now(). */
+  /** When this was read, by performance.now(). */
   readonly at: number;
-  /** Statements that change rows, since the server started. We send none. */
+  /** Statements that change rows, since the server started. Tidegate sends none. */
   readonly writes: number;
-  /** Statements running now, this question included. */
+  /** Statements running now, including this query. */
   readonly running: number;
 }
 
-/** Every way to change rows that the server counts (https://dev.mysql.com/doc/refman/8.4/en/server-status-variables.html#statvar_Com_xxx). */
+/** Every counter of statements that change rows (https://dev.mysql.com/doc/refman/8.4/en/server-status-variables.html#statvar_Com_xxx). */
 const writeCounters = [
   'Com_insert',
   'Com_insert_select',

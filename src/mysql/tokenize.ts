@@ -1,6 +1,6 @@
 /**
- * A token of an SQL statement as MySQL and MariaDB lex it. `word` is an unquoted keyword or name, `name` a quoted one with
- * its quotes taken off, `string` and `number` are literals whose text nobody needs, `symbol` is one character.
+ * A token of an SQL statement as MySQL and MariaDB lex it. `word` is an unquoted keyword or name. `name` is a quoted name without its
+ * quotes. `string` and `number` are literals; their text is dropped because no reader needs it. `symbol` is one character.
  */
 export interface Token {
   readonly kind: 'word' | 'name' | 'string' | 'number' | 'symbol';
@@ -16,19 +16,19 @@ const digit = /[0-9]/;
 /** Other white space, such as U+00A0, is part of a name. */
 const space = /[ \t\n\v\f\r]/;
 
-/** What of a session's sql_mode decides where a quoted run ends. */
+/** The parts of sql_mode that decide where a quoted run ends. */
 export interface QuotingMode {
-  /** ANSI_QUOTES: double quotes enclose names and not strings. */
+  /** ANSI_QUOTES: double quotes enclose names, not strings. */
   readonly ansiQuotes: boolean;
-  /** Not NO_BACKSLASH_ESCAPES: a backslash in a string takes its meaning from the character behind it. */
+  /** The absence of NO_BACKSLASH_ESCAPES: a backslash in a string escapes the next character. */
   readonly backslashEscapes: boolean;
 }
 
 const usual: QuotingMode = { ansiQuotes: false, backslashEscapes: true };
 
 /**
- * Splits a statement (https://dev.mysql.com/doc/refman/8.4/en/language-structure.html). Comments are dropped, but
- * executable ones (`/*!40101 … *\/`, `/*M! … *\/`) are code: what stands in them is tokenized as if they were not there.
+ * Splits a statement into tokens (https://dev.mysql.com/doc/refman/8.4/en/language-structure.html). Comments are dropped. Executable
+ * comments (`/*!40101 … *\/`, `/*M! … *\/`) are code: their content is tokenized as if the comment signs were absent.
  */
 export function tokenize(sql: string, mode = usual): Token[] {
   const tokens: Token[] = [];
@@ -48,7 +48,7 @@ export function tokenize(sql: string, mode = usual): Token[] {
     } else if (digit.test(char)) {
       const next = runEnd(sql, at, wordPart);
       const raw = sql.slice(at, next);
-      // Names may begin with a digit, but not consist of digits only.
+      // A name may begin with a digit, but not consist of digits only.
       const isNumber = /^([0-9]+|0x[0-9a-fA-F]+|[0-9]+[eE][0-9]*)$/.test(raw);
       tokens.push(isNumber ? { kind: 'number', text: '', raw: '' } : { kind: 'word', text: raw.toUpperCase(), raw });
       at = next;
@@ -75,7 +75,7 @@ function lineEnd(sql: string, at: number): number {
   return end < 0 ? sql.length : end + 1;
 }
 
-/** Past a comment, or past the opening of an executable one with its version number. */
+/** The offset after a comment, or after the opening and version number of an executable comment. */
 function afterComment(sql: string, at: number): number {
   const executable = /^\/\*M?!\d*/.exec(sql.slice(at, at + 12));
   if (executable !== null) return at + executable[0].length;
@@ -83,7 +83,7 @@ function afterComment(sql: string, at: number): number {
   return end < 0 ? sql.length : end + 2;
 }
 
-/** A quoted run: the quote doubled stands for itself. */
+/** Reads a quoted run. A doubled quote stands for one quote. */
 function quoted(sql: string, start: number, escapes: boolean): { text: string; next: number } {
   const quote = sql[start] as string;
   let text = '';

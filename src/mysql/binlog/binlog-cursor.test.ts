@@ -24,14 +24,14 @@ it('counts lengths where MariaDB gives no end position and trusts the end positi
   expect(cursor.position.offset).toBe(260);
 });
 
-it('goes on beyond 4 GiB, where end positions begin again at 0', () => {
+it('continues beyond 4 GiB, where end positions restart at 0', () => {
   const nearly = 2 ** 32 - 10;
   const cursor = cursorAt(nearly);
   cursor.advance(header(50, 40));
   expect(cursor.position.offset).toBe(2 ** 32 + 40);
 });
 
-it('does not move back when a dump by GTID begins at the head of the file', () => {
+it('does not move back when a dump by GTID starts at the head of the file', () => {
   const cursor = cursorAt(5_000);
   cursor.enterFile('b.000001', 4, true);
   cursor.advance(header(252, 256));
@@ -40,7 +40,7 @@ it('does not move back when a dump by GTID begins at the head of the file', () =
   expect(cursor.position.offset).toBe(5_042);
 });
 
-it('begins a new file at the place the rotation names', () => {
+it('starts a new file at the position that the rotation names', () => {
   const cursor = cursorAt(5_000);
   cursor.enterFile('b.000002', 4, false);
   expect(cursor.position).toEqual({ file: 'b.000002', offset: 4, gtid: null });

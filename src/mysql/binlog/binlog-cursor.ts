@@ -6,15 +6,14 @@ import type { GtidProgress } from './gtid-progress.ts';
 const twoTo32 = 2 ** 32;
 
 /**
- * Where in the binlog the reader is. Events carry the low 32 bits of where they end, and MariaDB writes 0 for those inside a
- * transaction; files may pass 4 GiB. So offsets are counted by event lengths, and put right by the 32 bits where they are
- * given.
+ * The reader's position in the binlog. Events carry the low 32 bits of their end position. MariaDB writes 0 for events inside a
+ * transaction, and files may exceed 4 GiB. So the cursor adds event lengths, and corrects the sum by the 32 bits where an event has them.
  */
 export class BinlogCursor {
   #file: string;
   /** End of the last event seen. */
   #offset: number;
-  /** When the file was begun; null: not known. */
+  /** When the file was created; null: unknown. */
   #fileBegan: number | null;
   readonly gtids: GtidProgress;
 
@@ -26,9 +25,9 @@ export class BinlogCursor {
   }
 
   /**
-   * The reader is at a file: at its beginning after a rotation, or where the dump was asked to begin. When the server finds
-   * the place by GTID it says offset 4 although it begins later; within the file we started from, our own offset is right. Raises
-   * source-changed for a file before the one we are at: the server has begun its binlog anew.
+   * The reader enters a file: at its start after a rotation, or where the dump was asked to start. When the server finds the position by
+   * GTID, it reports offset 4 although the dump starts later. Within the file we started from, our own offset is correct. Raises
+   * source-changed if the file precedes the current one: the server has restarted its binlog.
    */
   enterFile(file: string, offset: number, artificial: boolean): void {
     if (artificial && file === this.#file && offset <= this.#offset) return;
@@ -39,10 +38,13 @@ export class BinlogCursor {
     this.#offset = offset;
   }
 
-  /** The file we are at says when it was begun. Raises source-changed where the one of that name was begun at another time before. */
+  /** Records the creation time that the current file reports. Raises source-changed if the file of that name had another one before. */
   fileBegan(at: number): void {
     if (this.#fileBegan !== null && this.#fileBegan !== at)
-      throw new TidegateError('source-changed', `binlog file ${this.#file} of the source is another one than before`);
+      throw new TidegateError(
+        'source-changed',
+        `binlog file ${this.#file} of the source was replaced by another file of the same name`,
+      );
     this.#fileBegan = at;
   }
 
@@ -51,14 +53,14 @@ export class BinlogCursor {
     this.#moveTo(this.#offset + header.length, header.endPosition);
   }
 
-  /** A heartbeat: everything up to here was sent or skipped. */
+  /** A heartbeat: the server has sent or skipped everything up to here. */
   heartbeat(file: string, endPosition: number): void {
     if (file === this.#file && endPosition !== 0) this.#moveTo(this.#offset, endPosition);
   }
 
   /**
-   * Moves to the place nearest to the counted one that has these low 32 bits (0: not known). Never back within a file: a dump
-   * by GTID begins with the head of its file, which lies before the place we are at.
+   * Moves to the position that is nearest to `counted` and has these low 32 bits (`low`; 0: unknown). It never moves back within a file: a
+   * dump by GTID starts with the head of its file, which precedes the current position.
    */
   #moveTo(counted: number, low: number): void {
     let offset = counted;
@@ -71,7 +73,7 @@ export class BinlogCursor {
     if (offset > this.#offset) this.#offset = offset;
   }
 
-  /** The place without its GTID, which is costly to spell out. */
+  /** The position without its GTID, because the text of a GTID set is costly to build. */
   get position(): Position {
     const began = this.#fileBegan === null ? {} : { fileBegan: this.#fileBegan };
     return { file: this.#file, offset: this.#offset, gtid: null, ...began };

@@ -96,7 +96,7 @@ describe('a transaction', () => {
 });
 
 describe('table ids', () => {
-  it('are known until their transaction ends, however many it names', () => {
+  it('are known until their transaction ends, whatever their number', () => {
     const named = (id: number) => {
       const body = Buffer.concat([Buffer.of(0, 0, 0, 0, 0, 0, 0, 0, 6), Buffer.from('clinic\0'), Buffer.of(4)]);
       body.writeUIntLE(id, 0, 6);
@@ -122,7 +122,7 @@ describe('MySQL 8.3 and later', () => {
     const tables = new StreamTables('clinic', false, [{ codec, from: start }]);
     const filler = { batch, boundary: () => undefined, grown: () => undefined };
     decoder = new BinlogDecoder(new BinlogCursor(start, progress), tables, filler, 1, true);
-    // As 9.7 wrote them for number 1 of tag clinic, and number 300.
+    // As MySQL 9.7 wrote them for number 1 of tag clinic, and number 300.
     for (const body of [
       '027000000002c2ca6822a103e022c50389020a04f103000000020404060c636c696e696308080a0c0c7f8682bad40f61061029041283120b',
       '027400000002c2ca6822a103e022c50389020a04f10300000002046109060c636c696e696308080a81090c7fc4caced40f61061031041283120b',
@@ -157,13 +157,13 @@ describe('what cannot be read exactly', () => {
     ['compressed transactions', () => event(eventType.transactionPayload, Buffer.alloc(4))],
     ['partial JSON', () => event(eventType.partialUpdateRows, Buffer.alloc(4))],
     ['a statement of LOAD DATA', () => event(eventType.executeLoadQuery, Buffer.alloc(4))],
-    ['an event nobody told us of', () => event(200, Buffer.alloc(4))],
+    ['an event of unknown type', () => event(200, Buffer.alloc(4))],
     ['rows of a table that was not introduced', () => rows(eventType.writeRows, [3], row(1, 1))],
   ])('is fatal: %s', (_, make) => {
     expect(() => feed(make())).toThrow(expect.objectContaining({ kind: 'binlog-unreadable' }));
   });
 
-  it('is fatal: an event that lost a bit on its way, and one that ends before its last row does', () => {
+  it('is fatal: an event with a flipped bit, and one that ends inside its last row', () => {
     const bytes = xid();
     bytes[20] = (bytes[20] as number) ^ 1;
     expect(() => feed(bytes)).toThrow(expect.objectContaining({ kind: 'binlog-unreadable' }));
@@ -174,7 +174,7 @@ describe('what cannot be read exactly', () => {
     );
   });
 
-  it('is tried again: the address leads to another server than the one whose positions are known', () => {
+  it('is retried: the address leads to another server than the one whose positions are known', () => {
     const rotate = Buffer.concat([Buffer.of(4, 0, 0, 0, 0, 0, 0, 0), Buffer.from('b.000001')]);
     const artificial = 0x20;
     feed(event(eventType.rotate, rotate, artificial));
@@ -184,7 +184,7 @@ describe('what cannot be read exactly', () => {
     expect(() => feed(other)).toThrow(expect.objectContaining({ kind: 'source-unreachable' }));
   });
 
-  it('is passed over where the writer says that it may be', () => {
+  it('is skipped if the writer marked it as ignorable', () => {
     const ignorable = 0x80;
     feed(event(200, Buffer.alloc(4), ignorable));
     expect(decoder.cursor.position.offset).toBe(position);

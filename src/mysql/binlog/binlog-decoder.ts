@@ -15,18 +15,18 @@ import { type BatchFiller, RowEvents } from './row-events.ts';
 import { type Statement, classifyStatement, mayName } from './statement.ts';
 import { type StreamTables, isNewTo } from './stream-tables.ts';
 
-/** `open`: inside a transaction. `xa`: inside one that is prepared here and decided later. */
+/** `open`: inside a transaction. `xa`: inside an XA transaction, which is prepared here and decided later. */
 type Group = 'none' | 'open' | 'xa';
 
 /**
- * Turns binlog events into changes. A pure function of the bytes it is fed and the tables it was given: it reads no socket,
- * asks no server, and holds no row of its own.
+ * Turns binlog events into changes. A pure function of the bytes it is fed and the tables it was given: it reads no socket, queries no
+ * server, and keeps no row.
  *
- * Groups: a transaction is Gtid, Query BEGIN, row events, and then Xid (engines with transactions) or Query COMMIT (MyISAM).
- * MariaDB's Gtid event replaces BEGIN. A definition statement is a group of its own and commits implicitly.
+ * Groups: a transaction is Gtid, Query BEGIN, row events, and then Xid (engines with transactions) or Query COMMIT (MyISAM). MariaDB's Gtid
+ * event replaces BEGIN. A definition statement is a group of its own and commits implicitly.
  *
- * Raises TidegateError binlog-unreadable where going on would mean to guess, and source-unreachable where the address leads to
- * another server than the one that was asked for its positions.
+ * Raises TidegateError binlog-unreadable where it would have to guess in order to continue. Raises source-unreachable if the address leads
+ * to another server than the one that reported its positions.
  */
 export class BinlogDecoder {
   readonly cursor: BinlogCursor;
@@ -40,8 +40,8 @@ export class BinlogDecoder {
   #gtid: string | null = null;
 
   /**
-   * `serverId`: the server_id of the server whose binlog this is. `checksums`: whether events before the first format
-   * description carry one.
+   * `serverId`: the server_id of the server that owns this binlog. `checksums`: whether events before the first format description carry a
+   * checksum.
    */
   constructor(cursor: BinlogCursor, tables: StreamTables, filler: BatchFiller, serverId: number, checksums: boolean) {
     this.cursor = cursor;
@@ -53,16 +53,16 @@ export class BinlogDecoder {
     this.#groupStart = cursor.position;
   }
 
-  /** Takes one whole event: `source` from `at` to `end`, header and checksum included. */
+  /** Takes one complete event: `source` from `at` to `end`, including header and checksum. */
   event(source: Buffer, at: number, end: number): void {
     const header = readEventHeader(source, at);
     if (header.type === eventType.formatDescription) {
-      // The byte before its own checksum says whether the events of this file have one.
+      // The byte before its own checksum shows whether the events of this file have checksums.
       this.#checksums = source[end - checksumLength - 1] === 1;
       if (this.#group !== 'none' && !header.artificial && header.endPosition !== 0)
         this.#unreadable('a transaction was cut off by a server crash');
       this.cursor.fileBegan(header.timestamp);
-      // At a start in mid-file the server repeats the file's description, without a place: it moves nothing.
+      // When a dump starts in mid-file, the server repeats the description of the file without a position. It moves nothing.
       if (header.endPosition !== 0) this.cursor.advance(header);
       return;
     }
@@ -72,7 +72,7 @@ export class BinlogDecoder {
       this.#dispatch(header, source, body, bodyEnd);
     } catch (error) {
       if (error instanceof RangeError)
-        this.#unreadable(`an event of type ${header.type} is shorter or longer than it says`, error);
+        this.#unreadable(`an event of type ${header.type} does not have the length that it states`, error);
       throw error;
     }
   }
@@ -93,9 +93,9 @@ export class BinlogDecoder {
     }
     switch (header.type) {
       case eventType.rotate:
-        // Made up by the server that sends the dump, so it bears that server's id.
+        // The server that sends the dump creates this event, so the event has the id of that server.
         if (header.artificial && header.serverId !== this.#serverId)
-          throw new TidegateError('source-unreachable', 'another server than a moment ago sends the binlog');
+          throw new TidegateError('source-unreachable', 'the binlog now comes from another server than before');
         this.cursor.enterFile(
           source.toString('utf8', body + 8, end),
           Number(source.readBigUInt64LE(body)),
@@ -123,7 +123,7 @@ export class BinlogDecoder {
       }
       case eventType.query:
       case eventType.mariadbQueryCompressed:
-        // Without GTIDs a group begins with its first statement.
+        // Without GTIDs a group starts with its first statement.
         if (this.#group === 'none' && this.#gtid === null) this.#groupStart = this.cursor.position;
         this.cursor.advance(header);
         this.#statement(header, readStatement(source, body, end, header.type === eventType.mariadbQueryCompressed));
@@ -155,7 +155,7 @@ export class BinlogDecoder {
         this.#skip(header);
         return;
       case eventType.incident:
-        return this.#unreadable('the source says that its binlog lost events (incident)');
+        return this.#unreadable('the source reports that its binlog lost events (incident)');
       case eventType.transactionPayload:
         return this.#unreadable('the source compresses transactions (binlog_transaction_compression)');
       case eventType.partialUpdateRows:
@@ -185,10 +185,10 @@ export class BinlogDecoder {
   }
 
   #startGroup(header: EventHeader, gtid: string | null, group: Group): void {
-    if (this.#group !== 'none') this.#unreadable('a transaction began before the one before it had ended');
+    if (this.#group !== 'none') this.#unreadable('a transaction started before the previous one ended');
     const before = this.cursor.position;
     this.cursor.advance(header);
-    // Where it begins by its own account: after a start by GTID, what we counted up to may lie well before it.
+    // The start that the event itself states. After a start by GTID, the counted position may be far before it.
     const { position } = this.cursor;
     this.#groupStart = header.endPosition === 0 ? before : { ...position, offset: position.offset - header.length };
     this.#gtid = gtid;
@@ -226,14 +226,14 @@ export class BinlogDecoder {
         this.#endGroup(header);
         return;
       case 'rollback':
-        this.#rowEvents.suspendTouched(
+        this.#rowEvents.suspendChanged(
           'a transaction that was rolled back is in the binlog with its rows',
           this.#groupStart,
         );
         this.#endGroup(header);
         return;
       case 'rollback-to-savepoint':
-        this.#rowEvents.suspendTouched(
+        this.#rowEvents.suspendChanged(
           'a rollback to a savepoint is in the binlog with the rows it undoes',
           this.#groupStart,
         );
@@ -270,13 +270,13 @@ export class BinlogDecoder {
         return;
       }
       case 'rows-unseen':
-        // The statement may name our database itself, whatever its default one is.
+        // The statement may name our database itself, whatever its default database is.
         if (
           database.toLowerCase() !== this.#tables.database.toLowerCase() &&
           !statement.names.has(this.#tables.database.toLowerCase())
         )
           return;
-        // Whatever it names, a view, trigger or function may have led it to any table.
+        // Whatever it names, it may have changed any table through a view, trigger or function.
         for (const table of this.#tables.named(this.#tables.database))
           if (isNewTo(table, this.#groupStart))
             this.#rowEvents.suspend(

@@ -9,48 +9,48 @@ import { type Packet, tapDump, useConnection } from '../wire/dump-command.ts';
 import { socketOf } from '../wire/socket.ts';
 import { eventType, typeAt } from './event-header.ts';
 
-/** Takes events as they come: `source` from `at` to `end` is one event. */
+/** Receives events in order: `source` from `at` to `end` is one event. */
 export interface EventSink {
   event(source: Buffer, at: number, end: number): void;
 }
 
-/** The source says something at least this often; much longer silence means the connection is dead. */
+/** The source sends something at least this often. A much longer silence means that the connection is dead. */
 export const heartbeatSeconds = 1;
 const silenceLimitMs = 15_000;
-/** A heartbeat means that there is nothing to send, until the next ones are missed. */
+/** A heartbeat means that there is nothing to send. That holds until the next heartbeats are missing. */
 const idleMs = 5 * heartbeatSeconds * 1_000;
-/** So much is taken before the event loop turns: left to itself, Node takes up to 2 MiB from a socket that always has more. */
+/** Bytes that are received before the event loop turns. Otherwise Node takes up to 2 MiB from a socket that always has more. */
 const turnBytes = 64 * 1024;
 const checksumsSince = { mariadb: [5, 3], mysql: [5, 6] } as const;
-/** First byte of an EOF packet; a dump that waits for news never ends by itself. */
+/** First byte of an EOF packet. A dump that waits for new events never ends by itself. */
 const endOfDump = 0xfe;
 
 /**
- * A binlog dump from `start` on, as the replication user. zongji negotiates it on a connection of ours and asks for it, by GTID
- * where the position has one that this server numbers by; from its `ready` event on every event goes to `sink` as bytes.
+ * A binlog dump from `start` on, as the replication user. zongji negotiates the dump on a connection of ours. It asks by GTID if the
+ * position has a GTID of the kind that this server uses. After the `ready` event of zongji, each event goes to `sink` as bytes.
  */
 export class BinlogStream {
   readonly #zongji = new ZongJi({});
-  /** Null until there is one, and again after the end. */
+  /** Null before the connection is open, and again after the end. */
   #connection: SourceConnection | null = null;
   readonly #failed = Promise.withResolvers<never>();
-  /** By a clock that nobody sets. */
+  /** By a monotonic clock, which no change of the system time moves. */
   #heardAt = performance.now();
-  /** When the last event came that says that there is nothing to send; null: another came after it. */
+  /** When the last event arrived, if it was a heartbeat; null: it was another event. */
   #idleAt: number | null = null;
-  /** Of the socket, where a large event is on its way for longer than the server may be silent. */
+  /** Bytes that the socket has received. A large event may take longer to arrive than the server may be silent. */
   #socketBytes = 0;
   #readBytes = 0;
-  /** Received since the event loop turned last. */
+  /** Bytes received since the last turn of the event loop. */
   #turnBytes = 0;
   #givesWay = false;
   #paused = false;
   #closed = false;
   readonly #watch: NodeJS.Timeout;
 
-  /** `sinkFor` is called once, when it is known whether events carry checksums before the first file says. */
+  /** `sinkFor` is called once, as soon as it is known whether events before the first file description carry checksums. */
   constructor(source: SourceConfig, start: Position, byGtid: boolean, sinkFor: (checksums: boolean) => EventSink) {
-    // The promise may fail before anybody waits for it.
+    // The promise may reject before any code awaits it.
     this.#failed.promise.catch(() => undefined);
     this.#begin(source, start, byGtid, sinkFor).catch((error: unknown) => this.#fail(error));
     this.#watch = setInterval(() => this.#checkSilence(), 1_000);
@@ -72,8 +72,8 @@ export class BinlogStream {
     zongji.on('error', failed);
     zongji.on('ready', () => {
       const nanoseconds = heartbeatSeconds * 1_000_000_000;
-      // The checksum of what it makes up before the first file. Without it, or with the setting of this moment that zongji names, a
-      // server refuses to send files that were written under another one.
+      // The checksum algorithm for events that the server creates before the first file. Without it, or with the server's current setting
+      // that zongji sends, a server refuses to send files that were written under another setting.
       connection.raw.query(
         `set @master_heartbeat_period = ${nanoseconds}, @source_heartbeat_period = ${nanoseconds}, @master_binlog_checksum = 'CRC32'`,
       );
@@ -87,7 +87,7 @@ export class BinlogStream {
     });
   }
 
-  /** False: the packet is no event and zongji is to make of it what it is. */
+  /** False: the packet is no event, and zongji must handle it. */
   #take({ buffer, offset, end }: Packet, sink: EventSink): boolean {
     const status = buffer[offset];
     if (status === endOfDump) this.#fail(new TidegateError('source-unreachable', 'the source ended the binlog dump'));
@@ -116,17 +116,17 @@ export class BinlogStream {
     return this.#readBytes;
   }
 
-  /** Milliseconds since the source said something; 0 while nothing is read from the socket. */
+  /** Milliseconds since the source sent something; 0 while the socket is not read. */
   get silentMs(): number {
     return this.#paused || this.#closed ? 0 : performance.now() - this.#heardAt;
   }
 
-  /** The source says that it has nothing to send. */
+  /** The source has sent a heartbeat lately and no event since: it has nothing to send. */
   get isIdle(): boolean {
     return !this.#paused && this.#idleAt !== null && performance.now() - this.#idleAt < idleMs;
   }
 
-  /** Stops reading from the socket; what has arrived already still comes. */
+  /** Stops reading from the socket. Bytes that have arrived already are still delivered. */
   pause(): void {
     if (this.#paused || this.#closed) return;
     this.#paused = true;
@@ -140,7 +140,7 @@ export class BinlogStream {
     if (!this.#givesWay) this.#connection?.raw.resume();
   }
 
-  /** Lets whatever else waits have its turn, above all answers of PostgreSQL, which would idle otherwise. */
+  /** Lets other work run, above all answers of PostgreSQL, which would be idle otherwise. */
   #giveWay(): void {
     if (this.#givesWay) return;
     this.#givesWay = true;

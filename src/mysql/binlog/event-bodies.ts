@@ -7,7 +7,7 @@ const mariadbStandalone = 1;
 const mariadbPreparedXa = 64;
 const mariadbCompletedXa = 128;
 
-/** `domain-server-sequence` of a MariaDB Gtid event, and what kind of group it begins. */
+/** `domain-server-sequence` of a MariaDB Gtid event, and the kind of group that it starts. */
 export function readMariadbGtid(
   header: EventHeader,
   source: Buffer,
@@ -21,16 +21,16 @@ export function readMariadbGtid(
   };
 }
 
-/** `uuid:number` of a MySQL Gtid event: flags, 16 bytes of uuid, 8 of number. */
+/** `uuid:number` of a MySQL Gtid event. Its body has flags, 16 bytes of uuid and 8 bytes of number. */
 export function readMysqlGtid(source: Buffer, body: number): string {
   const hex = source.toString('hex', body + 1, body + 17);
   return `${dashed(hex)}:${source.readBigUInt64LE(body + 17)}`;
 }
 
 /**
- * `uuid:tag:number` of a tagged Gtid event of MySQL 8.3 and later (libs/mysql/serialization/readme.md): its version, its size, the last
- * field that must be understood, and then fields with their numbers: flags, uuid, number, tag and others. Raises RangeError where it is
- * otherwise.
+ * `uuid:tag:number` of a tagged Gtid event of MySQL 8.3 and later (libs/mysql/serialization/readme.md). The event has its version, its
+ * size, and the last field that a reader must understand. Then come fields with their numbers: flags, uuid, number, tag and others. Raises
+ * RangeError if the event has another form.
  */
 export function readTaggedGtid(source: Buffer, body: number): string {
   let at = body;
@@ -57,7 +57,7 @@ export function readTaggedGtid(source: Buffer, body: number): string {
   return `${dashed(hex)}:${source.toString('latin1', at, at + length)}:${gno}`;
 }
 
-/** An integer whose first byte ends with as many ones as bytes follow it. */
+/** An integer whose first byte ends with as many 1 bits as bytes follow it. */
 function readTrailingOnes(source: Buffer, at: number): { value: bigint; next: number } {
   const first = source.readUInt8(at);
   let more = 0;
@@ -72,8 +72,8 @@ function dashed(hex: string): string {
 }
 
 /**
- * What MariaDB compressed (log_bin_compress, sql/log_event.cc, `binlog_buf_uncompress`): a byte with the method and the bytes of the
- * length, the length, and what zlib made of it. Raises RangeError where it is otherwise.
+ * Inflates data that MariaDB compressed (log_bin_compress, sql/log_event.cc, `binlog_buf_uncompress`). One byte holds the method and the
+ * number of length bytes. The length follows, and then the zlib data. Raises RangeError if the data has another form.
  */
 export function inflate(source: Buffer, at: number, end: number): Buffer {
   const first = source.readUInt8(at);
@@ -81,14 +81,14 @@ export function inflate(source: Buffer, at: number, end: number): Buffer {
   if ((first & 0xf0) !== 0x80 || lengthBytes === 0) throw new RangeError('compressed by another method than known');
   const length = source.readUIntBE(at + 1, lengthBytes);
   const plain = inflateSync(source.subarray(at + 1 + lengthBytes, end), { maxOutputLength: Math.max(length, 1) });
-  if (plain.length !== length) throw new RangeError('compressed data has another length than it says');
+  if (plain.length !== length) throw new RangeError('compressed data has another length than it states');
   return plain;
 }
 
-/** A Query event. It may hold values and passwords: it is never logged. */
+/** A Query event. It may hold values and passwords, so it is never logged. */
 export interface StatementText extends QuotingMode {
   readonly sql: string;
-  /** The database it ran in. */
+  /** The default database of the statement. */
   readonly database: string;
 }
 
@@ -97,8 +97,9 @@ const ansiQuotes = 4;
 const noBackslashEscapes = 1 << 20;
 
 /**
- * The statement stands in its client's character set, of which only UTF-8 is read: what is none of its bytes becomes U+FFFD. Of the
- * variables before it the first two are read, flags and then sql_mode (libs/mysql/binlog/event/statement_events.h, `Query_event`).
+ * Reads a Query event. The statement is in the character set of its client, and only UTF-8 is read: bytes that are not UTF-8 become U+FFFD.
+ * Status variables come before it, and the first two are read: flags and then sql_mode (libs/mysql/binlog/event/statement_events.h,
+ * `Query_event`).
  */
 export function readStatement(source: Buffer, body: number, end: number, isCompressed: boolean): StatementText {
   const databaseLength = source[body + 8] as number;
@@ -106,7 +107,7 @@ export function readStatement(source: Buffer, body: number, end: number, isCompr
   const status = body + 13;
   const database = status + statusLength;
   const modeAt = statusLength > 5 && source[status] === 0 ? status + 5 : status;
-  // Without it the server that wrote the event had no modes.
+  // An event without this variable comes from a server that had no SQL modes.
   const mode = modeAt + 9 <= database && source[modeAt] === 1 ? source.readUInt32LE(modeAt + 1) : 0;
   return {
     database: source.toString('utf8', database, database + databaseLength),

@@ -1,6 +1,6 @@
 /**
- * Binlog event types (MySQL: libs/mysql/binlog/event/binlog_event.h, MariaDB: sql/log_event.h). Only those named here mean
- * something to a copy; the rest are skipped when they say they may be, and refused otherwise.
+ * Binlog event types (MySQL: libs/mysql/binlog/event/binlog_event.h, MariaDB: sql/log_event.h). Only the types named here matter to a copy.
+ * Others are skipped if the writer marked them as ignorable, and refused otherwise.
  */
 export const eventType = {
   query: 2,
@@ -48,12 +48,12 @@ export const eventType = {
   mariadbDeleteRowsCompressed: 171,
 } as const;
 
-/** An event that brings rows. */
+/** How an event holds rows. */
 export interface RowsForm {
   readonly change: 'insert' | 'update' | 'delete';
-  /** Version 2 has data of its own length before the columns. */
+  /** Version 2 has extra data before the columns, with a length of its own. */
   readonly hasExtra: boolean;
-  /** By log_bin_compress: the images, and nothing before them. */
+  /** By log_bin_compress: only the images are compressed, not the fields before them. */
   readonly isCompressed: boolean;
 }
 
@@ -76,21 +76,21 @@ const rowsForms = new Map<number, RowsForm>(
   ).map(([type, change, hasExtra, isCompressed]) => [type, { change, hasExtra, isCompressed }]),
 );
 
-/** Undefined: the event brings none. */
+/** Undefined: the event holds no rows. */
 export function rowsFormOf(type: number): RowsForm | undefined {
   return rowsForms.get(type);
 }
 
 /** Bytes of the common header of every event since MySQL 4.1. */
 export const headerLength = 19;
-/** Where in it the type stands. */
+/** Offset of the type in the header. */
 export const typeAt = 4;
-/** Bytes of the CRC32 behind an event, where the file has checksums. */
+/** Bytes of the CRC32 after an event, if the file has checksums. */
 export const checksumLength = 4;
 
-/** The event was made up for this connection and is in no file: it moves no position. */
+/** The server created the event for this connection, and no file has it: it moves no position. */
 const artificialFlag = 0x20;
-/** The writer says a reader may skip the event if it does not know it. */
+/** A reader may skip the event if it does not know the type. */
 const ignorableFlag = 0x80;
 
 export interface EventHeader {
@@ -98,9 +98,9 @@ export interface EventHeader {
   readonly timestamp: number;
   readonly type: number;
   readonly serverId: number;
-  /** Bytes of the whole event: header, body and checksum. */
+  /** Bytes of the complete event: header, body and checksum. */
   readonly length: number;
-  /** Low 32 bits of where the event ends in its file; 0 where MariaDB does not say (inside transactions). */
+  /** Low 32 bits of the end position of the event in its file. 0 where MariaDB omits it (inside transactions). */
   readonly endPosition: number;
   readonly artificial: boolean;
   readonly ignorable: boolean;

@@ -1,10 +1,10 @@
 import { GtidSet, MariadbGtidPosition } from '@vlasky/zongji';
 
-/** The transactions applied so far, by their global ids, in the server's own notation. */
+/** The transactions applied so far, as GTIDs in the notation of the server. */
 export interface GtidProgress {
   /** A transaction with this id is complete. */
   add(gtid: string): void;
-  /** null: the server has no GTIDs, or where we began is not known by one. */
+  /** null: the server has no GTIDs, or the start position has none. */
   readonly text: string | null;
 }
 
@@ -21,7 +21,7 @@ export function mysqlGtids(start: string | null): GtidProgress {
   };
 }
 
-/** MariaDB's position is the last transaction of each replication domain: `domain-server-sequence,…`. */
+/** A MariaDB position is the last transaction of each replication domain: `domain-server-sequence,…`. */
 export function mariadbGtids(start: string | null): GtidProgress {
   const last = new Map<string, string>();
   for (const gtid of start === null || start === '' ? [] : start.split(',')) last.set(domainOf(gtid), gtid.trim());

@@ -12,74 +12,75 @@ import { RowReader } from './row-reader.ts';
 import { type Dependent, type StreamTable, type StreamTables, isNewTo } from './stream-tables.ts';
 import { type TableMap, readTableMap, tableIdAt } from './table-map.ts';
 
-/** Ids that are remembered beyond their transaction. */
+/** Number of table ids above which all are forgotten when a transaction starts. */
 const mostMapped = 10_000;
-/** In a TABLE_MAP, what comes before the names: an id and flags. */
+/** Offset of the names in a TABLE_MAP. The table id and flags come before them. */
 const namesAt = 8;
 
-/** Who collects what the decoder reads. */
+/** Collects what the decoder reads. */
 export interface BatchFiller {
-  /** The batch to write to now; it may be another one after `boundary` or `grown`. */
+  /** The batch to write to now. It may be another one after `boundary` or `grown`. */
   readonly batch: ChangeBatch;
   /** A transaction ended, or the position moved while none was open. */
   boundary(): void;
-  /** Rows were added in the midst of a transaction. */
+  /** Rows were added in the middle of a transaction. */
   grown(): void;
 }
 
 /**
- * A TABLE_MAP, with the reader compiled for it; null: rows of this table are not wanted. A table that is opened anew gets another id, but
- * no other reader while it is described alike.
+ * A TABLE_MAP, with the reader compiled for it. A table that the server opens again gets another id. It keeps its reader while its
+ * description is the same.
  */
 interface MappedTable {
-  /** From its names on. */
+  /** The bytes of the TABLE_MAP from its names on. */
   readonly description: Buffer;
   readonly map: TableMap;
+  /** Null: the stream does not read this table. */
   readonly table: StreamTable | null;
   reader: RowReader | null;
-  /** Tables that rows deleted or changed here may change without a trace. */
+  /** Tables that may change without a log entry when rows are deleted or changed here. */
   readonly dependents: readonly Dependent[];
 }
 
 /** The transaction that rows belong to. */
 export interface RowGroup {
-  /** Where it begins. */
+  /** Where it starts. */
   readonly start: Position;
-  /** It is an XA transaction, decided after its rows were logged. */
+  /** It is an XA transaction, which is decided after its rows were logged. */
   readonly isXa: boolean;
 }
 
 /**
- * TABLE_MAP and row events: finds the table, has its reader compiled, and puts the rows into the batch as lines. A table whose
- * rows cannot be read exactly is suspended: nothing of it is read any more.
+ * Reads TABLE_MAP and row events: finds the table, compiles its reader, and adds the rows to the batch as lines. A table whose rows cannot
+ * be read exactly is suspended: no more of its rows are read.
  *
- * Raises RangeError where an event contradicts itself.
+ * Raises RangeError if an event contradicts itself.
  */
 export class RowEvents {
   readonly #tables: StreamTables;
   readonly #filler: BatchFiller;
   readonly #mapped = new Map<number, MappedTable>();
-  /** As each table was described last. */
+  /** The last description of each table. */
   readonly #described = new Map<string, MappedTable>();
   readonly #scratch = new LineBuffer(4096);
   /** Tables that the open transaction changed. */
-  readonly #touched = new Set<StreamTable>();
+  readonly #changed = new Set<StreamTable>();
 
   constructor(tables: StreamTables, filler: BatchFiller) {
     this.#tables = tables;
     this.#filler = filler;
   }
 
-  /** A transaction begins. */
+  /** A transaction starts. */
   begin(): void {
-    this.#touched.clear();
-    // Ids grow for ever; only those of this server's open tables matter. What a transaction maps, it may name until it ends.
+    this.#changed.clear();
+    // Table ids grow without bound, and only those of open tables are still used. A transaction may use the ids it mapped until it ends.
     if (this.#mapped.size <= mostMapped) return;
     this.#mapped.clear();
     this.#described.clear();
   }
 
-  /** Remembers the table that the next row events mean. */
+  /** Remembers the table that the next row events name by its id. */
   mapTable(source: Buffer, body: number, end: number): void {
     const id = tableIdAt(source, body);
     const isAlike = (known: MappedTable | undefined) =>
@@ -101,7 +102,7 @@ export class RowEvents {
     this.#mapped.set(id, mapped);
   }
 
-  /** Adds the rows of an event, `body` to `end`, to the batch. */
+  /** Adds the rows of an event, from `body` to `end`, to the batch. */
   rows(form: RowsForm, source: Buffer, body: number, end: number, group: RowGroup): void {
     const mapped = this.#mapped.get(tableIdAt(source, body));
     if (mapped === undefined) throw new RangeError('a row event names a table that was not introduced');
@@ -112,9 +113,9 @@ export class RowEvents {
       const isFollowed = isDelete ? onDelete : isUpdate && onUpdate && !refersToKey(dependent, mapped.table);
       if (isFollowed || constraint === null) this.#suspendDependent(dependent, mapped.map, group);
     }
-    const table = this.#carried(mapped, group);
+    const table = this.#wanted(mapped, group);
     if (table === null) {
-      // Unread, its keys may have changed.
+      // The rows are not read, so their keys may have changed.
       for (const dependent of mapped.dependents)
         if (isUpdate && dependent.cascade.onUpdate) this.#suspendDependent(dependent, mapped.map, group);
       return;
@@ -158,7 +159,7 @@ export class RowEvents {
     this.#filler.grown();
   }
 
-  /** Returns why a row can be neither carried nor set aside, if that is so: then the rows from there on are left. */
+  /** Returns why a row can be neither replicated nor stored as a dead letter, and then skips the rows after it; null: no such row. */
   #readRows(
     { before, after }: ImageReaders,
     source: Buffer,
@@ -199,7 +200,7 @@ export class RowEvents {
           at = after.readKey(source, rowAt, scratch);
           key = after.keyOf(scratch);
         }
-        // A key that changes only its case is another key here, whatever the source's collation says.
+        // A key that changes only its case is a different key here, whatever collation the source uses.
         if (oldKey !== null && oldKey !== key) onKeyChanged(oldKey);
         if (invalid === null) {
           if (lines.length - from > mostRowBytes) return rowTooLarge;
@@ -219,14 +220,14 @@ export class RowEvents {
     return null;
   }
 
-  /** The table whose rows these are, ready to be read; null when they are not wanted. */
-  #carried(mapped: MappedTable, group: RowGroup): StreamTable | null {
+  /** The table that these rows belong to, ready to be read; null: they are not wanted. */
+  #wanted(mapped: MappedTable, group: RowGroup): StreamTable | null {
     const { table } = mapped;
-    // Looked up again: it may have been suspended since it was mapped.
+    // Looked up again, because it may have been suspended after it was mapped.
     if (table === null || this.#tables.find(mapped.map.database, mapped.map.table) !== table) return null;
     if (!isNewTo(table, group.start)) return null;
     if (group.isXa) {
-      this.suspend(table, 'an XA transaction changed it; those are not carried', group.start);
+      this.suspend(table, 'an XA transaction changed it, and XA transactions are not replicated', group.start);
       return null;
     }
     if (mapped.reader === null) {
@@ -237,29 +238,29 @@ export class RowEvents {
       }
       mapped.reader = reader;
     }
-    this.#touched.add(table);
+    this.#changed.add(table);
     return table;
   }
 
   /**
-   * A row that others follow was deleted or got another key: what InnoDB did to theirs is not in the binlog, and whether it did
-   * anything cannot be told from here.
+   * A row that other tables refer to was deleted or got another key. The binlog does not have what InnoDB did to their rows. It does not
+   * even show whether InnoDB changed any.
    */
   #suspendDependent({ table, cascade }: Dependent, parent: TableMap, group: RowGroup): void {
     if (!this.#tables.has(table) || !isNewTo(table, group.start)) return;
     const reason =
       cascade.constraint === null
-        ? `rows were changed through MERGE table ${parent.table}, which the source does not log as changes of this one`
-        : `rows of ${parent.table} changed that its foreign key ${cascade.constraint} follows, which the source does not log`;
+        ? `rows were changed through MERGE table ${parent.table}, and the source does not log that as changes of this table`
+        : `rows of ${parent.table} changed; foreign key ${cascade.constraint} may have changed rows here, which the source does not log`;
     this.suspend(table, reason, group.start);
-    // What it lost by this may have changed others in turn.
+    // The rows that this table lost may have changed further tables.
     for (const next of this.#tables.dependents(parent.database, table.codec.schema.table))
       this.#suspendDependent(next, { ...parent, table: table.codec.schema.table }, group);
   }
 
-  /** Suspends every table that the open transaction changed so far. */
-  suspendTouched(reason: string, at: Position): void {
-    for (const table of this.#touched) this.suspend(table, reason, at);
+  /** Suspends every table that the open transaction has changed so far. */
+  suspendChanged(reason: string, at: Position): void {
+    for (const table of this.#changed) this.suspend(table, reason, at);
   }
 
   suspend(table: StreamTable, reason: string, at: Position): void {
@@ -268,7 +269,7 @@ export class RowEvents {
   }
 }
 
-/** Whether a foreign key follows exactly the key of a replicated parent, so that only a change of it matters. */
+/** Whether a foreign key refers only to columns of the replicated parent's key. Then only a change of that key matters. */
 function refersToKey({ cascade }: Dependent, parent: StreamTable | null): boolean {
   if (parent === null) return false;
   const { columns, primaryKey } = parent.codec.schema;
@@ -276,13 +277,13 @@ function refersToKey({ cascade }: Dependent, parent: StreamTable | null): boolea
   return cascade.columns.every((column) => key.includes(column.toLowerCase()));
 }
 
-/** Readers for the images of an event: of a row before it, and after; the same where there is one. */
+/** Readers for the images of an event: of a row before the change and after it. The same reader where there is only one image. */
 interface ImageReaders {
   readonly before: RowReader;
   readonly after: RowReader;
 }
 
-/** By the bitmaps, at `at`, of the columns that are present; null: one is not that is carried. */
+/** Chooses readers by the bitmaps of present columns at `at`; null: a replicated column is absent. */
 function imageReaders(reader: RowReader, source: Buffer, at: number, isUpdate: boolean): ImageReaders | null {
   const before = reader.holding(source, at);
   const after = isUpdate ? reader.holding(source, at + ((reader.columnCount + 7) >> 3)) : before;

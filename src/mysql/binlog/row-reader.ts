@@ -7,19 +7,19 @@ import { type TableCodec, isOmitted } from '../../mapping/table-codec.ts';
 import type { TableMap } from './table-map.ts';
 
 /**
- * Reads the row images of one table, compiled for its schema version and for the types its TABLE_MAP names. The schema gives
- * names, signs, character sets and members; the binlog gives the layout; where they disagree there is no reader.
+ * Reads the row images of one table. It is compiled for the schema version of the table and for the types that its TABLE_MAP names. The
+ * schema gives names, signs, character sets and members. The binlog gives the layout. If they disagree, there is no reader.
  */
 export class RowReader {
   readonly #table: TableColumns;
-  /** Places in the table of the columns that the images hold. */
+  /** Indexes in the table of the columns that the images hold. */
   readonly #present: readonly number[];
-  /** Readers for images that hold fewer, by the bitmap of what they hold; null: they lack a column that is carried. */
+  /** Readers for images that hold fewer columns, by the bitmap of those; null: the images lack a replicated column. */
   readonly #partial = new Map<string, RowReader | null>();
   readonly #columns: readonly ImageReader[];
   readonly #isKey: readonly boolean[];
   readonly #isOmitted: readonly boolean[];
-  readonly #firstCarried: number;
+  readonly #firstReplicated: number;
   readonly #key: readonly number[];
   readonly #keyStarts: number[];
   readonly #keyEnds: number[];
@@ -31,7 +31,7 @@ export class RowReader {
     this.#present = present;
     this.#columns = present.map((index) => table.readers[index] as ImageReader);
     this.#isOmitted = present.map((index) => isOmitted(table.schema[index] as ColumnSchema));
-    this.#firstCarried = this.#isOmitted.indexOf(false);
+    this.#firstReplicated = this.#isOmitted.indexOf(false);
     this.#key = table.key.map((index) => present.indexOf(index));
     this.#isKey = present.map((index) => table.key.includes(index));
     this.#keyStarts = present.map(() => 0);
@@ -40,16 +40,16 @@ export class RowReader {
     this.#lastKeyColumn = Math.max(...this.#key);
   }
 
-  /** The reader, or what the binlog and the schema disagree about, in words that name columns but no values. */
+  /** Returns the reader, or a text on how the binlog and the schema disagree. The text names columns but no values. */
   static compile(codec: TableCodec, map: TableMap): RowReader | string {
     const { columns, primaryKey } = codec.source;
     if (columns.length !== map.types.length)
       return `the binlog has ${map.types.length} columns where the known schema has ${columns.length}`;
     const readers: ImageReader[] = [];
-    let carried = 0;
+    let replicated = 0;
     for (const [index, column] of columns.entries()) {
       const type = map.types[index] as number;
-      const fromImage = isOmitted(column) ? omitted(column) : codec.codecs[carried++]?.fromImage;
+      const fromImage = isOmitted(column) ? omitted(column) : codec.codecs[replicated++]?.fromImage;
       const reader = fromImage?.(type, map.metadata[index] as number) ?? null;
       if (reader === null) return `the binlog's type ${type} does not fit column ${column.name} (${column.type})`;
       readers.push(reader);
@@ -57,14 +57,14 @@ export class RowReader {
     return new RowReader({ readers, schema: columns, key: primaryKey }, [...columns.keys()]);
   }
 
-  /** Of the table, as every event counts them. */
+  /** The number of columns of the table, as every event counts them. */
   get columnCount(): number {
     return this.#table.schema.length;
   }
 
   /**
-   * The reader for images that hold the columns of the bitmap at `at`; null where one of those lacks that are carried. An omitted one
-   * may: MariaDB since 11.8 leaves generated columns out when a row is changed or deleted.
+   * The reader for images that hold the columns of the bitmap at `at`; null: they lack a replicated column. An omitted column may be
+   * absent: MariaDB since 11.8 leaves generated columns out when a row is changed or deleted.
    */
   holding(source: Buffer, at: number): RowReader | null {
     const { schema } = this.#table;
@@ -84,7 +84,7 @@ export class RowReader {
   }
 
   /**
-   * Appends the image at `at` to `out` as one COPY line and returns where it ends; then `keyOf(out)` is its key. Raises
+   * Appends the image at `at` to `out` as one COPY line and returns where the image ends. After that, `keyOf(out)` is its key. Raises
    * InvalidValue with the column.
    */
   read(source: Buffer, at: number, out: LineBuffer): number {
@@ -99,7 +99,7 @@ export class RowReader {
           if (!isNull) at = (columns[i] as ImageReader).skip(source, at);
           continue;
         }
-        if (i > this.#firstCarried) out.tab();
+        if (i > this.#firstReplicated) out.tab();
         if (isNull) {
           out.null();
           continue;
@@ -120,7 +120,7 @@ export class RowReader {
     return at;
   }
 
-  /** As `read`, but only the key's columns are written, to `scratch`, for `keyOf(scratch)`. */
+  /** Like `read`, but writes only the key columns, to `scratch`, for `keyOf(scratch)`. */
   readKey(source: Buffer, at: number, scratch: LineBuffer): number {
     const columns = this.#columns;
     const nulls = at;
@@ -140,7 +140,7 @@ export class RowReader {
     return at;
   }
 
-  /** A copy of an image as one of all columns, with NULL where one is omitted: what is not carried is not kept either. */
+  /** Copies an image as one of all columns, with NULL for each omitted column: a column that is not replicated is not stored either. */
   copy(source: Buffer, start: number, end: number): Buffer {
     if (this.#present.length === this.columnCount && !this.#isOmitted.includes(true))
       return Buffer.from(source.subarray(start, end));
@@ -160,7 +160,7 @@ export class RowReader {
     return Buffer.concat(parts);
   }
 
-  /** The key of the row read last: the COPY text of its columns in key order, joined by tabs. */
+  /** The key of the row that was read last: the COPY text of its columns in key order, joined by tabs. */
   keyOf(out: LineBuffer): string {
     const first = this.#key[0] as number;
     let key = out.bytes.toString('latin1', this.#keyStarts[first], this.#keyEnds[first]);
@@ -172,7 +172,7 @@ export class RowReader {
   }
 }
 
-/** What the images of a table may hold: its columns in their order, and the indexes of the key's. */
+/** What the images of a table may hold: its columns in order, and the indexes of the key columns. */
 interface TableColumns {
   readonly readers: readonly ImageReader[];
   readonly schema: readonly ColumnSchema[];

@@ -24,7 +24,7 @@ describe('classifyStatement', () => {
     expect(classifyStatement(sql, 'clinic').kind).toBe(kind);
   });
 
-  it('tells what the server writes of a MEMORY table after a restart from a change in statement format', () => {
+  it('distinguishes the DELETE that a server writes for a MEMORY table after a restart from a change in statement format', () => {
     expect(classifyStatement('DELETE FROM `clinic`.`cache`', 'clinic')).toEqual({
       kind: 'unfollowed',
       reason: expect.stringMatching(/restart/),
@@ -90,14 +90,14 @@ describe('classifyStatement', () => {
     });
   });
 
-  it('takes every name of a rename for a table', () => {
+  it('treats every name of a rename as a table', () => {
     const statement = classifyStatement('rename table a nowait to b, c to d, e to c', 'clinic');
     const tables =
       statement.kind === 'unfollowed' ? statement.tables.filter(({ database }) => database === 'clinic') : [];
     expect(tables.map(({ table }) => table)).toEqual(expect.arrayContaining(['a', 'b', 'c', 'd', 'e']));
   });
 
-  it('sees both tables of an exchange, and through `set statement … for`', () => {
+  it('reads both tables of an exchange, and the statement after `set statement … for`', () => {
     expect(classifyStatement('alter table a exchange partition p with table b', 'clinic')).toMatchObject({
       kind: 'unfollowed',
       tables: named('a', 'b'),
@@ -107,7 +107,7 @@ describe('classifyStatement', () => {
     );
   });
 
-  it('takes a dropped database for all of its tables', () => {
+  it('treats a dropped database as all of its tables', () => {
     expect(classifyStatement('drop database if exists `clinic`', 'x')).toEqual({
       kind: 'unfollowed',
       reason: expect.stringMatching(/^drop/),
@@ -138,7 +138,7 @@ describe('classifyStatement', () => {
     expect(classifyStatement('drop table "a"', 'clinic', ansi)).toMatchObject({ tables: named('a') });
   });
 
-  it('sees the tables of a MERGE table, and no such in a union of selects', () => {
+  it('reads the tables of a MERGE table, and none in a union of selects', () => {
     const sql = 'create table if not exists m (i int) engine=MERGE union=(a, other.`b`)';
     const tables = [...named('m', 'a'), { database: 'other', table: 'b' }];
     expect(classifyStatement(sql, 'clinic')).toMatchObject({ kind: 'unfollowed', tables });
@@ -147,7 +147,7 @@ describe('classifyStatement', () => {
       expect(classifyStatement(`create table m ${rest}`, 'clinic')).toMatchObject({ tables: named('m') });
   });
 
-  it('sees a temporary table that a statement made, because the statements after it may mean that', () => {
+  it('reports a temporary table that a statement creates, because later statements may mean that one', () => {
     for (const sql of [
       'create temporary table a (i int)',
       'CREATE OR REPLACE TEMPORARY TABLE IF NOT EXISTS `a` like b',
@@ -155,7 +155,7 @@ describe('classifyStatement', () => {
       expect(classifyStatement(sql, 'clinic')).toMatchObject({ kind: 'unfollowed', tables: named('a') });
   });
 
-  it('does not take a name that it cannot read for another', () => {
+  it('does not mistake an unreadable name for another one', () => {
     expect(classifyStatement('truncate t\ufffdble', 'clinic')).toMatchObject({ kind: 'unfollowed' });
     expect(mayName('t\ufffdble', 'täble')).toBe(true);
     expect(mayName('t\ufffdble', 'table')).toBe(false);

@@ -2,44 +2,44 @@ import { keepsItsRows } from '../engines.ts';
 import { type TableName, readMergedTables } from '../merged-tables.ts';
 import { type QuotingMode, type Token, tokenize } from '../tokenize.ts';
 
-/** What a Query event means to a copy. Names are as written; see `mayName`. */
+/** What a Query event means to a copy. Names are as written; compare them by `mayName`. */
 export type Statement =
   | { readonly kind: 'begin' | 'commit' | 'rollback' | 'rollback-to-savepoint' | 'xa-start' | 'nothing' }
   | { readonly kind: 'truncate'; readonly table: TableName }
-  /** After it these tables, or all of a database, cannot be followed. */
+  /** After this statement these tables, or all tables of a database, cannot be followed. */
   | {
       readonly kind: 'unfollowed';
-      /** Why, in words for the operator. */
+      /** The reason, for the operator. */
       readonly reason: string;
       readonly tables: readonly TableName[];
       readonly database?: string;
-      /** Only where one of these indexes tells the rows apart. */
+      /** Applies only to tables whose key is one of these indexes. */
       readonly indexes?: readonly string[];
     }
-  /** Rows changed by a statement whose row images are not in the binlog; `names`: every identifier in it, lower case. */
+  /** Rows changed by a statement, without row images in the binlog. `names`: every identifier in it, lower case. */
   | { readonly kind: 'rows-unseen'; readonly names: ReadonlySet<string> };
 
 const nothing: Statement = { kind: 'nothing' };
 
-/** What a byte becomes that is no UTF-8. */
+/** The replacement for a byte that is not UTF-8. */
 const unread = '\ufffd';
 
 /**
- * Whether a name in a statement may be this one. They are compared without case; and where a client wrote in a character set that
- * is not UTF-8, any name that is not ASCII may be meant: one too many is suspended sooner than one too few.
+ * Whether a name in a statement may be this one. Names are compared without case. If a client wrote in a character set other than UTF-8,
+ * the name may be any name that is not ASCII. It is safer to suspend a table too many than one too few.
  */
 export function mayName(written: string, name: string): boolean {
   return written.toLowerCase() === name.toLowerCase() || (written.includes(unread) && /[^ -~]/.test(name));
 }
 
-/** Classifies the statement of a Query event. `database` is the default one it ran with, `mode` how it quotes. */
+/** Classifies the statement of a Query event. `database` is its default database, `mode` how it quotes. */
 export function classifyStatement(sql: string, database: string, mode?: QuotingMode): Statement {
-  // Most Query events by far; the server writes them exactly so.
+  // Most Query events by far, and servers write them exactly like this.
   if (sql === 'BEGIN') return { kind: 'begin' };
   if (sql === 'COMMIT') return { kind: 'commit' };
   const reader = new TokenReader(tokenize(sql, mode), database, !sql.includes(unread));
   let verb = reader.word();
-  // MariaDB's `set statement … for …` runs what follows with other settings.
+  // MariaDB's `set statement … for …` runs the statement after FOR with other settings.
   if (verb === 'SET' && reader.accept('STATEMENT')) {
     reader.skipTo('FOR');
     verb = reader.word();
@@ -59,7 +59,7 @@ export function classifyStatement(sql: string, database: string, mode?: QuotingM
       reader.accept('TABLE');
       const table = reader.tableName();
       if (reader.isSound) return { kind: 'truncate', table };
-      return { kind: 'unfollowed', reason: 'a table was emptied whose name could not be read', tables: [table] };
+      return { kind: 'unfollowed', reason: 'a table whose name could not be read was truncated', tables: [table] };
     }
     case 'CREATE':
     case 'ALTER':
@@ -67,8 +67,8 @@ export function classifyStatement(sql: string, database: string, mode?: QuotingM
     case 'RENAME':
       return definition(verb.toLowerCase(), reader);
     case 'DELETE':
-      // Written when the table is first used after a restart, whatever the format is.
-      if (reader.isWholeTable())
+      // The server writes this when a MEMORY table is first used after a restart, in every binlog format.
+      if (reader.isCompleteTable())
         return {
           kind: 'unfollowed',
           reason: 'it lost its rows in a restart of the source (engine MEMORY)',
@@ -91,7 +91,7 @@ export function classifyStatement(sql: string, database: string, mode?: QuotingM
   }
 }
 
-/** Words that may stand between the verb and the kind of object. */
+/** Words that may come between the verb and the kind of object. */
 const modifiers = new Set([
   'OR',
   'REPLACE',
@@ -119,10 +119,10 @@ function definition(verb: string, reader: TokenReader): Statement {
       if (verb !== 'create') return nothing;
       reader.accept('TABLE');
       reader.skipIfExists();
-      // Not logged in row format. In another, a TRUNCATE of that session would look as if it were of the table of that name.
+      // Row format does not log it. In another format, a TRUNCATE in that session would look like one of the table with the same name.
       return {
         kind: 'unfollowed',
-        reason: 'a session that logs statements made a temporary table of its name (binlog_format is not ROW)',
+        reason: 'a session that logs statements created a temporary table with its name (binlog_format is not ROW)',
         tables: [reader.tableName()],
       };
     case 'TABLE':
@@ -138,7 +138,7 @@ function definition(verb: string, reader: TokenReader): Statement {
     case 'SCHEMA':
       reader.skipIfExists();
       return verb === 'drop'
-        ? { kind: 'unfollowed', reason: notCarried(verb), tables: [], database: reader.identifier() }
+        ? { kind: 'unfollowed', reason: notReplicated(verb), tables: [], database: reader.identifier() }
         : nothing;
     default:
       return nothing;
@@ -147,8 +147,8 @@ function definition(verb: string, reader: TokenReader): Statement {
 
 const keyIsGone = 'the index that is its key was dropped or replaced at the source';
 
-function notCarried(verb: string): string {
-  return `${verb} table at the source is not carried over yet`;
+function notReplicated(verb: string): string {
+  return `${verb} table at the source is not replicated yet`;
 }
 
 function tableDefinition(verb: string, reader: TokenReader, ignores: boolean): Statement {
@@ -158,19 +158,20 @@ function tableDefinition(verb: string, reader: TokenReader, ignores: boolean): S
   if (merged.length > 0)
     return {
       kind: 'unfollowed',
-      reason: 'a MERGE table was put over it, and what is changed through that is not in the binlog as its rows',
+      reason:
+        'a MERGE table now includes it, and the source does not log changes through that as changes of this table',
       tables: [...tables, ...merged],
     };
-  // A table that is carried is there, so that nothing is made.
+  // A replicated table exists, so this statement creates nothing.
   if (verb === 'create' && isConditional) return nothing;
   if (verb === 'alter') {
     const clauses = reader.clauses();
-    // IGNORE drops the rows that a new index finds too many.
+    // IGNORE drops the rows that violate a new unique index.
     if (!ignores && reader.isSound && clauses.length > 0 && clauses.every(keepsRows)) {
       const indexes = clauses.flatMap(droppedIndex);
       return indexes.length === 0 ? nothing : { kind: 'unfollowed', reason: keyIsGone, tables, indexes };
     }
-    // `rename to other` gives a second table a new meaning.
+    // `rename to other` gives another table a new meaning, too.
     for (const clause of clauses) {
       if (clause.accept('EXCHANGE')) {
         clause.skipTo('TABLE');
@@ -184,19 +185,19 @@ function tableDefinition(verb: string, reader: TokenReader, ignores: boolean): S
   } else if (verb === 'drop') {
     while (reader.accept(',')) tables.push(reader.tableName());
   } else if (verb === 'rename') {
-    // Every name in it is a table or a database; which is which does not matter for suspending.
+    // Every name in it is a table or a database. Suspending does not need to know which.
     const names = [...reader.names()];
     const databases = [tables[0]?.database ?? '', ...names];
     return {
       kind: 'unfollowed',
-      reason: notCarried(verb),
+      reason: notReplicated(verb),
       tables: databases.flatMap((database) => names.map((table) => ({ database, table }))),
     };
   }
-  return { kind: 'unfollowed', reason: notCarried(verb), tables };
+  return { kind: 'unfollowed', reason: notReplicated(verb), tables };
 }
 
-/** An ALTER TABLE clause after which every row reads as before: indexes by name, statistics, the engine, a rebuild. */
+/** An ALTER TABLE clause that does not change how rows read: indexes by name, statistics, the engine, a rebuild. */
 function keepsRows(clause: TokenReader): boolean {
   const engine = clause.engine();
   if (engine !== null && !keepsItsRows(engine)) return false;
@@ -213,7 +214,7 @@ function keepsRows(clause: TokenReader): boolean {
   return false;
 }
 
-/** The index that an ALTER TABLE clause drops by its name; the primary key has one, too. */
+/** The index that an ALTER TABLE clause drops by its name. The primary key has a name, too. */
 function droppedIndex(clause: TokenReader): string[] {
   if (!clause.accept('DROP')) return [];
   clause.word();
@@ -224,7 +225,7 @@ function droppedIndex(clause: TokenReader): string[] {
 class TokenReader {
   readonly #tokens: readonly Token[];
   readonly #database: string;
-  /** Every byte of the statement could be read. */
+  /** Every byte of the statement is valid UTF-8. */
   readonly isSound: boolean;
   #at = 0;
 
@@ -234,7 +235,7 @@ class TokenReader {
     this.isSound = isSound;
   }
 
-  /** The next word or symbol, or one `ahead` of it; empty for what is neither. */
+  /** The next word or symbol, or the one `ahead` of it. Empty for any other token. */
   peek(ahead = 0): string {
     const token = this.#tokens[this.#at + ahead];
     return token?.kind === 'word' || token?.kind === 'symbol' ? token.text : '';
@@ -261,7 +262,7 @@ class TokenReader {
     this.#at++;
   }
 
-  /** Whether there was one. */
+  /** Returns whether there was one. */
   skipIfExists(): boolean {
     if (!this.accept('IF')) return false;
     this.accept('NOT');
@@ -269,8 +270,8 @@ class TokenReader {
     return true;
   }
 
-  /** What is left is FROM, a table with its database, both quoted, and the end; the table is next then. */
-  isWholeTable(): boolean {
+  /** Whether the rest is FROM and a table with its database, both quoted, and nothing more. If so, the table is next. */
+  isCompleteTable(): boolean {
     const kinds = this.#tokens.slice(this.#at).map(({ kind }) => kind);
     return kinds.join(' ') === 'word name symbol name' && this.accept('FROM');
   }
@@ -295,7 +296,7 @@ class TokenReader {
     return readMergedTables(this.#tokens, this.#database);
   }
 
-  /** The engine that the clause names, empty where it cannot be read; null: it names none. */
+  /** The engine that the clause names, empty if it cannot be read; null: it names none. */
   engine(): string | null {
     let depth = 0;
     for (const [at, token] of this.#tokens.entries()) {
@@ -314,7 +315,7 @@ class TokenReader {
     return new Set(named.map((token) => token.raw.toLowerCase()));
   }
 
-  /** The rest, split at commas outside parentheses. */
+  /** The remaining tokens, split at commas outside parentheses. */
   clauses(): TokenReader[] {
     const clauses: Token[][] = [[]];
     let depth = 0;

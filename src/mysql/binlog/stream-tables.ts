@@ -6,26 +6,26 @@ import { mayName } from './statement.ts';
 /** A replicated table, as the stream must read it. */
 export interface StreamTable {
   readonly codec: TableCodec;
-  /** Changes before this place are in the snapshot already. */
+  /** The snapshot already has the changes before this position. */
   readonly from: Position;
 }
 
-/** A replicated table, and the foreign key by which another table's changes reach it. */
+/** A replicated table, and the foreign key that lets changes of another table reach it. */
 export interface Dependent {
   readonly table: StreamTable;
   readonly cascade: Cascade;
 }
 
 /**
- * The tables the stream carries. Names are looked up as the server compares them: byte by byte, or folded where
- * lower_case_table_names is not 0, when the binlog spells them in lower case whatever the catalog does
+ * The tables that the stream replicates. Names are compared as the server compares them: byte by byte, or without case if
+ * lower_case_table_names is not 0. In that case the binlog spells names in lower case, whatever the catalog shows
  * (https://dev.mysql.com/doc/refman/8.4/en/identifier-case-sensitivity.html).
  */
 export class StreamTables {
   readonly database: string;
   readonly #fold: boolean;
   readonly #tables = new Map<string, StreamTable>();
-  /** By parent, as `database.table` in lower case: tables that its changes may change below the binlog. */
+  /** By parent, as `database.table` in lower case: the tables that may change below the binlog when the parent changes. */
   readonly #children = new Map<string, Dependent[]>();
 
   constructor(database: string, foldNames: boolean, tables: readonly StreamTable[]) {
@@ -48,14 +48,14 @@ export class StreamTables {
     return this.#key(database) === this.database ? this.#tables.get(this.#key(table)) : undefined;
   }
 
-  /** Tables that a statement may mean; without `table`, all of that database. */
+  /** Tables that a statement may mean. Without `table`: all tables of that database. */
   named(database: string, table?: string): StreamTable[] {
     if (!mayName(database, this.database)) return [];
     const tables = [...this.#tables.values()];
     return table === undefined ? tables : tables.filter(({ codec }) => mayName(table, codec.schema.table));
   }
 
-  /** Tables whose rows follow this one's, replicated or not, without being logged; those already removed included. */
+  /** Tables whose rows change with the rows of this one, without a log entry. Includes tables that were removed already. */
   dependents(database: string, table: string): readonly Dependent[] {
     return this.#children.get(parentKey(database, table)) ?? [];
   }
@@ -64,13 +64,13 @@ export class StreamTables {
     return this.#tables.get(this.#key(table.codec.schema.table)) === table;
   }
 
-  /** The stream is done with this table until it is resynced. */
+  /** Removes a table from the stream until it is resynced. */
   remove(table: StreamTable): void {
     this.#tables.delete(this.#key(table.codec.schema.table));
   }
 }
 
-/** Whether a group of events that begins at `start` is news to the table. */
+/** Whether a group of events that starts at `start` is not in the snapshot of the table. */
 export function isNewTo(table: StreamTable, start: Position): boolean {
   return comparePositions(start, table.from) >= 0;
 }

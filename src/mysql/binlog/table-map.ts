@@ -1,16 +1,16 @@
 import { binlogType } from '../../mapping/binlog-types.ts';
 import { readLengthEncoded } from '../wire/length-encoded.ts';
 
-/** What a TABLE_MAP event says of a table: its names, and each column's type and metadata; never column names. */
+/** What a TABLE_MAP event describes: the names of a table, and the type and metadata of each column. It never has column names. */
 export interface TableMap {
   readonly database: string;
   readonly table: string;
   readonly types: readonly number[];
-  /** Per column, as its codec reads it: a length, digits, a fraction … little endian; 0 where the type has none. */
+  /** Per column, as its codec reads it: a length, digits, a fraction … little endian. 0 if the type has none. */
   readonly metadata: readonly number[];
 }
 
-/** The number that later row events name this table by. Restarts with the server, so it means nothing beyond its group. */
+/** The id that later row events use for this table. Ids restart with the server, so an id means nothing beyond its group. */
 export function tableIdAt(source: Buffer, body: number): number {
   return source.readUIntLE(body, 6);
 }
@@ -70,13 +70,13 @@ export function readTableMap(source: Buffer, body: number): TableMap {
   return { database, table, types, metadata };
 }
 
-/** MariaDB's compressed columns; no codec takes them, but their metadata must be stepped over. */
+/** MariaDB's compressed columns. No codec accepts them, but their metadata must be skipped. */
 const mariadbBlobCompressed = 140;
 const mariadbVarcharCompressed = 141;
 
 /**
- * CHAR, BINARY, ENUM and SET share type 254. The first metadata byte holds the real type, in which bits 4 and 5 are the
- * inverted high bits of a CHAR's byte length, so that it can pass 255 (Field_string::do_save_field_metadata).
+ * CHAR, BINARY, ENUM and SET share type 254. The first metadata byte holds the real type. Its bits 4 and 5 are the inverted high bits of a
+ * CHAR's byte length, so that the length can exceed 255 (Field_string::do_save_field_metadata).
  */
 function stringType(first: number, second: number): { type: number; length: number } {
   if ((first & 0x30) !== 0x30) return { type: first | 0x30, length: second | (((first & 0x30) ^ 0x30) << 4) };

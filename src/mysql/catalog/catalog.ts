@@ -14,21 +14,21 @@ export interface CatalogTable {
   readonly schema: TableSchema;
   /** 'InnoDB', 'MyISAM', 'Aria' … */
   readonly engine: string;
-  /** The engine's own guess of how many rows there are. */
+  /** The engine's own estimate of the number of rows. */
   readonly estimatedRows: number;
-  /** Why its rows cannot be had exactly; empty: nothing is known to be in the way. */
+  /** The reasons why its rows cannot be replicated exactly; empty: none is known. */
   readonly obstacles: readonly string[];
-  /** The same of single columns, by name. */
+  /** The same for single columns, by name. */
   readonly columnObstacles: ReadonlyMap<string, string>;
 }
 
 export interface Catalog {
   readonly tables: readonly CatalogTable[];
-  /** What is called like a table and is none, with what it is: 'view', 'sequence'. */
+  /** Objects in the list of tables that are no base tables, by name, with their kind: 'view', 'sequence'. */
   readonly others: ReadonlyMap<string, string>;
 }
 
-/** Reads the tables of a database from information_schema, which shows an account exactly what it may SELECT. */
+/** Reads the tables of a database from information_schema, which shows an account exactly the tables it may SELECT. */
 export async function readCatalog(connection: SourceConnection, database: string): Promise<Catalog> {
   const of = `table_schema = ${quoteText(database)}`;
   const all = await connection.query(
@@ -52,7 +52,7 @@ export async function readCatalog(connection: SourceConnection, database: string
     const columns = columnsOf.get(table) ?? [];
     const cascades = [...(cascadesOf.get(table) ?? []), ...(mergesOf.get(table) ?? [])];
     const key = keyOf.get(table) ?? { primaryKey: [] };
-    // Copied as a whole, which needs no binlog, it may be any.
+    // A table without a key is copied in full refresh, which needs no binlog. Then any engine is fine.
     const isFollowed = key.primaryKey.length === 0 || keepsItsRows(engine);
     return {
       schema: { table, columns, ...key, ...(cascades.length === 0 ? {} : { cascades }) },
@@ -67,7 +67,7 @@ export async function readCatalog(connection: SourceConnection, database: string
   return { tables: described, others: new Map(others.map(({ t, type }) => [t ?? '', (type ?? '').toLowerCase()])) };
 }
 
-/** The columns of each table of a database, in their order. */
+/** The columns of each table of a database, in order. */
 export async function readColumns(
   connection: SourceConnection,
   database: string,
@@ -82,20 +82,20 @@ export async function readColumns(
 }
 
 const cannotOpen =
-  'the source cannot open it: it is damaged, and an administrator can look there with check table … and repair with repair table …';
+  'the source cannot open it because it is damaged; an administrator can run check table … there, and repair it with repair table …';
 
 function keptElsewhere(engine: string): string {
-  return `its engine ${engine} does not keep its rows itself, so that not every change of them is in the binlog`;
+  return `its engine ${engine} does not store its rows itself, so the binlog does not have every change of them`;
 }
 
-/** Of a table that it cannot open, a server without a dictionary of its own tells the name and the columns alone. */
+/** A server without a data dictionary shows only the name and the columns of a table that it cannot open. */
 function isOpened({ e: engine }: TextRow): boolean {
   return engine !== null && engine !== undefined;
 }
 
 const tableTypes = new Set(['BASE TABLE', 'SYSTEM VERSIONED']);
 
-/** Per table, the foreign keys that change its rows below the binlog; only InnoDB has foreign keys. */
+/** Per table, the foreign keys that change its rows below the binlog. Only InnoDB has foreign keys. */
 async function readUnloggedCascades(
   connection: SourceConnection,
   database: string,
@@ -103,7 +103,7 @@ async function readUnloggedCascades(
 ): Promise<Map<string, Cascade[]>> {
   const found = new Map<string, Cascade[]>();
   const [native] = await connection.query(`show global variables like 'innodb_native_foreign_keys'`);
-  // MySQL since 9.6 checks foreign keys above the engine and logs what they do.
+  // MySQL since 9.6 checks foreign keys above the engine and logs the changes they make.
   if (native?.['Value'] === 'OFF') return found;
   for (const { t: table, e: engine } of tables) {
     if (table === null || table === undefined || engine?.toLowerCase() !== 'innodb') continue;
@@ -133,7 +133,7 @@ async function readMerges(
   return found;
 }
 
-/** Empty when the table is gone since it was listed, or damaged: whoever reads its rows will hear of it. */
+/** Empty if the table is gone since it was listed, or damaged. A later read of its rows reports that. */
 async function readDefinition(connection: SourceConnection, table: string): Promise<string> {
   const shown = await connection.query(`show create table ${table}`).catch((error: unknown): TextRow[] => {
     if (error instanceof TidegateError && error.kind === 'source-table') return [];

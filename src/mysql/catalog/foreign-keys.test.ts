@@ -33,6 +33,6 @@ it('finds the keys that change rows here when a row elsewhere changes', () => {
   ]);
 });
 
-it('takes no comment and no column for a key', () => {
+it('does not mistake a comment or a column for a key', () => {
   expect(readCascades(create())).toEqual([]);
 });

@@ -4,8 +4,8 @@ import { type Token, tokenize } from '../tokenize.ts';
 const changing = new Set(['CASCADE', 'SET']);
 
 /**
- * The foreign keys of a table by which deleting or changing a row elsewhere deletes or changes rows here, read from what SHOW
- * CREATE TABLE prints; information_schema shows them only to accounts that may do more than read.
+ * The foreign keys of a table that delete or change its rows when a row elsewhere is deleted or changed. They are read from the output of
+ * SHOW CREATE TABLE, because information_schema shows them only to accounts with more than read privileges.
  */
 export function readCascades(createTable: string): Cascade[] {
   const tokens = tokenize(createTable);
@@ -45,7 +45,7 @@ function readCascade(constraint: string, clause: readonly Token[]): Cascade {
   };
 }
 
-/** Where the clause that begins at `start` ends: at a comma or the closing parenthesis of the table itself. */
+/** The end of the clause that starts at `start`: a comma, or the closing parenthesis of the table itself. */
 function clauseEnd(tokens: readonly Token[], start: number): number {
   let depth = 0;
   for (let at = start; at < tokens.length; at++) {

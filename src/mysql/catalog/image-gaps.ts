@@ -9,8 +9,8 @@ interface TableRow {
 }
 
 /**
- * Tables whose row images do not say what their rows are, and why, by name. The images themselves would tell as well, but only
- * at the first change, when the table is copied and relied on.
+ * Tables whose row images do not show their rows exactly, with the reasons, by name. The images would reveal this, too, but only at the
+ * first change, when the table is already copied and in use.
  */
 export async function readImageGaps(
   connection: SourceConnection,
@@ -24,11 +24,11 @@ export async function readImageGaps(
     gaps.set(table ?? '', [...(gaps.get(table ?? '') ?? []), reason]);
   const of = `table_schema = ${quoteText(database)}`;
 
-  // Updates arrive as two events, deletes as updates, and both with rows of the past.
+  // Updates arrive as two events and deletes as updates, and both contain rows of the past.
   for (const { table, isVersioned } of tables)
-    if (isVersioned) add(table, 'it is system-versioned, so that the binlog mixes its rows with those of its past');
+    if (isVersioned) add(table, 'it is system-versioned, so the binlog mixes its rows with those of its past');
 
-  // MEMORY has true hash indexes. Elsewhere a hidden column stands behind one, which only the images have.
+  // MEMORY has real hash indexes. Other engines implement one by a hidden column that only the row images have.
   const indexes = await connection.query(
     `select table_name as t, index_name as name from information_schema.statistics
       where ${of} and index_type = 'HASH' and non_unique = 0 and seq_in_index = 1 order by table_name, index_name`,
@@ -41,7 +41,7 @@ export async function readImageGaps(
   return gaps;
 }
 
-/** Columns that row images lack, and why, by table and name. */
+/** Columns that row images lack, with the reason, by table and name. */
 export async function readColumnGaps(
   connection: SourceConnection,
   database: string,
@@ -59,5 +59,5 @@ export async function readColumnGaps(
   return gaps;
 }
 
-/** Seen on 11.8 and not on 10.11; on those in between the first update tells. */
+/** Seen on 11.8 and not on 10.11. For versions between them, the first update shows it. */
 const lacksGenerated = { mariadb: [11, 8], mysql: null } as const;

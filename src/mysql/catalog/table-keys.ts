@@ -3,12 +3,12 @@ import type { SourceConnection, TextRow } from '../connection.ts';
 import { quoteText } from '../identifiers.ts';
 import { type ServerVersion, isAtLeast } from '../server-version.ts';
 
-/** What tells the rows of a table apart. */
+/** The columns that identify the rows of a table. */
 export type TableKey = Pick<TableSchema, 'primaryKey' | 'keyIndex'>;
 
 /**
- * The key of each table of a database, by name: the primary key or, for want of one, the unique index with the fewest columns of
- * those that could be one. `columnsOf`: the columns of each table.
+ * The key of each table of a database, by name: the primary key. Without one, it is the unique index with the fewest columns among those
+ * that can be a key. `columnsOf`: the columns of each table.
  */
 export async function readTableKeys(
   connection: SourceConnection,
@@ -39,19 +39,19 @@ export async function readTableKeys(
   return keys;
 }
 
-/** What tells whether the optimizer is kept from an index: then it cannot be forced on it either. Older servers hide none. */
+/** The column that shows whether the optimizer ignores an index: `force index` cannot use such an index. Older servers have none. */
 function hiddenColumn(version: ServerVersion | null): string {
   if (version === null) return '';
   if (isAtLeast(version, { mariadb: [10, 6], mysql: null })) return ', ignored as hidden';
   return isAtLeast(version, { mariadb: null, mysql: [8, 0] }) ? ', is_visible as visible' : '';
 }
 
-/** Whether rows can be read from an index in the order of whole columns, without sorting them first. */
+/** Whether rows can be read from an index in the order of complete column values, without a sort. */
 function isOrdered(parts: readonly TextRow[]): boolean {
   return (
-    // An `order by` has one direction here, and a server reads an index forwards or backwards.
+    // Our `order by` has one direction, and a server reads an index forwards or backwards.
     new Set(parts.map(({ direction }) => direction)).size === 1 &&
-    // Not of hashes; behind a prefix two values may share a place.
+    // Hashes have no order. In a prefix index, two values may have the same position.
     parts.every(
       ({ type, prefix, hidden, visible }) =>
         type === 'BTREE' && prefix === null && hidden !== 'YES' && visible !== 'NO',

@@ -1,17 +1,17 @@
 import type { TableCodec } from '../../mapping/table-codec.ts';
 import { quoteName } from '../identifiers.ts';
 
-/** Keys as SQL literals, one per key column. The range begins behind `after` and ends with `upTo`; null: unbounded. */
+/** Keys as SQL literals, one per key column. The range starts after `after` and ends with `upTo`; null: unbounded. */
 export interface SourceKeyRange {
   readonly after: readonly string[] | null;
   readonly upTo: readonly string[] | null;
 }
 
 /**
- * The select of the next chunk: up to `limit` rows in key order behind the key `after`.
+ * The select of the next chunk: up to `limit` rows in key order after the key `after`.
  *
- * A row comparison `(a, b) > (x, y)` would say it in fewer words, but the optimizers read no index range from it; `a >= x and
- * (a > x or (a = x and b > y))` they do.
+ * A row comparison `(a, b) > (x, y)` would be shorter, but the optimizers derive no index range from it. They derive one from `a >= x and
+ * (a > x or (a = x and b > y))`.
  */
 export function chunkQuery(
   database: string,
@@ -23,12 +23,12 @@ export function chunkQuery(
   return `${selectFrom(database, codec)}${where} order by ${keyNames(codec).join(', ')} limit ${limit}`;
 }
 
-/** The select of all rows of a table that has no key, in whatever order. */
+/** The select of all rows of a table that has no key, in any order. */
 export function wholeQuery(database: string, codec: TableCodec): string {
   return `select ${selected(codec)} from ${tableName(database, codec)}`;
 }
 
-/** The select of those rows of a range that meet a condition, which assertPlainCondition has let through. */
+/** The select of the rows of a range that meet a condition. assertPlainCondition must have allowed the condition. */
 export function filterQuery(
   database: string,
   codec: TableCodec,
@@ -43,7 +43,7 @@ export function filterQuery(
   return `${selectFrom(database, codec)} where ${[...bounds, `(${condition})`].join(' and ')} order by ${key.join(', ')}`;
 }
 
-/** The select of the rows with these keys, where they exist, and meet a condition, which assertPlainCondition has let through. */
+/** The select of the rows that have these keys, exist, and meet a condition. assertPlainCondition must have allowed the condition. */
 export function lookupQuery(
   database: string,
   codec: TableCodec,

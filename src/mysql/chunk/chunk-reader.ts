@@ -8,31 +8,31 @@ import type { SourceConnection } from '../connection.ts';
 import { type ReadLimits, RowPackets, sendRowPackets } from '../wire/row-packets.ts';
 
 export interface Chunk {
-  /** Rows read, rejected ones included. */
+  /** Rows read, including rejected ones. */
   readonly rows: number;
   readonly rejected: readonly RejectedRow[];
-  /** What the rejected ones hold. */
+  /** Bytes of the rejected rows. */
   readonly rejectedBytes: number;
-  /** By the number of the line, what was converted in it, if that was asked for. */
+  /** The conversions in each line, by line number, if they were requested. */
   readonly converted: ReadonlyMap<number, readonly Conversion[]>;
-  /** Key of the last row as SQL literals, for the next chunk; null when there is no row. */
+  /** Key of the last row as SQL literals, for the next chunk; null: there is no row. */
   readonly lastKey: string[] | null;
-  /** The same as text that PostgreSQL takes. */
+  /** The same key as text that PostgreSQL accepts. */
   readonly lastKeyText: string[] | null;
-  /** With a condition: how many rows of the range were looked at. Absent: as many as were read. */
+  /** With a condition: how many rows of the range were examined. Absent: as many as were read. */
   readonly scanned?: number;
-  /** Reading stopped at a limit before the server was done, and the connection was given up for it. */
+  /** Reading stopped at a limit before the server finished, and the connection was closed for that. */
   readonly cut: boolean;
 }
 
 /**
- * Runs a chunk's select and turns its row packets straight into COPY lines. The whole chunk goes to memory before anything
- * waits for PostgreSQL, so the server's read lock (MyISAM) or read view (InnoDB) lasts no longer than its own work.
+ * Runs a chunk's select and converts its row packets directly to COPY lines. The complete chunk goes to memory before any code waits for
+ * PostgreSQL. So the server's read lock (MyISAM) or read view (InnoDB) lasts no longer than the server's own work.
  *
- * At a limit the connection is hung up, which ends the statement, and what was read so far is the chunk: memory and the time that
- * somebody waits for the table stay bounded, and rows in key order stay usable. So it is when a row cannot be read at all.
+ * At a limit the connection is closed, which ends the statement, and the rows read so far are the chunk. This bounds memory and the time
+ * that others wait for the table, and rows in key order stay usable. The connection is also closed when a row cannot be read at all.
  *
- * What the codec has counted of conversions afterwards is of this chunk alone. `lineByLine`: they are told of each line, too.
+ * Afterwards the codec has counted the conversions of this chunk alone. `lineByLine`: the chunk also has the conversions of each line.
  */
 export async function readChunk(
   connection: SourceConnection,
@@ -42,7 +42,7 @@ export async function readChunk(
   limits: ReadLimits,
   lineByLine = false,
 ): Promise<Chunk> {
-  // Left by a read that failed.
+  // Discards the counts of an earlier read that failed.
   takeConversions(codec);
   const journal = lineByLine ? new ConversionJournal(codec) : null;
   return await new Promise<Chunk>((resolve, reject) => {
@@ -56,12 +56,12 @@ export async function readChunk(
         lastKeyText: command.lastKeyText(),
         cut: command.cut,
       });
-      // The server is not done, whether it was enough or too much.
+      // The server has not finished, at a limit and after an error alike.
       if (command.cut || error instanceof TidegateError) connection.destroy();
       if (error === null) resolve(chunk());
       else reject(fromMysql(error, { what: `read table ${codec.schema.table}`, role: connection.role }));
     });
-    // A connection that breaks under a command reports it to the command's `onResult`.
+    // A connection that breaks during a command reports it to the `onResult` of the command.
     sendRowPackets(connection.raw, command);
   });
 }

@@ -8,8 +8,8 @@ const binlog = ['REPLICATION SLAVE', 'REPLICATION REPLICA'];
 const readerNeeds: ReadonlySet<string> = new Set(['SELECT', 'SHOW VIEW']);
 const replicatorNeeds: ReadonlySet<string> = new Set([...binlog, ...positions]);
 /**
- * What shows rows, definitions or positions and does nothing else. Not among it: PROCESS, which shows everybody's statements
- * with the values in them, and REPLICATION SLAVE, whose dump ends another replica's that has announced the same server id.
+ * Privileges that only show rows, definitions or positions. PROCESS is not among them: it shows the statements of all users with the values
+ * in them. REPLICATION SLAVE is not among them either: its dump ends the dump of another replica with the same server id.
  */
 const onlyReads: ReadonlySet<string> = new Set([
   ...positions,
@@ -22,19 +22,19 @@ const onlyReads: ReadonlySet<string> = new Set([
 /** The databases that installations open to everybody. */
 const playgrounds = /^test(\\?_.*)?$/i;
 
-/** Of a finding that an account may do more than it should. */
+/** The kind of a finding that an account may do more than it should. */
 export const privilegedSource = 'privileged-source';
 export const readerGrantsSubject = 'reader grants';
 
 interface Role {
   readonly subject: string;
-  /** 'error', 'warning' where it only reads, or null where it is to have this privilege by this grant. */
+  /** Judges a privilege. 'error', 'warning' if it only reads, null if the account is meant to have it by this grant. */
   readonly judge: (privilege: string, grant: Grant) => 'error' | 'warning' | null;
-  /** What it should have, for when what it holds takes that away in being revoked. */
+  /** The grant that the account needs. A remedy restores it where its revoke removes it. */
   readonly grant: string;
 }
 
-/** The reader may SELECT from the replicated database and nothing else. `effective` is what readEffectiveRights says. */
+/** The reader may SELECT from the replicated database and nothing else. `effective` is the result of readEffectiveRights. */
 export function checkReaderGrants(grants: Grants, database: string, effective: readonly string[]): Finding[] {
   const { account } = grants;
   const grant = `grant select on ${databaseScope(database)} to ${account};`;
@@ -59,7 +59,7 @@ export function checkReaderGrants(grants: Grants, database: string, effective: r
     findings.push({
       level: 'warning',
       subject: role.subject,
-      message: `${account} sees only some tables of ${database}, those that it was granted one by one; whatever else is there is not copied, and nothing tells of it`,
+      message: `${account} sees only some tables of ${database}, those that were granted one by one; other tables are not copied, and nothing reports them`,
       remedy: grant,
     });
   for (const held of grants.grants)
@@ -67,14 +67,14 @@ export function checkReaderGrants(grants: Grants, database: string, effective: r
       findings.push({
         level: 'error',
         subject: role.subject,
-        message: `${account} may read some columns of ${held.scope} only, while the binlog brings whole rows`,
+        message: `${account} may read only some columns of ${held.scope}, while the binlog has complete rows`,
         remedy: `grant select on ${held.scope} to ${held.grantee};`,
       });
   const rights = effective.filter((right) => right.toUpperCase() !== 'SELECT');
   return [...findings, ...tooMuch(role, grants, database, rights)];
 }
 
-/** The replicator may read the binlog and its positions and nothing else; above all it needs no SELECT. */
+/** The replicator may read the binlog and its positions and nothing else. In particular, it needs no SELECT. */
 export function checkReplicatorGrants(
   grants: Grants,
   flavor: 'mariadb' | 'mysql',
@@ -86,7 +86,7 @@ export function checkReplicatorGrants(
     subject: 'replicator grants',
     judge: (privilege, held) => {
       if (replicatorNeeds.has(privilege)) return null;
-      // What everybody may look at is no finding about this account, but for what is replicated.
+      // A right to read that everybody has is no finding about this account, unless it covers the replicated database.
       const harmless = held.grantee === 'PUBLIC' && onlyReads.has(privilege);
       return harmless && !(privilege === 'SELECT' && reaches(held, database)) ? 'warning' : 'error';
     },
@@ -112,7 +112,7 @@ export function checkReplicatorGrants(
   return [...findings, ...tooMuch(role, grants, database, effective)];
 }
 
-/** Of a source that is a replica itself: whether the replicator may see how far it is behind. MySQL shows it to REPLICATION CLIENT. */
+/** Checks whether the replicator may see how far a source that is itself a replica is behind. On MySQL, REPLICATION CLIENT is enough. */
 export function checkSeesReplicaLag({ account, grants }: Grants, flavor: 'mariadb' | 'mysql'): Finding[] {
   const sees = (held: Grant) => has(held, 'SLAVE MONITOR') || has(held, 'REPLICA MONITOR');
   if (flavor === 'mysql' || grants.some((held) => held.database === null && sees(held))) return [];
@@ -120,13 +120,13 @@ export function checkSeesReplicaLag({ account, grants }: Grants, flavor: 'mariad
     {
       level: 'warning',
       subject: 'replicator grants',
-      message: `the source is a replica itself, and ${account} may not see how far it is behind (SLAVE MONITOR), so that nothing waits for it to catch up`,
+      message: `the source is a replica itself, and ${account} may not see how far it is behind (SLAVE MONITOR), so Tidegate does not wait for it to catch up`,
       remedy: `grant slave monitor on *.* to ${account};`,
     },
   ];
 }
 
-/** In a grant, the wildcards of a database name are taken for themselves behind a backslash. */
+/** In a grant, a backslash before a wildcard of a database name makes it an ordinary character. */
 export function databaseScope(database: string): string {
   return `${quoteName(database.replaceAll(/[_%]/g, String.raw`\$&`))}.*`;
 }
@@ -135,7 +135,7 @@ function has(grant: Grant, privilege: string): boolean {
   return grant.privileges.includes(privilege) || grant.privileges.some(isAll);
 }
 
-/** All tables of it, not some. */
+/** Whether it covers all tables of the database, not only some. */
 function coversDatabase(grant: Grant, database: string): boolean {
   return reaches(grant, database) && grant.scope.endsWith('.*');
 }
@@ -148,7 +148,7 @@ function isAll(privilege: string): boolean {
   return privilege === 'ALL' || privilege === 'ALL PRIVILEGES';
 }
 
-/** All that an account holds beyond its needs. */
+/** Findings for everything that an account holds beyond its needs. */
 function tooMuch(role: Role, grants: Grants, database: string, rights: readonly string[]): Finding[] {
   const { account } = grants;
   const excess = (level: 'error' | 'warning', message: string, remedy: string): Finding => ({
@@ -197,7 +197,7 @@ function tooMuch(role: Role, grants: Grants, database: string, rights: readonly 
       excess(
         'error',
         `may ${rights.join(', ').toUpperCase()} in ${database}, by a grant that is not its own`,
-        `take away what everybody may: delete from mysql.db where User = ''; flush privileges;`,
+        `remove the rights that everybody has: delete from mysql.db where User = ''; flush privileges;`,
       ),
     );
   return findings;
@@ -214,7 +214,7 @@ function excessOf(
     .filter(({ level }) => level !== null);
   const changes = judged.some(({ level }) => level === 'error');
   const isPublic = grant.grantee === 'PUBLIC';
-  // What everybody may read is no finding about this account.
+  // A right to read that everybody has is no finding about this account.
   if (judged.length === 0 || (isPublic && !changes)) return null;
   const isPlayground = isPublic && playgrounds.test(grant.database ?? '') && !reaches(grant, database);
   return {
@@ -223,25 +223,25 @@ function excessOf(
   };
 }
 
-/** `grant` comes after what takes more than the excess. */
+/** `grant` follows a revoke that removes more than the excess. */
 function revoke(excess: readonly string[], scope: string, grantee: string, grant: string): string {
   const from = (privileges: string) => `revoke ${privileges} on ${scope} from ${grantee};`;
   const takesNeeded = excess.some((privilege) => isAll(privilege) || privilege === 'SELECT');
-  // Columns are granted, and taken away, by their upper and lower case.
+  // Servers compare column names in grants and revokes with case, so only the privilege is lower-cased.
   const names = excess.map((privilege) => privilege.replace(/^[^(]+/, (title) => title.toLowerCase()));
-  // ALL stands alone in a REVOKE.
+  // A REVOKE of ALL cannot name other privileges.
   const statements = excess.some(isAll) ? names.map(from) : [from(names.join(', '))];
   return [...statements, ...(takesNeeded && grantee !== 'PUBLIC' ? [grant] : [])].join(' ');
 }
 
-/** A role may have come by way of others: what ends it is to take away the one that the account, or everybody, was given. */
+/** A role may be held through other roles. Then the remedy revokes the outer role, which was granted to the account or to everybody. */
 function revokeRole({ account, roles }: Grants, role: string): string {
-  const ways = [role];
-  for (const given of ways) {
+  const chain = [role];
+  for (const given of chain) {
     for (const { role: name, holder } of roles) {
       if (name !== given) continue;
       if (holder === account || holder === 'PUBLIC') return `revoke ${given} from ${holder};`;
-      if (!ways.includes(holder)) ways.push(holder);
+      if (!chain.includes(holder)) chain.push(holder);
     }
   }
   return `revoke ${role} from ${account};`;

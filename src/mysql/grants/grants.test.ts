@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { checkReaderGrants, checkReplicatorGrants } from './check-grants.ts';
 import { type Grant, parseGrants, reaches } from './grants.ts';
 
-// As the servers printed them; hashes are made up.
+// As the servers printed them; hashes are invented.
 const hash = `IDENTIFIED BY PASSWORD '*0000000000000000000000000000000000000CA7'`;
 const printed = {
   'MySQL 5.6': ["GRANT USAGE ON *.* TO 'rd'@'%' IDENTIFIED BY PASSWORD", "GRANT SELECT ON `clinic\\_a`.* TO 'rd'@'%'"],
@@ -91,7 +91,7 @@ describe('parseGrants', () => {
     ]);
   });
 
-  it('counts the grants it cannot read, and other lines not', () => {
+  it('counts the grants that it cannot read, and no other lines', () => {
     const lines = ['GRANT EVERYTHING', 'SET DEFAULT ROLE `r` FOR `u`@`%`', 'REVOKE INSERT ON `a`.* FROM `u`@`%`'];
     expect(parseGrants(lines)).toMatchObject({ grants: [], roles: [], unread: 1 });
   });
@@ -117,13 +117,13 @@ describe('checkReaderGrants', () => {
     expect(reader(...lines)).toEqual([]);
   });
 
-  it('refuses what could write to the database, with the line that takes it away', () => {
+  it('refuses privileges to write to the database, with the line that revokes them', () => {
     expect(reader('GRANT SELECT, INSERT, UPDATE (`b`) ON `clinic_%`.* TO `rd`@`%` WITH GRANT OPTION')).toMatchObject([
       { level: 'error', remedy: 'revoke insert, update (`b`), grant option on `clinic_%`.* from `rd`@`%`;' },
     ]);
   });
 
-  it('gives back what a revoke of everything takes', () => {
+  it('grants again what a revoke of everything removes', () => {
     const [finding] = reader('GRANT ALL PRIVILEGES ON *.* TO `rd`@`%` WITH GRANT OPTION');
     expect(finding).toMatchObject({ level: 'error' });
     expect(finding?.remedy).toBe(
@@ -131,7 +131,7 @@ describe('checkReaderGrants', () => {
     );
   });
 
-  it('warns of reading elsewhere, and of what everybody may do in test databases', () => {
+  it('warns about reading elsewhere, and about rights of everybody in test databases', () => {
     expect(reader('GRANT SELECT, SHOW DATABASES ON *.* TO `rd`@`%`')).toMatchObject([{ level: 'warning' }]);
     const select = 'GRANT SELECT ON `clinic\\_a`.* TO `rd`@`%`';
     expect(reader(select, 'GRANT SELECT, INSERT ON `test`.* TO PUBLIC')).toMatchObject([
@@ -150,7 +150,7 @@ describe('checkReaderGrants', () => {
     expect(checkReaderGrants(parseGrants(lines), 'test_clinic', ['select'])).toMatchObject([{ level: 'error' }]);
   });
 
-  it('refuses acting as another, handing a role on, and what it does not know', () => {
+  it('refuses proxy accounts, admin options of roles, and unknown privileges', () => {
     const select = 'GRANT SELECT ON `clinic\\_a`.* TO `rd`@`%`';
     expect(reader(select, 'GRANT PROXY ON `root`@`localhost` TO `rd`@`%`')).toMatchObject([
       { level: 'error', remedy: 'revoke proxy on `root`@`localhost` from `rd`@`%`;' },
@@ -162,13 +162,13 @@ describe('checkReaderGrants', () => {
     expect(reader(select, 'GRANT EVERYTHING')).toMatchObject([{ level: 'error' }]);
   });
 
-  it('believes the server where it says that more is allowed than the grants tell', () => {
+  it('trusts the server where it reports more rights than the grants show', () => {
     const grants = parseGrants(['GRANT SELECT ON `test`.* TO `rd`@`%`']);
     const [finding] = checkReaderGrants(grants, 'test', ['insert', 'select', 'update']);
     expect(finding).toMatchObject({ level: 'error', message: expect.stringContaining('INSERT, UPDATE') as string });
   });
 
-  it('sees through roles', () => {
+  it('finds privileges that are held through roles', () => {
     const lines = [
       'GRANT USAGE ON *.* TO `rd`@`%`',
       'GRANT `looker` TO `rd`@`%`',
@@ -178,7 +178,7 @@ describe('checkReaderGrants', () => {
     expect(finding).toMatchObject({ level: 'error', remedy: 'revoke `looker` from `rd`@`%`;' });
     expect(finding?.message).toContain('through role `looker`');
     expect(rest).toEqual([]);
-    // The account was given the outer one.
+    // The account has the outer role.
     const nested = [
       'GRANT `outer` TO `rd`@`%`',
       'GRANT `looker` TO `outer`',
@@ -193,12 +193,12 @@ describe('checkReaderGrants', () => {
       'grant select on `clinic_a`.`t` to `rd`@`%`;',
     ]);
     expect(reader('GRANT SELECT ON `other`.* TO `rd`@`%`')).toMatchObject([{ level: 'error' }, { level: 'warning' }]);
-    const whole = 'GRANT SELECT ON `clinic\\_a`.* TO `rd`@`%`';
+    const all = 'GRANT SELECT ON `clinic\\_a`.* TO `rd`@`%`';
     const one = 'GRANT SELECT ON `clinic_a`.`t` TO `rd`@`%`';
     expect(reader(one)).toMatchObject([{ level: 'warning', remedy: 'grant select on `clinic\\_a`.* to `rd`@`%`;' }]);
     expect(reader(one)[0]?.message).toContain('sees only some tables');
-    expect(reader(one, whole)).toEqual([]);
-    expect(reader(whole, 'GRANT SELECT (`a`) ON `clinic_a`.`t` TO `rd`@`%`')).toEqual([]);
+    expect(reader(one, all)).toEqual([]);
+    expect(reader(all, 'GRANT SELECT (`a`) ON `clinic_a`.`t` TO `rd`@`%`')).toEqual([]);
   });
 });
 
@@ -208,7 +208,7 @@ describe('checkReplicatorGrants', () => {
     expect(replicator(`GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO \`rp\`@\`%\` ${hash}`)).toEqual([]);
   });
 
-  it('names each that is missing', () => {
+  it('names each missing privilege', () => {
     expect(replicator('GRANT USAGE ON *.* TO `rp`@`%`').map(({ remedy }) => remedy)).toEqual([
       'grant replication slave on *.* to `rp`@`%`;',
       'grant replication client on *.* to `rp`@`%`;',

@@ -1,22 +1,22 @@
-/** One GRANT line: these privileges on this scope. */
+/** One GRANT line: privileges on one scope. */
 export interface Grant {
-  /** Upper case: 'SELECT', 'REPLICATION SLAVE', 'GRANT OPTION' … Some columns only: 'SELECT (a, b)'. */
+  /** Upper case: 'SELECT', 'REPLICATION SLAVE', 'GRANT OPTION' … For some columns only: 'SELECT (a, b)'. */
   readonly privileges: readonly string[];
-  /** As the server wrote it, for a REVOKE: '*.*', '`clinic`.*', 'PROCEDURE `clinic`.`p`'. */
+  /** As the server printed it, for a REVOKE: '*.*', '`clinic`.*', 'PROCEDURE `clinic`.`p`'. */
   readonly scope: string;
-  /** Pattern of database names; null: all of them. */
+  /** Pattern of database names; null: all databases. */
   readonly database: string | null;
-  /** Who holds it, as the server wrote it: the account, a role, or PUBLIC. */
+  /** The holder, as the server printed it: the account, a role, or PUBLIC. */
   readonly grantee: string;
 }
 
-/** Somebody may act in a role. */
+/** A grant of a role to a holder. */
 export interface RoleGrant {
   /** As the server quotes it. */
   readonly role: string;
   /** The account, another role, or PUBLIC. */
   readonly holder: string;
-  /** Whether the holder may give it to others. */
+  /** Whether the holder may grant it to others. */
   readonly admin: boolean;
 }
 
@@ -24,16 +24,16 @@ export interface Grants {
   /** The account, as the server quotes it. */
   readonly account: string;
   readonly grants: readonly Grant[];
-  /** What the roles hold is in `grants` only if the lines said so. */
+  /** Privileges of the roles are in `grants` only if the lines contain them. */
   readonly roles: readonly RoleGrant[];
-  /** Lines that grant something and fit no known form. */
+  /** Lines that grant something and have no known form. */
   readonly unread: number;
 }
 
 const quoted = '`(?:[^`]|``)*`|\'(?:[^\']|\'\')*\'|"(?:[^"]|"")*"';
 const name = String.raw`(?:${quoted}|[^\s,@]+)`;
 const grantee = `${name}(?:@${name})?`;
-/** Names in it are quoted, except by MySQL 5.6. */
+/** Names in a column list are quoted, except by MySQL 5.6. */
 const columnList = String.raw`\((?:${quoted}|[^\`)])*\)`;
 const privilegeLine = new RegExp(
   `^GRANT ((?:[^(\`]|${columnList})+?) ON ((?:${quoted}|[^\`'"])+?) TO (${grantee})(.*)$`,
@@ -41,13 +41,13 @@ const privilegeLine = new RegExp(
 );
 const roleLine = new RegExp(`^GRANT (${grantee}(?:, ?${grantee})*) TO (${grantee})(.*)$`, 's');
 
-/** Reads what SHOW GRANTS prints on MySQL 5.6 to 9.7 and MariaDB 10.5 to 11.8. Passwords in it are dropped. */
+/** Reads the output of SHOW GRANTS on MySQL 5.6 to 9.7 and MariaDB 10.5 to 11.8. Passwords in it are dropped. */
 export function parseGrants(lines: readonly string[]): Grants {
   const grants: Grant[] = [];
   const roles: RoleGrant[] = [];
   let account = '';
   let unread = 0;
-  // The account's own lines come first; a MySQL role has a host part, too.
+  // The account's own lines come first. A MySQL role has a host part, too.
   const seen = (holder: string) => {
     if (account === '' && holder.includes('@')) account = holder;
   };
@@ -61,7 +61,7 @@ export function parseGrants(lines: readonly string[]): Grants {
       grants.push({
         privileges: [...splitPrivileges(names), ...grantOption],
         scope,
-        // Of a PROXY grant the scope is an account, and acting as another is bound to no database.
+        // The scope of a PROXY grant is an account, and it applies to all databases.
         database: names === 'PROXY' ? null : databasePattern(scope),
         grantee: sameName(holder, account) ? account : holder,
       });
@@ -75,13 +75,13 @@ export function parseGrants(lines: readonly string[]): Grants {
   return { account, grants, roles, unread };
 }
 
-/** MariaDB 10.5 quotes the account of a PROXY grant in another way than everywhere else. */
+/** MariaDB 10.5 quotes the account of a PROXY grant differently from all other grants. */
 function sameName(a: string, b: string): boolean {
   const bare = (text: string) => text.replaceAll(/['"`]/g, '');
   return bare(a) === bare(b);
 }
 
-/** At the commas outside the column lists. */
+/** Splits at the commas outside the column lists. */
 function splitPrivileges(names: string): string[] {
   const each = new RegExp(String.raw`[^\s,(][^,(]*(?:${columnList})?`, 'gs');
   return (names.match(each) ?? []).map((privilege) => {
@@ -98,7 +98,7 @@ function databasePattern(scope: string): string | null {
   return bare === '*' ? null : bare;
 }
 
-/** Whether a grant reaches a database: in its pattern `%` and `_` are wildcards unless a backslash stands before them. */
+/** Whether a grant reaches a database. In its pattern `%` and `_` are wildcards unless a backslash precedes them. */
 export function reaches(grant: Grant, database: string): boolean {
   if (grant.database === null) return true;
   let pattern = '';

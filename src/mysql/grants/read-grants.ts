@@ -3,7 +3,7 @@ import { type Grants, parseGrants } from './grants.ts';
 import { quoteName, quoteText } from '../identifiers.ts';
 
 /**
- * What the account of a session holds, by itself, through PUBLIC, and through its roles, active or not. Each grant of a role
+ * The privileges of a session's account: its own, those through PUBLIC, and those through its roles, active or not. A privilege of a role
  * has the role as its grantee.
  */
 export async function readGrants(connection: SourceConnection, flavor: 'mariadb' | 'mysql'): Promise<Grants> {
@@ -13,9 +13,9 @@ export async function readGrants(connection: SourceConnection, flavor: 'mariadb'
 }
 
 /**
- * What the server lets the account do with the columns of a database, in its own words: 'select', 'insert', 'update',
- * 'references'. That counts rights which no SHOW GRANTS prints, as those of the anonymous user on `test` databases, which up
- * to MySQL 5.6 and MariaDB 10.9 everybody has (https://dev.mysql.com/doc/refman/5.6/en/default-privileges.html).
+ * The rights of the account on the columns of a database, as the server names them: 'select', 'insert', 'update', 'references'. They
+ * include rights that no SHOW GRANTS prints, such as those of the anonymous user on `test` databases. Up to MySQL 5.6 and MariaDB 10.9
+ * everybody has those (https://dev.mysql.com/doc/refman/5.6/en/default-privileges.html).
  */
 export async function readEffectiveRights(connection: SourceConnection, database: string): Promise<string[]> {
   const rows = await connection.query(
@@ -34,7 +34,7 @@ function ownRoles({ account, roles }: Grants): string[] {
   return roles.filter(({ holder }) => holder === account).map(({ role }) => role);
 }
 
-/** MariaDB shows a role's privileges, under the role's name, while it is active, and lets one be active at a time. */
+/** MariaDB shows the privileges of a role, under the name of the role, while it is active. It allows one active role at a time. */
 async function withMariadbRoles(connection: SourceConnection, own: readonly string[]): Promise<Grants> {
   const lines = new Set(own);
   const [active] = await connection.query('select current_role() as role');
@@ -50,9 +50,9 @@ async function withMariadbRoles(connection: SourceConnection, own: readonly stri
   return parseGrants([...lines]);
 }
 
-/** MySQL shows a role's privileges as if they were the account's own. */
+/** MySQL shows the privileges of a role as if they were the account's own. */
 async function withMysqlRoles(connection: SourceConnection): Promise<Grants> {
-  // NONE, or the roles as a list, ready to be set again.
+  // NONE, or the list of roles in a form that `set role` accepts.
   const [active] = await connection.query('select current_role() as role');
   await connection.query('set role none');
   try {

@@ -2,30 +2,30 @@ import type { TokenWalker } from './token-walker.ts';
 
 /** What an expression may use besides literals and operators. */
 export interface Vocabulary {
-  /** Names of functions that may be called, upper case. */
+  /** Functions that may be called, upper case. */
   readonly functions: ReadonlySet<string>;
   /** Columns that may be named, lower case; null: any. */
   readonly columns: ReadonlySet<string> | null;
-  /** System variables that may be read, upper case, as '@@GLOBAL.GTID_PURGED'. */
+  /** System variables that may be read, upper case, such as '@@GLOBAL.GTID_PURGED'. */
   readonly globals: ReadonlySet<string>;
 }
 
 const symbolOperators = new Set(['=', '<', '>', '<=', '>=', '<>', '!=', '<=>', '+', '-', '*', '/', '%']);
 const wordOperators = new Set(['AND', 'OR', 'XOR', 'DIV', 'MOD', 'LIKE', 'BETWEEN']);
 const constants = new Set(['NULL', 'TRUE', 'FALSE']);
-/** More than the condition of a chunk by a key of 32 columns has, the most of any server. */
+/** The deepest nesting of parentheses. A chunk by a key of 32 columns, the most of any server, needs less. */
 const deepest = 100;
 
-const unclosed = 'a parenthesis without its end, or with what is no plain expression';
+const unclosed = 'a parenthesis that is not closed, or that holds more than a plain expression';
 const notListed = 'a function that is not on the list';
 const spaced = 'a space between a function and its parenthesis';
 
 /**
- * Walks over an expression of columns, literals, operators and listed functions, and stops behind it. Which operator binds
- * more closely does not matter to what is allowed, so that is left to the server. Raises RuleBroken.
+ * Walks over an expression of columns, literals, operators and listed functions, and stops after it. Operator precedence does not matter to
+ * what is allowed, so it is left to the server. Raises RuleBroken.
  */
 export function walkExpression(walker: TokenWalker, vocabulary: Vocabulary, depth = 0): void {
-  if (depth > deepest) throw walker.broken('parentheses inside one another that deep');
+  if (depth > deepest) throw walker.broken('parentheses that are nested too deep');
   const operand = () => walkOperand(walker, vocabulary, depth);
   operand();
   for (;;) {
@@ -37,7 +37,7 @@ export function walkExpression(walker: TokenWalker, vocabulary: Vocabulary, dept
   }
 }
 
-/** What begins with a word behind an operand. False: nothing of the kind. */
+/** Walks over a predicate that starts with a word after an operand. False: there is none. */
 function walkPredicate(walker: TokenWalker, operand: () => void): boolean {
   if (walker.accept('IS')) {
     walker.accept('NOT');
@@ -52,11 +52,11 @@ function walkPredicate(walker: TokenWalker, operand: () => void): boolean {
   if (walker.accept('IN')) {
     walker.expect('(', 'IN without a list');
     walker.list(operand);
-    walker.expect(')', 'IN with something else than a list');
+    walker.expect(')', 'IN with something other than a list');
   } else if (token?.kind === 'word' && wordOperators.has(token.text)) {
     walker.next();
     operand();
-  } else if (isNegated) throw walker.broken('NOT before something else than IN, LIKE or BETWEEN');
+  } else if (isNegated) throw walker.broken('NOT before something other than IN, LIKE or BETWEEN');
   else return false;
   return true;
 }
@@ -73,7 +73,7 @@ function walkOperand(walker: TokenWalker, vocabulary: Vocabulary, depth: number)
     walker.expect(')', unclosed);
   } else if (token?.kind === 'word' && walker.peek(1)?.text === '(') {
     if (!vocabulary.functions.has(token.text)) throw walker.broken(notListed);
-    // Behind a space, servers take some of these names for those of somebody's stored functions (IGNORE_SPACE).
+    // With a space before the parenthesis, servers take some of these names for stored functions (IGNORE_SPACE).
     if (walker.peek(1)?.at !== token.at + token.text.length) throw walker.broken(spaced);
     walker.next();
     walker.next();
@@ -88,11 +88,11 @@ function walkArguments(walker: TokenWalker, vocabulary: Vocabulary, name: string
   walker.expect(')', unclosed);
 }
 
-/** One bare or quoted name: what stands behind a name and a dot may be somebody's function, or a sequence to be moved on. */
+/** One bare or quoted name. A name after a dot may be a stored function, or a sequence that the statement would advance. */
 function walkColumn(walker: TokenWalker, { columns }: Vocabulary): void {
-  const unknown = walker.broken('a name that is no column of the table');
+  const unknown = walker.broken('a name that is not a column of the table');
   const column = walker.name('a column, a literal or a function is missing');
   if (walker.peek()?.text === '(') throw walker.broken(notListed);
-  if (walker.peek()?.text === '.') throw walker.broken('a name with another before it');
+  if (walker.peek()?.text === '.') throw walker.broken('a name that is qualified by another name');
   if (columns !== null && !columns.has(column)) throw unknown;
 }

@@ -14,7 +14,7 @@ function isAllowed(sql: string): boolean {
   }
 }
 
-/** Statements that are let through, cut where something can be put in between: never inside a quote. */
+/** Allowed statements, split where something can be inserted: never inside a quote. */
 const allowed = [
   "select|table_name|as|t|,|engine|as|e|from|information_schema.tables|where|table_schema|=|'clinic'|and|table_type|=|'BASE TABLE'|order|by|table_name",
   'select|`PatNum`|,|`f`|*|1e0|from|`clinic`|.|`patient`|force|index|(|primary|)|where|`PatNum`|>|12|order|by|`PatNum`|limit|500',
@@ -32,7 +32,7 @@ const allowed = [
   'commit',
 ].map((statement) => statement.split('|'));
 
-/** What writes, locks, waits, leaks or hides something. Spaces stand where any white space or comment may. */
+/** Fragments that write, lock, wait, leak or hide something. A space stands for any white space or comment. */
 const cores = [
   'insert into t values (1) ¦ replace into t values (1) ¦ update t set a = 1 ¦ delete from t ¦ truncate table t ¦ drop table t',
   'create table t (a int) ¦ alter table t add b int ¦ rename table t to u ¦ call p() ¦ do sleep(1) ¦ handler t open ¦ kill 1',
@@ -60,7 +60,7 @@ const cores = [
   '/**/ ¦ /* */ ¦ /*!50000 sleep(1) */ ¦ /*! ¦ /*M!100100 sleep(1) */ ¦ */ ¦ -- ¦ --\t ¦ --\n ¦ # ¦ /*+ max_execution_time(0) */',
 ].flatMap((line) => line.split(' ¦ '));
 
-/** What servers, or careless readers, take for a space. */
+/** Characters that servers, or careless readers, treat as a space. */
 const spaces = [' ', '  ', '\t', '\n', '\r\n', '\v', '\f', '/**/', '/*x*/', '/*!*/', '-- \n', '#\n', '\u00a0', '\0'];
 
 const mixedCase = (text: string, bits: number) =>
@@ -73,29 +73,29 @@ const core = fc
     return cased.replaceAll(' ', change < 3 ? ' ' : space);
   });
 
-/** A core put between two tokens of an allowed statement, in place of some, in front, behind, or alone. */
+/** A core between two tokens of an allowed statement, instead of some tokens, before it, after it, or alone. */
 const hostile = fc
   .tuple(fc.constantFrom(...allowed), core, fc.nat(), fc.nat({ max: 3 }), fc.constantFrom(' ', '\n', ''), fc.nat())
-  .map(([tokens, text, place, replaced, glue, bits]) => {
-    const at = place % (tokens.length + 1);
+  .map(([tokens, text, split, replaced, glue, bits]) => {
+    const at = split % (tokens.length + 1);
     const before = mixedWords(tokens.slice(0, at), bits);
     const after = mixedWords(tokens.slice(at + replaced), bits);
-    // Without a space between, a quote would end in what follows, or a word go on.
+    // Without a space, a quote would end in the next token, or a word would continue.
     const between = /['"`\w]/.test(text) ? ' ' : glue;
     return [before.join(' '), text, after.join(' ')].join(between);
   });
 
-/** Words in any case; quoted names and texts as they are. */
+/** Changes the case of words. Quoted names and texts stay as they are. */
 function mixedWords(tokens: readonly string[], bits: number): string[] {
   return tokens.map((token) => (/['`]/.test(token) ? token : mixedCase(token, bits)));
 }
 
-/** How a server may be set to read quotes. */
+/** The ways in which a server may be configured to read quotes. */
 const modes = [false, true].flatMap((ansiQuotes) =>
   [false, true].map((backslashEscapes) => ({ ansiQuotes, backslashEscapes })),
 );
 
-/** What a server in that mode reads as code: texts become T, names in quotes N, and a quote without its end stays. */
+/** The code that a server in that mode reads. Texts become T, quoted names become N, and an unclosed quote stays. */
 function codeOf(sql: string, { ansiQuotes, backslashEscapes }: (typeof modes)[number]): string {
   let code = '';
   for (let at = 0; at < sql.length; at++) {
@@ -119,10 +119,10 @@ function codeOf(sql: string, { ansiQuotes, backslashEscapes }: (typeof modes)[nu
   return code;
 }
 
-/** Of code, what no statement of ours has. */
+/** Code that no statement of ours contains. */
 const forbidden = /;|--|#|\/\*|\*\/|:=|\\|['"`]|sleep|into|for /i;
 
-/** Texts and names full of quotes and escapes, to see whether what they hold can get out. */
+/** Texts and names full of quotes and escapes. They show whether their content can leave the quotes. */
 const trick = fc
   .tuple(
     fc.constantFrom("'", "'", "'", '`', '"'),
@@ -171,7 +171,7 @@ const tricky = fc
   .map(([form, first, second]) => form.replace('?', () => first).replace('?', () => second));
 
 describe('the statement guard', () => {
-  test('lets through the statements that the hostile ones are made of, in any case and spacing', () => {
+  test('lets through the statements that the hostile ones are derived from, in any case and spacing', () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...allowed),
@@ -195,7 +195,7 @@ describe('the statement guard', () => {
     expect(tried).toBeGreaterThanOrEqual(100_000);
   });
 
-  test('lets nothing through that another sql_mode would read in another way', () => {
+  test('lets nothing through that another sql_mode would read differently', () => {
     let through = 0;
     fc.assert(
       fc.property(tricky, (sql) => {
@@ -207,7 +207,7 @@ describe('the statement guard', () => {
       }),
       { seed, numRuns: 50_000 },
     );
-    // Else it would have shown nothing.
+    // Otherwise the test would have shown nothing.
     expect(through).toBeGreaterThan(1_500);
   });
 

@@ -4,8 +4,12 @@ import { RuleBroken, type StrictToken, strictTokens } from './strict-tokens.ts';
 import { TokenWalker } from './token-walker.ts';
 
 /**
- * Every statement that may be sent besides SELECT and SET SESSION, word by word. In braces: `text`, `number`: a literal;
- * `texts`: one or more; `table`: a name in backquotes, with the database's; `roles`: one or more, as the server quotes them.
+ * Every statement that may be sent besides SELECT and SET SESSION, word by word. Placeholders are in braces:
+ *
+ * - `text`, `number`: a literal
+ * - `texts`: one or more literals
+ * - `table`: a name in backquotes, with the name of its database
+ * - `roles`: one or more roles, as the server quotes them
  */
 const allowedForms = [
   'show grants',
@@ -28,14 +32,14 @@ const allowedForms = [
   'set role {roles}',
   'start transaction with consistent snapshot',
   'commit',
-  // Before a binlog dump, most of them by zongji.
+  // Sent before a binlog dump, most of them by zongji.
   'set @master_binlog_checksum = @@global.binlog_checksum',
   'set @mariadb_slave_capability = {number}',
   'set @slave_connect_state = {text}',
   'set @master_heartbeat_period = {number} , @source_heartbeat_period = {number} , @master_binlog_checksum = {text}',
 ].map((form) => form.split(' '));
 
-/** Session variables that may be set, with the literals they may be set to. */
+/** Session variables that may be set, with the literals that each may be set to. */
 const sessionVariables: Readonly<Record<string, RegExp>> = {
   TIME_ZONE: /^'\+00:00'$/,
   SQL_MODE: /^''$/,
@@ -51,7 +55,7 @@ const sessionVariables: Readonly<Record<string, RegExp>> = {
   IDLE_TRANSACTION_TIMEOUT: /^[1-9]\d{0,1}$/,
 };
 
-/** Functions whose result depends on their arguments alone, and that take no more time or memory than these call for. */
+/** Functions whose result depends only on their arguments. They use no more time or memory than the arguments require. */
 const deterministicFunctions: ReadonlySet<string> = new Set([
   ...['ABS', 'CEIL', 'CEILING', 'FLOOR', 'ROUND', 'TRUNCATE', 'SIGN', 'MOD', 'GREATEST', 'LEAST'],
   ...['COALESCE', 'IFNULL', 'NULLIF', 'ISNULL', 'LOWER', 'UPPER', 'LEFT', 'RIGHT', 'SUBSTRING', 'SUBSTR'],
@@ -59,9 +63,13 @@ const deterministicFunctions: ReadonlySet<string> = new Set([
   ...['DATE', 'YEAR', 'MONTH', 'DAY', 'DAYOFMONTH', 'HOUR', 'MINUTE', 'SECOND', 'LAST_DAY', 'DATEDIFF', 'TO_DAYS'],
 ]);
 /**
- * Those of them that a condition may call: they mean the same to MySQL, MariaDB and PostgreSQL. Not among them: what PostgreSQL lacks
- * (YEAR, IFNULL), counts in other units (LENGTH, of bytes), does with NULL (GREATEST, CONCAT) or with numbers below one (LEFT, SUBSTRING)
- * in another way, or takes of other bytes where the source's character set is another (OCTET_LENGTH, MD5).
+ * Those functions that a condition may call: they mean the same to MySQL, MariaDB and PostgreSQL. The others are left out for these
+ * reasons:
+ *
+ * - PostgreSQL lacks them (YEAR, IFNULL).
+ * - They count in other units (LENGTH counts bytes).
+ * - They treat NULL (GREATEST, CONCAT) or numbers below one (LEFT, SUBSTRING) differently.
+ * - They see other bytes if the source's character set is another (OCTET_LENGTH, MD5).
  */
 export const conditionFunctions: ReadonlySet<string> = new Set([
   ...[
@@ -94,16 +102,16 @@ const ofSelects: Vocabulary = {
   ]),
   columns: null,
 };
-/** What the server keeps about itself: everything in there is somebody else's, but for this. */
+/** Databases of the server itself. Only `catalogTables` in them may be read; the rest is not ours. */
 const systemDatabases = new Set(['mysql', 'performance_schema', 'sys', 'information_schema']);
 const catalogTables = new Set(['tables', 'columns', 'statistics']);
 
 const unknownKind = 'a kind of statement that is not on the list';
-const noEnd = 'something behind the end of an allowed statement';
+const noEnd = 'text after the end of an allowed statement';
 
 /**
- * Lets through one statement of a kind that can only read, and refuses everything else: what is not known is not sent. Raises
- * TidegateError refused, which tells the rule and the place and nothing of the statement.
+ * Allows one statement of a kind that can only read, and refuses everything else: an unknown statement is never sent. Raises TidegateError
+ * refused, which names the rule and the position and shows nothing of the statement.
  */
 export function assertAllowedStatement(sql: string): void {
   inWords(
@@ -121,8 +129,8 @@ export function assertAllowedStatement(sql: string): void {
 }
 
 /**
- * Lets through a plain condition on the columns of one table, to stand in parentheses behind WHERE: columns, literals,
- * operators and functions that mean the same at both ends; no subquery, no variable, no clock. Raises TidegateError refused.
+ * Allows a plain condition on the columns of one table, for use in parentheses after WHERE. It consists of columns, literals, operators,
+ * and functions that mean the same at both ends. It has no subquery, no variable and no clock. Raises TidegateError refused.
  */
 export function assertPlainCondition(condition: string, columns: readonly string[]): void {
   inWords(
@@ -130,14 +138,14 @@ export function assertPlainCondition(condition: string, columns: readonly string
       const walker = new TokenWalker(strictTokens(condition), condition.length);
       const known = new Set(columns.map((column) => column.toLowerCase()));
       walkExpression(walker, { functions: conditionFunctions, globals: new Set(), columns: known });
-      if (!walker.isAtEnd) throw walker.broken('something behind the end of the condition');
+      if (!walker.isAtEnd) throw walker.broken('text after the end of the condition');
     },
     'the condition was refused',
     `A condition is made of the table's columns, numbers, texts in single quotes, comparisons, and, or, not, in (…), between, like, is null, arithmetic, and these functions: ${[...conditionFunctions].join(', ').toLowerCase()}.`,
   );
 }
 
-/** Makes an error for people of a broken rule: the rule and the place, nothing of the text. */
+/** Turns a broken rule into an error for the operator. It names the rule and the position, and shows nothing of the text. */
 function inWords(check: () => void, refused: string, hint: string): void {
   try {
     check();
@@ -147,15 +155,15 @@ function inWords(check: () => void, refused: string, hint: string): void {
   }
 }
 
-/** `select …` of expressions, from at most one table, without what locks, writes, joins or nests. */
+/** `select …` of expressions, from at most one table. Nothing in it locks, writes, joins or nests. */
 function walkSelect(walker: TokenWalker): void {
   walker.accept('DISTINCT');
   walker.list(() => {
     walkExpression(walker, ofSelects);
-    if (walker.accept('AS')) walker.name('a name is missing behind AS');
+    if (walker.accept('AS')) walker.name('a name is missing after AS');
   });
   if (walker.accept('FROM')) {
-    const [database, table] = walker.qualifiedName('a table is missing behind FROM');
+    const [database, table] = walker.qualifiedName('a table is missing after FROM');
     if (database !== null && systemDatabases.has(database))
       if (database !== 'information_schema' || !catalogTables.has(table))
         throw walker.broken('a table of the server itself that is not on the list');
@@ -163,7 +171,7 @@ function walkSelect(walker: TokenWalker): void {
     if (walker.accept('WHERE')) walkExpression(walker, ofSelects);
     if (walker.accept('ORDER')) {
       walker.expect('BY', 'ORDER without BY');
-      walker.list(() => walker.name('ORDER BY something else than columns'));
+      walker.list(() => walker.name('ORDER BY something other than columns'));
     }
     if (walker.accept('LIMIT')) walker.take('literal', 'LIMIT without a number');
   }
@@ -172,7 +180,7 @@ function walkSelect(walker: TokenWalker): void {
 
 /** `index (primary)`, or one index by its name in backquotes. */
 function walkIndex(walker: TokenWalker): void {
-  const rule = 'FORCE with something else than one index: primary, or a name in backquotes';
+  const rule = 'FORCE with something other than one index: primary, or a name in backquotes';
   walker.expect('INDEX', rule);
   walker.expect('(', rule);
   if (!walker.accept('PRIMARY')) walker.take('name', rule);
@@ -192,7 +200,7 @@ function walkSet(walker: TokenWalker): void {
   if (!walker.isAtEnd) throw walker.broken(noEnd);
 }
 
-/** Whether the tokens are this form, all of it. */
+/** Whether all tokens together have this form. */
 function matches(form: readonly string[], tokens: readonly StrictToken[]): boolean {
   let at = 0;
   for (const part of form) {
@@ -209,7 +217,7 @@ function wordLength(part: string, token: StrictToken | undefined): number {
     : 0;
 }
 
-/** How many tokens a placeholder takes from `at` on; 0: it does not match. */
+/** The number of tokens that a placeholder matches from `at` on; 0: it does not match. */
 function placeholderLength(placeholder: string, tokens: readonly StrictToken[], at: number): number {
   const kinds = (from: number, count: number) =>
     tokens

@@ -1,22 +1,26 @@
 /**
- * A token of a statement that is to be sent. `word` is a bare name or keyword, `name` a name in backquotes, `literal` a number,
- * a text in single quotes or bytes in hex, `global` a system variable, `variable` one of the user's, `symbol` an operator.
+ * A token of a statement that is to be sent. `word` is a bare name or keyword. `name` is a name in backquotes. `literal` is a number, a
+ * text in single quotes, or bytes in hex. `global` is a system variable and `variable` a user variable. `symbol` is an operator.
  */
 export interface StrictToken {
   readonly kind: 'word' | 'name' | 'literal' | 'global' | 'variable' | 'symbol';
-  /** Upper case for words and variables, else as written. */
+  /** Upper case for words and variables, otherwise as written. */
   readonly text: string;
-  /** Where it begins, in UTF-16 units from 0. */
+  /** Where it starts, in UTF-16 units from 0. */
   readonly at: number;
 }
 
-/** Longer than any statement of ours: two GTID sets, or a thousand columns. In UTF-16 units. */
+/** Longer than any statement of ours, in UTF-16 units. The longest ones hold two GTID sets or a thousand columns. */
 const longest = 1_048_576;
 
 /**
- * What every server reads in the same way, whatever its sql_mode and character set. Left out on purpose: text in double quotes
- * (a name under ANSI_QUOTES), a backslash that escapes something else than itself (NO_BACKSLASH_ESCAPES), comments of every
- * kind (some are executed), `;`, `:=`, `{fn …}`, and whatever is not ASCII outside quotes.
+ * The lexemes that every server reads in the same way, whatever its sql_mode and character set. Left out on purpose:
+ *
+ * - text in double quotes (a name under ANSI_QUOTES)
+ * - a backslash that escapes anything but itself (NO_BACKSLASH_ESCAPES)
+ * - comments of every kind (servers execute some)
+ * - `;`, `:=` and `{fn …}`
+ * - non-ASCII characters outside quotes
  */
 const lexeme = new RegExp(
   [
@@ -32,13 +36,13 @@ const lexeme = new RegExp(
   ].join('|'),
   'iy',
 );
-/** What must not follow a name or a literal without a space between, because it would make another of it. */
+/** Characters that must not follow a name or a literal without a space, because they would change its meaning. */
 const glued = /[\w$'"`\\#\u0080-\uffff]/;
 
-/** A text breaks a rule. Nothing of the text is told, for it may hold values. */
+/** A text breaks a rule. The error shows nothing of the text, because the text may hold values. */
 export class RuleBroken extends Error {
   readonly rule: string;
-  /** Where, in UTF-16 units from 0. */
+  /** The offset, in UTF-16 units from 0. */
   readonly at: number;
 
   constructor(rule: string, at: number) {
@@ -62,7 +66,7 @@ export function strictTokens(sql: string): StrictToken[] {
     if (token !== null) {
       tokens.push(token);
       const follower = sql[next] ?? '';
-      // A role is `name`@`host`.
+      // A role has the form `name`@`host`.
       if (token.kind !== 'symbol' && (glued.test(follower) || (follower === '@' && token.kind !== 'name')))
         throw new RuleBroken('two words or literals without a space between', next);
     }
@@ -82,16 +86,16 @@ function asToken(groups: Record<string, string | undefined>, at: number): Strict
   return literal === undefined ? null : { kind: 'literal', text: literal, at };
 }
 
-/** Which rule a text breaks where no lexeme begins. */
+/** The rule that a text breaks where no lexeme starts. */
 function ruleAgainst(sql: string, at: number): string {
   const rest = sql.slice(at, at + 2);
   if (rest === '/*' || rest === '*/' || rest === '--' || rest.startsWith('#')) return 'comments of any kind';
   if (rest.startsWith(';')) return 'more than one statement';
   if (rest === ':=') return 'assignments to variables';
-  if (rest.startsWith('"')) return 'double quotes; a text stands in single ones, a name in backquotes';
+  if (rest.startsWith('"')) return 'double quotes; put a text in single quotes and a name in backquotes';
   if (rest.startsWith("'") || rest.startsWith('`'))
-    return 'a quote without its end, or a text with control characters or a backslash that is not doubled';
-  if (rest === '||' || rest === '&&' || rest.startsWith('!')) return 'operators other than words: and, or, not';
+    return 'a quote that is not closed, or a text with control characters or a backslash that is not doubled';
+  if (rest === '||' || rest === '&&' || rest.startsWith('!')) return 'operators that are not words; use and, or, not';
   if (/^[^ -~]/.test(rest)) return 'characters outside quotes that are not plain ASCII';
   return 'a character that has no meaning here';
 }

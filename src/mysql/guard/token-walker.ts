@@ -1,6 +1,6 @@
 import { RuleBroken, type StrictToken } from './strict-tokens.ts';
 
-/** Bare words that begin what must not be sent. None of our tables, columns or aliases has such a name without quotes. */
+/** Bare words that start something that must not be sent. None of our tables, columns or aliases has such a name without quotes. */
 const notNames = new Set([
   ...[
     'ALTER',
@@ -60,24 +60,24 @@ const notNames = new Set([
     'UPDATE',
   ],
   ...['USING', 'VALUES', 'WAIT', 'WINDOW', 'WITH'],
-  // The servers take these for a call of the function.
+  // Servers treat these as calls of the function.
   ...['CURRENT_DATE', 'CURRENT_TIME', 'CURRENT_TIMESTAMP', 'CURRENT_USER', 'CURRENT_ROLE', 'CURRENT_PATH', 'LOCALTIME'],
   ...['LOCALTIMESTAMP', 'ROWNUM', 'SYSDATE', 'UTC_DATE', 'UTC_TIME', 'UTC_TIMESTAMP'],
 ]);
 
-/** Walks the tokens of a statement. What is not expected breaks a rule. */
+/** Walks the tokens of a statement. An unexpected token breaks a rule. */
 export class TokenWalker {
   readonly #tokens: readonly StrictToken[];
   readonly #end: number;
   #at = 0;
 
-  /** `end` is where the text ends, for what is missing there. */
+  /** `end` is the end of the text, which is the position of a missing token. */
   constructor(tokens: readonly StrictToken[], end: number) {
     this.#tokens = tokens;
     this.#end = end;
   }
 
-  /** The next token, or one `ahead` of it. */
+  /** The next token, or the one `ahead` of it. */
   peek(ahead = 0): StrictToken | undefined {
     return this.#tokens[this.#at + ahead];
   }
@@ -110,7 +110,7 @@ export class TokenWalker {
     return token;
   }
 
-  /** The rule is broken by the next token, or by there being none. */
+  /** An error for a rule that the next token breaks, or its absence. */
   broken(rule: string): RuleBroken {
     return new RuleBroken(rule, this.peek()?.at ?? this.#end);
   }
@@ -129,7 +129,7 @@ export class TokenWalker {
     return (token.kind === 'name' ? token.text.slice(1, -1).replaceAll('``', '`') : token.text).toLowerCase();
   }
 
-  /** `name` or `name.name`; the first is null where there is only one. */
+  /** `name` or `name.name`. The first is null if there is only one. */
   qualifiedName(rule: string): [string | null, string] {
     const first = this.name(rule);
     return this.accept('.') ? [first, this.name(rule)] : [null, first];

@@ -34,11 +34,11 @@ describe('checkSettings', () => {
     expect(rest).toEqual([]);
   });
 
-  it('tells everything at once', () => {
+  it('reports everything at once', () => {
     expect(check({ log_bin: 'OFF', binlog_format: 'MIXED', server_id: '0' })).toHaveLength(3);
   });
 
-  it('knows that old servers without a variable behave as its default', () => {
+  it('treats a missing variable of an old server as its default', () => {
     const old = new Map([
       ['log_bin', 'ON'],
       ['binlog_format', 'ROW'],
@@ -61,7 +61,7 @@ describe('checkSettings', () => {
     { binlog_expire_logs_seconds: '0', expire_logs_days: '0.000000' },
     { binlog_expire_logs_seconds: '0', expire_logs_days: '7' },
     { binlog_expire_logs_seconds: '60', binlog_expire_logs_auto_purge: 'OFF' },
-  ])('does not when %j', (changes) => {
+  ])('does not warn when %j', (changes) => {
     expect(check(changes)).toMatchObject([{ level: 'ok' }]);
   });
 });

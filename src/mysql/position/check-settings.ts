@@ -2,17 +2,17 @@ import type { Finding } from '../../change/finding.ts';
 import type { TextRow } from '../connection.ts';
 import { retentionSeconds } from './retention.ts';
 
-/** What `show global variables` says, by lower-case name. */
+/** The output of `show global variables`, by lower-case name. */
 export type ServerVariables = ReadonlyMap<string, string>;
 
 const subject = 'source settings';
 const secondsPerDay = 86_400;
 
-/** The server settings a copy rests on. `serverId` is the replica id we announce. */
+/** Checks the server settings that a copy relies on. `serverId` is the replica id that Tidegate announces. */
 export function checkSettings(variables: ServerVariables, flavor: 'mariadb' | 'mysql', serverId: number): Finding[] {
   const findings: Finding[] = [];
   const is = (name: string, value: string) => (variables.get(name) ?? '').toUpperCase() === value;
-  // Servers older than a variable behave as its default: full images, and no compression.
+  // A server without a variable behaves like its default: full images, and no compression.
   const isOther = (name: string, value: string) => variables.has(name) && !is(name, value);
   const wrong = (message: string, remedy: string) => findings.push({ level: 'error', subject, message, remedy });
 
@@ -20,12 +20,12 @@ export function checkSettings(variables: ServerVariables, flavor: 'mariadb' | 'm
   if (isOther('binlog_format', 'ROW'))
     wrong(
       `binlog_format is ${variables.get('binlog_format')}: statements would be logged instead of rows`,
-      `${inFile('binlog_format = ROW')}; and for sessions that begin from now on: set global binlog_format = 'ROW';`,
+      `${inFile('binlog_format = ROW')}; and for new sessions: set global binlog_format = 'ROW';`,
     );
   if (isOther('binlog_row_image', 'FULL'))
     wrong(
       `binlog_row_image is ${variables.get('binlog_row_image')}: rows would arrive with columns missing`,
-      `${inFile('binlog_row_image = FULL')}; and for sessions that begin from now on: set global binlog_row_image = 'FULL';`,
+      `${inFile('binlog_row_image = FULL')}; and for new sessions: set global binlog_row_image = 'FULL';`,
     );
   if (is('server_id', '0')) wrong('server_id is 0: the server refuses replicas', restart('server_id = 1'));
   if (is('server_id', String(serverId)))
@@ -35,13 +35,13 @@ export function checkSettings(variables: ServerVariables, flavor: 'mariadb' | 'm
     );
   if (is('binlog_transaction_compression', 'ON'))
     wrong(
-      'binlog_transaction_compression is ON: transactions would arrive in a form that is not read',
-      `${inFile('binlog_transaction_compression = OFF')}; and for sessions that begin from now on: set global binlog_transaction_compression = OFF;`,
+      'binlog_transaction_compression is ON: transactions would arrive in a form that Tidegate does not read',
+      `${inFile('binlog_transaction_compression = OFF')}; and for new sessions: set global binlog_transaction_compression = OFF;`,
     );
   if ((variables.get('binlog_row_value_options') ?? '').toUpperCase().includes('PARTIAL_JSON'))
     wrong(
       'binlog_row_value_options has PARTIAL_JSON: JSON columns would arrive as differences',
-      `${inFile("binlog_row_value_options = ''")}; and for sessions that begin from now on: set global binlog_row_value_options = '';`,
+      `${inFile("binlog_row_value_options = ''")}; and for new sessions: set global binlog_row_value_options = '';`,
     );
   findings.push(...checkRetention(variables));
   if (findings.every(({ level }) => level !== 'error'))
@@ -53,7 +53,7 @@ export function checkSettings(variables: ServerVariables, flavor: 'mariadb' | 'm
   return findings;
 }
 
-/** A target that is stopped for longer than the source keeps its binlog must be copied anew. */
+/** Warns about a short retention. If a target is stopped for longer, it must be copied again. */
 function checkRetention(variables: ServerVariables): Finding[] {
   const seconds = retentionSeconds(variables);
   if (seconds === 0 || seconds >= secondsPerDay) return [];
@@ -64,13 +64,13 @@ function checkRetention(variables: ServerVariables): Finding[] {
     {
       level: 'warning',
       subject,
-      message: `the source keeps its binlog for ${Math.round(seconds / 360) / 10} hours only: after a longer stop everything must be copied anew`,
+      message: `the source keeps its binlog for ${Math.round(seconds / 360) / 10} hours only: after a longer stop everything must be copied again`,
       remedy: `${inFile(line)}; and at once: set global ${line};`,
     },
   ];
 }
 
-/** `status` is the server's binlog status: filters there keep changes out of the binlog, and nothing else would tell. */
+/** `status` is the binlog status of the server. Filters there keep changes out of the binlog, and no other check would show that. */
 export function checkBinlogFilters(status: TextRow, database: string): Finding[] {
   const names = (column: string) => (status[column] ?? '').split(',').map((name) => name.trim().toLowerCase());
   const only = names('Binlog_Do_DB').filter((name) => name !== '');
@@ -82,19 +82,19 @@ export function checkBinlogFilters(status: TextRow, database: string): Finding[]
         subject,
         message: `the server keeps changes to ${database} out of its binlog (${filtered ? 'binlog-ignore-db' : 'binlog-do-db'})`,
         remedy: filtered
-          ? `take the line binlog-ignore-db = ${database} out of my.ini (Windows) or my.cnf; then restart the server`
+          ? `remove the line binlog-ignore-db = ${database} from my.ini (Windows) or my.cnf; then restart the server`
           : restart(`binlog-do-db = ${database}`),
       },
     ];
   return [];
 }
 
-/** From `show global status`, where MySQL 5.6 and MariaDB tell without any privilege whether a server is a replica itself. */
+/** Reads `show global status`. MySQL 5.6 and MariaDB show there, without any privilege, whether a server is itself a replica. */
 export function isReplica(status: ReadonlyMap<string, string>): boolean {
   return status.get('slave_running') === 'ON' || Number(status.get('slaves_running') ?? 0) > 0;
 }
 
-/** A replica logs what it receives only with log_slave_updates; newer MySQL does by default. */
+/** A replica logs the changes it receives only with log_slave_updates. Newer MySQL has it on by default. */
 export function checkReceivedChanges(variables: ServerVariables, status: ReadonlyMap<string, string>): Finding[] {
   if (!isReplica(status) || variables.get('log_slave_updates') !== 'OFF') return [];
   return [

@@ -1,4 +1,4 @@
-/** How many transactions a MySQL server has executed that the second set lacks. */
+/** The number of transactions that a MySQL server has executed and the second set lacks. */
 export function mysqlTransactionsBehind(executed: string, applied: string): number {
   const has = readSet(applied);
   let behind = 0;
@@ -11,8 +11,8 @@ export function mysqlTransactionsBehind(executed: string, applied: string): numb
 }
 
 /**
- * The same for MariaDB, where a position is the last number of each domain, and the server's state may tell several servers of one
- * domain. Numbers of a domain are given out one after the other (https://mariadb.com/kb/en/gtid/).
+ * The same for MariaDB. A position there is the last number of each domain, and the state of a server may name several servers of one
+ * domain. The numbers of a domain are assigned in sequence (https://mariadb.com/kb/en/gtid/).
  */
 export function mariadbTransactionsBehind(state: string, applied: string): number {
   const has = lastOfDomains(applied);
@@ -26,7 +26,7 @@ interface Interval {
   readonly to: number;
 }
 
-/** `uuid:1-5:7,uuid:tag:3` by what stands before the numbers. Intervals of one source do not overlap. */
+/** Parses `uuid:1-5:7,uuid:tag:3`. The key is the text before the numbers. Intervals of one key do not overlap. */
 function readSet(text: string): Map<string, Interval[]> {
   const set = new Map<string, Interval[]>();
   for (const part of text.replaceAll(/\s/g, '').toLowerCase().split(',')) {

@@ -6,16 +6,16 @@ import { quoteText } from '../identifiers.ts';
 import type { PositionFlavor } from '../server-flavor.ts';
 import { isAtLeast } from '../server-version.ts';
 
-/** A row may be logged this long before other sessions see it where no commit waits for a replica; measured at 108 ms. */
+/** A row may be logged this long before other sessions see it, if no commit waits for a replica. Measured at 108 ms. */
 export const visibleAfterMs = 2_000;
 
-/** A server that numbers transactions finds the place by number, on whichever of its replicas; else by file and offset. */
+/** A server that numbers transactions finds a position by GTID, on any of its replicas. Other servers find it by file and offset. */
 export function startsByGtid(server: PositionFlavor, start: Position): boolean {
   return server.gtids && start.gtid !== null && start.gtid !== '';
 }
 
 /**
- * Where the binlog ends now, by file and offset alone: MariaDB would have to read the whole file to tell the GTID of a place. Needs
+ * The end of the binlog now, by file and offset alone. MariaDB would have to read the complete file to find the GTID of a position. Needs
  * REPLICATION CLIENT (MariaDB 10.5.2 and later: BINLOG MONITOR).
  */
 export async function readHead(replicator: SourceConnection): Promise<Position> {
@@ -25,7 +25,7 @@ export async function readHead(replicator: SourceConnection): Promise<Position> 
   return { file, offset: Number(row['Position']), gtid: null };
 }
 
-/** File, Position, Binlog_Do_DB and so on; empty when there is no binlog. `show master status` was renamed in MySQL 8.2. */
+/** File, Position, Binlog_Do_DB and so on; empty if there is no binlog. MySQL 8.2 renamed `show master status`. */
 export async function readBinlogStatus(replicator: SourceConnection): Promise<TextRow> {
   const isRenamed = replicator.version !== null && isAtLeast(replicator.version, { mariadb: null, mysql: [8, 2] });
   const rows = await replicator.query(isRenamed ? 'show binary log status' : 'show master status');
@@ -33,15 +33,15 @@ export async function readBinlogStatus(replicator: SourceConnection): Promise<Te
 }
 
 /**
- * A position from which a stream brings everything that a select begun after this returns does not show. The server logs a
- * row before other sessions can see it, by seconds where commits wait for a semi-synchronous replica in between, so "position,
- * then select" would lose such rows for good:
+ * A position from which a stream brings all changes that a select misses, if the select starts after this returns. The server logs a row
+ * before other sessions can see it. The gap is seconds if commits wait for a semi-synchronous replica in between. So "position, then
+ * select" would lose such rows for good:
  *
- * - MariaDB: the position of a consistent read view itself, which is exact for InnoDB, takes no lock, and needs no privilege
- *   beyond SELECT (https://mariadb.com/kb/en/enhancements-for-start-transaction-with-consistent-snapshot/). Statements on other
- *   engines are behind it, too, once they have waited; their rows can be seen when they unlock the table, right after.
- * - MySQL with GTIDs: the executed set is moved on only after the rows are visible, so it is safe at once.
- * - MySQL without: a position that has been current for a while.
+ * - MariaDB: the position of a consistent read view itself. It is exact for InnoDB, takes no lock, and needs no privilege beyond SELECT
+ *   (https://mariadb.com/kb/en/enhancements-for-start-transaction-with-consistent-snapshot/). The position covers a statement on another
+ *   engine only after the statement has waited for the replica. Its rows become visible right afterwards, when it unlocks the table.
+ * - MySQL with GTIDs: the server adds a transaction to the executed set only after its rows are visible, so the set is safe at once.
+ * - MySQL without GTIDs: a position that has been current for a while.
  */
 export async function readSnapshotPosition(
   reader: SourceConnection,
@@ -70,7 +70,7 @@ async function untilVisible(signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
 }
 
-/** Opens a consistent read view on MariaDB and returns where it stands in the binlog, by file and offset. */
+/** Opens a consistent read view on MariaDB and returns its position in the binlog, by file and offset. */
 export async function openViewAt(reader: SourceConnection): Promise<Position> {
   await reader.query('start transaction with consistent snapshot');
   const rows = await reader.query(`show status like 'binlog_snapshot_%'`);
@@ -94,15 +94,15 @@ function noBinlog(): TidegateError {
   return new TidegateError('source-settings', 'the source writes no binlog (log_bin is off)');
 }
 
-/** Binlog files the source still has, oldest first, with their bytes. */
+/** The binlog files that the source still has, oldest first, with their sizes in bytes. */
 export async function readBinlogFiles(replicator: SourceConnection): Promise<{ file: string; size: number }[]> {
   const rows = await replicator.query('show binary logs');
   return rows.map((row) => ({ file: row['Log_name'] ?? '', size: Number(row['File_size']) }));
 }
 
 /**
- * Makes sure that the source can still send everything after `position`. Raises position-lost when it purged what is needed,
- * and source-changed when it lacks what the position covers: that is another server, or one that lost its log.
+ * Makes sure that the source can still send everything after `position`. Raises position-lost if it has purged what is needed. Raises
+ * source-changed if it lacks what the position covers: it is another server, or it lost its log.
  */
 export async function assertReachable(
   replicator: SourceConnection,
@@ -125,8 +125,8 @@ async function assertMysqlGtidsReachable(replicator: SourceConnection, gtids: st
 }
 
 /**
- * A domain is one sequence, whichever server wrote to it, and a position is its last transaction in each. The binlog state tells
- * the last one of each server in each domain; what came before the oldest file is gone
+ * A domain is one sequence, whichever server wrote to it, and a position is the last transaction in each domain. The binlog state names the
+ * last transaction of each server in each domain. Everything before the oldest file is gone
  * (https://mariadb.com/kb/en/gtid/#gtid_binlog_state).
  */
 async function assertMariadbGtidsReachable(replicator: SourceConnection, gtids: string): Promise<void> {

@@ -1,10 +1,10 @@
 const secondsPerDay = 86_400;
 
-/** Server variables that say when binlog files are purged by their age. */
+/** Server variables that control when binlog files are purged by age. */
 export const retentionVariables = ['binlog_expire_logs_seconds', 'expire_logs_days', 'binlog_expire_logs_auto_purge'];
 
 /**
- * Seconds a binlog file is kept after it was last written; 0: until somebody purges by hand. `variables` by lower-case name
+ * Seconds that a binlog file is kept after its last write; 0: until it is purged by hand. `variables` is by lower-case name
  * (https://dev.mysql.com/doc/refman/8.4/en/replication-options-binary-log.html#sysvar_binlog_expire_logs_seconds).
  */
 export function retentionSeconds(variables: ReadonlyMap<string, string>): number {

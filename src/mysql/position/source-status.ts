@@ -6,29 +6,29 @@ import { readBinlogFiles, readHead } from './positions.ts';
 import { retentionSeconds, retentionVariables } from './retention.ts';
 import { type ServerFlavor, readServerFlavor } from '../server-flavor.ts';
 
-/** Where the source is, by its own account. */
+/** The position of the source and its clock, as the source reports them. */
 export interface SourceStatus {
   readonly identity: string;
-  /** Its clock just before it was asked for its head, in seconds since 1970. */
+  /** Its clock just before its head was read, in seconds since 1970. */
   readonly clock: number;
   readonly head: Position;
   /** Its clock minus this machine's, in seconds. */
   readonly clockSkew: number;
-  /** How long it keeps a binlog file that it no longer writes, in seconds; 0: until somebody purges. */
+  /** How long it keeps a binlog file that it no longer writes, in seconds; 0: until it is purged by hand. */
   readonly retention: number;
-  /** How many transactions are in its binlog that a position by GTID lacks; null: it numbers none. */
+  /** The number of transactions in its binlog that a GTID position lacks; null: the server has no GTIDs. */
   transactionsSince(gtid: string): number | null;
-  /** Whether the position has something that is not in its binlog: then it was reset or restored since. */
+  /** Whether the position has something that is not in its binlog. Then the binlog was reset or restored since. */
   lacks(position: Position): boolean;
 }
 
 export type BinlogFiles = Awaited<ReturnType<typeof readBinlogFiles>>;
 
-/** How often what hardly ever changes is asked for anew: settings, and the list of files, which a server opens one by one. */
+/** How often rarely changed facts are read again: settings, and the list of files, because a server opens each file for it. */
 const settingsMs = 60_000;
 const filesMs = 10_000;
 
-/** A session of the replicator that is asked where the source is, once or again and again: two short questions each time. */
+/** A replicator session that reads the position of the source, once or repeatedly. Each read is two short queries. */
 export class SourceProbe {
   readonly #connection: SourceConnection;
   #settings: { readonly at: number; readonly server: ServerFlavor; readonly retention: number } | null = null;
@@ -44,8 +44,8 @@ export class SourceProbe {
   }
 
   /**
-   * The clock first, so that what is not in the head yet was committed later than that. What the target has when it is asked
-   * afterwards can only be nearer to the head.
+   * Reads the clock first, so that transactions after the head were committed later than that. The target's position, which is read
+   * afterwards, can only be nearer to the head.
    */
   async read(): Promise<SourceStatus> {
     const { server, retention } = await this.#readSettings();
@@ -66,7 +66,7 @@ export class SourceProbe {
     };
   }
 
-  /** The files that the source still has; those of a moment ago where that tells as much. */
+  /** The files that the source still has. Returns a recent list if that is still accurate enough. */
   async files(head: Position): Promise<BinlogFiles> {
     const known = this.#files;
     if (known !== null && performance.now() - known.at < filesMs && known.list.some(({ file }) => file === head.file))
@@ -90,7 +90,7 @@ export class SourceProbe {
     return this.#settings;
   }
 
-  /** Where the head is the one of before, so is what was executed. */
+  /** If the head has not moved, the executed set has not changed either. */
   async #readExecuted({ flavor }: ServerFlavor, head: Position): Promise<string> {
     if (this.#executed !== null && comparePositions(this.#executed.head, head) === 0) return this.#executed.gtid;
     const variable = flavor === 'mariadb' ? '@@global.gtid_binlog_state' : '@@global.gtid_executed';

@@ -7,8 +7,8 @@ import { openViewAt } from './positions.ts';
 const askAgainMs = 5;
 
 /**
- * Opens a read view on MariaDB in which every transaction up to `position` can be seen, and returns its own place in the binlog:
- * for InnoDB it shows what was logged before that place and nothing else. The caller ends it with `commit`.
+ * Opens a read view on MariaDB that shows every transaction up to `position`, and returns the view's own position in the binlog. For InnoDB
+ * the view shows exactly what was logged before that position. The caller ends it with `commit`.
  */
 export async function openViewBehind(
   reader: SourceConnection,
@@ -24,7 +24,7 @@ export async function openViewBehind(
   }
 }
 
-/** Returns once a select on MySQL would show every transaction of a GTID set. */
+/** Returns once a select on MySQL shows every transaction of a GTID set. */
 export async function untilExecuted(replicator: SourceConnection, gtids: string, signal: AbortSignal): Promise<void> {
   for (;;) {
     const [row] = await replicator.query(`select gtid_subset(${quoteText(gtids)}, @@global.gtid_executed) as known`);

@@ -1,7 +1,7 @@
 import type ZongJi from '@vlasky/zongji';
 import type { Connection } from 'mysql2';
 
-/** A packet as mysql2 hands it to a command: one event behind a status byte, 0 for "event follows". */
+/** A packet as mysql2 passes it to a command: one event after a status byte, which is 0 for "event follows". */
 export interface Packet {
   readonly buffer: Buffer;
   readonly offset: number;
@@ -23,7 +23,7 @@ interface ZongJiParts {
 
 /**
  * Makes zongji work on a connection of ours. Otherwise it would open two of its own: one for the dump, and one to look up columns and to
- * kill the other.
+ * kill the first.
  */
 export function useConnection(zongji: ZongJi, connection: Connection): void {
   const parts = zongji as unknown as ZongJiParts;

@@ -6,7 +6,7 @@ import { TidegateError } from '../../errors/tidegate-error.ts';
 import { assertAllowedStatement } from '../guard/statement-guard.ts';
 import { socketOf } from './socket.ts';
 
-/** Commands of the protocol that a role may send (https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_command_phase.html). */
+/** Protocol commands that a role may send (https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_command_phase.html). */
 const command = { quit: 0x01, query: 0x03, binlogDump: 0x12, binlogDumpGtid: 0x1e } as const;
 const commandsOf = {
   reader: new Set<number>([command.quit, command.query]),
@@ -14,8 +14,8 @@ const commandsOf = {
 } as const;
 
 /**
- * Who we are at the source. `reader` may SELECT from the replicated database; `replicator` may read the binlog and the
- * server's positions. There is no third role: a writable source connection cannot be asked for.
+ * Our account at the source. `reader` may SELECT from the replicated database. `replicator` may read the binlog and the positions of the
+ * server. There is no third role: no caller can request a writable connection to the source.
  */
 export type SourceRole = keyof typeof commandsOf;
 
@@ -23,25 +23,25 @@ const connectTimeoutMs = 10_000;
 const headerBytes = 4;
 
 /**
- * Logs in and returns the connection with the statement guard before its socket: whatever is sent on it from now on, by us or
- * by zongji, is looked at as the bytes it is, and what the guard does not let through is refused and ends the connection.
- * Raises TidegateError refused, source-unreachable, source-tls, source-login or source-privilege.
+ * Logs in and returns the connection with the statement guard in front of its socket. From now on the guard checks the bytes of everything
+ * that we or zongji send. It refuses what it does not allow, and that ends the connection. Raises TidegateError refused,
+ * source-unreachable, source-tls, source-login or source-privilege.
  */
 export async function openGuarded(
   source: SourceConfig,
   role: SourceRole,
   hangUp?: AbortSignal,
 ): Promise<mysql.Connection> {
-  // The types say so, too; this is for whoever comes without them.
+  // The types require this, too. The check is for callers without types.
   if (!Object.hasOwn(commandsOf, role))
     throw new TidegateError('refused', 'the source can be connected to as reader or as replicator only');
   const connection = mysql.createConnection(connectionOptions(source, role));
-  // Not by its destroy(), which would wait for a server that does not answer to say goodbye.
+  // Not by its destroy(), which would wait to send a goodbye to a server that does not answer.
   const socket = socketOf(connection);
   hangUp?.addEventListener('abort', () => socket.destroy(new Error('hung up')), { once: true });
   if (source.tls.mode === 'verify-full') verifyHost(connection, source.host);
   await new Promise<void>((resolve, reject) => {
-    // Also keeps a connection that breaks while idle from crashing the process; the next query reports it.
+    // Also keeps a connection that breaks while idle from crashing the process. The next query reports it.
     connection.on('error', reject);
     connection.connect((error) => (error ? reject(error) : resolve()));
   }).catch((error: unknown) => {
@@ -50,7 +50,7 @@ export async function openGuarded(
   });
   const wire = connection as unknown as { writePacket(packet: { readonly buffer: Buffer }): void };
   const writePacket = wire.writePacket.bind(connection);
-  // mysql2 hands what is thrown here to the command's callback and hangs up.
+  // mysql2 passes an error thrown here to the callback of the command and hangs up.
   wire.writePacket = (packet) => {
     assertAllowedCommand(packet.buffer.subarray(headerBytes), role);
     writePacket(packet);
@@ -59,8 +59,8 @@ export async function openGuarded(
 }
 
 /**
- * Compares the certificate with the host, be it a name or an address, before the login is sent. mysql2 would compare it with
- * "localhost" where the host is an address.
+ * Compares the certificate with the host, a name or an address, before the login is sent. mysql2 would compare it with "localhost" if the
+ * host is an address.
  */
 function verifyHost(connection: mysql.Connection, host: string): void {
   const wire = connection as unknown as { startTLS(done: (error?: Error) => void): void; readonly stream: TLSSocket };
@@ -72,7 +72,7 @@ function verifyHost(connection: mysql.Connection, host: string): void {
 function assertAllowedCommand(payload: Buffer, role: SourceRole): void {
   const code = payload[0] ?? -1;
   if (!commandsOf[role].has(code))
-    throw new TidegateError('refused', `command ${code} of the protocol is not one that the ${role} sends`);
+    throw new TidegateError('refused', `the ${role} must not send protocol command ${code}`);
   if (code === command.query) assertAllowedStatement(decode(payload.subarray(1)));
 }
 
@@ -100,7 +100,7 @@ function connectionOptions(source: SourceConfig, role: SourceRole): mysql.Connec
     keepAliveInitialDelay: 10_000,
     // Never on: one call is one statement.
     multipleStatements: false,
-    // No server may ask us for a file; and chunk-reader.ts writes COM_QUERY packets itself, without query attributes.
+    // No server may request a file from us. Also, row-packets.ts writes COM_QUERY packets itself, without query attributes.
     flags: ['-LOCAL_FILES', '-CLIENT_QUERY_ATTRIBUTES'],
     ...(mode === 'disable'
       ? {}
@@ -108,7 +108,7 @@ function connectionOptions(source: SourceConfig, role: SourceRole): mysql.Connec
           ssl: {
             ...(ca === undefined ? {} : { ca }),
             rejectUnauthorized: true,
-            // By verifyHost.
+            // verifyHost does this.
             verifyIdentity: false,
           },
         }),

@@ -1,6 +1,6 @@
 /**
- * A length-encoded integer of the client protocol and of binlog bodies
- * (https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_dt_integers.html), with where the next field begins.
+ * Reads a length-encoded integer of the client protocol and of binlog bodies
+ * (https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_dt_integers.html). `next` is where the next field starts.
  */
 export function readLengthEncoded(source: Buffer, at: number): { value: number; next: number } {
   const first = source[at] as number;

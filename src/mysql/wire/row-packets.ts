@@ -10,10 +10,10 @@ import { InvalidValue } from '../../mapping/invalid-value.ts';
 import type { ConversionJournal, TableCodec } from '../../mapping/table-codec.ts';
 import { readLengthEncoded } from './length-encoded.ts';
 
-/** Where reading stops, whatever was asked for. */
+/** The limits at which reading stops, whatever the query asked for. */
 export interface ReadLimits {
   readonly bytes: number;
-  /** Milliseconds since the first of the result arrived: until then the server has waited for its turn, and held nobody up. */
+  /** Milliseconds since the result started to arrive. Before that the server waits for its turn and blocks nobody. */
   readonly ms: number;
 }
 
@@ -51,7 +51,7 @@ export class RowPackets extends EventEmitter {
   readonly #out: LineBuffer;
   readonly #limits: ReadLimits;
   readonly #journal: ConversionJournal | null;
-  #since = 0;
+  #startedAt = 0;
   readonly #starts: number[];
   readonly #ends: number[];
   #lastRow: Buffer | null = null;
@@ -85,7 +85,7 @@ export class RowPackets extends EventEmitter {
     };
   }
 
-  /** mysql2 calls this with nothing to begin, then with each packet; true ends the command. */
+  /** mysql2 calls this without a packet to start the command, then with each packet. True ends the command. */
   execute(packet: Packet | null | undefined, connection: CommandConnection): boolean {
     if (packet === undefined || packet === null) {
       connection._resetSequenceId();
@@ -103,7 +103,7 @@ export class RowPackets extends EventEmitter {
     } catch (error) {
       if (error instanceof InvalidValue) this.onResult(this.#refused(`a key cannot be read: ${error.reason}`));
       else if (error instanceof TidegateError) this.onResult(error);
-      // A value that does not read as its type: the schema is not what the source has. Nothing of the row may be printed.
+      // A value could not be read as its type: the schema differs from the source. Print nothing of the row.
       else this.onResult(new TidegateError('internal', 'a row packet could not be read', { cause: error }));
       return true;
     }
@@ -127,10 +127,10 @@ export class RowPackets extends EventEmitter {
   }
 
   #columnCount({ buffer, offset }: Packet): Step {
-    // Also what is no result at all: a server may ask for a file of this machine instead, and then waits for it.
+    // Also refuses a packet that is no result: a server may request a file of this machine instead, and then wait for it.
     if (buffer[offset] === 0xfb || readLengthEncoded(buffer, offset).value !== this.#codecs.length)
       throw new Error('not the columns that were asked for');
-    this.#since = performance.now();
+    this.#startedAt = performance.now();
     this.#columnsLeft = this.#codecs.length;
     return this.#columnDefinition;
   }
@@ -173,16 +173,16 @@ export class RowPackets extends EventEmitter {
     return new TidegateError('target-refused', `table ${this.#table}: ${reason}`, { table: this.#table });
   }
 
-  /** Looked at now and then: to ask for the time costs as much as to read a column. */
+  /** Checks the time only every 16 rows, because reading the clock costs as much as reading a column. */
   #isLate(): boolean {
-    return this.rows % 16 === 0 && performance.now() - this.#since > this.#limits.ms;
+    return this.rows % 16 === 0 && performance.now() - this.#startedAt > this.#limits.ms;
   }
 
   #note(conversions: readonly Conversion[]): void {
     if (conversions.length > 0) this.converted.set(this.rows - this.rejected.length - 1, conversions);
   }
 
-  /** Writes a row packet as a line and notes where its values are. */
+  /** Writes a row packet as a line and records where its values are. */
   #line(buffer: Buffer, at: number, out: LineBuffer): void {
     const codecs = this.#codecs;
     let i = 0;
@@ -216,12 +216,12 @@ export class RowPackets extends EventEmitter {
     out.newline();
   }
 
-  /** Raises InvalidValue where it is the key that cannot be read. */
+  /** Raises InvalidValue if the key itself cannot be read. */
   #rejectedRow({ reason, column }: InvalidValue, buffer: Buffer, start: number, end: number): RejectedRow {
     this.#locate(buffer, start);
     const scratch = new LineBuffer(256);
-    for (const [position, index] of this.#key.entries()) {
-      if (position > 0) scratch.tab();
+    for (const [ordinal, index] of this.#key.entries()) {
+      if (ordinal > 0) scratch.tab();
       (this.#codecs[index] as Codec).fromText(
         buffer,
         this.#starts[index] as number,
@@ -233,7 +233,7 @@ export class RowPackets extends EventEmitter {
     return { key, reason, column, sqlState: null, row: Buffer.from(buffer.subarray(start, end)), format: 'packet' };
   }
 
-  /** Notes where each value of a row packet is, whatever it holds. */
+  /** Records where each value of a row packet is, whatever the values are. */
   #locate(buffer: Buffer, at: number): void {
     for (let i = 0; i < this.#codecs.length; i++) {
       if (buffer[at] === 0xfb) {
@@ -268,7 +268,7 @@ export class RowPackets extends EventEmitter {
   }
 }
 
-/** Queues the command on a connection. mysql2 does not publish its own way to do so. */
+/** Queues the command on a connection. mysql2 has no public method for that. */
 export function sendRowPackets(connection: Connection, command: RowPackets): void {
   (connection as unknown as { addCommand(command: RowPackets): void }).addCommand(command);
 }

@@ -5,7 +5,7 @@ import { flavorOf } from '../server-version.ts';
 
 export interface Greeting {
   readonly flavor: 'mariadb' | 'mysql';
-  /** As '10.11.19-MariaDB-log' or '8.4.3'. */
+  /** Such as '10.11.19-MariaDB-log' or '8.4.3'. */
   readonly version: string;
   /** The address from which this machine reaches the server. */
   readonly localAddress: string;
@@ -14,13 +14,13 @@ export interface Greeting {
 const timeoutMs = 10_000;
 const headerBytes = 4;
 const protocolVersion = 10;
-/** MariaDB before 11 puts this before its version, for replicas that knew one digit only. */
+/** MariaDB before 11 puts this before its version, for replicas that accept only a one-digit major version. */
 const replicationPrefix = /^5\.5\.5-(?=\d)/;
 
 /**
- * What a server tells whoever connects, before any login: so it can be had while there is no account yet
- * (https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase_packets_protocol_handshake_v10.html).
- * Raises TidegateError source-unreachable.
+ * Reads what a server sends to every client before any login. So it works before an account exists
+ * (https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase_packets_protocol_handshake_v10.html). Raises
+ * TidegateError source-unreachable.
  */
 export async function readGreeting(host: string, port: number): Promise<Greeting> {
   const socket = connect({ host, port, timeout: timeoutMs });
@@ -30,7 +30,7 @@ export async function readGreeting(host: string, port: number): Promise<Greeting
     if (packet[0] !== protocolVersion || end === -1)
       throw new TidegateError(
         'source-unreachable',
-        'source: what answers is no MySQL or MariaDB server that takes us in',
+        'source: what answers is no MySQL or MariaDB server, or a server that refuses this machine',
       );
     const version = packet.toString('latin1', 1, end).replace(replicationPrefix, '');
     return {
