@@ -4,9 +4,9 @@ import type { Target } from '../session.ts';
 export interface DeadLetter {
   readonly id: string;
   readonly table: string;
-  /** As in the control schema: COPY text of the key's columns. */
+  /** COPY text of the columns of the key, as in the control schema. */
   readonly key: Buffer;
-  /** The change is behind this place of the binlog; null: it came with the snapshot. */
+  /** The binlog position before the change; null if the row came with the snapshot. */
   readonly after: string | null;
   readonly at: Date;
   readonly reason: string;
@@ -14,7 +14,7 @@ export interface DeadLetter {
   readonly sqlState: string | null;
 }
 
-/** Letters that share table, column and reason. */
+/** Dead letters with the same table, column and reason. */
 export interface DeadLetterGroup {
   readonly table: string;
   readonly column: string | null;
@@ -61,15 +61,15 @@ export async function groupDeadLetters(db: Target, tables: readonly string[] = [
   }));
 }
 
-/** A letter as it was: one of a later image of the same row has the same id. */
-export interface SeenLetter {
+/** A dead letter as it was read. A dead letter of a later image of the same row has the same id. */
+export interface SeenDeadLetter {
   readonly table: string;
   readonly id: string;
-  /** When it was written, in microseconds since 1970. */
+  /** The write time in microseconds since 1970. */
   readonly writtenAt: string;
 }
 
-export async function seeDeadLetters(db: Target, tables: readonly string[]): Promise<SeenLetter[]> {
+export async function seeDeadLetters(db: Target, tables: readonly string[]): Promise<SeenDeadLetter[]> {
   const rows = await db
     .selectFrom('dead_letters')
     .select(['id', 'table_name', microseconds.as('written_at')])
@@ -80,5 +80,5 @@ export async function seeDeadLetters(db: Target, tables: readonly string[]): Pro
   return rows.map((row) => ({ table: row.table_name, id: row.id, writtenAt: row.written_at }));
 }
 
-/** When a letter was written, in microseconds since 1970. */
+/** The write time of a dead letter in microseconds since 1970. */
 export const microseconds = sql<string>`(extract(epoch from at) * 1000000)::bigint`;

@@ -19,33 +19,34 @@ export interface ApplierOptions {
   readonly schema: string;
   readonly epoch: bigint;
   readonly codecs: ReadonlyMap<string, TableCodec>;
-  /** Where the target is now. */
+  /** The position of the target at the start. */
   readonly start: Position;
-  /** Tables of which a bad row stops everything. */
+  /** Whether a bad row of this table stops everything. */
   readonly isHalting: (table: string) => boolean;
 }
 
 /**
- * Applies batches: rows, dead letters, suspended tables, conversions and checkpoint in one PostgreSQL transaction. A batch that
- * ends inside a source transaction leaves the PostgreSQL transaction open for the next one, so a source transaction of any size
- * becomes visible at once or not at all.
+ * Applies batches: rows, dead letters, suspended tables, conversions and checkpoint in one PostgreSQL transaction. A batch that ends
+ * inside a source transaction keeps the PostgreSQL transaction open for the next batch.
+ *
+ * Invariant: a source transaction of any size becomes visible at once or not at all.
  */
 export class Applier {
   readonly #session: TargetSession;
   readonly #options: ApplierOptions;
   readonly #writers = new Map<string, TableWriter>();
-  /** Staging tables made or rolled back; each has a number of its own. */
+  /** The number of staging tables created so far, including rolled back ones. Each table has its own number. */
   #stagings = 0;
-  /** Read anew when a transaction is rolled back in which some came or went. */
+  /** Loaded again after the rollback of a transaction that changed dead letters. */
   #deadLetters: DeadLetters;
-  #deadLettersTouched = false;
+  #deadLettersChanged = false;
   #open: ControlledTransaction<ControlSchema> | null = null;
-  /** Where the last batch ended. */
+  /** The position at the end of the last batch. */
   #at: Position;
-  /** What parts of the transaction that is open have brought. */
+  /** Suspended tables with their reasons, and numbers of rejected rows, from all parts of the open transaction. */
   #suspended = new Map<string, string>();
   #rejected = new Map<string, number>();
-  /** Tables of which PostgreSQL refused rows in their last batch. */
+  /** Tables with rows that PostgreSQL refused in their last batch. */
   readonly #suspected = new Set<string>();
 
   private constructor(session: TargetSession, options: ApplierOptions, deadLetters: DeadLetters) {
@@ -60,9 +61,9 @@ export class Applier {
   }
 
   /**
-   * Returns once the batch is durable, or, for a part of a transaction, once it is written. When PostgreSQL refuses a row, a
-   * whole batch is rolled back and written anew around such rows, and so are the next ones of that table as long as there are any. What
-   * came before a part cannot be written again, so parts are written around them from the first.
+   * Returns when a complete batch is durable, or when a part of a transaction is written. If PostgreSQL refuses a row, a complete batch
+   * is rolled back and written again with refused rows isolated. Later batches of that table isolate rows, too, as long as PostgreSQL
+   * refuses some. Earlier parts of a transaction cannot be written again, so parts isolate refused rows from the start.
    */
   async apply(batch: ChangeBatch): Promise<void> {
     const isPart = batch.open || this.#open !== null;
@@ -70,15 +71,15 @@ export class Applier {
       await this.#write(batch, isPart ? 'refused' : 'no');
     } catch (error) {
       if (isPart || !isRowRefusal(error)) throw error;
-      await this.#takeBack();
+      await this.#rollBack();
       if (error instanceof TidegateError && error.table !== undefined) this.#suspected.add(error.table);
       await this.#write(batch, 'refused');
     }
   }
 
   /**
-   * Writes changes that are none of the stream's, between two of its batches. The checkpoint stays where it is. Returns how many rows
-   * PostgreSQL refused.
+   * Writes changes that do not come from the stream, between two batches of the stream. The checkpoint does not move. Returns how many
+   * rows PostgreSQL refused.
    */
   async merge(changes: TableChanges): Promise<number> {
     if (this.#open !== null) throw new TidegateError('internal', 'a transaction of the stream is open');
@@ -91,7 +92,7 @@ export class Applier {
   async #write(batch: ChangeBatch, isolate: 'no' | 'refused'): Promise<void> {
     this.#open ??= await this.#session.begin();
     const trx = this.#open;
-    // A constraint that waits for the commit could name no row.
+    // A deferred constraint fails at the commit and cannot name the row.
     if (isolate === 'refused' || [...batch.tables.keys()].some((table) => this.#suspected.has(table)))
       await this.#session.guarded(async () => await sql`set constraints all immediate`.execute(trx));
     for (const [table, changes] of batch.tables) {
@@ -101,7 +102,7 @@ export class Applier {
         if (unwritten.every(({ sqlState }) => sqlState === null)) this.#suspected.delete(table);
         else this.#suspected.add(table);
         const rejected = this.#judged(changes, unwritten);
-        this.#deadLettersTouched = true;
+        this.#deadLettersChanged = true;
         await this.#deadLetters.keep(trx, changes, rejected, this.#at);
         if (rejected.size > 0) this.#rejected.set(table, rejected.size + (this.#rejected.get(table) ?? 0));
         await recordConversions(trx, table, changes.conversions.values());
@@ -115,7 +116,7 @@ export class Applier {
     if (!batch.open) await this.#commit(batch, trx);
   }
 
-  /** The rows of a table that become dead letters. Raises bad-row where the operator wants none. */
+  /** Returns the rows of a table that become dead letters. Raises bad-row for a table of TABLES_HALT. */
   #judged({ schema, rejected }: TableChanges, unwritten: readonly RejectedRow[]): ReadonlyMap<string, RejectedRow> {
     const rows = new Map([...unwritten, ...rejected].map((row) => [row.key, row] as const));
     const [first] = rows.values();
@@ -134,9 +135,9 @@ export class Applier {
       await trx.commit().execute();
     });
     this.#open = null;
-    this.#deadLettersTouched = false;
+    this.#deadLettersChanged = false;
     if (batch.end !== null) this.#at = batch.end.position;
-    // Whoever hears that this batch is durable hears of its parts as well.
+    // The report of a durable batch includes its earlier parts.
     for (const [table, reason] of this.#suspended) batch.suspended.set(table, reason);
     for (const [table, rows] of this.#rejected) batch.rejected.set(table, rows);
     this.#suspended = new Map();
@@ -144,12 +145,12 @@ export class Applier {
     failpoint('committed');
   }
 
-  async #takeBack(): Promise<void> {
+  async #rollBack(): Promise<void> {
     await this.#session.guarded(async () => {
       await this.#open?.rollback().execute();
-      // Of earlier transactions; those made in this one are gone with it.
+      // These are staging tables of earlier transactions. The rollback removed those of this transaction.
       for (const writer of this.#writers.values()) await writer.dropStaging();
-      if (this.#deadLettersTouched) this.#deadLetters = await DeadLetters.load(this.#session.db);
+      if (this.#deadLettersChanged) this.#deadLetters = await DeadLetters.load(this.#session.db);
     });
     this.#open = null;
     this.#suspended = new Map();

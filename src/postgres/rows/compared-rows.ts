@@ -9,16 +9,16 @@ import { stageIsolating } from './stage-isolated.ts';
 import { type TargetKeyRange, TableKey } from './table-key.ts';
 import { columnList, quoteIdentifier, stagedLine } from './tables.ts';
 
-/** What was staged: the lines given but for those that cannot be written. */
+/** The staged lines: the given lines without those that cannot be written. */
 export interface Staged {
   readonly lines: Buffer;
   readonly rejected: readonly RejectedRow[];
 }
 
-/** The number of a row's line, from 0 on, in a staging table `side`. */
+/** SQL for the line number of a row, from 0, in the staging table `side`. */
 export const lineNumber = (side: string) => `${side}.${stagedLine} - 1`;
 
-/** Rows of the source, as PostgreSQL would store them, in a table that this session alone has. */
+/** A temporary table with rows of the source as PostgreSQL stores them. Only this session sees it. */
 export class ComparedRows {
   /** Its name in SQL. */
   readonly table: string;
@@ -29,7 +29,7 @@ export class ComparedRows {
   readonly #columns: string;
   #isMade = false;
 
-  /** `name`, a plain word: the session has no other of that name. */
+  /** `name` is a plain word that is unique in the session. */
   constructor(session: TargetSession, codec: TableCodec, name: string) {
     this.table = `pg_temp.${name}`;
     this.#name = name;
@@ -39,7 +39,7 @@ export class ComparedRows {
     this.#columns = columnList(codec.schema);
   }
 
-  /** Holds these COPY lines and no others. Raises internal where rows are missing then, or, with a range, outside of it. */
+  /** Replaces the contents with these COPY lines. Raises internal when rows are missing afterwards, or lie outside of the given range. */
   async fill(given: Buffer, range: TargetKeyRange | null): Promise<Staged> {
     const { schema } = this.#codec;
     const checked = checkLines(given, schema);
@@ -72,7 +72,7 @@ export class ComparedRows {
     const { schema, codecs } = this.#codec;
     const columns = schema.columns.map(({ name }, index) => `${quoteIdentifier(name)} ${codecs[index]?.pgType}`);
     const key = schema.primaryKey.map((index) => quoteIdentifier(schema.columns[index]?.name ?? ''));
-    // Its key refuses what would make one row of two.
+    // The key refuses two rows that PostgreSQL would treat as one.
     await sql
       .raw(
         `create temporary table ${this.table.slice('pg_temp.'.length)} (${stagedLine} bigint generated always as identity, ${columns.join(', ')}, primary key (${key.join(', ')}))`,

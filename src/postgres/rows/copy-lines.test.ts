@@ -12,7 +12,7 @@ const value = fc.option(
     .map((text) => text.replaceAll('\0', '')),
 );
 
-it('takes apart what LineBuffer wrote, whatever the text', () => {
+it('splits lines that LineBuffer wrote, for any text', () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(value, value), { minLength: 1, maxLength: 20 }), (rows) => {
       const out = new LineBuffer(16);

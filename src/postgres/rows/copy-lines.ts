@@ -1,8 +1,8 @@
 import { fromCopyText } from '../../change/copy-text.ts';
 
 /**
- * Takes COPY text lines apart again: one array of values per column, NULL as null. For the few rows of a small batch, where
- * one statement with parameters is quicker than a COPY and a merge.
+ * Splits COPY text lines into one array of values per column, with NULL as null. It serves small batches, where one statement with
+ * parameters is faster than a COPY and a merge.
  */
 export function linesToColumns(lines: Buffer, columnCount: number): (string | null)[][] {
   const columns: (string | null)[][] = Array.from({ length: columnCount }, () => []);
@@ -16,7 +16,7 @@ export function linesToColumns(lines: Buffer, columnCount: number): (string | nu
   return columns;
 }
 
-/** Keys as the batch holds them (COPY bytes seen as latin1, columns joined by tabs), one array of values per column. */
+/** Splits keys of a batch (COPY bytes as latin1, columns joined by tabs) into one array of values per column. */
 export function keysToColumns(keys: readonly string[], columnCount: number): (string | null)[][] {
   const columns: (string | null)[][] = Array.from({ length: columnCount }, () => []);
   for (const key of keys) splitLine(Buffer.from(key, 'latin1').toString('utf8'), columns);
@@ -28,7 +28,7 @@ function splitLine(line: string, columns: (string | null)[][]): void {
   for (let i = 0; i < columns.length; i++) (columns[i] as (string | null)[]).push(fromCopyText(fields[i] ?? ''));
 }
 
-/** The values of a key as the batch holds it. A key has no NULL. */
+/** The column values of a key of a batch. A key has no NULL. */
 export function keyTextOf(key: string, columnCount: number): string[] {
   return keysToColumns([key], columnCount).map(([value]) => value ?? '');
 }

@@ -5,18 +5,20 @@ import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
 import { type Confirmation, recordEvent } from '../control/events.ts';
 import type { Target, TargetSession } from '../session.ts';
-import { type SeenLetter, microseconds } from '../control/dead-letter-list.ts';
+import { type SeenDeadLetter, microseconds } from '../control/dead-letter-list.ts';
 import { readTables } from '../control/table-states.ts';
 import { TableWriter } from './table-writer.ts';
 
-/** Letters tried in one transaction: so many, or as many as have so many bytes, whichever is less; the stream waits meanwhile. */
+/** The most dead letters retried in one transaction, in rows and in bytes. The stream waits during such a transaction. */
 const retryRows = 500;
 const retryBytes = 8 * 1024 * 1024;
 
 /**
- * Tries to write a table's letters once more, as after a constraint at the target was dropped. `run` may be at work meanwhile: what
- * it writes waits for a page, and the page for what it has written, so that an old image never overwrites a newer one or brings back
- * what was deleted. Returns how many were written; the others stay. Raises refused where the table is another by now.
+ * Tries to write a table's dead letters again, for example after a constraint at the target was dropped. Returns how many were written;
+ * the others stay. Raises refused if the state or the columns of the table have changed.
+ *
+ * Invariant: an old image never overwrites a newer row or restores a deleted one. `run` may be running: its writes wait for a page, and a
+ * page waits for its writes.
  */
 export async function retryDeadLetters(session: TargetSession, replica: string, codec: TableCodec): Promise<number> {
   const { table } = codec.schema;
@@ -24,29 +26,29 @@ export async function retryDeadLetters(session: TargetSession, replica: string, 
   let written = 0;
   for (let last = '0'; ;) {
     const page = await session.transaction(async (trx) => {
-      // A lock of the letters alone would not do: a delete neither sees nor waits for a row that is being put there.
+      // A lock on the dead letters alone is not enough. A concurrent delete neither sees nor waits for a row that is being inserted.
       await sql`lock table ${sql.id(replica, table)} in share row exclusive mode`.execute(trx);
       await sql`set constraints all immediate`.execute(trx);
       await assertSame(trx, codec);
       const ids = await nextPage(trx, table, last);
       if (ids.length === 0) return { last: undefined, written: 0 };
-      const letters = await trx
+      const deadLetters = await trx
         .selectFrom('dead_letters')
         .select(['id', 'key', 'row'])
         .where('id', 'in', ids)
-        // Looked at again once they are locked: a later image, which cannot be written, may have come in place of one.
+        // Checked again under the lock: a later image that cannot be written may have replaced one.
         .where(isWritable)
         .orderBy('id')
         .forUpdate()
         .execute();
       const changes = new TableChanges(codec.schema);
-      for (const { key, row } of letters) {
+      for (const { key, row } of deadLetters) {
         const start = changes.lines.length;
         changes.lines.plain(row, 0, row.length);
         changes.upsert('update', key.toString('latin1'), start);
       }
       const refused = new Set((await writer.write(trx, changes, 'suspected')).map(({ key }: RejectedRow) => key));
-      const done = letters.filter(({ key }) => !refused.has(key.toString('latin1'))).map(({ id }) => id);
+      const done = deadLetters.filter(({ key }) => !refused.has(key.toString('latin1'))).map(({ id }) => id);
       if (done.length > 0) await trx.deleteFrom('dead_letters').where('id', 'in', done).execute();
       return { last: ids.at(-1), written: done.length };
     });
@@ -58,7 +60,7 @@ export async function retryDeadLetters(session: TargetSession, replica: string, 
   return written;
 }
 
-/** It is a line, and was not too large to be kept. */
+/** The row is a COPY line, and it was not too large to be kept. */
 const isWritable = sql<boolean>`format = 'copy' and length(row) > 0`;
 
 async function nextPage(trx: Target, table: string, last: string): Promise<string[]> {
@@ -76,17 +78,20 @@ async function assertSame(trx: Target, { source }: TableCodec): Promise<void> {
   if (known?.state === 'streaming' && JSON.stringify(known.schema) === JSON.stringify(source)) return;
   throw new TidegateError(
     'refused',
-    `table ${source.table} is ${known?.state ?? 'gone'}, or has other columns, since a moment ago`,
+    `table ${source.table} has changed: it is ${known?.state ?? 'gone'} now, or it has other columns`,
     {
-      hint: 'Try again once it streams.',
+      hint: 'Try again when the table is streaming.',
     },
   );
 }
 
-/** Forgets these letters; their rows stay away from the target, or as they were, until the source changes them. Returns how many there still were. */
+/**
+ * Deletes these dead letters. Their rows stay missing or outdated at the target until the source changes them. Returns how many were
+ * still there.
+ */
 export async function discardDeadLetters(
   session: TargetSession,
-  seen: readonly SeenLetter[],
+  seen: readonly SeenDeadLetter[],
   confirmed: Confirmation,
 ): Promise<number> {
   const tables = [...new Set(seen.map(({ table }) => table))];

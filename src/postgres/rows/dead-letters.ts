@@ -5,19 +5,16 @@ import type { TableChanges } from '../../change/table-changes.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { Target } from '../session.ts';
 
-/**
- * More than so many of one table are no single bad rows any more: the table is suspended instead. It also bounds the memory that
- * their keys take.
- */
+/** A table with more dead letters than this is suspended instead. The limit also bounds the memory for their keys. */
 export const maxDeadLetters = 100_000;
-/** Rows of letters that go in one statement, in bytes. */
+/** The limit for the rows in one insert statement, in bytes. */
 const statementBytes = 16 * 1024 * 1024;
-/** A row beyond this is not kept: a parameter in PostgreSQL's hex form must fit into one message and one string. */
+/** A larger row is not kept: a parameter in PostgreSQL's hex form must fit into one message and one string. */
 const maxKeptBytes = 64 * 1024 * 1024;
 
 /**
- * The dead letters of a replica as the stream goes on: rows that cannot be written are kept, and one whose key comes again,
- * written or deleted, is dead no more. Which keys have one is known here, so that a stream without any pays nothing.
+ * Maintains the dead letters of a replica while the stream runs. A row that cannot be written is kept. A dead letter is resolved when its
+ * key is written or deleted later. All keys with a dead letter are held here, so a stream without dead letters costs nothing.
  */
 export class DeadLetters {
   readonly #keys: Map<string, Set<string>>;
@@ -34,8 +31,8 @@ export class DeadLetters {
   }
 
   /**
-   * Keeps in `trx` what became of a table's changes: letters of keys that were written or deleted go, `rejected` come. `after` is
-   * the place in the binlog behind which the changes are. Raises target-refused when they become too many.
+   * Updates the dead letters of a table in `trx`. Dead letters of written or deleted keys are removed, and `rejected` rows are added.
+   * `after` is the binlog position before the changes. Raises target-refused if there are more than maxDeadLetters.
    */
   async keep(
     trx: Target,
@@ -58,7 +55,7 @@ export class DeadLetters {
     assertNotTooMany(table, keys.size);
   }
 
-  /** `dead-letters retry` and `discard` take letters away without a word to us. */
+  /** `dead-letters retry` and `discard` remove dead letters in another process, so `keys` may hold too many. */
   async #recount(trx: Target, table: string, keys: Set<string>): Promise<void> {
     const rows = await trx.selectFrom('dead_letters').select('key').where('table_name', '=', table).execute();
     keys.clear();
@@ -66,7 +63,7 @@ export class DeadLetters {
   }
 }
 
-/** Raises target-refused for the table, which suspends it. */
+/** Raises target-refused for a table with too many dead letters, which suspends it. */
 export function assertNotTooMany(table: string, count: number): void {
   if (count <= maxDeadLetters) return;
   throw new TidegateError('target-refused', `table ${table}: more than ${maxDeadLetters} of its rows are refused`, {
@@ -80,7 +77,7 @@ function setOf(keys: Map<string, Set<string>>, table: string): Set<string> {
   return set;
 }
 
-/** Keys with a letter that the changes speak of, found from whichever side is smaller. */
+/** Keys that have a dead letter and occur in the changes. The smaller set is searched. */
 function resolvedKeys(keys: ReadonlySet<string>, changes: TableChanges): string[] {
   if (keys.size === 0) return [];
   if (keys.size < changes.keyCount) return [...keys].filter((key) => changes.has(key));
@@ -93,7 +90,7 @@ async function deleteDeadLetters(trx: Target, table: string, keys: readonly stri
       and sha256(key) in (select sha256(k) from unnest(${keys.map(bytes)}::bytea[]) k)`.execute(trx);
 }
 
-/** Writes letters, each in the place of an older one of its key. `after`: null for rows of the snapshot. */
+/** Writes dead letters. Each replaces an older one of its key. `after` is null for rows of the snapshot. */
 export async function writeDeadLetters(
   trx: Target,
   table: string,
@@ -106,7 +103,7 @@ export async function writeDeadLetters(
   await writeDeadLetters(trx, table, rows.slice(some.length), after);
 }
 
-/** As many of the first rows as one statement should carry, and one at least. */
+/** The first rows that fit into one statement, at least one. */
 function withinBytes(rows: readonly RejectedRow[]): readonly RejectedRow[] {
   let bytes = 0;
   const end = rows.findIndex(({ row }, index) => index > 0 && (bytes += row.length) > statementBytes);
@@ -140,7 +137,10 @@ function bytes(key: string): Buffer {
   return Buffer.from(key, 'latin1');
 }
 
-/** In place of a dead letter, where the operator wants none. `after`: the changes are behind it; null: in the snapshot. */
+/**
+ * The error that replaces a dead letter for a table of TABLES_HALT. `after` is the position before the change; null for a row of the
+ * snapshot.
+ */
 export function badRow(
   table: string,
   { reason, column, sqlState }: RejectedRow,

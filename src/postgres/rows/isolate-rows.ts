@@ -6,30 +6,33 @@ import { lineStarts, rejectedLine } from './line-check.ts';
 import type { Target, TargetSession } from '../session.ts';
 import { columnList } from './tables.ts';
 
-/** Rows of a run that may hold refused ones: with one in a hundred, about every second has none, and few rows are sent twice. */
+/**
+ * Rows per run when refused rows are likely. With one refused row in a hundred, about half of the runs have none. Few rows are then sent
+ * twice.
+ */
 const suspectedRun = 64;
-/** `COPY` says in its context which line it was at. */
+/** The error context of COPY names the line. */
 const copyContext = /^COPY /;
 
-/** Rows by their numbers, from 0. */
+/** Row numbers, from 0. */
 interface Range {
   readonly from: number;
-  /** The first that is not among them. */
+  /** Exclusive. */
   readonly to: number;
 }
 
-/** Some of the rows that are to be written, in order. */
+/** Some of the rows to write, in order. */
 type Run = readonly Range[];
 
-/** What is to be written at once: which rows, and their lines. */
+/** The rows of one attempt, and their lines. */
 export interface RunToWrite {
   readonly rows: Run;
   readonly lines: readonly Buffer[];
 }
 
 /**
- * Writes runs without waiting in between, each inside a savepoint: `before` and `after` go before and behind its statements, in the same
- * message. Returns what was raised for each.
+ * Writes runs without waiting in between, each inside a savepoint. `before` and `after` enclose the statements of a run in the same
+ * message. Returns the error of each run, or null.
  */
 export type WriteRuns = (
   runs: readonly RunToWrite[],
@@ -37,7 +40,7 @@ export type WriteRuns = (
   after: string,
 ) => Promise<readonly (Error | null)[]>;
 
-/** Runs by COPY into a relation, given as in SQL. */
+/** Writes runs by COPY into the relation `into`, given as SQL. */
 export function copyRuns(session: TargetSession, into: string, schema: TableSchema): WriteRuns {
   const copy = `copy ${into} (${columnList(schema)}) from stdin`;
   return async (runs, before, after) =>
@@ -45,13 +48,15 @@ export function copyRuns(session: TargetSession, into: string, schema: TableSche
 }
 
 /**
- * Writes COPY lines of which PostgreSQL may refuse some, and returns those. Rows are written in runs. A refused run is rolled back and
- * taken apart: the row that COPY names alone, what is behind it, and at the end what it had passed; or, where nothing is named, two halves.
- * A row is rejected only if it is refused alone, and, where it may have lacked another one, as a foreign key of the target does, once more
- * when all others are in. So a wrong guess costs an attempt and nothing else; and the name is a number in a text
- * of the server's language, so it can only be a guess.
+ * Writes COPY lines and returns the rows that PostgreSQL refuses. Rows are written in runs. A refused run is rolled back and split. If
+ * COPY named a row, it is tried alone, and the rows behind it follow in further runs. The rows before it are written at the end. If COPY
+ * named no row, the run is split into two halves.
  *
- * `relations`: the tables that `write` copies to, as that text may name them. `isSuspected`: some were refused a moment ago.
+ * A row is rejected only if PostgreSQL refuses it alone. A row may need another row, for example for a foreign key of the target. It is
+ * then tried once more after all others. The named row is a number from a message in the server's language, so it is only a guess. A
+ * wrong guess costs one attempt and nothing else.
+ *
+ * `relations`: the tables that `write` copies to, as that message may name them. `isSuspected`: PostgreSQL has just refused some rows.
  */
 export async function writeIsolating(
   trx: Target,
@@ -95,7 +100,7 @@ export async function writeIsolating(
     waiting = [...next, ...inRuns(behind)].filter((run) => count(run) > 0);
     if (waiting.length > 0) continue;
     if (passed.length > 0) {
-      // It goes in together.
+      // All rows before the named ones are written together.
       waiting = [passed];
       passed = [];
     } else {
@@ -109,8 +114,8 @@ export async function writeIsolating(
 }
 
 /**
- * Whether the run before was written or refused, `before` leads back to the savepoint behind the last one that was written, because
- * there is a new one only behind a run that was.
+ * `before` rolls back to the savepoint behind the last written run, whether the previous run was written or refused. Only a written run
+ * sets a new savepoint.
  */
 const savepoint = {
   first: 'savepoint row_run',
@@ -123,7 +128,7 @@ function count(run: Run): number {
   return run.reduce((sum, { from, to }) => sum + to - from, 0);
 }
 
-/** The rows of a run from its `first` to before its `last`. */
+/** The rows of a run from number `first`, inclusive, to number `last`, exclusive. */
 function part(run: Run, first: number, last: number): Range[] {
   const ranges: Range[] = [];
   let at = 0;
@@ -147,7 +152,7 @@ function inRuns(rows: Run): Run[] {
   );
 }
 
-/** The line that COPY was at, from 1; null: it does not say. */
+/** The line that COPY names, from 1; null if it names none. */
 function lineNamed(error: unknown, relations: readonly string[]): number | null {
   const { where } = raisedBy(error);
   if (typeof where !== 'string') return null;
@@ -168,15 +173,15 @@ function reasonOf(error: unknown): Pick<RejectedRow, 'reason' | 'column' | 'sqlS
 }
 
 /**
- * Whether other rows can be why a row was refused. Not where its values alone are: data exceptions (22), NOT NULL, CHECK, and what is beyond
- * PostgreSQL's limits (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+ * Whether other rows may be the reason why PostgreSQL refused a row. False for errors of its own values: data exceptions (22), NOT NULL,
+ * CHECK, and limits of PostgreSQL (https://www.postgresql.org/docs/current/errcodes-appendix.html).
  */
 function mayLackAnother(error: unknown): boolean {
   return !/^(22|23502|23514|54)/.test(sqlStateOf(error) ?? '');
 }
 
-/** The class of SQLSTATEs for what is beyond PostgreSQL's limits. */
+/** The class of SQLSTATEs for exceeded limits of PostgreSQL. */
 const limitExceeded = '54';
 const tooLarge =
-  'PostgreSQL cannot hold it: a row with its columns in 8 kB, large values apart, a key in 2,704 bytes, a value in 1 GB';
+  'it exceeds a limit of PostgreSQL: 8 kB for a row without its large values, 2,704 bytes for a key, 1 GB for a value';
 const refused = 'PostgreSQL refused it: look for constraints, triggers or changed columns of the table at the target';

@@ -11,8 +11,8 @@ export interface CheckedLines {
 }
 
 /**
- * Takes out the COPY lines that are not UTF-8, the one thing a codec cannot afford to look at value by value: sources keep
- * whatever bytes a client once declared to be text. All lines together are looked at first, which costs next to nothing.
+ * Removes COPY lines that are not UTF-8. Sources keep any bytes that a client declared as text, and codecs cannot afford to check each
+ * value. All lines are first checked together, which costs almost nothing.
  */
 export function checkLines(lines: Buffer, schema: TableSchema): CheckedLines {
   if (isUtf8(lines)) return { lines, rejected: [] };
@@ -23,7 +23,7 @@ export function checkLines(lines: Buffer, schema: TableSchema): CheckedLines {
     else
       rejected.push(
         rejectedLine(line, schema, {
-          reason: 'text has bytes that are no characters of its character set',
+          reason: 'text has bytes that are not valid in its character set',
           column: schema.columns[fields(line).findIndex((field) => !isUtf8(field))]?.name ?? null,
           sqlState: null,
         }),
@@ -32,37 +32,37 @@ export function checkLines(lines: Buffer, schema: TableSchema): CheckedLines {
   return { lines: Buffer.concat(sound), rejected };
 }
 
-/** A row that stands as a COPY line, as a rejected one. */
+/** Creates a rejected row from a COPY line. */
 export function rejectedLine(
   line: Buffer,
   schema: TableSchema,
   why: Pick<RejectedRow, 'reason' | 'column' | 'sqlState'>,
 ): RejectedRow {
   const key = lineKey(line, schema);
-  // A copy: the batch's buffer is used again.
+  // This is a copy, because the batch reuses its buffer.
   return { key, ...why, row: Buffer.from(line), format: 'copy' };
 }
 
-/** The key of a COPY line as in TableChanges: its bytes seen as latin1, columns joined by tabs. */
+/** The key of a COPY line as in TableChanges: its bytes as latin1, columns joined by tabs. */
 export function lineKey(line: Buffer, { primaryKey }: TableSchema): string {
   const values = fields(line);
   return primaryKey.map((index) => (values[index] as Buffer).toString('latin1')).join('\t');
 }
 
-/** The lines but for those of rows that were rejected. */
+/** The lines without those of rejected rows. */
 export function without(lines: Buffer, rejected: readonly RejectedRow[], schema: TableSchema): Buffer {
   const gone = new Set(rejected.map(({ key }) => key));
   return Buffer.concat([...eachLine(lines)].filter((line) => !gone.has(lineKey(line, schema))));
 }
 
-/** Where each line begins, and at last where the last one ends. */
+/** The start offset of each line, then the end offset of the last line. */
 export function lineStarts(lines: Buffer): number[] {
   const starts = [0];
   for (let at = lines.indexOf(newline); at >= 0; at = lines.indexOf(newline, at + 1)) starts.push(at + 1);
   return starts;
 }
 
-/** Raises RangeError where the last line has no end. */
+/** Raises RangeError if the last line has no end. */
 export function* eachLine(lines: Buffer): Generator<Buffer> {
   for (let at = 0; at < lines.length;) {
     const end = lines.indexOf(newline, at) + 1;

@@ -6,8 +6,8 @@ import { columnList, loadedAtColumn, quoteIdentifier, quoteTable } from './table
 const staging = 'pg_temp.tidegate_refresh';
 
 /**
- * Makes a table without a key hold these rows and no others, each as often as it is there. Only what is too many or lacking is
- * written. Rows are told apart by what PostgreSQL prints of all their columns. Returns how many were put there and taken away.
+ * Makes a table without a key hold exactly these rows, including duplicates. Only missing and surplus rows are written. Rows are compared
+ * by the text that PostgreSQL prints for all their columns. Returns how many rows were inserted (`missing`) and deleted (`extra`).
  */
 export async function refreshRows(
   session: TargetSession,

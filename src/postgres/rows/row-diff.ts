@@ -9,41 +9,41 @@ import { ComparedRows, lineNumber } from './compared-rows.ts';
 import { type TargetKeyRange, type KeyText, TableKey } from './table-key.ts';
 import { quoteIdentifier, quoteTable } from './tables.ts';
 
-/** Rows that only the target has are named no more than so many at a time. */
+/** At most this many rows that only the target has are returned at a time. */
 const mostExtra = 10_000;
-/** Of the target's rows of a range no more text is looked at than twice the source's, and so much. */
+/** The text comparison reads at most twice the bytes of the source from the target, plus this many. */
 const moreTextBytes = 4 * 1024 * 1024;
 
-/**
- * Where to look for rows that only the target has: in a range of keys, of which `condition` may take a part; among some keys; or
- * nowhere.
- */
+/** Where to look for rows that only the target has: in a range of keys, among some keys, or nowhere. `condition` may restrict the range. */
 export type Scope =
   | (TargetKeyRange & { readonly kind: 'range'; readonly condition: string | null })
   | { readonly kind: 'keys'; readonly keys: readonly KeyText[] }
   | { readonly kind: 'nowhere' };
 
-/** How rows of the source and the target differ. Lines are counted from 0. */
+/** The differences between rows of the source and the target. Lines are numbered from 0. */
 export interface Difference {
-  /** The lines that were compared: those given, without those that cannot be written. */
+  /** The compared lines: the given lines without those that cannot be written. */
   readonly lines: Buffer;
   readonly rejected: readonly RejectedRow[];
-  /** Lines the target has no row for. */
+  /** Lines without a row at the target. */
   readonly missing: readonly number[];
-  /** Lines of which the target's row is another. */
+  /** Lines whose row at the target has other values. */
   readonly different: readonly number[];
-  /** Keys of which only the target has a row. */
+  /** Keys that only the target has. */
   readonly extra: readonly KeyText[];
-  /** Lines that are equal and have a dead letter, which is out of date. */
+  /** Equal lines that have a dead letter, which is outdated. */
   readonly outdated: readonly number[];
-  /** Looks for the rest of what only the target has, before anything else is compared; null: there is none. */
+  /**
+   * Finds the remaining rows that only the target has; null if there are none. Call it before the next comparison, which reuses the
+   * staging table.
+   */
   readonly more: (() => Promise<Difference>) | null;
 }
 
 /**
- * Compares COPY lines with a target table. Rows are equal when PostgreSQL would store the same bytes for them: `=` takes 0 for
- * -0, and 1.0 for 1.00 inside json
- * (https://www.postgresql.org/docs/current/functions-comparisons.html#COMPOSITE-TYPE-COMPARISON, `*<>`).
+ * Compares COPY lines with a target table. Rows are equal if PostgreSQL stores the same bytes for them. The operator `=` treats 0 and -0
+ * as equal, and 1.0 and 1.00 inside json (https://www.postgresql.org/docs/current/functions-comparisons.html#COMPOSITE-TYPE-COMPARISON,
+ * `*<>`).
  */
 export class RowDiff {
   readonly #session: TargetSession;
@@ -51,13 +51,13 @@ export class RowDiff {
   readonly #key: TableKey;
   readonly #staging: ComparedRows;
   readonly #table: string;
-  /** The target's columns as a line has them. */
+  /** The columns of the target, printed as in a COPY line. */
   readonly #printedColumns: string;
   readonly #present = new LineBuffer();
-  /** Whether the source's rows and the target's are mostly written in the same letters. */
+  /** Whether equal rows of the source and the target mostly have the same text. */
   #isWrittenAlike = true;
 
-  /** `name`: of the staging table; the session has no other of that name. */
+  /** `name` is the name of the staging table and unique in the session. */
   constructor(session: TargetSession, replica: string, codec: TableCodec, name: string) {
     this.#session = session;
     this.#codec = codec;
@@ -71,12 +71,17 @@ export class RowDiff {
   }
 
   /**
-   * Compares, and writes nothing but the staging table. Lines that are the target's rows letter for letter are equal; only the
-   * others are staged and looked at as values, because the same value may be written in two ways.
+   * Compares and writes nothing except the staging table. Lines with the same text as a target row are equal. Only the others are staged
+   * and compared as values, because one value can have two texts.
    */
   async compare(given: Buffer, unreadable: readonly RejectedRow[], scope: Scope): Promise<Difference> {
     return await this.#session.guarded(async () => {
-      if (scope.kind === 'range' && scope.condition === null && this.#isWrittenAlike && (await this.#hasNoLetters())) {
+      if (
+        scope.kind === 'range' &&
+        scope.condition === null &&
+        this.#isWrittenAlike &&
+        (await this.#hasNoDeadLetters())
+      ) {
         const difference = await this.#compareText(given, unreadable, scope);
         if (difference !== null) return difference;
       }
@@ -84,7 +89,7 @@ export class RowDiff {
     });
   }
 
-  /** Null: the target has too many rows there to look at them all. */
+  /** Null if the target has too many rows or bytes in the range. */
   async #compareText(
     given: Buffer,
     unreadable: readonly RejectedRow[],
@@ -100,13 +105,14 @@ export class RowDiff {
     const { schema } = this.#codec;
     const keys = [...here.values()].map((line) => keyTextOf(lineKey(line, schema), schema.primaryKey.length));
     const difference = await this.#compareValues(Buffer.concat(suspects), unreadable, { kind: 'keys', keys });
-    // Where most rows are equal and written in another way, letters tell nothing: json, and fractions of seconds.
+    // If most suspects are equal values with another text, the text comparison is useless. This happens with json and fractions of
+    // seconds.
     const unequal = difference.missing.length + difference.different.length + difference.rejected.length;
     if (suspects.length > count / 4 && unequal < suspects.length / 2) this.#isWrittenAlike = false;
     return difference;
   }
 
-  /** The target's rows of a range as lines; null: there are more rows or bytes. */
+  /** The rows of the target in a range as lines; null if there are more rows or bytes. */
   async #presentText(range: TargetKeyRange, mostRows: number, mostBytes: number): Promise<Buffer | null> {
     const present = this.#present;
     present.length = 0;
@@ -127,12 +133,12 @@ export class RowDiff {
     return { lines, rejected, missing, different, outdated, ...(await this.#extra(scope, rejected)) };
   }
 
-  async #hasNoLetters(): Promise<boolean> {
-    const letter = await this.#letters().select('id').limit(1).executeTakeFirst();
-    return letter === undefined;
+  async #hasNoDeadLetters(): Promise<boolean> {
+    const deadLetter = await this.#deadLetters().select('id').limit(1).executeTakeFirst();
+    return deadLetter === undefined;
   }
 
-  #letters() {
+  #deadLetters() {
     return this.#session.db.selectFrom('dead_letters').where('table_name', '=', this.#codec.schema.table);
   }
 
@@ -153,9 +159,9 @@ export class RowDiff {
 
   /** Equal rows that have a dead letter. */
   async #outdated(unequal: ReadonlySet<number>): Promise<number[]> {
-    const letters = await this.#letters().select('key').execute();
-    if (letters.length === 0) return [];
-    const keys = letters.map(({ key }) => keyTextOf(key.toString('latin1'), this.#key.width));
+    const deadLetters = await this.#deadLetters().select('key').execute();
+    if (deadLetters.length === 0) return [];
+    const keys = deadLetters.map(({ key }) => keyTextOf(key.toString('latin1'), this.#key.width));
     const { rows } = await sql<{ n: string }>`
       select ${sql.raw(lineNumber('s'))} as n from ${sql.raw(this.#staging.table)} s
        where exists (select from ${this.#key.list(keys, 'k')} where ${sql.raw(this.#key.isGiven('s', 'k'))})`.execute(
@@ -183,7 +189,7 @@ export class RowDiff {
     return { extra, more };
   }
 
-  /** The first keys of the target, as it sorts them, that are neither staged nor rejected; `limit`: null for all. */
+  /** The first keys of the target, in its order, that are neither staged nor rejected. `limit` null means all. */
   async #extraWhere(
     isMeant: ReturnType<typeof sql>,
     rejected: readonly RejectedRow[],
@@ -204,7 +210,10 @@ export class RowDiff {
   }
 }
 
-/** What a line has where PostgreSQL prints something else: the exact value of a float, and no zone, which is UTC on both sides. */
+/**
+ * Casts for types that PostgreSQL prints differently from a line. A line has the exact value of a float. It has no time zone, because
+ * both sides use UTC.
+ */
 const asInLines: Readonly<Record<string, string>> = { real: '::double precision', 'timestamptz(0)': '::timestamp(0)' };
 const nothing: Difference = {
   lines: Buffer.alloc(0),

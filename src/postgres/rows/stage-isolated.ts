@@ -7,8 +7,8 @@ import { columnList } from './tables.ts';
 import { type WriteRuns, copyRuns, writeIsolating } from './isolate-rows.ts';
 
 /**
- * Copies lines to a staging table, pg_temp.`name`, that is empty and numbers them. Returns the rows that it refuses, and the lines that are
- * there now.
+ * Copies lines to pg_temp.`name`, an empty staging table that numbers its lines. Returns the refused rows and the lines that the table
+ * holds now.
  */
 export async function stageIsolating(
   session: TargetSession,

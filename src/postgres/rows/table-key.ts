@@ -2,16 +2,16 @@ import { sql } from 'kysely';
 import type { TableCodec } from '../../mapping/table-codec.ts';
 import { quoteIdentifier } from './tables.ts';
 
-/** A key as text that PostgreSQL takes or prints, a value for each column. */
+/** A key as text in PostgreSQL's input and output format, one value for each column. */
 export type KeyText = readonly string[];
 
-/** Keys behind `after` and up to `upTo`, as PostgreSQL sorts them; null: unbounded. */
+/** Keys behind `after` and up to `upTo`, in PostgreSQL's order; null is unbounded. */
 export interface TargetKeyRange {
   readonly after: KeyText | null;
   readonly upTo: KeyText | null;
 }
 
-/** What is said of a table's key in SQL. `side`: the name of the table or the list in the statement. */
+/** SQL for the key of a table. `side` is the name of the table or list in the statement. */
 export class TableKey {
   readonly #columns: readonly { readonly name: string; readonly type: string }[];
 
@@ -26,7 +26,7 @@ export class TableKey {
     return this.#columns.length;
   }
 
-  /** One of its columns, which is never null in a row. */
+  /** The first key column, which is never null in a row. */
   first(side: string): string {
     return `${side}.${this.#columns[0]?.name}`;
   }
@@ -35,7 +35,7 @@ export class TableKey {
     return this.#columns.map(({ name }) => `${side}.${name}`).join(', ');
   }
 
-  /** An array of what PostgreSQL prints. */
+  /** An array of the key values as PostgreSQL prints them. */
   printed(side: string): string {
     return `array[${this.#columns.map(({ name }) => `${side}.${name}::text`).join(', ')}]`;
   }
@@ -44,17 +44,17 @@ export class TableKey {
     return this.#columns.map(({ name }) => `${a}.${name} = ${b}.${name}`).join(' and ');
   }
 
-  /** Whether the key is the one in a row of `list(keys, given)`. */
+  /** Whether the key equals the key in a row of `list(keys, given)`. */
   isGiven(side: string, given: string): string {
     return this.#columns.map(({ name, type }, i) => `${side}.${name} = ${given}.k${i}::${type}`).join(' and ');
   }
 
-  /** The values in a row of `list(keys, given)`. */
+  /** The key values in a row of `list(keys, given)`. */
   given(given: string): string {
     return this.#columns.map(({ type }, i) => `${given}.k${i}::${type}`).join(', ');
   }
 
-  /** Keys as a list of rows with columns k0, k1 …, and with their number, from 1 on, as n. */
+  /** Keys as a list of rows with columns k0, k1 … and their number n, from 1. */
   list(keys: readonly KeyText[], name: string) {
     const arrays = sql.join(this.#columns.map((_, i) => sql`${keys.map((key) => key[i] ?? '')}::text[]`));
     const names = this.#columns.map((_, i) => `k${i}`).join(', ');
@@ -69,7 +69,7 @@ export class TableKey {
     return upTo === null ? lower : sql`${lower} and (${names}) <= (${values(upTo)})`;
   }
 
-  /** The same for statements that take no parameters. */
+  /** The same as `inRange`, for statements that take no parameters. */
   inRangeText(side: string, { after, upTo }: TargetKeyRange): string {
     const names = this.columns(side);
     const values = (key: KeyText) =>

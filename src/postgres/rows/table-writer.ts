@@ -12,17 +12,17 @@ import { columnList, loadedAtColumn, quoteIdentifier, quoteTable, stagedLine } f
 import { stageIsolating } from './stage-isolated.ts';
 import { type WriteRuns, copyRuns, writeIsolating } from './isolate-rows.ts';
 
-/** Up to this many rows go as the parameters of one statement; beyond, COPY to a staging table and a merge are quicker. */
+/** Up to this many rows are sent as parameters of one statement. For more rows, COPY to a staging table and a merge are faster. */
 const statementRows = 200;
-/** And so many bytes, which are made strings of on the way. */
+/** The same limit in bytes. They are converted to strings on the way. */
 const statementBytes = 1024 * 1024;
-/** After a direct copy met rows that were there, so many large batches go by the merge before it is tried again. */
+/** After a direct COPY found existing rows, this many large batches use the merge before the next direct COPY. */
 const mergesAfterConflict = 50;
 const uniqueViolation = '23505';
-/** Keys per delete statement: bounds the size of one message. */
+/** Keys per delete statement. It bounds the size of one message. */
 const deleteRows = 10_000;
 
-/** Writes the changes of one table. Its statements are put together once, from names and types only. */
+/** Writes the changes of one table. Its statements are built once, from names and types only. */
 export class TableWriter {
   readonly #session: TargetSession;
   readonly #schema: TableSchema;
@@ -32,10 +32,10 @@ export class TableWriter {
   readonly #types: readonly string[];
   readonly #keyNames: readonly string[];
   readonly #keyTypes: readonly string[];
-  /** `on conflict (key) do update set …`: a row that is there becomes the row that came. */
+  /** `on conflict (key) do update set …`: a new row replaces an existing row. */
   readonly #onConflict: string;
   #hasStaging = false;
-  /** Large inserts left to go by the merge, because the last direct copy met rows that were there. */
+  /** Large inserts that still use the merge, because the last direct COPY found existing rows. */
   #mergesLeft = 0;
 
   constructor(session: TargetSession, schemaName: string, { schema, codecs }: TableCodec, stagingNumber: number) {
@@ -56,16 +56,16 @@ export class TableWriter {
   }
 
   /**
-   * Writes within the open transaction `trx` of the session. Returns the rows that cannot be written: with `isolate`, also those
-   * that PostgreSQL refuses (of which some are `suspected`); without, such a row makes the whole fail, which is quicker where there is
-   * none.
+   * Writes inside the open transaction `trx` of the session. Returns the rows that cannot be written. With `isolate` 'refused' or
+   * 'suspected', they include rows that PostgreSQL refuses; 'suspected' expects some. With 'no', a refused row fails the entire write,
+   * which is faster when there is none.
    */
   async write(
     trx: Target,
     changes: TableChanges,
     isolate: 'no' | 'refused' | 'suspected',
   ): Promise<readonly RejectedRow[]> {
-    // Not TRUNCATE, which readers with an older snapshot would see and which waits for every one of them.
+    // Not TRUNCATE: readers with an older snapshot would see it, and it waits for every reader.
     if (changes.truncated) await sql.raw(`delete from ${this.#table}`).execute(trx);
     await this.#delete(trx, changes.deletedKeys());
     if (changes.upsertCount === 0) return [];
@@ -78,7 +78,9 @@ export class TableWriter {
     return [...rejected, ...refused];
   }
 
-  /** Straight into the table while nothing is there already, and by COPY whatever the number of rows: it says where it was refused. */
+  /**
+   * Copies directly into the table if no row exists there yet. It uses COPY for any number of rows, because COPY names the refused line.
+   */
   async #writeIsolating(trx: Target, lines: Buffer, isNew: boolean, isSuspected: boolean): Promise<RejectedRow[]> {
     if (!isNew || this.#mergesLeft > 0) return await this.#mergeIsolating(trx, lines, isSuspected);
     const there: Buffer[] = [];
@@ -99,8 +101,8 @@ export class TableWriter {
   }
 
   /**
-   * Stages the lines in a table with the constraints of this one, so that COPY tells which rows break them, and merges from there. What
-   * only the merge meets, as a trigger, is found by halves.
+   * Stages the lines in a table with the same constraints and merges from there. COPY names the rows that break a constraint. Errors that
+   * only the merge raises, for example from a trigger, are located by halving.
    */
   async #mergeIsolating(trx: Target, lines: Buffer, isSuspected: boolean): Promise<RejectedRow[]> {
     const staging = 'tidegate_checked';
@@ -122,7 +124,7 @@ export class TableWriter {
     return [...staged.refused, ...refused];
   }
 
-  /** Outside a transaction: what was staged is needed no more. */
+  /** Drops the staging table, outside a transaction. The staged rows are no longer needed. */
   async dropStaging(): Promise<void> {
     if (this.#hasStaging) await sql.raw(`drop table if exists ${this.#staging}`).execute(this.#session.db);
   }
@@ -134,7 +136,7 @@ export class TableWriter {
   }
 
   async #delete(trx: Target, deleted: readonly string[]): Promise<void> {
-    // A key that is not UTF-8 was never written, and taken for text it would become another one.
+    // A key that is not UTF-8 was never written. Decoded as text, it would become another key.
     const keys = deleted.filter((key) => isUtf8(Buffer.from(key, 'latin1')));
     const on = this.#keyNames.map((name, i) => `t.${name} = k.k${i}::${this.#keyTypes[i]}`).join(' and ');
     for (let from = 0; from < keys.length; from += deleteRows) {
@@ -158,8 +160,8 @@ export class TableWriter {
   }
 
   /**
-   * Copies rows that should all be new straight into the table, twice as fast as a merge. False: one was there, as happens
-   * while the stream repeats what a snapshot has already; then nothing was written.
+   * Copies rows that should all be new directly into the table, twice as fast as a merge. Returns false, with nothing written, if a row
+   * already exists or did recently. This happens while the stream repeats rows of a snapshot.
    */
   async #insertByCopy(trx: Target, lines: Buffer): Promise<boolean> {
     if (this.#mergesLeft > 0) {

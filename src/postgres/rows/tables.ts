@@ -5,9 +5,9 @@ import { isRowRefusal, sqlStateOf } from '../../errors/postgres-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { Target } from '../session.ts';
 
-/** When a row was last written here, by PostgreSQL's clock. Dashboards filter by it. */
+/** The column with the time of the last write of a row, by PostgreSQL's clock. Dashboards filter by it. */
 export const loadedAtColumn = '_loaded_at';
-/** The column of a staging table that numbers its lines, from 1: `generated always as identity`. */
+/** The column that numbers the lines of a staging table, from 1: `generated always as identity`. */
 export const stagedLine = 'tidegate_line_number';
 
 /** Quotes a name for PostgreSQL. */
@@ -25,9 +25,9 @@ export function columnList(schema: TableSchema): string {
 }
 
 /**
- * Makes the target table, without its primary key yet: names as at the source, every column but the key's nullable, so that what the source
- * tolerates today or tomorrow never blocks the stream. There are no other constraints and no foreign keys, so the order of
- * rows inside a batch cannot matter.
+ * Creates the target table without its primary key. Names are those of the source. All columns except those of the key are nullable, so
+ * values that the source accepts never block the stream. There are no other constraints and no foreign keys, so the order of rows inside
+ * a batch does not matter.
  */
 export async function createTable(db: Target, schemaName: string, { schema, codecs }: TableCodec): Promise<void> {
   const keys = new Set(schema.primaryKey);
@@ -42,8 +42,8 @@ export async function createTable(db: Target, schemaName: string, { schema, code
 }
 
 /**
- * Gives a copied table its primary key, unless it has it: sorting the keys once costs PostgreSQL a fraction of keeping an index
- * while rows arrive. Raises target-refused where a key is there twice, or is longer than an index can hold.
+ * Adds the primary key to a copied table, unless it has one. Sorting the keys once is much cheaper than maintaining an index while rows
+ * arrive. Raises target-refused for a duplicate key and for a key that is too long for an index.
  */
 export async function addPrimaryKey(db: Target, schemaName: string, { schema }: TableCodec): Promise<void> {
   if (schema.primaryKey.length === 0) return;
@@ -57,7 +57,7 @@ export async function addPrimaryKey(db: Target, schemaName: string, { schema }: 
     if (sqlStateOf(error) !== programLimitExceeded) throw error;
     throw new TidegateError(
       'target-refused',
-      `table ${schema.table}: a row has a key longer than an index of PostgreSQL holds (2,704 bytes); backfill the table, and only such rows become dead letters`,
+      `table ${schema.table}: a row has a key longer than the limit of a PostgreSQL index (2,704 bytes); backfill the table, then only such rows become dead letters`,
       { cause: error, table: schema.table },
     );
   }
@@ -70,9 +70,9 @@ export async function createSchema(db: Target, schemaName: string): Promise<void
 }
 
 /**
- * Gives the target table of a table that was carried before the columns that it has at the source now, in place: nothing that
- * depends on it is dropped, and what rows it holds stays readable. With another key the rows of before cannot be told apart, and go.
- * Raises refused where something depends on a column that has to go or to become another.
+ * Changes the target table of a previously replicated table in place, to the columns that the source has now. Dependent objects are not
+ * dropped, and existing rows stay readable. If the key changes, the old rows cannot be distinguished and are deleted. Raises refused when
+ * something depends on a column that must be dropped or retyped.
  */
 export async function reshapeTable(trx: Target, schemaName: string, codec: TableCodec): Promise<void> {
   const { schema, codecs } = codec;
@@ -96,7 +96,8 @@ export async function reshapeTable(trx: Target, schemaName: string, codec: Table
     );
   const alter = async (change: string) => await sql.raw(`alter table ${table} ${change}`).execute(trx);
   if (isOtherKey) {
-    // Without a key its copy was never finished and nobody relies on it; deleted rows would still count when the key is made.
+    // A table without a key is an unfinished copy that nobody reads, so truncate is safe. Deleted rows would still count when the key is
+    // created.
     await sql.raw(`${keyNow.length === 0 ? 'truncate' : 'delete from'} ${table}`).execute(trx);
     const { rows: constraints } = await sql<{ name: string }>`
       select conname as name from pg_constraint where conrelid = ${table}::regclass and contype = 'p'`.execute(trx);
@@ -116,7 +117,7 @@ export async function reshapeTable(trx: Target, schemaName: string, codec: Table
   await addPrimaryKey(trx, schemaName, codec);
 }
 
-/** Where PostgreSQL cannot make the new values of the old ones, the column is empty until the rows are read. */
+/** If PostgreSQL cannot convert the old values, the column is NULL until the rows are read again. */
 async function retype(trx: Target, table: string, column: string, type: string): Promise<void> {
   await sql`savepoint retype`.execute(trx);
   try {
@@ -130,7 +131,7 @@ async function retype(trx: Target, table: string, column: string, type: string):
   }
 }
 
-/** PostgreSQL prints what we call timestamp(3) in its own words. */
+/** PostgreSQL prints the type timestamp(3) as `timestamp(3) without time zone`. These patterns restore the short form. */
 const printedTypes: readonly (readonly [RegExp, string])[] = [
   [/^timestamp(\(\d\))? without time zone$/, 'timestamp$1'],
   [/^timestamp(\(\d\))? with time zone$/, 'timestamptz$1'],

@@ -6,7 +6,7 @@ import type { TargetSession } from '../session.ts';
 import { type KeyText, TableKey } from './table-key.ts';
 import { quoteTable } from './tables.ts';
 
-/** The keys that a target table has. */
+/** Reads the keys of a target table. */
 export class TargetKeys {
   readonly #session: TargetSession;
   readonly #table: string;
@@ -18,7 +18,7 @@ export class TargetKeys {
     this.#key = new TableKey(codec);
   }
 
-  /** The next ones in the target's own order, of rows that meet the condition. */
+  /** The next keys behind `after`, in the order of the target, of rows that meet the condition. */
   async next(after: KeyText | null, condition: string | null, limit: number): Promise<KeyText[]> {
     return await this.#session.guarded(async () => {
       const { rows } = await sql<{ key: string[] }>`
@@ -29,7 +29,7 @@ export class TargetKeys {
     });
   }
 
-  /** Which of `keys` are among `others`, as PostgreSQL compares them; by their index. */
+  /** The indexes of those `keys` that are also in `others`, compared by PostgreSQL. */
   async among(keys: readonly KeyText[], others: readonly KeyText[]): Promise<ReadonlySet<number>> {
     if (keys.length === 0 || others.length === 0) return new Set();
     return await this.#session.guarded(async () => {
@@ -41,17 +41,17 @@ export class TargetKeys {
     });
   }
 
-  /** Raises refused for a condition that means nothing to PostgreSQL, before anything is done by it. */
+  /** Raises refused for a condition that PostgreSQL cannot evaluate, before anything uses it. */
   async tryCondition(condition: string): Promise<void> {
     try {
       await sql`select from ${sql.raw(this.#table)} t where ${sql.raw(condition)} limit 0`.execute(this.#session.db);
     } catch (error) {
       const state = sqlStateOf(error);
-      // Syntax, names and types; and values that are none of the column's.
+      // Class 42 is syntax, names and types. Class 22 is values that do not fit the column's type.
       if (state === null || !/^(42|22)/.test(state)) throw fromPostgres(error, { what: 'try the condition' });
-      throw new TidegateError('refused', `PostgreSQL cannot tell which rows meet the condition (SQLSTATE ${state})`, {
+      throw new TidegateError('refused', `PostgreSQL cannot evaluate the condition (SQLSTATE ${state})`, {
         cause: error,
-        hint: "Write it with comparisons that mean the same to both, as in: AptDateTime >= '2026-01-01'.",
+        hint: "Use comparisons that mean the same at source and target, for example: AptDateTime >= '2026-01-01'.",
       });
     }
   }

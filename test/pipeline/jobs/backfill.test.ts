@@ -124,7 +124,7 @@ describe('while the service streams', () => {
   test('a condition that only the source understands fails the job with a reason', async () => {
     const { code, stdout } = await runCli(['backfill', 'visit', '--where', 'lower(id) = 1'], streaming.env);
     expect(code).toBe(1);
-    expect(stdout).toContain('PostgreSQL cannot tell which rows meet the condition (SQLSTATE 42883)');
+    expect(stdout).toContain('PostgreSQL cannot evaluate the condition (SQLSTATE 42883)');
   });
 
   test('an impossible request is refused with one clear error', async () => {
