@@ -3,8 +3,9 @@ import type { TargetConfig } from '../config/config.ts';
 import { TargetSession } from './session.ts';
 
 /**
- * Whether the PostgreSQL process `backend` executes something, or waits for a lock. Not while it waits for its client, as one does whose
- * connection is dead. Raises when PostgreSQL cannot be asked. (https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW)
+ * Whether the PostgreSQL process `backend` executes a statement or waits for a lock. False while it waits for its client, as a process
+ * with a dead connection does. Raises when PostgreSQL cannot be reached.
+ * (https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW)
  */
 export async function isAtWork(target: TargetConfig, backend: number): Promise<boolean> {
   const session = await TargetSession.open(target);

@@ -6,7 +6,7 @@ import { backendOf, socketOf } from './wire/client.ts';
 import { askForTls } from './wire/tls-probe.ts';
 
 const connectTimeoutMs = 10_000;
-/** Limits of a role or database, made for people who forget a session; some are of newer versions only. */
+/** Time limits of a role or database against forgotten sessions. They are turned off here. Some exist in newer versions only. */
 const limits = [
   'statement_timeout',
   'lock_timeout',
@@ -16,14 +16,14 @@ const limits = [
 ];
 
 /**
- * One PostgreSQL connection of the target role. Text is read and written the same way whatever the role's or the server's
- * defaults are: ISO dates, UTC, exact floats, `\x` bytes, standard strings. It waits for locks as long as it takes; see stall-watch.ts.
+ * Opens one PostgreSQL connection of the target role. Its text format does not depend on defaults of the role or server: ISO dates, UTC,
+ * exact floats, `\x` bytes, standard strings. It waits for locks without a time limit; see stall-watch.ts.
  *
- * Commits do not wait for the disk (synchronous_commit = off). Rows and the checkpoint that covers them stand in one
- * transaction, and a crash of PostgreSQL loses only a tail of transactions, in order: what is lost comes again from the
- * binlog (https://www.postgresql.org/docs/current/wal-async-commit.html). Only the lease waits; see lease.ts.
+ * Commits do not wait for the disk (synchronous_commit = off). Rows and the checkpoint that covers them share one transaction. A crash of
+ * PostgreSQL loses only the last transactions, in order (https://www.postgresql.org/docs/current/wal-async-commit.html). The binlog then
+ * delivers them again. Only the lease waits for the disk; see lease.ts.
  *
- * `hangUp` breaks the connection off, whatever it is doing, its beginning included; what it was doing then fails.
+ * `hangUp` closes the connection immediately, also while it connects. A statement that is running then fails.
  *
  * Raises TidegateError target-unreachable, target-tls, target-login, target-pooled or target-privilege.
  */
@@ -57,7 +57,7 @@ export async function openTarget(
   });
   // A connection that breaks while idle must not crash the process; the next query reports it.
   client.on('error', () => undefined);
-  // With TLS the socket is another one once it is connected.
+  // pg replaces the socket when it turns on TLS.
   const breakOff = () => socketOf(client).destroy();
   hangUp?.addEventListener('abort', breakOff, { once: true });
   try {
@@ -66,24 +66,24 @@ export async function openTarget(
     const { rows } = await client.query<{ pid: number }>(
       `select pg_backend_pid() as pid, count(set_config(name, '0', false)) from pg_settings where name in ('${limits.join("', '")}')`,
     );
-    // Behind a pooler sessions are shared and outlive us: neither their settings nor the lease could be relied on.
+    // A pooler shares sessions and keeps them open after us. Session settings and the lease would be unreliable.
     if (rows[0]?.pid !== backendOf(client)) throw pooled(null);
   } catch (error) {
     breakOff();
-    // What PgBouncer says to settings of ours that it does not know.
+    // PgBouncer raises this for connection settings that it does not know.
     if (sqlStateOf(error) === '08P01') throw pooled(error);
     const raised = fromPostgres(error, { what: 'connect' });
     const isUnclear = raised.kind === 'internal' || (mode !== 'disable' && raised.kind === 'target-unreachable');
     const answer = isUnclear ? await askForTls(target.host, target.port) : 'unknown';
     if (answer === 'no-postgres')
-      throw new TidegateError('target-unreachable', 'target: connect failed: what answers is no PostgreSQL', {
+      throw new TidegateError('target-unreachable', 'target: connect failed: the server there is not PostgreSQL', {
         cause: error,
         hint: 'Check TARGET_DB_HOST and TARGET_DB_PORT: another service listens there.',
       });
     if (mode !== 'disable' && answer === 'no-tls')
       throw new TidegateError('target-tls', 'target: connect failed: the server offers no TLS', {
         cause: error,
-        hint: 'Turn TLS on there (ssl = on, ssl_cert_file, ssl_key_file), or, if the way to it is safe by other means such as a VPN, spell out TARGET_DB_TLS=disable.',
+        hint: 'Turn on TLS there (ssl = on, ssl_cert_file, ssl_key_file). If a VPN or similar protects the connection, set TARGET_DB_TLS=disable instead.',
       });
     throw raised;
   }
@@ -91,5 +91,5 @@ export async function openTarget(
 }
 
 function pooled(cause: unknown): TidegateError {
-  return new TidegateError('target-pooled', 'target: a connection pooler answers in place of PostgreSQL', { cause });
+  return new TidegateError('target-pooled', 'target: a connection pooler answers instead of PostgreSQL', { cause });
 }

@@ -15,11 +15,11 @@ const goodbyeMs = 1_000;
 export type Target = Kysely<ControlSchema>;
 
 /**
- * One PostgreSQL connection, spoken to through Kysely, with COPY beside it on the same connection, so that copied rows and
- * statements share a transaction.
+ * One PostgreSQL connection. Kysely runs the statements. COPY uses the same connection, so copied rows and statements share a
+ * transaction.
  */
 export class TargetSession {
-  /** Control tables are those of the replica that has this target schema. */
+  /** Its control tables belong to the replica with this target schema. */
   readonly db: Target;
   readonly targetSchema: string;
   readonly #client: pg.Client;
@@ -30,7 +30,7 @@ export class TargetSession {
     this.db = new Kysely<ControlSchema>({
       plugins: [new ControlSchemaPlugin(controlSchemaName(targetSchema))],
       dialect: new PostgresDialect({
-        // A pool of exactly this connection: Kysely may not open others, and closing is ours.
+        // The pool holds exactly this connection. Kysely opens no other, and TargetSession closes it.
         pool: {
           connect: async () => await Promise.resolve(lent(client)),
           end: async () => await Promise.resolve(),
@@ -40,12 +40,12 @@ export class TargetSession {
     });
   }
 
-  /** `hangUp` breaks the connection off, whatever it is doing; what it was doing then fails. */
+  /** `hangUp` closes the connection immediately. A statement that is running then fails. */
   static async open(target: TargetConfig, applicationName?: string, hangUp?: AbortSignal): Promise<TargetSession> {
     return new TargetSession(await openTarget(target, applicationName, hangUp), target.schema);
   }
 
-  /** The number of the PostgreSQL process at the other end. */
+  /** The process id of the PostgreSQL backend. */
   get backend(): number {
     return backendOf(this.#client);
   }
@@ -60,8 +60,8 @@ export class TargetSession {
   }
 
   /**
-   * Sends COPY text lines into a table, within whatever transaction is open. `columns` are quoted already. `before`: statements
-   * that go in the same message and save a round trip.
+   * Sends COPY text lines into a table, inside the open transaction if there is one. `columns` are already quoted. `before` holds
+   * statements for the same message, which saves a round trip.
    */
   async copy(table: string, columns: string, lines: Buffer, before = ''): Promise<void> {
     const statement = `${before}copy ${table} (${columns}) from stdin`;
@@ -70,8 +70,8 @@ export class TargetSession {
   }
 
   /**
-   * Sends several COPYs without waiting in between. Returns what PostgreSQL raised for each, null for nothing, as it is: with values, for
-   * programs only.
+   * Sends several COPYs without waiting in between. Returns the error of each COPY, or null. These errors hold row values, so only code
+   * may read them.
    */
   async copyEach(copies: readonly Copy[]): Promise<readonly (Error | null)[]> {
     if (copies.length === 0) return [];
@@ -79,8 +79,8 @@ export class TargetSession {
   }
 
   /**
-   * What a query gives, as COPY text, at the end of `out`, which becomes no longer than `mostBytes`. The query must take no
-   * parameters. Returns how many rows came; null: there was more.
+   * Appends the result of a query to `out` as COPY text. `out` grows to at most `mostBytes`. The query must take no parameters. Returns
+   * the number of rows, or null if there was more.
    */
   async copyOut(query: string, out: LineBuffer, mostBytes: number): Promise<number | null> {
     return await this.guarded(
@@ -93,7 +93,7 @@ export class TargetSession {
     );
   }
 
-  /** Turns what PostgreSQL or the connection raised into a TidegateError without values. */
+  /** Converts an error of PostgreSQL or of the connection into a TidegateError without row values. */
   async guarded<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
@@ -102,7 +102,7 @@ export class TargetSession {
     }
   }
 
-  /** Says goodbye and returns; a server that does not answer is hung up on. */
+  /** Closes the connection. Destroys the socket if the server does not answer within a second. */
   async close(): Promise<void> {
     const timer = setTimeout(() => socketOf(this.#client).destroy(), goodbyeMs);
     await this.#client.end().catch(() => undefined);

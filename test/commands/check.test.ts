@@ -63,7 +63,7 @@ const only = (errors: readonly Finding[]) => {
 describe('a source and a target as they should be', () => {
   it('are ready; a table without a key is named with what to do', async () => {
     const { code, stdout } = await runCli(['check'], replica.env);
-    expect(stdout).toContain('1 tables will be carried, 1 left out');
+    expect(stdout).toContain('1 tables will be replicated, 1 left out');
     expect(stdout).toMatch(
       /warning +table keyless: left out: it has no primary key, and no unique index of whole not-null columns/,
     );
@@ -120,7 +120,7 @@ describe('one clear error for', () => {
     const { source } = sharedServers();
     const error = only(await refused({ TARGET_DB_PORT: String(source.port), TARGET_DB_TLS: tls }));
     expect(error.kind).toBe('target-unreachable');
-    expect(error.message).toContain('what answers is no PostgreSQL');
+    expect(error.message).toContain('the server there is not PostgreSQL');
     expect(error.remedy).toContain('TARGET_DB_PORT');
   });
 

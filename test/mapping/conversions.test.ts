@@ -78,7 +78,7 @@ test('a job counts the rows that it writes, and not those that it finds equal', 
 
 test('check and lag tell of them', async () => {
   const check = await runCli(['check'], env());
-  expect(check.stdout).toMatch(/table t: column born: 6508 dates that COLUMN_RULES says stand for none became NULL/);
+  expect(check.stdout).toMatch(/table t: column born: 6508 dates that mean no date by COLUMN_RULES became NULL/);
   const lag = await runCli(['lag', '--json'], env());
   const { conversions } = JSON.parse(lag.stdout) as { conversions: unknown[] };
   expect(conversions).toContainEqual(expect.objectContaining({ table: 't', column: 'd', kind: 'date-to-null' }));

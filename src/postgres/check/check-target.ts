@@ -18,7 +18,7 @@ interface TargetFacts {
   readonly createsSchemas: boolean;
 }
 
-/** Looks, and changes nothing: version, rights, whose control schema it is, and tables that are somebody else's. */
+/** Checks the version, rights, control schema and foreign tables of the target. Changes nothing. */
 export async function checkTarget(
   session: TargetSession,
   schemaName: string,
@@ -40,18 +40,18 @@ export async function checkTarget(
   if (facts.encoding !== 'UTF8')
     wrong(
       `database ${database} has encoding ${facts.encoding}, which cannot hold every character`,
-      `create database ${quoteIdentifier(database)} encoding 'UTF8' template template0; on a server where that name is free, or under another in TARGET_DB_NAME`,
+      `create database ${quoteIdentifier(database)} encoding 'UTF8' template template0; on a server where that name is free, or set TARGET_DB_NAME to another name`,
     );
   if (facts.readOnly)
     wrong(
       'the target is read-only',
-      'let TARGET_DB_HOST lead to the primary, not a standby, and see that default_transaction_read_only is off there',
+      'set TARGET_DB_HOST to the primary, not a standby, and turn default_transaction_read_only off there',
     );
   for (const name of [sharedSchemaName, controlSchemaName(schemaName), schemaName]) {
     const missing = await missingRight(session, name, database, facts);
     if (missing !== null && !findings.some(({ remedy }) => remedy === missing.remedy)) findings.push(missing);
   }
-  // Without rights in there, neither question can be asked.
+  // Both checks need rights in these schemas.
   if (findings.every(({ level }) => level !== 'error')) {
     await assertNotNewer(session);
     const foreign = await foreignTables(session, schemaName, tables);
@@ -69,7 +69,7 @@ export async function checkTarget(
   return findings;
 }
 
-/** A schema is ours to make, or it is there and lets us make tables in it. */
+/** Null if the role may create the schema, or may create tables in the existing schema. */
 async function missingRight(
   { db }: TargetSession,
   name: string,
@@ -92,12 +92,12 @@ async function missingRight(
     : {
         level: 'error',
         subject,
-        message: `role ${role} may not create tables in schema ${name}, which is there already`,
+        message: `role ${role} may not create tables in schema ${name}, which already exists`,
         remedy: `grant usage, create on schema ${quoteIdentifier(name)} to ${quoted};`,
       };
 }
 
-/** Views, indexes and sequences share one space of names with tables, and would be in the way just as much. */
+/** Views, indexes and sequences share one namespace with tables, so they conflict as well. */
 async function foreignTables({ db }: TargetSession, schemaName: string, tables: readonly string[]): Promise<string[]> {
   const { rows: present } = await sql<{ name: string }>`
     select c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -107,7 +107,7 @@ async function foreignTables({ db }: TargetSession, schemaName: string, tables: 
   return present.map(({ name }) => name).filter((name) => !known.has(name));
 }
 
-/** The tables that Tidegate made, as this version or version 0.1 wrote them down. */
+/** The tables that Tidegate created, as this version or version 0.1 recorded them. */
 async function knownTables(db: Target, schemaName: string): Promise<ReadonlySet<string>> {
   if (await isOfVersion01(db)) {
     const { rows } = await sql<{ name: string }>`

@@ -1,7 +1,7 @@
 import type { TargetConfig } from '../../config/config.ts';
 import { quoteIdentifier } from '../rows/tables.ts';
 
-/** The statements that make the target role, with … for its password. It makes its schemas and tables itself. */
+/** The statements that create the target role, with … for its password. The role creates its schemas and tables itself. */
 export function targetRoleSql({ user, database }: TargetConfig): string[] {
   const role = quoteIdentifier(user.user);
   return [

@@ -8,11 +8,11 @@ export interface Checkpoint {
   readonly position: Position;
   readonly committedAt: Date | null;
   readonly sourceIdentity: string;
-  /** Null: begun by a version that did not keep it. */
+  /** Null if the replica was started by a version that did not record it. */
   readonly sourceDatabase: string | null;
 }
 
-/** Where the rows of a replica come from. */
+/** The source server and database of a replica. */
 export interface Origin {
   readonly identity: string;
   readonly database: string;
@@ -28,12 +28,12 @@ export async function readCheckpoint(db: Target): Promise<Checkpoint | null> {
     },
     committedAt: row.committed_at,
     sourceIdentity: row.source_identity,
-    // Before the control schema is migrated, which `check` does not do, there is no such column.
+    // The column is missing until the control schema is migrated, and `check` does not migrate it.
     sourceDatabase: row.source_database ?? null,
   };
 }
 
-/** The first checkpoint of a replica: where its snapshot stands. */
+/** Writes the first checkpoint of a replica: the position of its snapshot. */
 export async function createCheckpoint(
   db: Target,
   epoch: bigint,
@@ -56,8 +56,8 @@ export async function createCheckpoint(
 }
 
 /**
- * Moves the checkpoint, in the transaction of the rows it covers. The epoch is the fence: a holder that has been replaced
- * finds no row to update, and its transaction must roll back. Raises lease-lost.
+ * Moves the checkpoint, in the transaction of the rows it covers. The epoch is the fence. A lease holder that has been replaced finds no
+ * row to update, and its transaction must roll back. Raises lease-lost.
  */
 export async function moveCheckpoint(
   trx: Target,
@@ -79,7 +79,7 @@ export async function moveCheckpoint(
   if (numUpdatedRows !== 1n) throw new TidegateError('lease-lost', 'another instance has taken over this target');
 }
 
-/** The place by GTID stays; by file and offset it is the new server's. */
+/** Moves the checkpoint to another server. The GTID position stays; file and offset become those of the new server. */
 export async function moveToServer(trx: Target, position: Position, sourceIdentity: string): Promise<void> {
   await trx
     .updateTable('checkpoint')
@@ -87,12 +87,12 @@ export async function moveToServer(trx: Target, position: Position, sourceIdenti
     .execute();
 }
 
-/** Keeps which database a replica is of that was begun by a version that did not. */
+/** Records the source database of a replica that was started by a version that did not record it. */
 export async function keepDatabase(trx: Target, database: string): Promise<void> {
   await trx.updateTable('checkpoint').set({ source_database: database }).where('source_database', 'is', null).execute();
 }
 
-/** Another beginning: what was applied up to now says nothing about it. Returns the place of before, for people. */
+/** Restarts the replica at another position, which is unrelated to what was applied before. Returns the previous position, for people. */
 export async function restartCheckpoint(
   trx: Target,
   position: Position,
@@ -111,7 +111,7 @@ export async function restartCheckpoint(
   return formatPosition(before.position);
 }
 
-/** The same fence for transactions that move no position, such as a chunk's. */
+/** The same fence for transactions that do not move the checkpoint, such as that of a chunk. Raises lease-lost. */
 export async function assertEpoch(trx: Target, epoch: bigint): Promise<void> {
   const held = await trx
     .selectFrom('checkpoint')

@@ -18,8 +18,8 @@ const controlTables: ReadonlySet<string> = new Set<keyof ControlSchema>([
 ]);
 
 /**
- * Puts the replica's control schema before the name of each control table, also where `sql.table` names one inside of plain SQL, which
- * Kysely's own withSchema leaves alone.
+ * Qualifies the name of each control table with the replica's control schema. This includes `sql.table` inside plain SQL, which Kysely's
+ * own withSchema leaves alone.
  */
 export class ControlSchemaPlugin implements KyselyPlugin {
   readonly #qualify: Qualify;

@@ -3,24 +3,24 @@ import type { ConversionKind } from '../../change/conversion.ts';
 import type { RejectedFormat } from '../../change/rejected-row.ts';
 import type { TableSchema } from '../../definition/table-schema.ts';
 
-/** What all replicas of a database share: so far, which migrations moved their state. */
+/** The schema that all replicas of a database share. It holds only the migrations that moved their state. */
 export const sharedSchemaName = 'tidegate';
 
-/** Where a replica keeps its state at the target: beside its rows, in a schema of its own. */
+/** The control schema of a replica: its state at the target, beside the schema of its rows. */
 export function controlSchemaName(targetSchema: string): string {
   return `${sharedSchemaName}_${targetSchema}`;
 }
 
-/** timestamptz: read as Date, written as whatever PostgreSQL understands. */
+/** timestamptz: read as Date, written as any value that PostgreSQL understands. */
 type Instant = ColumnType<Date, Date | string, Date | string>;
-/** True in the one row of its table. */
+/** The column of a table with one row. It is always true. */
 type OneRow = ColumnType<true, never, never>;
 /** bigint: read as text by pg, written as a number or text. */
 type Bigint = ColumnType<string, number | string, number | string>;
 
 /**
- * The control tables of one replica. A replica has the name of its target schema, so several sources can share one PostgreSQL
- * database. Their names are given without a schema; ControlSchemaPlugin adds it.
+ * The control tables of one replica. A replica has the name of its target schema, so several sources can share one PostgreSQL database.
+ * Table names have no schema here; ControlSchemaPlugin adds it.
  */
 export interface ControlSchema {
   checkpoint: CheckpointTable;
@@ -35,40 +35,41 @@ export interface ControlSchema {
   events: EventsTable;
 }
 
-/** The position up to which the target is complete, written in the transaction that makes it so. */
+/** The target is complete up to this position. It is written in the transaction that completes the target. */
 export interface CheckpointTable {
   singleton: OneRow;
   file: string;
   offset: Bigint;
   gtid: string | null;
-  /** When the source began that file, in seconds since 1970 by its own clock; null: not known. */
+  /** When the source started that file, in seconds since 1970 by its own clock; null if unknown. */
   file_began: ColumnType<string | null, number | null | undefined, number | null>;
   /** When the source wrote the last applied transaction, by its own clock. */
   committed_at: Instant | null;
   applied_at: Instant;
-  /** The lease under which this was written. A writer whose epoch is older has been replaced. */
+  /** The epoch of the lease that wrote this. A writer with an older epoch has been replaced. */
   lease_epoch: Bigint;
-  /** Which server the position belongs to. */
+  /** The server of the position. */
   source_identity: string;
-  /** Which of its databases; null: begun by a version that did not keep it. */
+  /** The database on that server; null if the replica was started by a version that did not record it. */
   source_database: string | null;
 }
 
-/** Who may write the target now. */
+/** The instance that may write the target now. */
 export interface LeaseTable {
   singleton: OneRow;
   epoch: Bigint;
   /** Host and process, for people. */
   holder: string;
-  /** The PostgreSQL backend of the holder's lease connection: gone with the process. */
+  /** The PostgreSQL backend of the holder's lease connection. It ends with the process. */
   backend_pid: number;
   backend_start: Instant;
   expires_at: Instant;
 }
 
 /**
- * `full-refresh`: copied as a whole again and again instead of streamed, because it has no key. `snapshotting`: copied before the stream begins. `backfilling`: streamed already, and what was there before is still being read.
- * `suspended`: held back until it is read again. `excluded`: not selected any more, and left as it is. `gone`: the source has dropped it.
+ * `full-refresh`: copied completely again and again instead of streamed, because it has no key. `snapshotting`: copied before the stream
+ * starts. `backfilling`: streamed, while its older rows are still being read. `suspended`: held back until it is read again. `excluded`:
+ * no longer selected, and left unchanged. `gone`: the source has dropped it.
  */
 export type TableState =
   'snapshotting' | 'backfilling' | 'streaming' | 'full-refresh' | 'suspended' | 'excluded' | 'gone';
@@ -78,13 +79,13 @@ export interface TablesTable {
   state: TableState;
   /** Why a table is suspended. */
   reason: string | null;
-  /** Changes before this place are in the snapshot. */
+  /** Changes before this position are in the snapshot. */
   from_file: string | null;
   from_offset: Bigint | null;
-  /** Where the source's binlog ended when the snapshot was complete; before it, rows may be newer than the checkpoint. */
+  /** The end of the source's binlog when the snapshot was complete. Before this position, rows may be newer than the checkpoint. */
   until_file: string | null;
   until_offset: Bigint | null;
-  /** Key of the last row copied, as SQL literals for the source; null: none yet. */
+  /** The key of the last copied row, as SQL literals for the source; null if there is none. */
   copied_key: ColumnType<string[] | null, string | null, string | null>;
   copied_rows: ColumnType<string, number | string | undefined, number | string>;
   updated_at: Instant;
@@ -99,7 +100,7 @@ export interface SchemaVersionsTable {
   definition: ColumnType<TableSchema, string, string>;
 }
 
-/** Values that had to change to fit, counted. */
+/** Counts of values that were converted to fit. */
 export interface ConversionsTable {
   table_name: string;
   column_name: string;
@@ -107,25 +108,25 @@ export interface ConversionsTable {
   count: Bigint;
 }
 
-/** Rows that cannot be at the target as they are at the source, one for each key. */
+/** Rows that cannot be copied exactly to the target, one for each key. */
 export interface DeadLettersTable {
   id: ColumnType<string, never, never>;
   table_name: string;
   /** COPY text of the key's columns, joined by tabs. */
   key: Buffer;
-  /** The source had been read up to here when the row was rejected; null: it came with the snapshot. */
+  /** The source had been read up to this position when the row was rejected. Null if the row came with the snapshot. */
   file: string | null;
   offset: Bigint | null;
   at: ColumnType<Date, never, never>;
   reason: string;
   column_name: string | null;
   sqlstate: string | null;
-  /** The row, whole: what `format` says. */
+  /** The complete row, in the format that `format` names. */
   row: Buffer;
   format: RejectedFormat;
 }
 
-/** What the operator tells the running service. */
+/** What the operator asks of the running service. */
 export interface ControlsTable {
   singleton: OneRow;
   paused: boolean;
@@ -137,23 +138,23 @@ export interface ControlsTable {
 export type JobKind = 'backfill' | 'verify' | 'refresh';
 export type JobState = 'waiting' | 'running' | 'done' | 'failed' | 'cancelled';
 
-/** A table, or a part of it, that is read again while it streams. */
+/** A job that reads a table, or a part of it, again while it streams. */
 export interface JobsTable {
   id: ColumnType<string, never, never>;
   table_name: string;
   kind: JobKind;
-  /** Rows that differ are written. Always so of a backfill. */
+  /** Whether rows that differ are written. Always true for a backfill. */
   repair: boolean;
-  /** A plain condition on the table's columns; null: all rows. It may hold values, so it stays in here. */
+  /** A plain condition on the columns of the table; null for all rows. It may hold values, so it must not leave the control schema. */
   condition: string | null;
-  /** Somebody agreed to however many rows are deleted by it. */
+  /** Somebody confirmed the deletion of any number of rows. */
   confirmed: boolean;
   state: JobState;
   /** Why it failed or was cancelled. */
   reason: string | null;
-  /** It failed because it deletes more rows than may be without a confirmation. */
+  /** It failed because it deletes more rows than allowed without a confirmation. */
   unconfirmed: ColumnType<boolean, never, boolean>;
-  /** Where to go on; see JobProgress. */
+  /** Where to continue; see JobProgress. */
   progress: ColumnType<JobProgress | null, string | null, string | null>;
   estimated_rows: ColumnType<string, number, number>;
   rows: ColumnType<string, never, number>;
@@ -171,24 +172,24 @@ export interface JobsTable {
   updated_at: ColumnType<Date, never, Date | string>;
 }
 
-/** The last row that a job is done with. */
+/** The last row that a job has completed. */
 export interface JobProgress {
-  /** Its key as SQL literals for the source; null when what the source has was all read. */
+  /** Its key as SQL literals for the source; null when all rows of the source were read. */
   readonly after: readonly string[] | null;
-  /** Its key, each value as text that PostgreSQL takes. */
+  /** Its key, each value as text in PostgreSQL's input format. */
   readonly afterKey: readonly string[] | null;
-  /** `source`: reading what the source has; `target`: looking for what only the target has. */
+  /** `source`: it reads the rows of the source. `target`: it looks for rows that only the target has. */
   readonly side: 'source' | 'target';
 }
 
 /** A row that differs. */
 export interface JobExample {
   readonly what: 'missing' | 'extra' | 'different';
-  /** Null where the key holds text, which may be anything. */
+  /** Null if the key holds text, because text may hold anything. */
   readonly key: string | null;
 }
 
-/** What the running service says of itself, a few times a minute. */
+/** What the running service reports about itself, each second. */
 export interface StatusTable {
   singleton: OneRow;
   state: string;
@@ -196,7 +197,7 @@ export interface StatusTable {
   detail: ColumnType<Record<string, unknown>, string, string>;
 }
 
-/** Append-only audit: who started what and when, never a value. */
+/** The append-only audit: who started what and when, never a value. */
 export interface EventsTable {
   id: ColumnType<string, never, never>;
   at: ColumnType<Date, never, never>;

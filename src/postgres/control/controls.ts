@@ -2,13 +2,13 @@ import { sql } from 'kysely';
 import type { Target } from '../session.ts';
 import { recordEvent, who } from './events.ts';
 
-/** Whether the operator wants work to rest. */
+/** Whether the operator has paused the replica. */
 export async function isPaused(db: Target): Promise<boolean> {
   const row = await db.selectFrom('controls').select('paused').executeTakeFirst();
   return row?.paused === true;
 }
 
-/** Tells whoever leads to rest, or to go on; it hears of it at the next renewal of its lease. To be called in a transaction. */
+/** Pauses or resumes the lease holder, which reads this at the next renewal of its lease. Call it in a transaction. */
 export async function setPaused(trx: Target, paused: boolean): Promise<void> {
   const by = who();
   await trx

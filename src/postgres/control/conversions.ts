@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Conversion, ConversionKind } from '../../change/conversion.ts';
 import type { Target } from '../session.ts';
 
-/** Adds what was converted in a table's rows to the counts in the control schema, in the transaction of those rows. */
+/** Adds the conversions in a table's rows to the counts of the control schema, in the transaction of those rows. */
 export async function recordConversions(trx: Target, table: string, conversions: Iterable<Conversion>): Promise<void> {
   const rows = [...conversions].map(({ column, kind, count }) => ({
     table_name: table,
@@ -22,13 +22,13 @@ export async function recordConversions(trx: Target, table: string, conversions:
     .execute();
 }
 
-/** The same for a table of which all rows were read anew. */
+/** Replaces the counts of a table after all of its rows were read again. */
 export async function replaceConversions(trx: Target, table: string, conversions: Iterable<Conversion>): Promise<void> {
   await trx.deleteFrom('conversions').where('table_name', '=', table).execute();
   await recordConversions(trx, table, conversions);
 }
 
-/** How many values of a column were converted since the replica was made. */
+/** How many values of a column were converted since the replica was created. */
 export interface ConvertedColumn {
   readonly table: string;
   readonly column: string;

@@ -1,13 +1,13 @@
 import { sql } from 'kysely';
 import type { Target } from '../session.ts';
 
-/** By whom the service's own requests are. */
+/** The requester of jobs that the service requests itself. */
 const schedule = 'schedule';
 
 /**
- * Asks for the verification that is due by schedule, if one is: of the table that was verified longest ago, when that is `hours`
- * ago, one table after the other, so that all of them are spread over that time. Ended verifications that later ones of the table
- * follow are forgotten after a month.
+ * Requests the scheduled verification that is due, if any. It is due for the table with the oldest verification, if that is `hours` old.
+ * Tables are verified one at a time, spread over `hours`. Ended scheduled verifications are deleted after a month if the table has a
+ * later one.
  */
 export async function requestDueVerification(db: Target, tables: readonly string[], hours: number): Promise<void> {
   if (tables.length === 0) return;
@@ -35,7 +35,7 @@ export async function requestDueVerification(db: Target, tables: readonly string
                       and later.state = 'done' and later.id > j.id)`.execute(db);
 }
 
-/** Asks for a refresh of each of these tables whose last refresh, done or failed, is so many minutes old. */
+/** Requests a refresh of each table whose last refresh, done or failed, is at least `minutes` old. */
 export async function requestDueRefreshes(db: Target, tables: readonly string[], minutes: number): Promise<void> {
   if (tables.length === 0) return;
   await sql`

@@ -2,7 +2,7 @@ import { hostname, userInfo } from 'node:os';
 import packageJson from '../../../package.json' with { type: 'json' };
 import type { Target } from '../session.ts';
 
-/** What is written down for good: who did what to the replica, and when. docs/operations.md describes each. */
+/** The kinds of events in the audit: who did what to the replica, and when. docs/operations.md describes each kind. */
 export type EventKind =
   | 'started'
   | 'stopped'
@@ -22,10 +22,10 @@ export type EventKind =
   | 'dead-letters-discarded'
   | 'reset';
 
-/** How somebody agreed to what destroys: typed the name, gave --yes, or was not asked, as in development. */
+/** How somebody confirmed a destructive action: typed the name, gave --yes, or was not asked, as in development. */
 export type Confirmation = 'typed' | 'option' | 'not asked';
 
-/** Appends to the audit, in the transaction of what it tells of where there is one. `detail` holds names and counts, never a value. */
+/** Appends an event to the audit, in the transaction of the action if there is one. `detail` holds names and counts, never a value. */
 export async function recordEvent(
   db: Target,
   kind: EventKind,
@@ -40,7 +40,7 @@ export async function recordEvent(
     .execute();
 }
 
-/** Who writes an event. */
+/** The author of an event: user, process and version. */
 export function stamp(): Readonly<Record<string, unknown>> {
   return { by: who(), pid: process.pid, version: packageJson.version };
 }
@@ -52,7 +52,7 @@ export interface RecordedEvent {
   readonly detail: Readonly<Record<string, unknown>>;
 }
 
-/** The newest first. */
+/** Newest first. */
 export async function latestEvents(db: Target, limit: number): Promise<RecordedEvent[]> {
   const rows = await db
     .selectFrom('events')
@@ -72,7 +72,7 @@ function userName(): string {
   try {
     return userInfo().username;
   } catch {
-    // A container may run as a number that has no name.
+    // A container may run as a user id without a name.
     return `uid ${process.getuid?.()}`;
   }
 }

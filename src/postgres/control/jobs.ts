@@ -4,7 +4,7 @@ import type { JobExample, JobKind, JobProgress, JobState } from './control-schem
 import { type EventKind, stamp, who } from './events.ts';
 import type { Target } from '../session.ts';
 
-/** A table, or a part of it, that is to be read again while it streams: to repair the target, or to compare it only. */
+/** A request to read a table, or a part of it, again while it streams. It repairs the target or only compares it. */
 export interface Job {
   readonly id: string;
   readonly table: string;
@@ -15,7 +15,7 @@ export interface Job {
   readonly state: JobState;
   /** Why it failed, or was cancelled, or waits. */
   readonly reason: string | null;
-  /** It would have deleted more rows than may be without a confirmation. */
+  /** It failed because it would delete more rows than allowed without a confirmation. */
   readonly unconfirmed: boolean;
   readonly progress: JobProgress | null;
   readonly estimatedRows: number;
@@ -27,24 +27,24 @@ export interface Job {
   readonly finishedAt: Date | null;
 }
 
-/** The whole table, to repair it. */
+/** Whether the job reads the complete table to repair it. */
 export function readsAll({ kind, condition }: Job): boolean {
   return kind === 'backfill' && condition === null;
 }
 
-/** What a job found so far, in rows. */
+/** The counts of a job so far, in rows. */
 export interface JobCounts {
   /** Read from the source. */
   readonly rows: number;
-  /** Only the source had them. */
+  /** Rows that only the source had. */
   readonly missing: number;
-  /** Only the target had them. */
+  /** Rows that only the target had. */
   readonly extra: number;
-  /** Both had them, with other values. */
+  /** Rows that both had, with other values. */
   readonly different: number;
-  /** They changed too often to be compared; the stream writes each change of them in full. */
+  /** Rows that changed too often to be compared. The stream writes each of their changes in full. */
   readonly changing: number;
-  /** They cannot be carried: dead letters. */
+  /** Rows that cannot be copied exactly: dead letters. */
   readonly rejected: number;
   /** Differences that were repaired. */
   readonly repaired: number;
@@ -57,7 +57,7 @@ export interface JobRequest {
   readonly confirmed: boolean;
 }
 
-/** Asks for one job for each table and returns their ids. Whoever leads does them. */
+/** Requests one job for each table and returns their ids. The lease holder runs them. */
 export async function requestJobs(db: Target, tables: readonly string[], request: JobRequest): Promise<string[]> {
   if (tables.length === 0) return [];
   const rows = await db
@@ -76,7 +76,7 @@ export async function requestJobs(db: Target, tables: readonly string[], request
   return rows.map(({ id }) => id);
 }
 
-/** Jobs that wait or run, the oldest first. */
+/** Jobs that wait or run, oldest first. */
 export async function openJobs(db: Target): Promise<Job[]> {
   return await select(db, (query) => query.where('state', 'in', ['waiting', 'running']));
 }
@@ -90,7 +90,7 @@ export async function latestJobs(db: Target, limit: number): Promise<Job[]> {
   return jobs.toSorted((a, b) => Number(BigInt(a.id) - BigInt(b.id)));
 }
 
-/** What last compared all rows of each table to its end: a verification, or a backfill. */
+/** The last complete comparison of all rows of each table: a verification or a backfill. */
 export async function lastVerifications(db: Target): Promise<Job[]> {
   return await select(db, (query) =>
     query
@@ -103,7 +103,7 @@ export async function lastVerifications(db: Target): Promise<Job[]> {
   );
 }
 
-/** Jobs of whole tables that failed, and that no later one of the table made up for. */
+/** The failed jobs of complete tables that no later job of the same table made up for. */
 export async function lastFailures(db: Target): Promise<Job[]> {
   const last = await select(db, (query) =>
     query
@@ -116,7 +116,7 @@ export async function lastFailures(db: Target): Promise<Job[]> {
   return last.filter(({ state }) => state === 'failed');
 }
 
-/** A verification after which every row of the table was at the target as it was at the source, or was made so. */
+/** Whether each row of the table was equal at source and target after this verification, or was repaired. */
 export function isEqual({ state, repair, counts }: Job): boolean {
   const differences = counts.missing + counts.extra + counts.different;
   return (
@@ -159,7 +159,7 @@ async function select(db: Target, narrow: (query: ReturnType<typeof all>) => Ret
   }));
 }
 
-/** False: it has ended. */
+/** Marks a job as running. Returns false if it has already ended. */
 export async function beginJob(db: Target, id: string, estimatedRows: number): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('jobs')
@@ -176,7 +176,7 @@ export async function beginJob(db: Target, id: string, estimatedRows: number): P
   return numUpdatedRows === 1n;
 }
 
-/** A job waits for something that passes by itself. */
+/** Returns a job to waiting, for a reason that passes by itself. */
 export async function delayJob(db: Target, id: string, reason: string): Promise<void> {
   await db
     .updateTable('jobs')
@@ -186,7 +186,7 @@ export async function delayJob(db: Target, id: string, reason: string): Promise<
     .execute();
 }
 
-/** How far a job is. False: somebody has cancelled it. */
+/** Records the progress of a job. Returns false if somebody has cancelled it. */
 export async function advanceJob(
   db: Target,
   id: string,
@@ -203,7 +203,7 @@ export async function advanceJob(
   return numUpdatedRows === 1n;
 }
 
-/** What a job has found. */
+/** Records the counts of a job. */
 export async function countJob(db: Target, id: string, counts: JobCounts): Promise<void> {
   await db
     .updateTable('jobs')
@@ -219,17 +219,17 @@ interface End {
   readonly unconfirmed?: boolean;
 }
 
-/** Ends a job that is not ended yet. False: it was. */
+/** Ends a job. Returns false if it has already ended. */
 export async function endJob(db: Target, id: string, end: End): Promise<boolean> {
   return (await endThose(db, sql`id = ${id}`, end)) === 1;
 }
 
-/** What was to be done with a table cannot be any more. */
+/** Fails the open jobs of a table that can no longer be done. */
 export async function endJobsOf(db: Target, table: string, reason: string): Promise<void> {
   await endThose(db, sql`table_name = ${table}`, { state: 'failed', reason });
 }
 
-/** In one statement with what is written down about it. Returns how many were ended. */
+/** Ends jobs and records the events in one statement. Returns how many were ended. */
 async function endThose(db: Target, those: RawBuilder<unknown>, { state, reason, unconfirmed }: End): Promise<number> {
   const { numAffectedRows } = await sql`
     with ended as (
@@ -248,7 +248,7 @@ async function endThose(db: Target, those: RawBuilder<unknown>, { state, reason,
   return Number(numAffectedRows ?? 0);
 }
 
-/** Cancels what of these is not ended; the rows that were repaired stay repaired. Raises refused for a number that is no job. */
+/** Cancels those jobs that have not ended, and returns their number. Repaired rows stay repaired. Raises refused for an unknown id. */
 export async function cancelJobs(db: Target, ids: readonly string[]): Promise<number> {
   const known = new Set((await readJobs(db, ids)).map(({ id }) => id));
   const unknown = ids.filter((id) => !known.has(id));

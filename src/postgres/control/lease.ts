@@ -8,32 +8,33 @@ import { type Target, TargetSession } from '../session.ts';
 
 /** A lease that is not renewed for this long may be taken. */
 const leaseSeconds = 15;
-/** Also how soon the service hears that it is to pause. */
+/** It also bounds the delay until the service learns of a pause. */
 const renewEveryMs = 1_000;
-/** Nobody but another instance on its way to the lease holds these rows, and never for long. */
+/** Only another instance that acquires the lease locks these rows, and only briefly. */
 const lockTimeoutMs = 5_000;
-/** A server that does not answer for longer has lost us the lease, whether it knows or not. */
+/** If the server does not answer for longer, the lease is lost. */
 const answerMs = leaseSeconds * 1_000;
-/** Giving the lease back is a courtesy. */
+/** The time limit of a release. A failed release is harmless, because the lease expires. */
 const releaseMs = 2_000;
 
 /** Sessions that write under a lease. */
 const workers = ['stream', 'snapshot', 'lead', 'jobs'] as const;
 
-/** Names a session after the lease it works under, so that whoever takes the lease next can end it. */
+/** Names a session after the lease it works under, so that the next lease holder can end it. */
 export function sessionName(what: (typeof workers)[number], replica: string, epoch: bigint | string): string {
-  // The name of a replica may be longer than PostgreSQL's names of sessions, or cut to another's.
+  // The name of a replica may exceed PostgreSQL's limit for session names, and truncated names may be equal.
   return `tidegate ${what} #${epoch} ${createHash('sha256').update(replica).digest('hex').slice(0, 12)}`;
 }
 
 /**
- * Who may write the target. The lease is a row with an epoch; it is free when its holder's PostgreSQL backend is gone (the
- * process died) or when it was not renewed in time (the process or its network froze). Taking it raises the epoch, also on
- * the checkpoint, where every transaction of the old holder will trip over it.
+ * The right to write the target. The lease is a row with an epoch. It is free if the PostgreSQL backend of its holder is gone, because
+ * the process died. It is also free if it was not renewed in time, because the process or its network froze.
+ *
+ * Invariant: acquiring the lease raises the epoch, also on the checkpoint. There, every transaction of the old holder fails.
  */
 export class Lease {
   readonly epoch: bigint;
-  /** Heard of at each renewal. */
+  /** Set at each renewal. */
   readonly pause = new PauseSwitch();
   readonly #session: TargetSession;
   readonly #hangUp: AbortController;
@@ -48,7 +49,7 @@ export class Lease {
     this.#timer = setTimeout(() => void this.#renew(), renewEveryMs);
   }
 
-  /** Takes the lease if it is free; null: another instance holds it. The control schema must exist. */
+  /** Acquires the lease if it is free; null if another instance holds it. The control schema must exist. */
   static async tryAcquire(target: TargetConfig): Promise<Lease | null> {
     const hangUp = new AbortController();
     const session = await TargetSession.open(target, 'tidegate lease', hangUp.signal);
@@ -59,7 +60,7 @@ export class Lease {
         await endSessionsOfHolder(session, target.schema);
       });
       const epoch = await session.transaction(async (trx) => {
-        // An epoch that a crash took back could be given out twice.
+        // A crash must not lose the new epoch, because it would then be issued twice.
         await sql`set local synchronous_commit = on`.execute(trx);
         const { rows } = await sql<{ epoch: string }>`
           insert into ${sql.table('lease')} as held (epoch, holder, backend_pid, backend_start, expires_at)
@@ -87,12 +88,12 @@ export class Lease {
     return null;
   }
 
-  /** Rejects with lease-lost, or with what kept the lease from being renewed; never resolves. */
+  /** Rejects with lease-lost, or with the error that prevented a renewal. Never resolves. */
   get lost(): Promise<never> {
     return this.#lost.promise;
   }
 
-  /** Renews the lease now. Raises lease-lost when it is somebody else's. */
+  /** Renews the lease now. Raises lease-lost if another instance holds it. */
   async assertHeld(): Promise<void> {
     const renewed = await this.#within(
       answerMs,
@@ -117,7 +118,7 @@ export class Lease {
     }
   }
 
-  /** Gives the lease back, so that a standby need not wait for it to run out. */
+  /** Releases the lease, so that a standby does not wait until it expires. */
   async release(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -129,12 +130,12 @@ export class Lease {
           .set({ expires_at: sql`now() - interval '1 second'` })
           .where('epoch', '=', this.epoch.toString())
           .execute(),
-      // The connection may be what broke; the lease then runs out by itself.
+      // If the connection is broken, the lease expires by itself.
     ).catch(() => undefined);
     await this.#session.close();
   }
 
-  /** Hangs up where PostgreSQL does not answer. */
+  /** Closes the connection if PostgreSQL does not answer in time. */
   async #within<T>(ms: number, work: () => Promise<T>): Promise<T> {
     const timer = setTimeout(() => this.#hangUp.abort(), ms);
     try {
@@ -145,7 +146,7 @@ export class Lease {
   }
 }
 
-/** Who holds the lease now, as host and process; null: nobody does. */
+/** The current lease holder as host and process; null if there is none. */
 export async function readLeaseHolder(db: Target): Promise<string | null> {
   const { rows } = await sql<{ holder: string }>`
     select holder from ${sql.table('lease')} l where expires_at >= now()
@@ -156,8 +157,8 @@ export async function readLeaseHolder(db: Target): Promise<string | null> {
 }
 
 /**
- * When the lease is free, ends what its last holder left open: a process that froze in the midst of a transaction keeps the
- * locks of its rows for as long as its connections live.
+ * If the lease is free, ends the open sessions of its last holder. A process that froze inside a transaction keeps its row locks while
+ * its connections live.
  */
 async function endSessionsOfHolder({ db }: TargetSession, replica: string): Promise<void> {
   const { rows } = await sql<{ epoch: string }>`

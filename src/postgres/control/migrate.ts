@@ -7,14 +7,14 @@ import { TidegateError } from '../../errors/tidegate-error.ts';
 import { type ControlSchema, controlSchemaName, sharedSchemaName } from './control-schema.ts';
 import type { Target, TargetSession } from '../session.ts';
 
-/** Held while a control schema is looked at and migrated, so that two instances that start together take turns. */
+/** The advisory lock for the check and the migration of a control schema. Two instances that start together take turns. */
 const migrationLock = 7_433_421_026;
 /** The longest wait for that lock. An instance that froze while it holds the lock is reported. */
 const lockTimeoutMs = 30_000;
 
 /**
- * Brings the shared schema and the control schema of this replica up to this program's version. Raises control-schema-newer when a later
- * Tidegate has migrated one of them: this program would misread its state. Raises refused where replicas of 0.1 cannot be taken over yet.
+ * Migrates the shared schema and the control schema of this replica to this program's version. Raises control-schema-newer if a later
+ * Tidegate has migrated one of them: this program would misread its state. Raises refused if replicas of 0.1 cannot be moved yet.
  */
 export async function migrateControlSchema(session: TargetSession): Promise<void> {
   const { db, targetSchema } = session;
@@ -30,7 +30,7 @@ export async function migrateControlSchema(session: TargetSession): Promise<void
   }
 }
 
-/** The schemas with migrations, in the order in which these run. */
+/** The schemas and their migrations, in the order of execution. */
 function migrationsOf(targetSchema: string): [string, Readonly<Record<string, Migration>>][] {
   const own = controlSchemaName(targetSchema);
   return [
@@ -59,26 +59,26 @@ async function migrate(
 }
 
 /**
- * Whether this replica has a control table: not before its first `run`, nor before that of the version that brings the table. Raises
- * control-schema-older where version 0.1 left its state, which the next `run` takes over.
+ * Whether this replica has a control table. False before its first `run`, and before the first `run` of the version that adds the table.
+ * Raises control-schema-older for the state of version 0.1, which the next `run` migrates.
  */
 export async function hasControlTable(db: Target, table: keyof ControlSchema): Promise<boolean> {
   const { sql: name } = sql`${sql.table(table)}`.compile(db);
   const { rows } = await sql<{ found: boolean }>`select to_regclass(${name}) is not null as found`.execute(db);
   if (rows[0]?.found === true) return true;
   if (await isOfVersion01(db))
-    throw new TidegateError('control-schema-older', 'the control schema at the target is of Tidegate 0.1');
+    throw new TidegateError('control-schema-older', 'the control schema at the target is from Tidegate 0.1');
   return false;
 }
 
-/** Whether the replicas of this database still are as version 0.1 left them. */
+/** Whether the replicas of this database still have the state of version 0.1. */
 export async function isOfVersion01(db: Target): Promise<boolean> {
   const { rows } = await sql<{ isOlder: boolean }>`
     select to_regclass('tidegate.checkpoint') is not null as "isOlder"`.execute(db);
   return rows[0]?.isOlder === true;
 }
 
-/** Raises control-schema-newer when migrations ran at the target that this program does not know. Changes nothing. */
+/** Raises control-schema-newer if the target has migrations that this program does not know. Changes nothing. */
 export async function assertNotNewer({ db, targetSchema }: TargetSession): Promise<void> {
   for (const [schema, migrations] of migrationsOf(targetSchema)) {
     const found = await sql`select from pg_tables where schemaname = ${schema} and tablename = 'migrations'`.execute(

@@ -1,4 +1,4 @@
-/** Whether the operator wants work to rest, as last heard. */
+/** Whether the operator has paused the replica, as last read. */
 export class PauseSwitch {
   #isPaused = false;
   #abort = new AbortController();
@@ -8,12 +8,12 @@ export class PauseSwitch {
     return this.#isPaused;
   }
 
-  /** Aborts when work is to rest; a new one after each resume. */
+  /** Aborts on a pause. Each resume creates a new signal. */
   get signal(): AbortSignal {
     return this.#abort.signal;
   }
 
-  /** Resolves once work may go on. */
+  /** Resolves on the next resume. */
   get resumed(): Promise<void> {
     return this.#resumed.promise;
   }

@@ -6,7 +6,7 @@ import { type Confirmation, recordEvent } from './events.ts';
 import { hasControlTable } from './migrate.ts';
 import type { Target, TargetSession } from '../session.ts';
 
-/** Every control table that speaks of one replica. The audit stays, and the lease, whose epochs must never come again. */
+/** The control tables that a reset empties. The audit stays. The lease stays as well, because its epochs must never repeat. */
 const stateTables = [
   'checkpoint',
   'tables',
@@ -18,7 +18,7 @@ const stateTables = [
   'status',
 ] as const satisfies (keyof ControlSchema)[];
 
-/** The tables Tidegate made in a target schema; none when it was never there. */
+/** The tables that Tidegate created in a target schema; none if there is no replica. */
 export async function replicaTables(session: TargetSession): Promise<string[]> {
   return await session.guarded(async () => {
     if (!(await hasControlTable(session.db, 'tables'))) return [];
@@ -28,8 +28,8 @@ export async function replicaTables(session: TargetSession): Promise<string[]> {
 }
 
 /**
- * Drops those tables and all state of the replica, in one transaction. A table that a view depends on is not dropped, and
- * then nothing is: raises target-refused, which names both. Raises refused while a service holds the lease.
+ * Drops these tables and all state of the replica, in one transaction. If a view depends on a table, nothing is dropped: raises
+ * target-refused, which names both. Raises refused while a service holds the lease.
  */
 export async function resetReplica(
   session: TargetSession,
@@ -45,7 +45,7 @@ export async function resetReplica(
     const [lease] = held.rows;
     if (lease !== undefined)
       throw new TidegateError('refused', `the service on ${lease.holder} is running`, {
-        hint: 'Stop it first; a reset under its hands would be undone.',
+        hint: 'Stop it first. A running service would undo the reset.',
       });
     for (const table of tables) await sql`drop table if exists ${sql.id(replica, table)}`.execute(trx);
     for (const table of stateTables) await trx.deleteFrom(table).execute();
@@ -61,7 +61,10 @@ export async function resetReplica(
 /** SQLSTATE dependent_objects_still_exist. */
 const dependentObjects = '2BP01';
 
-/** What depends on the tables, as PostgreSQL describes it: `view reports.visits`. What it keeps of a view is a rule. */
+/**
+ * What depends on the tables, as PostgreSQL describes it: `view reports.visits`. In pg_depend, the dependent object of a view is its
+ * rewrite rule.
+ */
 async function dependedUpon(
   session: TargetSession,
   replica: string,
@@ -89,7 +92,7 @@ async function dependedUpon(
     `nothing was dropped, because something at the target depends on ${named.length === 0 ? 'a table' : `these tables:\n${named.join('\n')}`}`,
     {
       cause,
-      hint: 'Drop that first and make it again after the next run. Or leave it there: `tidegate resync` reads every table again in place, and drops nothing.',
+      hint: 'Drop it first and create it again after the next run. Or keep it: `tidegate resync` reads every table again in place and drops nothing.',
     },
   );
 }

@@ -11,10 +11,10 @@ import { type Job, lastFailures, lastVerifications, openJobs } from './jobs.ts';
 import { hasControlTable } from './migrate.ts';
 import type { Target } from '../session.ts';
 
-/** A service that works says something each second; a row of status that is older was not written by a living one. */
+/** A running service writes its status each second. A status older than this is not from a running service. */
 const freshSeconds = 10;
 
-/** What a service says of itself, for `lag` and for its standby. Written by another version it may be missing in part. */
+/** What a service reports about itself, for `lag` and for its standby. Another version may have written only a part of it. */
 const statusDetail = z.object({
   reason: z.string().nullable(),
   remedy: z.string().nullable().default(null),
@@ -29,22 +29,22 @@ const statusDetail = z.object({
       percent: z.number(),
     })
     .nullable(),
-  /** Whose heads these are: clock, file, offset. */
+  /** The server of the heads. A head is clock, file and offset. */
   identity: z.string().nullable(),
   heads: z.array(z.tuple([z.number(), z.string(), z.number()])),
 });
 export type StatusDetail = z.output<typeof statusDetail>;
 export type SnapshotStatus = NonNullable<StatusDetail['snapshot']>;
 
-/** What the control schema says of a replica. */
+/** What the control schema records about a replica. */
 export interface ReplicaStatus {
   readonly checkpoint: Checkpoint | null;
-  /** What the service said last; null: none ever did. */
+  /** The last status of the service; null if there is none. */
   readonly service: { readonly state: string; readonly ageSeconds: number; readonly isFresh: boolean } | null;
   readonly detail: StatusDetail | null;
 }
 
-/** Null: there is no replica. */
+/** Null if there is no replica. */
 export async function readReplicaStatus(db: Target): Promise<ReplicaStatus | null> {
   if (!(await isMigrated(db))) return null;
   const checkpoint = await readCheckpoint(db);
@@ -60,22 +60,22 @@ export async function readReplicaStatus(db: Target): Promise<ReplicaStatus | nul
   };
 }
 
-/** Says what the service does. */
+/** Records what the service does. */
 export async function writeStatus(db: Target, state: string, detail: StatusDetail): Promise<void> {
   if (!(await isMigrated(db))) return;
-  const said = {
+  const values = {
     state,
     updated_at: sql<Date>`clock_timestamp()`,
     detail: JSON.stringify({ ...detail, host: hostname(), pid: process.pid, version: packageJson.version }),
   };
   await db
     .insertInto('status')
-    .values(said)
-    .onConflict((conflict) => conflict.column('singleton').doUpdateSet(said))
+    .values(values)
+    .onConflict((conflict) => conflict.column('singleton').doUpdateSet(values))
     .execute();
 }
 
-/** What there is to know of the tables besides how far they are. */
+/** Findings about the tables, besides their progress. */
 export interface Findings {
   readonly tables: readonly TableStatus[];
   readonly deadLetters: readonly DeadLetterGroup[];
@@ -83,7 +83,7 @@ export interface Findings {
   readonly jobs: readonly Job[];
   readonly verifications: readonly Job[];
   readonly failedJobs: readonly Job[];
-  /** The newest first. */
+  /** Newest first. */
   readonly events: readonly RecordedEvent[];
 }
 
@@ -107,7 +107,7 @@ export async function readFindings(db: Target): Promise<Findings> {
     .select(['table_name', 'state', 'reason', 'copied_rows'])
     .orderBy('table_name')
     .execute();
-  // Excluded tables are nobody's concern.
+  // Excluded tables need no attention.
   const excluded = new Set(tables.filter(({ state }) => state === 'excluded').map(({ table_name }) => table_name));
   const kept = <T extends { readonly table: string }>(found: readonly T[]) =>
     found.filter(({ table }) => !excluded.has(table));
@@ -124,7 +124,7 @@ export async function readFindings(db: Target): Promise<Findings> {
   };
 }
 
-/** Not before the first `run` of this version; `lag` may come earlier. */
+/** False before the first `run` of this version. `lag` may be called earlier. */
 async function isMigrated(db: Target): Promise<boolean> {
   return await hasControlTable(db, 'jobs');
 }

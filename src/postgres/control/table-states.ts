@@ -6,12 +6,12 @@ import { recordEvent } from './events.ts';
 import { endJobsOf } from './jobs.ts';
 import type { Target } from '../session.ts';
 
-/** What the control schema knows of a table. */
+/** The state of a table in the control schema. */
 export interface KnownTable {
   readonly table: string;
   readonly state: TableState;
   readonly reason: string | null;
-  /** The columns rows are read by. */
+  /** The columns of its rows. */
   readonly schema: TableSchema;
   readonly from: Position;
   readonly until: Position | null;
@@ -23,7 +23,7 @@ export async function readTables(db: Target): Promise<KnownTable[]> {
   const rows = await db
     .selectFrom('tables as t')
     .innerJoin('schema_versions as v', (join) => join.onRef('v.table_name', '=', 't.table_name'))
-    // The newest version is the valid one; rows of older ones are behind the checkpoint.
+    // The newest version is valid. Rows of older versions have already been applied.
     .distinctOn('t.table_name')
     .orderBy('t.table_name')
     .orderBy('v.version', 'desc')
@@ -42,14 +42,14 @@ export async function readTables(db: Target): Promise<KnownTable[]> {
   }));
 }
 
-/** Which tables there are, without what they look like. */
+/** The tables and their states, without their columns. */
 export async function readStates(db: Target): Promise<{ table: string; state: TableState }[]> {
   return await db.selectFrom('tables').select(['table_name as table', 'state']).execute();
 }
 
 /**
- * Takes a table in: its columns as of `from`. It is copied first, or streamed from there while what it had before is read beside
- * the stream.
+ * Adds a table with its columns as of `from`. A snapshotting table is copied first. A backfilling table streams from there, while its
+ * older rows are read beside the stream.
  */
 export async function addTable(
   trx: Target,
@@ -77,7 +77,10 @@ export async function addTable(
     .execute();
 }
 
-/** Streams a suspended or excluded table again from `from` on, with the columns it has there, while its rows are read beside the stream. */
+/**
+ * Resumes a suspended or excluded table. It streams from `from` on, with its columns at that position, while its rows are read beside the
+ * stream.
+ */
 export async function resumeTable(trx: Target, schema: TableSchema, from: Position): Promise<void> {
   const position = { from_file: from.file, from_offset: from.offset };
   await trx
@@ -93,11 +96,11 @@ export async function resumeTable(trx: Target, schema: TableSchema, from: Positi
     .where('table_name', '=', schema.table)
     .execute();
   await addVersion(trx, schema, from);
-  await forgetLetters(trx, schema);
+  await forgetDeadLetters(trx, schema);
   await recordEvent(trx, 'table-resumed', { table: schema.table, at: formatPosition(from) });
 }
 
-/** Takes a table without a key in, or in with the columns that it has now, to be copied as a whole again and again. */
+/** Adds a table without a key, or updates its columns. The table is fully refreshed again and again instead of streamed. */
 export async function keepFullRefresh(trx: Target, schema: TableSchema, at: Position): Promise<void> {
   const values = {
     ...{ state: 'full-refresh' as const, reason: null, from_file: at.file, from_offset: at.offset },
@@ -109,11 +112,11 @@ export async function keepFullRefresh(trx: Target, schema: TableSchema, at: Posi
     .onConflict((conflict) => conflict.column('table_name').doUpdateSet(values))
     .execute();
   await addVersion(trx, schema, at);
-  await forgetLetters(trx, schema);
+  await forgetDeadLetters(trx, schema);
 }
 
-/** All rows of the table are read again, and whatever cannot be carried then becomes a letter then. */
-async function forgetLetters(trx: Target, { table }: TableSchema): Promise<void> {
+/** Deletes the dead letters of a table whose rows are all read again. Rows that cannot be copied exactly become dead letters then. */
+async function forgetDeadLetters(trx: Target, { table }: TableSchema): Promise<void> {
   await trx.deleteFrom('dead_letters').where('table_name', '=', table).execute();
 }
 
@@ -123,7 +126,7 @@ async function addVersion(trx: Target, schema: TableSchema, at: Position): Promi
       from ${sql.table('schema_versions')} where table_name = ${schema.table}`.execute(trx);
 }
 
-/** All that a table had before it was streamed has been read. */
+/** Marks a backfilled table as streaming. All of its older rows have been read. */
 export async function finishBackfill(trx: Target, table: string): Promise<void> {
   await trx
     .updateTable('tables')
@@ -133,7 +136,7 @@ export async function finishBackfill(trx: Target, table: string): Promise<void> 
     .execute();
 }
 
-/** The snapshot of these tables is complete; from `until` on they are exact at every checkpoint. */
+/** Marks the snapshot of these tables as complete. From `until` on, they are exact at every checkpoint. */
 export async function finishSnapshot(trx: Target, until: Position): Promise<void> {
   await trx
     .updateTable('tables')
@@ -143,7 +146,7 @@ export async function finishSnapshot(trx: Target, until: Position): Promise<void
   await recordEvent(trx, 'snapshot-finished', { until: formatPosition(until) });
 }
 
-/** What ends that a table is suspended. */
+/** What the operator can do about a suspended table. */
 export function suspendedRemedy(table: string): string {
   return `tidegate backfill ${table}; or, if it is meant to be gone, add it to TABLES_EXCLUDE and restart`;
 }
@@ -158,7 +161,7 @@ export async function suspendTable(trx: Target, table: string, reason: string): 
   await recordEvent(trx, 'table-suspended', { table, reason });
 }
 
-/** Nothing more is done with a table that is not selected any more: it stays at the target as it is, and nobody need look after it. */
+/** Excludes a table that is no longer selected. It stays at the target unchanged and needs no attention. */
 export async function excludeTable(trx: Target, table: string): Promise<void> {
   const reason = 'TABLES_INCLUDE and TABLES_EXCLUDE no longer select it';
   await trx
@@ -170,12 +173,12 @@ export async function excludeTable(trx: Target, table: string): Promise<void> {
   await recordEvent(trx, 'table-excluded', { table });
 }
 
-/** Whether a table is at the target, or is to be, as the source has it from some place of the binlog on. */
+/** Whether the stream keeps a table exact, now or from a later binlog position on. */
 export function isFollowed({ state }: Pick<KnownTable, 'state'>): boolean {
   return state !== 'suspended' && state !== 'excluded' && state !== 'full-refresh';
 }
 
-/** Every table that is streamed is suspended until it is read again. */
+/** Suspends these tables until they are read again, except excluded tables and tables in full refresh. */
 export async function holdForResync(trx: Target, tables: readonly string[], reason: string): Promise<void> {
   if (tables.length === 0) return;
   await trx
@@ -186,7 +189,7 @@ export async function holdForResync(trx: Target, tables: readonly string[], reas
     .execute();
 }
 
-/** Whatever the stream brings from now on is news to every table. */
+/** Resets the positions of all tables, so that each table takes every later change of the stream. */
 export async function forgetPositions(trx: Target, nowhere: Pick<Position, 'file' | 'offset'>): Promise<void> {
   await trx
     .updateTable('tables')

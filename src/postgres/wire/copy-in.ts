@@ -4,17 +4,17 @@ const copyDone = Buffer.from([0x63, 0, 0, 0, 4]);
 
 /** `copy … from stdin` with all its data. */
 export interface Copy {
-  /** The statement, with others before and behind it if they are to go in the same message. */
+  /** The statement, with further statements before and behind it for the same message. */
   readonly statement: string;
-  /** COPY text, in one piece or several; none where the statements hold no COPY. */
+  /** COPY text, in one or several pieces; none if the statements hold no COPY. */
   readonly lines: readonly Buffer[];
 }
 
 /**
- * Some `copy … from stdin` with all their data, for `client.query`. The data is sent along with the statement instead of after the
- * server's answer to it, in one go and one round trip: a server that could not begin the COPY ignores it
- * (https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-COPY). So is the next one, each in a message of its own: what is
- * raised in one ends that message and no other. `done` gets what was raised in each, null for nothing.
+ * Several `copy … from stdin` with all their data, for `client.query`. All data is sent in one round trip, without waiting for the
+ * server's answer to the statement. A server that could not start the COPY ignores the data
+ * (https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-COPY). Each COPY is a message of its own, so an error ends only
+ * that message. `done` gets the error of each COPY, or null.
  */
 export class CopyIn implements Submittable {
   readonly #client: Client;
@@ -29,7 +29,7 @@ export class CopyIn implements Submittable {
   }
 
   submit(connection: Connection): void {
-    // The others went with the first.
+    // The first call has sent all of them.
     if (this.#outcomes.length > 0) return;
     const { stream } = connection;
     stream.cork();
@@ -46,26 +46,26 @@ export class CopyIn implements Submittable {
     stream.uncork();
   }
 
-  // What pg's client calls as the answers come in.
+  // The client of pg calls these methods as the answers arrive.
 
   handleCopyInResponse(): void {
-    // The data is on its way already.
+    // The data has already been sent.
   }
 
   handleCommandComplete(): void {
-    // Also of the statements around the COPY; only the end counts.
+    // It also comes for the statements around the COPY. Only the end counts.
   }
 
   handleReadyForQuery(): void {
     this.#next(null);
   }
 
-  /** After this, pg takes the end of the exchange for itself. */
+  /** After an error, pg handles the end of the exchange itself. */
   handleError(error: Error): void {
     this.#next(error);
   }
 
-  /** To pg each message is a query of its own, whose answers end with its being ready for the next. */
+  /** pg treats each message as a query of its own, which ends with ReadyForQuery. So each message submits this object again. */
   #next(outcome: Error | null): void {
     this.#outcomes.push(outcome);
     if (this.#outcomes.length < this.#copies.length) this.#client.query(this);

@@ -4,19 +4,19 @@ import type { LineBuffer } from '../../change/line-buffer.ts';
 const copyData = 0x64;
 const headerBytes = 5;
 
-/** How many rows came; null: more bytes than wanted, of which some are left away. */
+/** `rows` is the number of rows. It is null if there were more bytes than wanted, and some were dropped. */
 type Copied = (error: Error | null, rows: number | null) => void;
 
 /**
- * `copy … to stdout`, for `client.query`, into one run of bytes, of `mostBytes` at most. The server sends a message for each row;
- * those are taken from the socket before pg makes an object of each, which would cost more than all the rest
+ * `copy … to stdout`, for `client.query`, into one buffer of at most `mostBytes`. The server sends a message for each row. They are taken
+ * from the socket before pg creates an object for each. These objects would cost more than all the rest
  * (https://www.postgresql.org/docs/current/protocol-message-formats.html).
  */
 export class CopyOut implements Submittable {
   readonly #text: string;
   readonly #rows: Rows;
   readonly #done: Copied;
-  /** Gives the socket back to pg. */
+  /** Returns the socket to pg. */
   #release: () => void = () => undefined;
 
   constructor(text: string, out: LineBuffer, mostBytes: number, done: Copied) {
@@ -43,10 +43,10 @@ export class CopyOut implements Submittable {
     connection.query(this.#text);
   }
 
-  // What pg's client calls as the answers come in.
+  // The client of pg calls these methods as the answers arrive.
 
   handleCopyData(): void {
-    // It never gets to see any.
+    // pg never sees these messages.
   }
 
   handleCommandComplete(): void {
@@ -58,7 +58,7 @@ export class CopyOut implements Submittable {
     this.#done(null, this.#rows.count);
   }
 
-  /** After this, pg takes the end of the exchange for itself. */
+  /** After an error, pg handles the end of the exchange itself. */
   handleError(error: Error): void {
     this.#release();
     this.#done(error, null);
@@ -90,13 +90,13 @@ class Rows {
   }
 }
 
-/** Takes rows out of what a server sends and passes the rest on, message by message; after its release, all of it. */
+/** Removes row messages from the data of a server and passes on all other messages. After its release, it passes on everything. */
 class RestOf {
   isReleased = false;
   readonly #rows: Rows;
   readonly #pass: (chunk: Buffer) => void;
-  /** The beginning of a message of which the end has not come yet, and how long both must be together to go on. */
-  #begun: Buffer[] = [];
+  /** The pieces of an incomplete message, their length, and the length needed to continue. */
+  #pieces: Buffer[] = [];
   #length = 0;
   #needed = headerBytes;
 
@@ -106,10 +106,10 @@ class RestOf {
   }
 
   take(chunk: Buffer): void {
-    this.#begun.push(chunk);
+    this.#pieces.push(chunk);
     this.#length += chunk.length;
     if (this.#length < this.#needed) return;
-    const data = this.#begun.length === 1 ? chunk : Buffer.concat(this.#begun);
+    const data = this.#pieces.length === 1 ? chunk : Buffer.concat(this.#pieces);
     let at = 0;
     this.#needed = headerBytes;
     while (data.length - at >= headerBytes && !this.isReleased) {
@@ -124,7 +124,7 @@ class RestOf {
     }
     const rest = data.subarray(at);
     if (this.isReleased && rest.length > 0) this.#pass(rest);
-    this.#begun = rest.length === 0 || this.isReleased ? [] : [rest];
-    this.#length = this.#begun.length === 0 ? 0 : rest.length;
+    this.#pieces = rest.length === 0 || this.isReleased ? [] : [rest];
+    this.#length = this.#pieces.length === 0 ? 0 : rest.length;
   }
 }

@@ -7,14 +7,14 @@ const timeoutMs = 5_000;
 type TlsAnswer = 'tls' | 'no-tls' | 'no-postgres' | 'unknown';
 
 /**
- * What a server answers when it is asked for TLS as PostgreSQL is. pg raises errors without a code where it speaks none and where
- * something else answers, as for a lost connection.
+ * Sends a PostgreSQL SSLRequest to a server and classifies the answer. pg raises errors without a code in three cases: no TLS, another
+ * service, and a lost connection.
  */
 export async function askForTls(host: string, port: number): Promise<TlsAnswer> {
   return await new Promise<TlsAnswer>((resolve) => {
     const socket = connect({ host, port, timeout: timeoutMs }, () => socket.write(sslRequest));
-    const answer = (said: TlsAnswer) => {
-      resolve(said);
+    const answer = (result: TlsAnswer) => {
+      resolve(result);
       socket.destroy();
     };
     socket.once('data', (reply) => answer(meaningOf(reply)));
@@ -22,7 +22,7 @@ export async function askForTls(host: string, port: number): Promise<TlsAnswer> 
   });
 }
 
-/** PostgreSQL's answer is one letter, or an error where it cannot serve anybody. */
+/** PostgreSQL answers with one byte, or with an error if it accepts no connections. */
 function meaningOf(reply: Buffer): TlsAnswer {
   const text = reply.toString('latin1');
   if (text === 'S') return 'tls';
