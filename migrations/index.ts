@@ -12,8 +12,9 @@ import { up as fileBegan } from './shared/0009-file-began.ts';
 import { up as schemaPerReplica } from './shared/0010-schema-per-replica.ts';
 
 /**
- * Migrations of the schema `tidegate`, by name, in order. The list is static: no other file in the folder runs. The first nine made the
- * control schema of version 0.1; the tenth moves each replica of it into a schema of its own. A program of 0.1 stops when it sees that name.
+ * Migrations of the schema `tidegate`, by name, in order. The list is static: no other file in the folder runs. The first nine created
+ * the control schema of version 0.1. The tenth moves each of its replicas into a schema of its own. A program of 0.1 stops when it finds
+ * that name.
  */
 export const sharedMigrations: Readonly<Record<string, Migration>> = {
   '0001-control-schema': { up: controlSchema },

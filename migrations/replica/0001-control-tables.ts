@@ -1,8 +1,8 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * The control tables of one replica, in its schema `schema`, which exists. A table of one row has a column that can only be true.
- * Statements are spelled out, so that a migration never changes with the code.
+ * Creates the control tables of one replica in the existing schema `schema`. A table with one row has a column that can only be true.
+ * Statements are literal, so a migration never changes with the code.
  */
 export async function up(db: Kysely<unknown>, schema: string): Promise<void> {
   const table = (name: string) => sql.id(schema, name);
@@ -68,7 +68,7 @@ export async function up(db: Kysely<unknown>, schema: string): Promise<void> {
       row bytea not null,
       format text not null check (format in ('copy', 'image', 'packet'))
     )`,
-    // By a digest, because a key may be longer than an index entry can be.
+    // The index uses a digest, because a key may be longer than an index entry can be.
     sql`create unique index dead_letters_by_key on ${table('dead_letters')} (table_name, sha256(key))`,
     sql`create table ${table('controls')} (
       ${oneRow},
@@ -118,7 +118,7 @@ export async function up(db: Kysely<unknown>, schema: string): Promise<void> {
     )`,
     sql`create function ${table('refuse_change')}() returns trigger language plpgsql as $$
       begin raise exception 'the audit is append-only' using errcode = '42501'; end $$`,
-    // The owner is refused, too. Taking the trigger away is a deliberate act.
+    // The owner is refused, too. Dropping the trigger is a deliberate act.
     sql`create trigger append_only before update or delete or truncate on ${table('events')}
       for each statement execute function ${table('refuse_change')}()`,
   ];

@@ -1,10 +1,10 @@
 import { type Kysely, sql } from 'kysely';
 import { up as controlTables } from '../replica/0001-control-tables.ts';
 
-/** PostgreSQL cuts longer names (NAMEDATALEN), which could make one schema of two. */
+/** PostgreSQL truncates longer names (NAMEDATALEN), so two names could become one schema. */
 const longestNameBytes = 63;
 
-/** The migration cannot run now. Nothing was changed. */
+/** The migration cannot run now. It has changed nothing. */
 export class CannotMoveReplicas extends Error {
   override readonly name = 'CannotMoveReplicas';
   readonly remedy: string;
@@ -15,7 +15,7 @@ export class CannotMoveReplicas extends Error {
   }
 }
 
-/** The control tables of 0.1, with the columns that they have in common with those of a replica. */
+/** The control tables of 0.1, with the columns that they share with those of a replica. */
 const tables = {
   checkpoint:
     'file, "offset", gtid, file_began, committed_at, applied_at, lease_epoch, source_identity, source_database',
@@ -34,7 +34,7 @@ const tables = {
 } as const;
 const withIdentity = ['dead_letters', 'jobs', 'events'] as const;
 
-/** Names that changed with this version, by table and column. */
+/** Expressions for columns with values that this version renamed, by table and column. */
 const renamed: Readonly<Record<string, string>> = {
   'tables.state': `case state when 'parked' then 'suspended' when 'released' then 'excluded' when 'refreshed' then 'full-refresh'
     when 'pending' then 'snapshotting' else state end`,
@@ -43,8 +43,8 @@ const renamed: Readonly<Record<string, string>> = {
 };
 
 /**
- * Moves every replica of version 0.1 from the tables that all replicas shared into a schema of its own, `tidegate_<target schema>`. Raises
- * CannotMoveReplicas while a service of 0.1 runs, and where a schema cannot have that name.
+ * Moves every replica of version 0.1 from the shared tables into a schema of its own, `tidegate_<target schema>`. Raises
+ * CannotMoveReplicas while a service of 0.1 runs, and if a schema cannot have that name.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const old = (name: string) => sql.id('tidegate', name);
@@ -56,7 +56,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   if (running.length > 0)
     throw new CannotMoveReplicas(
       `services of Tidegate 0.1 are running on this database: ${running.map(({ replica, holder }) => `schema ${replica} on ${holder}`).join(', ')}`,
-      'Stop all of them, then start one of this version. It takes all replicas of the database over at once.',
+      'Stop all of them, then start one service of this version. It moves all replicas of the database at once.',
     );
   const { rows: replicas } = await sql<{ replica: string }>`
     ${sql.join(
@@ -73,11 +73,11 @@ async function moveReplica(db: Kysely<unknown>, replica: string): Promise<void> 
   if (Buffer.byteLength(schema) > longestNameBytes)
     throw new CannotMoveReplicas(
       `the target schema ${replica} has a longer name than ${longestNameBytes - 'tidegate_'.length} bytes`,
-      'With version 0.1, `tidegate reset` drops it; then copy it anew into a schema with a shorter name.',
+      'Drop the replica with `tidegate reset` of version 0.1, then copy it again into a schema with a shorter name.',
     );
   if (await exists(db, schema))
     throw new CannotMoveReplicas(
-      `a schema ${schema} is there already, and Tidegate did not make it`,
+      `a schema ${schema} already exists, and Tidegate did not create it`,
       `Rename it: alter schema "${schema}" rename to …;`,
     );
   await sql`create schema ${sql.id(schema)}`.execute(db);
@@ -90,7 +90,7 @@ async function moveReplica(db: Kysely<unknown>, replica: string): Promise<void> 
   for (const name of withIdentity)
     await sql`select setval(pg_get_serial_sequence(${`"${schema.replaceAll('"', '""')}"."${name}"`}, 'id'), max(id))
       from ${sql.id(schema, name)} having max(id) is not null`.execute(db);
-  // As the library makes it. The replica's own migrations go on from there.
+  // The same table as Kysely creates. The migrations of the replica continue from there.
   await sql`create table ${sql.id(schema, 'migrations')} (name varchar(255) primary key, timestamp varchar(255) not null)`.execute(
     db,
   );
