@@ -19,38 +19,41 @@ import { copyTables } from './snapshot/snapshot.ts';
 import { streamChanges } from './stream/stream.ts';
 import type { PlannedTable } from './begin/table-plan.ts';
 
-/** How long PostgreSQL may take to finish what is under way once it is told to stop; then it is broken off, and comes again. */
+/** How long PostgreSQL may take to finish the present work after a stop. Then the work is aborted, and the next run repeats it. */
 const drainMs = 10_000;
 
-/** The work of the one instance that holds the lease: snapshot what is missing, then stream. */
-export async function lead(
+/** The work of the instance that holds the lease: snapshot what is missing, then stream. */
+export async function runAsLeaseHolder(
   config: Config,
   options: RunOptions,
   lease: Lease,
   listener: ReplicatorListener,
   signal: AbortSignal,
 ): Promise<void> {
-  // Without the lease nothing may be waited for: connections to the target are hung up, and the fence in every transaction
-  // catches what is on its way already.
+  // Once the lease is lost, nothing may be awaited. Connections to the target are closed at once. The fence in every transaction
+  // stops what was already sent.
   const lost = new AbortController();
   lease.lost.catch((error: unknown) => lost.abort(error));
   const ended = AbortSignal.any([signal, lost.signal]);
   let drain: NodeJS.Timeout | undefined;
   const stopping = () => {
-    drain = setTimeout(() => lost.abort(new TidegateError('target-busy', 'stopped in the midst of it')), drainMs);
+    drain = setTimeout(
+      () => lost.abort(new TidegateError('target-busy', 'stopped before the present work was complete')),
+      drainMs,
+    );
   };
   signal.addEventListener('abort', stopping, { once: true });
   try {
     listener.state('checking');
     for (let outcome = 'again'; outcome === 'again' && !ended.aborted;) {
-      const begun = await snapshotMissing(config, lease, listener, ended, lost.signal);
+      const basis = await snapshotMissing(config, lease, listener, ended, lost.signal);
       if (ended.aborted) break;
-      outcome = await stream(config, options, lease, begun, listener, ended, lost.signal);
+      outcome = await stream(config, options, lease, basis, listener, ended, lost.signal);
     }
   } catch (error) {
     lost.signal.throwIfAborted();
     if (await suspendedFor(error, config, lease, listener))
-      throw new TidegateError('target-busy', 'a table was suspended; the others go on', { cause: error });
+      throw new TidegateError('target-busy', 'a table was suspended; the others continue', { cause: error });
     throw await explain(config, lease, error);
   } finally {
     signal.removeEventListener('abort', stopping);
@@ -59,7 +62,7 @@ export async function lead(
   lost.signal.throwIfAborted();
 }
 
-/** Suspends the one table whose rows PostgreSQL refuses, so that the others can go on. False: the failure is not one table's. */
+/** Suspends the one table whose rows PostgreSQL refuses, so that the others continue. False: more than one table is concerned. */
 async function suspendedFor(
   error: unknown,
   config: Config,
@@ -82,8 +85,8 @@ async function suspendedFor(
 }
 
 /**
- * What really happened, where an error that would need an operator has a cause that can be looked up: a standby with our
- * server id pushed us off the binlog because it has taken the lease, or the source purged what was not read yet.
+ * Returns the real cause of an error that would need an operator, if the cause can be looked up. A standby may have taken the lease;
+ * its dump with our server id ended ours. Or the source purged binlog that was not read yet.
  */
 async function explain(config: Config, lease: Lease, error: unknown): Promise<unknown> {
   if (!(error instanceof TidegateError) || error.action === 'retry') return error;
@@ -107,8 +110,8 @@ async function assertCheckpointContinues(config: Config): Promise<void> {
   }
 }
 
-/** What the stream stands on. */
-interface Begun {
+/** What the stream starts with. */
+interface StreamBasis {
   readonly server: ServerFlavor;
   readonly planned: ReadonlyMap<string, PlannedTable>;
 }
@@ -119,7 +122,7 @@ async function snapshotMissing(
   listener: ReplicatorListener,
   signal: AbortSignal,
   hangUp: AbortSignal,
-): Promise<Begun> {
+): Promise<StreamBasis> {
   const replica = config.target.schema;
   const { replicator, target } = await openBoth(config, sessionName('lead', replica, lease.epoch), hangUp);
   let reader: SourceConnection | null = null;
@@ -167,7 +170,7 @@ async function stream(
   config: Config,
   options: RunOptions,
   lease: Lease,
-  { server, planned }: Begun,
+  { server, planned }: StreamBasis,
   listener: ReplicatorListener,
   signal: AbortSignal,
   hangUp: AbortSignal,
@@ -179,7 +182,7 @@ async function stream(
   listener.state(state);
   const passed = (position: Position) => {
     if (state === 'streaming') return;
-    // Only now does no row at the target run ahead of the checkpoint, and only then is the backlog of before gone.
+    // From here on no row at the target is ahead of the checkpoint, and the earlier backlog is applied.
     if (comparePositions(position, head) < 0 || (exactFrom !== null && comparePositions(position, exactFrom) < 0))
       return;
     state = 'streaming';
@@ -218,14 +221,14 @@ async function stream(
   );
 }
 
-/** Whether, with these jobs open, there is nothing left that `until` asks for. */
+/** Whether nothing is left that `until` asks for, while these jobs are open. */
 function doneWith(until: RunOptions['until']): (open: readonly Job[]) => boolean {
   if (until === 'stopped') return () => false;
   if (until === 'caught-up') return (open) => !open.some((job) => readsAll(job) || job.kind === 'refresh');
   return (open) => !open.some(({ id }) => until.ended.includes(id));
 }
 
-/** Where to go on from, with which tables, and where the source's binlog ends now. */
+/** The position and the tables to continue with, and the present end of the source's binlog. */
 async function resume(config: Config) {
   const { replicator, target } = await openBoth(config);
   try {
@@ -249,7 +252,7 @@ async function openBoth(config: Config, name = 'tidegate', hangUp?: AbortSignal)
   return { replicator, target };
 }
 
-/** The place from which on every streaming table is exact: the end of the last snapshot. Null: nothing was ever copied. */
+/** The position from which every streaming table is exact: the end of the last snapshot. Null: nothing was ever copied. */
 function snapshotEnd(tables: readonly KnownTable[]): Position | null {
   return tables.reduce<Position | null>((last, { until }) => {
     if (until === null) return last;

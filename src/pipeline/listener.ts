@@ -6,17 +6,17 @@ import type { Pace } from './read/throttle.ts';
 
 export type ReplicatorState = 'checking' | 'standby' | 'paused' | 'snapshotting' | 'catching-up' | 'streaming';
 
-/** Why nothing moves although everything is connected: no event arrives, or PostgreSQL does not finish a batch. */
+/** Why nothing moves although both sides are connected: no event arrives, or PostgreSQL does not finish a batch. */
 export type StallReason = 'source-silent' | 'target-stuck';
 
-/** What a batch, or all the parts of one large transaction, brought. It is durable. */
+/** The result of a batch, or of all parts of one large transaction. It is durable. */
 export interface Applied {
   readonly transactions: number;
   /** Row changes read. */
   readonly rows: number;
-  /** Bytes of changes, as they were held in memory. */
+  /** Bytes of changes in memory. */
   readonly bytes: number;
-  /** How long PostgreSQL took. */
+  /** The time that PostgreSQL took. */
   readonly seconds: number;
   /** Rows written or deleted, by table. */
   readonly tables: ReadonlyMap<string, number>;
@@ -28,31 +28,31 @@ export interface Applied {
   readonly position: Position | null;
 }
 
-/** What the replicator tells the world; names and counts only. */
+/** What the replicator reports: names and counts only. */
 export interface ReplicatorListener {
   state(state: ReplicatorState): void;
   prepared(prepared: Prepared): void;
   progress(progress: CopyProgress): void;
   copied(table: string, rows: number): void;
   pace(pace: Pace): void;
-  /** The source was busy with a chunk for so long. */
+  /** How long the source was busy with a chunk. */
   chunk(elapsedMs: number): void;
   applied(applied: Applied): void;
-  /** So many more bytes of binlog were received. */
+  /** How many more bytes of binlog were received. */
   read(bytes: number): void;
-  /** The stream stands still, or, with null, moves again. */
+  /** The stream is stalled; null: it moves again. */
   stalled(reason: StallReason | null): void;
   suspended(table: string, reason: string): void;
-  /** A job began or ended. */
+  /** A job started or ended. */
   job(job: Job): void;
-  /** A failure that will be tried again after `delayMs`. */
+  /** A failure occurred, and the next attempt follows after `delayMs`. */
   retrying(error: unknown, delayMs: number): void;
 }
 
 export interface RunOptions {
   /**
-   * Return once the target has what the source had when its snapshot was complete, and every table is whole; or once these jobs
-   * are ended. Else go on for ever.
+   * When to return. `caught-up`: the target has what the source had when its snapshot was complete, and every table is complete.
+   * `ended`: these jobs have ended. `stopped`: never by itself.
    */
   readonly until: 'stopped' | 'caught-up' | { readonly ended: readonly string[] };
 }

@@ -2,7 +2,7 @@ interface Closable {
   close(): Promise<void>;
 }
 
-/** Opens connections one after the other. When one cannot be had, those before it are not left behind. */
+/** Opens connections in order. If one fails to open, those before it are closed. */
 export async function openAll<T extends readonly Closable[]>(
   ...open: { readonly [K in keyof T]: () => Promise<T[K]> }
 ): Promise<T> {

@@ -5,15 +5,15 @@ import { migrateControlSchema } from '../postgres/control/migrate.ts';
 import { TargetSession } from '../postgres/session.ts';
 import { backoff, sleep } from '../lifetime/backoff.ts';
 import { recordStart, recordStop } from './start-and-stop.ts';
-import { lead } from './leader.ts';
+import { runAsLeaseHolder } from './leader.ts';
 import type { ReplicatorListener, RunOptions } from './listener.ts';
 
 const standbyPollMs = 1_000;
 
 /**
- * The state machine: wait for the lease, snapshot what is missing, stream. Every failure that a fresh connection may cure
- * leads back to the beginning, which rests on nothing but the control schema; any other rejects. Resolves when `signal`
- * aborts or, with `untilCaughtUp`, when the target has caught up.
+ * The state machine: wait for the lease, snapshot what is missing, stream. A failure that a fresh connection may fix restarts it from
+ * the beginning, which depends only on the control schema. Any other failure rejects. Resolves when `signal` aborts, or when what
+ * `options.until` asks for is done.
  */
 export async function replicate(
   config: Config,
@@ -23,7 +23,7 @@ export async function replicate(
 ): Promise<void> {
   let failures = 0;
   let isRecorded = false;
-  // Whatever became durable shows that the trouble is over: the next failure waits the shortest delay again.
+  // Durable progress shows that the trouble is over, so the next failure waits the shortest delay again.
   const watched: ReplicatorListener = {
     ...listener,
     applied: (batch) => {
@@ -43,11 +43,11 @@ export async function replicate(
       try {
         if (!isRecorded) await recordStart(config, lease.epoch);
         isRecorded = true;
-        await leadUnlessPaused(config, options, lease, watched, signal);
+        await runUnlessPaused(config, options, lease, watched, signal);
         await recordStop(config, lease.epoch, signal.aborted ? 'told to' : 'caught up');
         return;
       } catch (error) {
-        // What it is stopped by for good; the error itself is what matters, should this fail too.
+        // This failure ends the service. If it cannot be recorded, the failure itself still matters more.
         if (isRecorded && error instanceof TidegateError && error.action !== 'retry')
           await recordStop(config, lease.epoch, error.kind).catch(() => undefined);
         throw error;
@@ -85,8 +85,8 @@ async function waitForLease(config: Config, listener: ReplicatorListener, signal
   return null;
 }
 
-/** Leads, and rests in between for as long as the operator wants. */
-async function leadUnlessPaused(
+/** Works as the lease holder, and pauses for as long as the operator wants. */
+async function runUnlessPaused(
   config: Config,
   options: RunOptions,
   lease: Lease,
@@ -103,10 +103,10 @@ async function leadUnlessPaused(
     if (signal.aborted) return;
     const rest = pause.signal;
     try {
-      await lead(config, options, lease, listener, AbortSignal.any([signal, rest]));
+      await runAsLeaseHolder(config, options, lease, listener, AbortSignal.any([signal, rest]));
       if (!rest.aborted) return;
     } catch (error) {
-      // What was broken off for the pause; what was broken anyway will be met again.
+      // The pause aborted the work. A failure with another cause will happen again after the pause.
       if (!rest.aborted) throw error;
     }
   }

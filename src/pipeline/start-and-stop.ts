@@ -7,7 +7,7 @@ import { readServerFlavor } from '../mysql/server-flavor.ts';
 import { type EventKind, recordEvent } from '../postgres/control/events.ts';
 import { TargetSession } from '../postgres/session.ts';
 
-/** Writes down that the service begins to work, under which settings, and what its accounts may do at the source. */
+/** Records that the service starts to work, its settings, and what its accounts may do at the source. */
 export async function recordStart(config: Config, epoch: bigint): Promise<void> {
   const grants = { reader: await grantsOf(config, 'reader'), replicator: await grantsOf(config, 'replicator') };
   await record(config, 'started', { epoch: epoch.toString(), settings: configHash(config), grants });
@@ -26,7 +26,7 @@ async function record(config: Config, kind: EventKind, detail: Record<string, un
   }
 }
 
-/** `SELECT on clinic.*`, and through whom where it is not its own. */
+/** As `SELECT on clinic.*`, with the grantee if that is not the account itself. */
 async function grantsOf(config: Config, role: SourceRole): Promise<string[]> {
   const connection = await SourceConnection.open(config.source, role);
   try {

@@ -7,30 +7,30 @@ import { type Checkpoint, readCheckpoint } from '../../postgres/control/checkpoi
 import type { Target } from '../../postgres/session.ts';
 import { type KnownTable, isFollowed, readTables } from '../../postgres/control/table-states.ts';
 
-/** How far the target is, and how far each table is with its snapshot; places are all of one server. */
-export interface Standing {
+/** The progress of the target and of each table's snapshot. All positions belong to one server. */
+export interface Progress {
   readonly checkpoint: Checkpoint;
   readonly tables: readonly KnownTable[];
 }
 
-/** Null: nothing was begun yet. */
-export async function readProgress(db: Target): Promise<Standing | null> {
+/** Null: replication was never started. */
+export async function readProgress(db: Target): Promise<Progress | null> {
   const checkpoint = await readCheckpoint(db);
   return checkpoint === null ? null : { checkpoint, tables: await readTables(db) };
 }
 
 /**
- * Makes sure that the stream can go on from a checkpoint, with changes of `database`. Raises source-changed or position-lost.
+ * Makes sure that the stream can continue from a checkpoint with changes of `database`. Raises source-changed or position-lost.
  *
- * GTIDs are the same on every server of a replication group; files and offsets are one server's own. So on another server the
- * stream goes on by GTID, unless a place known by file and offset is still needed: while a snapshot is under way, or its end is
- * not passed yet.
+ * GTIDs are the same on every server of a replication group. Files and offsets belong to one server. So the stream continues by GTID
+ * on another server. It cannot while a position known by file and offset is still needed: during a snapshot, and until the stream has
+ * passed the snapshot's end.
  */
 export async function assertContinues(
   replicator: SourceConnection,
   server: ServerFlavor,
   database: string,
-  { checkpoint, tables }: Standing,
+  { checkpoint, tables }: Progress,
 ): Promise<void> {
   const { position, sourceIdentity, sourceDatabase } = checkpoint;
   if (sourceDatabase !== null && !isSame(sourceDatabase, database, server))
@@ -38,20 +38,20 @@ export async function assertContinues(
       'source-changed',
       `the target has the rows of database ${sourceDatabase}, and SOURCE_DB_NAME is ${database}`,
       {
-        hint: 'Give each database a TARGET_DB_SCHEMA of its own. If this one was renamed or is to take the place of the other: `tidegate resync`.',
+        hint: 'Give each database its own TARGET_DB_SCHEMA. If this database was renamed or replaces the other one, run `tidegate resync`.',
       },
     );
   const byGtid = startsByGtid(server, position);
   if (sourceIdentity !== server.identity) {
     if (!byGtid)
-      throw new TidegateError('source-changed', 'the server behind the source address is another one than before');
+      throw new TidegateError('source-changed', 'the source address leads to a different server than before');
     const held = tables.find((table) => isFollowed(table) && !isPast(position, table));
     if (held !== undefined)
       throw new TidegateError(
         'source-changed',
-        `the source is another server than before, and the snapshot of table ${held.table} belongs to the one before`,
+        `the source is a different server than before, and the snapshot of table ${held.table} belongs to the earlier server`,
         {
-          hint: 'Point SOURCE_DB_HOST back at the server of the snapshot until the state is streaming, then move on. If it is gone: `tidegate reset`, then `tidegate run`.',
+          hint: 'Point SOURCE_DB_HOST back at the earlier server until the state is streaming, then change it again. If that server is gone, run `tidegate reset`, then `tidegate run`.',
         },
       );
   }
@@ -62,7 +62,7 @@ function isSame(one: string, other: string, { foldNames }: ServerFlavor): boolea
   return foldNames ? one.toLowerCase() === other.toLowerCase() : one === other;
 }
 
-/** All that the table's snapshot had is behind the checkpoint. */
+/** The checkpoint has passed the positions at which the table's snapshot started and ended. */
 function isPast(position: Position, { state, from, until }: KnownTable): boolean {
   return (
     (state === 'streaming' || state === 'backfilling') &&

@@ -32,16 +32,20 @@ export interface Prepared {
   /** Tables with rows still to copy. */
   readonly copying: readonly CopyTask[];
   readonly leftOut: readonly LeftOutTable[];
-  /** Every table that is streamed or fully refreshed, as the source's catalog has it now. */
+  /** Every table that is streamed or fully refreshed, as the source's catalog describes it now. */
   readonly planned: readonly PlannedTable[];
 }
 
 /**
- * Brings the target's list of tables in line with the source's: takes new ones in at a position of their own, and back those that
- * were suspended and are to be read again, or were excluded and are selected again; suspends those that are gone, or whose first reading
- * was cancelled, and releases those that are not selected any more. The tables of the beginning are copied before the stream starts;
- * those that come later must not keep it waiting, and are read beside it. Changes nothing when the source cannot continue from the
- * checkpoint, or when the rules of a table are others than it was begun with.
+ * Brings the target's list of tables in line with the source's. Changes nothing when the source cannot continue from the checkpoint.
+ * Changes nothing either when a table's column rules differ from those it was started with.
+ *
+ * - New tables are added at a position of their own.
+ * - Suspended tables are resumed if a job is to read them again. Excluded tables are resumed if they are selected again.
+ * - Tables that are gone are suspended, and so are tables whose first backfill was cancelled.
+ * - Tables that are no longer selected are excluded.
+ *
+ * The tables of the first run are copied before the stream starts. Later tables must not delay the stream, so they are read beside it.
  */
 export async function prepare(
   config: Config,
@@ -68,7 +72,7 @@ export async function prepare(
       )
       .map(({ table }) => table),
   );
-  // The position comes before the catalog: a definition that changes in between is then ahead in the stream, and seen.
+  // The position is read before the catalog. If a definition changes in between, the stream still brings that change.
   const probe = planTables((await readCatalog(reader, database)).tables, selection);
   const allInnodb = probe.planned.every(({ engine }) => engine.toLowerCase() === 'innodb');
   const isNews =
@@ -106,7 +110,7 @@ export async function prepare(
         await suspendTable(trx, table, 'its backfill was cancelled before all of it was read');
     for (const { codec } of planned)
       if (states.get(codec.schema.table)?.state === 'full-refresh' && !wanted.has(codec.schema.table))
-        await suspendTable(trx, codec.schema.table, 'it has a key by now: backfill it, and it is streamed');
+        await suspendTable(trx, codec.schema.table, 'it has a key now: backfill it to have it streamed');
     if (added.length > 0)
       await recordEvent(trx, 'tables-added', {
         tables: added.map(({ codec }) => codec.schema.table),
@@ -114,7 +118,7 @@ export async function prepare(
       });
     for (const { table, state } of known) {
       if (state === 'excluded' || present.has(table)) continue;
-      const reason = `the source no longer has it in a form that can be carried${whyLeftOut(leftOut, table)}`;
+      const reason = `the source no longer has it in a form that can be replicated${whyLeftOut(leftOut, table)}`;
       if (!selection.isSelected(table)) await excludeTable(trx, table);
       else if (state !== 'suspended') await suspendTable(trx, table, reason);
     }
@@ -127,8 +131,8 @@ export async function prepare(
     if (before?.state === 'full-refresh' && isDeepStrictEqual(before.schema, codec.source)) continue;
     await reshape(target, epoch, codec, async (trx) => {
       await keepFullRefresh(trx, codec.source, position);
-      const told = { tables: [codec.schema.table], at: formatPosition(position) };
-      await recordEvent(trx, before === undefined ? 'tables-added' : 'tables-altered', told);
+      const detail = { tables: [codec.schema.table], at: formatPosition(position) };
+      await recordEvent(trx, before === undefined ? 'tables-added' : 'tables-altered', detail);
     });
   }
   for (const { id, table } of jobs)
@@ -136,7 +140,7 @@ export async function prepare(
       await endJob(target.db, id, {
         state: 'failed',
         reason: selection.isSelected(table)
-          ? `the source has no such table that can be carried${whyLeftOut(leftOut, table)}; if it is meant to be gone, add it to TABLES_EXCLUDE and restart`
+          ? `the source has no such table that can be replicated${whyLeftOut(leftOut, table)}; if it is meant to be gone, add it to TABLES_EXCLUDE and restart`
           : 'TABLES_INCLUDE and TABLES_EXCLUDE do not select it',
       });
 
@@ -158,7 +162,7 @@ export async function prepare(
   };
 }
 
-/** Tables that are new, or selected again, and that nobody has asked to be read. */
+/** New tables, and tables selected again, that no open job is to read. */
 function unread(known: readonly KnownTable[], planned: readonly PlannedTable[], wanted: ReadonlySet<string>): string[] {
   const states = new Map(known.map(({ table, state }) => [table, state]));
   return planned
@@ -166,21 +170,21 @@ function unread(known: readonly KnownTable[], planned: readonly PlannedTable[], 
     .filter((table) => ['excluded', undefined].includes(states.get(table)) && !wanted.has(table));
 }
 
-/** What something at the target depends on is left as it is. */
+/** SQLSTATEs of PostgreSQL when another object depends on a column that would change. Such a column stays unchanged. */
 const dependedOn = new Set(['2BP01', '0A000']);
 
-/** Gives a table the columns that it has now and takes it in by `take`; where something depends on what it had, it stays suspended. */
+/** Gives a table its present columns and adds it by `add`. If another object depends on an old column, the table stays suspended. */
 async function reshape(
   target: TargetSession,
   epoch: bigint,
   codec: TableCodec,
-  take: (trx: Target) => Promise<void>,
+  add: (trx: Target) => Promise<void>,
 ): Promise<void> {
   try {
     await target.transaction(async (trx) => {
       await assertEpoch(trx, epoch);
       await reshapeTable(trx, target.targetSchema, codec);
-      await take(trx);
+      await add(trx);
     });
   } catch (error) {
     if (!dependedOn.has(sqlStateOf(error) ?? '')) throw error;
@@ -192,14 +196,14 @@ async function reshape(
 }
 
 const hasDependents =
-  'the source has other columns than before, and a view or another object at the target depends on one that must go or change: drop that, backfill again, and make it anew';
+  'the columns at the source have changed, and a view or another object at the target depends on a column that must be dropped or altered: drop that object, backfill again, and create it again';
 
 function whyLeftOut(leftOut: readonly LeftOutTable[], name: string): string {
   const reasons = leftOut.find(({ table }) => table === name)?.reasons ?? [];
   return reasons.length === 0 ? '' : `: ${reasons.join('; ')}`;
 }
 
-/** Where to go on from, which the source can do; null at the beginning. */
+/** The checkpoint from which the source can continue; null before the first run. */
 async function resumedCheckpoint(
   replicator: SourceConnection,
   server: ServerFlavor,

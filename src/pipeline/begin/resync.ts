@@ -16,9 +16,9 @@ import { type KnownTable, holdForResync, readTables, excludeTable } from '../../
 import { openAll } from '../open-all.ts';
 
 /**
- * Begins anew where the source's binlog ends now, whichever server that is: what happened between the checkpoint and here cannot be
- * had as changes any more, so every table is held and asked to be read again. Nothing is dropped, and rows stay readable all the
- * while. Returns the ids of the jobs. Raises refused while a service runs.
+ * Restarts at the present end of the source's binlog, whichever server that is. The changes between the checkpoint and this position
+ * are no longer available. So every streamed table is suspended, and a job is requested to read each table again. Nothing is dropped,
+ * and rows stay readable throughout. Returns the ids of the jobs. Raises refused while a service runs.
  */
 export async function resync(config: Config, confirmed: Confirmation): Promise<string[]> {
   const isSelected = tableFilter(config.tables);
@@ -32,7 +32,7 @@ export async function resync(config: Config, confirmed: Confirmation): Promise<s
         'refused',
         `a service is running on this target${holder === null ? '' : ` (${holder})`}`,
         {
-          hint: 'While it runs, its place in the binlog is not lost: `tidegate backfill --all` reads every table again. To begin anew all the same, stop it first.',
+          hint: 'While it runs, its binlog position is not lost: `tidegate backfill --all` reads every table again. To resync anyway, stop it first.',
         },
       );
     }
@@ -45,22 +45,21 @@ export async function resync(config: Config, confirmed: Confirmation): Promise<s
         for (const { table, state } of all)
           if (state !== 'excluded' && !isSelected(table)) await excludeTable(trx, table);
         const known = tablesToResync(all, isSelected);
-        for (const { table } of known)
-          await endJobsOf(trx, table, 'the target began anew at another place of the binlog');
+        for (const { table } of known) await endJobsOf(trx, table, 'the target restarted at another binlog position');
         const names = known.map(({ table }) => table);
-        await holdForResync(trx, names, 'it is read again, because the place in the binlog was lost');
+        await holdForResync(trx, names, 'it is read again because the binlog position was lost');
         await recordEvent(trx, 'resynced', {
           from,
           to: formatPosition(position),
           tables: known.length,
           confirmed,
         });
-        const whole = { repair: true, condition: null, confirmed: true } as const;
+        const entire = { repair: true, condition: null, confirmed: true } as const;
         const named = (isFullRefresh: boolean) =>
           known.filter(({ state }) => (state === 'full-refresh') === isFullRefresh).map(({ table }) => table);
         return [
-          ...(await requestJobs(trx, named(false), { kind: 'backfill', ...whole })),
-          ...(await requestJobs(trx, named(true), { kind: 'refresh', ...whole })),
+          ...(await requestJobs(trx, named(false), { kind: 'backfill', ...entire })),
+          ...(await requestJobs(trx, named(true), { kind: 'refresh', ...entire })),
         ];
       });
     } finally {
@@ -71,7 +70,7 @@ export async function resync(config: Config, confirmed: Confirmation): Promise<s
   }
 }
 
-/** Of the tables at the target those that are read again: the ones that are still selected. */
+/** The tables at the target that are read again: those that are still selected. */
 export function tablesToResync(
   tables: readonly KnownTable[],
   isSelected: (table: string) => boolean,

@@ -3,12 +3,12 @@ import { TidegateError } from '../../errors/tidegate-error.ts';
 import { type KnownTable, isFollowed } from '../../postgres/control/table-states.ts';
 import type { Selection } from './table-plan.ts';
 
-/** How many columns an error names. */
+/** The most columns that an error names. */
 const named = 10;
 
 /**
- * Makes sure that tables go on by the rules they were begun with: rows of before would stay as they are, and the columns at the
- * target would not fit. Tables that are not followed, and those about to be none, need not agree. Raises config.
+ * Makes sure that tables keep the column rules they were started with. Otherwise earlier rows would keep values of the old rules, and
+ * the columns at the target would not fit. Tables that are not followed or no longer selected are not checked. Raises config.
  */
 export function assertSameRules(known: readonly KnownTable[], { isSelected, ruleOf }: Selection): void {
   const changes = known
@@ -21,13 +21,9 @@ export function assertSameRules(known: readonly KnownTable[], { isSelected, rule
     );
   if (changes.length === 0) return;
   const more = changes.length > named ? `; and ${changes.length - named} more` : '';
-  throw new TidegateError(
-    'config',
-    `COLUMN_RULES is another than before: ${changes.slice(0, named).join('; ')}${more}`,
-    {
-      hint: 'Put the rules back as they were; or run `tidegate reset` and then `tidegate run`, which copies everything by the new ones.',
-    },
-  );
+  throw new TidegateError('config', `COLUMN_RULES has changed: ${changes.slice(0, named).join('; ')}${more}`, {
+    hint: 'Restore the earlier rules. Or run `tidegate reset`, then `tidegate run`, which copies everything by the new rules.',
+  });
 }
 
 function inWords(rule: ColumnRule | undefined): string {

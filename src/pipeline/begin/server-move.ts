@@ -5,12 +5,12 @@ import { recordEvent } from '../../postgres/control/events.ts';
 import type { TargetSession } from '../../postgres/session.ts';
 import { forgetPositions } from '../../postgres/control/table-states.ts';
 
-/** Before everything: files and offsets of one server say nothing on another. */
+/** Lower than every position. Files and offsets of one server mean nothing on another. */
 const nowhere = { file: '', offset: 0 } as const;
 
 /**
- * The source address leads to another server than before, from which the stream can go on by GTID: every place known by file
- * and offset is forgotten, and the first batch from there brings a new one. Returns the checkpoint as it is now.
+ * The source address leads to a different server than before, where the stream can continue by GTID. Every position known by file and
+ * offset is forgotten. The first batch from the new server brings a new position. Returns the changed checkpoint.
  */
 export async function moveToOtherServer(
   target: TargetSession,

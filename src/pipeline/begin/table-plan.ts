@@ -16,24 +16,24 @@ export interface PlannedTable {
 export interface LeftOutTable {
   readonly table: string;
   readonly reasons: readonly string[];
-  /** A rule of the operator's does not fit its column. */
+  /** One of the operator's rules does not fit its column. */
   readonly isMisruled: boolean;
-  /** Columns without which the table could be carried; none where there is more in the way. */
+  /** Columns whose omission lets the table be replicated; empty if there are other reasons. */
   readonly omittable: readonly string[];
 }
 
-/** What the operator wants: which tables, and what of their columns. */
+/** What the operator selects: the tables, and the rules for their columns. */
 export interface Selection {
   readonly isSelected: (table: string) => boolean;
   readonly ruleOf: (table: string, column: string) => ColumnRule | undefined;
-  /** Tables that are copied as a whole where they have no key. */
+  /** Tables that are fully refreshed if they have no key. */
   readonly isFullRefresh: (table: string) => boolean;
 }
 
 export interface TablePlan {
   /** Tables to stream. */
   readonly planned: PlannedTable[];
-  /** Tables without a key, to be copied as a whole. */
+  /** Tables without a key, to be fully refreshed. */
   readonly fullRefresh: PlannedTable[];
   readonly leftOut: LeftOutTable[];
 }
@@ -46,14 +46,14 @@ export function selectionOf({ tables, columnRules }: Pick<Config, 'tables' | 'co
   };
 }
 
-/** PostgreSQL cuts longer names off (NAMEDATALEN), which could make two of one. */
+/** PostgreSQL truncates longer names (NAMEDATALEN), which could make two names equal. */
 const maxNameBytes = 63;
-/** Names of columns that every table of PostgreSQL has of its own (https://www.postgresql.org/docs/current/ddl-system-columns.html). */
+/** System columns, which every table of PostgreSQL has (https://www.postgresql.org/docs/current/ddl-system-columns.html). */
 const systemColumns = new Set(['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid']);
-/** PostgreSQL's limit (MaxHeapAttributeNumber) but for the column that Tidegate adds, and the number of a row that is staged. */
+/** PostgreSQL's limit (MaxHeapAttributeNumber) less two: the column that Tidegate adds, and the line number of a staged row. */
 const maxColumns = 1_598;
 
-/** Which tables of the catalog are carried, by which rules, and why the others are not. */
+/** Decides which tables of the catalog are replicated and by which rules, and why the others are not. */
 export function planTables(
   catalog: readonly CatalogTable[],
   { isSelected, isFullRefresh, ruleOf }: Selection,
@@ -65,10 +65,10 @@ export function planTables(
     if (!isSelected(described.table)) continue;
     const schema = withRules(described, ruleOf);
     const codec = tableCodec(schema);
-    const refused = [...('refused' in codec ? codec.refused : []), ...inTheWayOfColumns(schema, columnObstacles)];
-    // An obstacle may be why the rest is not known.
+    const refused = [...('refused' in codec ? codec.refused : []), ...columnConflicts(schema, columnObstacles)];
+    // A conflict that the catalog names can be the reason that the rest is unknown. Then it is reported alone.
     const wantsRefresh = schema.primaryKey.length === 0 && isFullRefresh(schema.table);
-    const reasons = obstacles.length > 0 ? [...obstacles] : inTheWay(schema, wantsRefresh);
+    const reasons = obstacles.length > 0 ? [...obstacles] : tableConflicts(schema, wantsRefresh);
     if (!('refused' in codec))
       for (const index of codec.schema.primaryKey)
         if (codec.codecs[index]?.keyLiteral === undefined)
@@ -94,25 +94,25 @@ function withRules(schema: TableSchema, ruleOf: Selection['ruleOf']): TableSchem
   return { ...schema, columns };
 }
 
-/** Why a table cannot be carried, whatever the types of its columns are. */
-function inTheWay(schema: TableSchema, needsNoKey: boolean): string[] {
+/** Why a table cannot be replicated, whatever the types of its columns are. */
+function tableConflicts(schema: TableSchema, needsNoKey: boolean): string[] {
   const reasons: string[] = [];
   if (schema.primaryKey.length === 0 && !needsNoKey)
     reasons.push(
-      'it has no primary key, and no unique index of whole not-null columns instead, so its rows cannot be told apart',
+      'it has no primary key, and no unique index of whole not-null columns, so its rows cannot be identified',
     );
   const tooLong = lengthOfName(schema.table);
   if (tooLong !== null) reasons.push(tooLong);
   const count = schema.columns.filter((column) => !isOmitted(column)).length;
   if (count > maxColumns)
     reasons.push(
-      `it has ${count} columns, and a table of PostgreSQL holds ${maxColumns} beside ${loadedAtColumn}: the rule omit leaves some out`,
+      `it has ${count} columns, and a table of PostgreSQL holds at most ${maxColumns} besides ${loadedAtColumn}: leave some out by the rule omit`,
     );
   return reasons;
 }
 
-/** Columns whose values cannot be had, or whose names PostgreSQL does not take, or Tidegate needs. */
-function inTheWayOfColumns({ columns }: TableSchema, obstacles: ReadonlyMap<string, string>): RefusedColumn[] {
+/** Columns whose values are unavailable, and columns whose names PostgreSQL does not accept or Tidegate uses itself. */
+function columnConflicts({ columns }: TableSchema, obstacles: ReadonlyMap<string, string>): RefusedColumn[] {
   return columns
     .filter((column) => !isOmitted(column))
     .flatMap(({ name }): RefusedColumn[] => {
@@ -131,7 +131,7 @@ function lengthOfName(name: string): string | null {
     : null;
 }
 
-/** Columns that alone are in the way; none where one of them is in the key. */
+/** The refused columns if they are the only reason; empty if one of them is in the key, or its rule is wrong. */
 function omittable({ columns, primaryKey }: TableSchema, refused: readonly RefusedColumn[]): string[] {
   const isKey = (name: string) => primaryKey.some((index) => columns[index]?.name === name);
   return refused.every(({ column, fault }) => fault === 'column' && !isKey(column))

@@ -36,17 +36,17 @@ const check = (include: readonly string[], exclude: readonly string[], rules = '
     columnRules: parseColumnRules(rules).rules,
   } as unknown as Config);
 
-it('tells which tables are carried, and of each that is not why and what to do', () => {
+it('reports which tables are replicated, and for every other table why not and what to do', () => {
   const { findings, tables } = check([], []);
   expect(tables).toEqual(['patient']);
   expect(findings).toMatchObject([
     { level: 'warning', subject: 'table keyless', remedy: expect.stringContaining('alter table `keyless` add column') },
     { level: 'warning', subject: 'table stamped', message: expect.stringContaining('_loaded_at') },
-    { level: 'ok', message: '1 tables will be carried, 2 left out' },
+    { level: 'ok', message: '1 tables will be replicated, 2 left out' },
   ]);
 });
 
-it('says nothing of tables that are excluded, and warns of a name that is no table', () => {
+it('does not report excluded tables, and warns of a name that is no table', () => {
   expect(check([], ['k*', 'stamped', 'temp*']).findings).toMatchObject([{ level: 'ok' }]);
   expect(check(['patient', 'patiens'], []).findings).toMatchObject([
     { level: 'warning', message: expect.stringContaining('patiens') },
@@ -54,7 +54,7 @@ it('says nothing of tables that are excluded, and warns of a name that is no tab
   ]);
 });
 
-it('says what a name means that is no table, unless it means tables, too', () => {
+it('explains a name that is no table, unless it also matches tables', () => {
   expect(check(['patient', 'patient_n*'], []).findings).toMatchObject([
     { level: 'warning', message: expect.stringContaining('means patient_names, which is a view') },
     { level: 'ok' },
@@ -62,6 +62,6 @@ it('says what a name means that is no table, unless it means tables, too', () =>
   expect(check(['patient*'], []).findings).toMatchObject([{ level: 'ok' }]);
 });
 
-it('is an error when nothing is left to carry', () => {
+it('reports an error when no table is left to replicate', () => {
   expect(check(['keyless'], []).findings.at(-1)).toMatchObject({ level: 'error', subject: 'tables' });
 });

@@ -8,7 +8,7 @@ import type { Catalog, CatalogTable } from '../../mysql/catalog/catalog.ts';
 import { quoteName } from '../../mysql/identifiers.ts';
 import { type LeftOutTable, planTables, selectionOf } from '../begin/table-plan.ts';
 
-/** Which tables will be carried, which will not and why, and patterns that mean none. */
+/** Finds which tables will be replicated, which will not and why, and patterns that match no table. */
 export function checkTables(
   { tables: catalog, others }: Catalog,
   config: Config,
@@ -38,13 +38,13 @@ export function checkTables(
       ? {
           level: 'error',
           subject: 'tables',
-          message: `no table of ${config.source.database} can be carried`,
-          remedy: 'look at SOURCE_DB_NAME, TABLES_INCLUDE and TABLES_EXCLUDE, and at what the reader may SELECT',
+          message: `no table of ${config.source.database} can be replicated`,
+          remedy: 'check SOURCE_DB_NAME, TABLES_INCLUDE and TABLES_EXCLUDE, and what the reader may SELECT',
         }
       : {
           level: 'ok',
           subject: 'tables',
-          message: `${planned.length + fullRefresh.length} tables will be carried, ${leftOut.length} left out`,
+          message: `${planned.length + fullRefresh.length} tables will be replicated, ${leftOut.length} left out`,
         },
   );
   return { findings, tables: [...planned, ...fullRefresh].map(({ codec }) => codec.schema.table) };
@@ -54,7 +54,7 @@ function fullRefreshFinding(table: string, minutes: number): Finding {
   return {
     level: 'ok',
     subject: `table ${table}`,
-    message: `it has no key, so it is copied as a whole every ${minutes} minutes and is as old as that in between`,
+    message: `it has no key, so it is fully refreshed every ${minutes} minutes and does not change in between`,
   };
 }
 
@@ -65,25 +65,25 @@ function leftOutFinding({ table, reasons, isMisruled, omittable }: LeftOutTable,
       level: 'error',
       subject,
       message: reasons.join('; '),
-      remedy: 'correct COLUMN_RULES, where the first entry that matches counts',
+      remedy: 'correct COLUMN_RULES; the first entry that matches a column counts',
     };
   return {
     level: 'warning',
     subject,
     message: `left out: ${reasons.join('; ')}`,
-    remedy: `${wayIn(table, omittable, isKeyless)} or add ${table} to TABLES_EXCLUDE to say that this is meant`,
+    remedy: `${wayIn(table, omittable, isKeyless)} or add ${table} to TABLES_EXCLUDE to confirm that it is left out on purpose`,
   };
 }
 
-/** What lets a table be carried. */
+/** The change that makes a table replicable. */
 function wayIn(table: string, omittable: readonly string[], isKeyless: boolean): string {
   if (isKeyless)
-    return `ask whoever owns the source's schema for a primary key or a unique index of not-null columns, as in: alter table ${quoteName(table)} add column id bigint not null auto_increment primary key; or name ${table} in TABLES_REFRESH, to have it copied as a whole now and then;`;
-  if (omittable.length === 0) return 'ask whoever owns the source for a change there';
-  return `to carry the rest of it, set COLUMN_RULES=${omittable.map((column) => `${asGlob(table)}.${asGlob(column)}=omit`).join(',')};`;
+    return `ask the owner of the source's schema for a primary key or a unique index of not-null columns, as in: alter table ${quoteName(table)} add column id bigint not null auto_increment primary key; or name ${table} in TABLES_REFRESH for a regular full refresh;`;
+  if (omittable.length === 0) return 'ask the owner of the source for a change there';
+  return `to replicate the rest of it, set COLUMN_RULES=${omittable.map((column) => `${asGlob(table)}.${asGlob(column)}=omit`).join(',')};`;
 }
 
-/** Foreign keys that change a table below the binlog; the table is carried until one of them may have done so. */
+/** Foreign keys that change a table without a binlog event. The table is replicated until one of them may have changed it. */
 function unloggedChanges({ table, cascades = [] }: TableSchema): Finding[] {
   const leave = `add ${table} to TABLES_EXCLUDE`;
   return cascades.map(({ constraint, parent, onDelete, onUpdate }) => ({
@@ -91,17 +91,17 @@ function unloggedChanges({ table, cascades = [] }: TableSchema): Finding[] {
     subject: `table ${table}`,
     ...(constraint === null
       ? {
-          message: `MERGE table ${parent} shows its rows, and the binlog does not tell of them what is changed through that: then the table will be suspended`,
+          message: `MERGE table ${parent} shows its rows, and the binlog does not record changes through it as changes of this table: after such a change the table will be suspended`,
           remedy: `change ${table} itself and not through ${parent}; or ${leave}`,
         }
       : {
-          message: `foreign key ${constraint} changes its rows when ${parent} ${onDelete ? 'loses a row' : ''}${onDelete && onUpdate ? ' or ' : ''}${onUpdate ? 'changes a key' : ''}, which this server does not log: then the table will be suspended`,
+          message: `foreign key ${constraint} changes its rows when ${parent} ${onDelete ? 'loses a row' : ''}${onDelete && onUpdate ? ' or ' : ''}${onUpdate ? 'changes a key' : ''}, which this server does not log: after such a change the table will be suspended`,
           remedy: `MySQL 9.6 and later log it; or ${leave}`,
         }),
   }));
 }
 
-/** Most likely misspelt, or not a table. An exclusion may be meant for tables that only come and go. */
+/** Such a pattern is probably misspelt, or names no table. An exclusion may be meant for temporary tables, so it is not checked. */
 function patternsOfNothing(
   catalog: readonly CatalogTable[],
   others: Catalog['others'],
@@ -114,22 +114,22 @@ function patternsOfNothing(
     const is =
       other === undefined ? 'is no table that the reader can see' : `means ${other[0]}, which is a ${other[1]}`;
     const remedy =
-      other === undefined ? 'correct TABLES_INCLUDE' : 'name the tables behind it instead: only tables are carried';
+      other === undefined ? 'correct TABLES_INCLUDE' : 'name the tables behind it instead: only tables are replicated';
     return [{ level: 'warning', subject: 'tables', message: `${glob} in TABLES_INCLUDE ${is}`, remedy }];
   });
 }
 
-/** Entries that decide nothing: no column has such a name, or an earlier entry has them all. */
+/** Entries without effect: no column has such a name, or earlier entries match all such columns. */
 function rulesOfNothing(
   catalog: readonly CatalogTable[],
   tables: readonly { readonly table: string }[],
   patterns: Config['columnRules'],
 ): Finding[] {
-  const carried = new Set(tables.map(({ table }) => table));
+  const replicated = new Set(tables.map(({ table }) => table));
   const ruleOf = ruleFinder(patterns);
   const inForce = new Set(
     catalog
-      .filter(({ schema }) => carried.has(schema.table))
+      .filter(({ schema }) => replicated.has(schema.table))
       .flatMap(({ schema }) => schema.columns.map(({ name }) => ruleOf(schema.table, name))),
   );
   return patterns
@@ -137,8 +137,8 @@ function rulesOfNothing(
     .map(({ table, column, rule }) => ({
       level: 'warning',
       subject: 'column rules',
-      message: `${table}.${column}=${formatRule(rule)} in COLUMN_RULES decides about no column of a table that is carried`,
-      remedy: 'correct or remove it; of the entries that match a column the first one counts',
+      message: `${table}.${column}=${formatRule(rule)} in COLUMN_RULES has no effect: it matches no column of a replicated table, or earlier entries match them all`,
+      remedy: 'correct or remove it; the first entry that matches a column counts',
     }));
 }
 

@@ -31,13 +31,13 @@ import { assertSameRules } from '../begin/rule-changes.ts';
 import { selectionOf } from '../begin/table-plan.ts';
 
 export interface CheckOptions {
-  /** Source accounts that may do more than they should are a warning. For development; refused in production. */
+  /** Source accounts with too many rights cause only a warning. For development; refused in production. */
   readonly allowPrivilegedSource: boolean;
 }
 
 /**
- * Everything that can be known before work starts, connection by connection: each is tested by itself, what one does not
- * allow does not hide what another would say, and nothing is changed anywhere.
+ * Checks everything that can be known before work starts, and changes nothing anywhere. Each connection is checked by itself, so a
+ * failure of one does not hide the findings of another.
  */
 export async function runChecks(config: Config, options: CheckOptions): Promise<Finding[]> {
   const asked = options.allowPrivilegedSource;
@@ -62,10 +62,10 @@ const notInProduction: Finding = {
   level: 'error',
   subject: 'options',
   message: '--allow-privileged-source is for development, and ENVIRONMENT is production',
-  remedy: 'leave --allow-privileged-source out, and give the source accounts the rights that `tidegate grants` prints',
+  remedy: 'remove --allow-privileged-source, and give the source accounts the rights that `tidegate grants` prints',
 };
 
-/** What becomes of the findings about an account's rights. */
+/** Adjusts the findings about an account's rights. */
 type Judge = (findings: Finding[]) => Finding[];
 
 function judgeGrants(allowPrivileged: boolean): Judge {
@@ -108,15 +108,15 @@ async function withSource<T>(
 function failure(subject: string, error: unknown): Finding {
   const { kind, message, hint } = describeError(error);
   const repeated = `${subject}: `;
-  const said = message.startsWith(repeated) ? message.slice(repeated.length) : message;
-  return { level: 'error', subject, kind, message: said, ...(hint === undefined ? {} : { remedy: hint }) };
+  const text = message.startsWith(repeated) ? message.slice(repeated.length) : message;
+  return { level: 'error', subject, kind, message: text, ...(hint === undefined ? {} : { remedy: hint }) };
 }
 
 function tlsInWords(mode: string): string {
   return mode === 'disable' ? 'without TLS' : `TLS ${mode}`;
 }
 
-/** Whoever has no right on a database cannot enter it; from outside, the grants still tell which one is missing. */
+/** An account without any right on a database cannot connect to it. Without a database, its grants still show the missing right. */
 async function explainShutOut(config: Config, findings: readonly Finding[], judge: Judge): Promise<readonly Finding[]> {
   const at = findings.findIndex(({ kind }) => kind === 'source-privilege');
   if (at === -1) return findings;
@@ -144,7 +144,7 @@ async function readerGrants(connection: SourceConnection, database: string): Pro
   );
 }
 
-/** Its value: the names of the tables that will be carried. */
+/** Its value: the names of the tables that will be replicated. */
 async function checkReader(connection: SourceConnection, config: Config, judge: Judge): Promise<Checked<string[]>> {
   const { database } = config.source;
   const grants = judge(await readerGrants(connection, database));
@@ -179,7 +179,7 @@ async function checkReplicator(connection: SourceConnection, config: Config, jud
     ...checkSettings(variables, server.flavor, config.source.serverId),
     ...checkReceivedChanges(variables, status),
   ];
-  // Only now, when nothing above explains it better: is our database logged, and can the source go on from where the target is?
+  // These checks come last, when nothing above explains a failure better: the database is logged, and the source can continue.
   if (findings.every(({ level }) => level !== 'error')) {
     findings.push(...checkBinlogFilters(await readBinlogStatus(connection), database));
     const progress = await fromTarget(config, async ({ db }) => await readProgress(db));
@@ -191,12 +191,12 @@ async function checkReplicator(connection: SourceConnection, config: Config, jud
   return { findings };
 }
 
-/** What the target says; null when it has nothing yet or cannot be asked, which its own check reports. */
+/** What the target has; null if it has nothing yet or cannot be asked. The target's own check reports that. */
 async function fromTarget<T>(config: Config, read: (session: TargetSession) => Promise<T>): Promise<T | null> {
   try {
     return await withTarget(config, read);
   } catch {
-    // No control schema yet, or no target: both are somebody else's finding.
+    // There is no control schema yet, or no target. Another check reports both.
     return null;
   }
 }
@@ -230,10 +230,10 @@ const takeOver: Finding = {
   message:
     'the control schema is of Tidegate 0.1; the next run moves all replicas of this database into schemas of their own',
   remedy:
-    'keep a copy first, it is the way back: pg_dump --schema=tidegate --file=tidegate-0.1.sql, with this database and role',
+    'make a copy first, so that you can go back: pg_dump --schema=tidegate --file=tidegate-0.1.sql, with this database and role',
 };
 
-/** Tables that are not followed. What is not selected any more is let go by the next run. */
+/** Suspended tables. Tables that are no longer selected are excluded by the next run, so they are not reported. */
 async function checkStates(db: Target, config: Config): Promise<Finding[]> {
   if (!(await hasControlTable(db, 'schema_versions'))) return [];
   const { isSelected } = selectionOf(config);
@@ -242,7 +242,7 @@ async function checkStates(db: Target, config: Config): Promise<Finding[]> {
     .map(({ table, reason }) => ({
       level: 'warning',
       subject: `table ${table}`,
-      message: `suspended, it stays at the target as it was then: ${reason}`,
+      message: `suspended, so its rows at the target stay as they were then: ${reason}`,
       remedy: suspendedRemedy(table),
     }));
 }

@@ -10,23 +10,23 @@ import { openViewBehind, untilExecuted } from '../../mysql/position/visibility.t
 import type { LiveStream } from '../stream/live-stream.ts';
 import type { WithinView } from '../read/table-reader.ts';
 
-/** How often a moment is taken that a read can refer to later, where rows become visible only some time after they are logged. */
+/** How often a low watermark is taken for later reads, if rows become visible some time after they are logged. */
 const watermarkEveryMs = 500;
 
-/** What a read of a table beside the stream is worth. */
+/** The moment of a read beside the stream, as two watermarks. */
 export interface Reading {
-  /** Of keys that the stream brought since this mark, the stream's row counts. */
+  /** The low watermark. For keys that the stream brought since then, the stream's row counts. */
   readonly low: number;
-  /** Everything that was read is in the binlog before here. */
+  /** The high watermark. Everything that was read is in the binlog before this position. */
   readonly high: Position;
 }
 
-/** A table whose keys are watched. */
+/** A table whose changed keys are recorded. */
 interface Watched {
-  /** Marks before this one are of no use to it. */
-  readonly since: number;
+  /** Reads of this table cannot use earlier low watermarks. */
+  readonly oldestLow: number;
   readonly how: How;
-  /** Reads under way, and those of which somebody will ask yet what was touched since. */
+  /** Reads in progress, and reads whose change window is still needed. */
   readonly open: Set<OpenReading>;
 }
 
@@ -39,21 +39,23 @@ type How = 'view' | 'executed' | 'delayed';
 
 interface Visible {
   readonly low: number;
-  /** When everything before the mark could be seen but for what waits to be unlocked. */
+  /** When everything before the low watermark was visible, except what waits for a lock to be released. */
   readonly at: number;
 }
 
 /**
- * Reads tables beside a stream so that what is read can be put in its place. A server logs a row before others can see it, so a
- * row that the stream has brought already may still be missing from a select. Each read therefore begins only when everything
- * that the stream had brought at some mark can be seen; and ends with the place in the binlog before which everything stands
- * that it saw. At that place, a row that was read is right, unless the stream brought its key since the mark.
+ * Reads tables beside a stream and gives each read two watermarks, by which its rows are merged with the stream. A server logs a row
+ * before others can see it. So a select can miss a row that the stream has already brought. Each read therefore starts only when
+ * everything is visible that the stream brought before the low watermark. The high watermark is a position in the binlog. Everything
+ * that the read saw lies before it.
  *
- * When a transaction can be seen, by server (measured; see docs/architecture.md):
- * - MariaDB, InnoDB: when it is behind the place of a consistent read view, which is exact in both directions.
+ * Invariant: at the high watermark, a read row is correct, unless the stream brought its key since the low watermark.
+ *
+ * When a transaction is visible, by server (measured; see docs/architecture.md):
+ * - MariaDB, InnoDB: when its position is before the position of a consistent read view. This is exact in both directions.
  * - MySQL with GTIDs: when it is in @@global.gtid_executed.
- * - Else: some time later; a mark is used no sooner. On MariaDB that time begins when a read view is behind it, so that a commit
- *   that waits for a replica is waited for.
+ * - Otherwise: some time later; a low watermark is not used earlier. On MariaDB that time starts when a read view contains the
+ *   transaction. So a commit that waits for a replica cannot outlast it.
  */
 export class ConsistentReads {
   readonly #live: LiveStream;
@@ -64,7 +66,7 @@ export class ConsistentReads {
   readonly #watched = new Map<string, Watched>();
   #visible: Visible[] = [];
   #isTaking = false;
-  /** Why marks can be taken no more. */
+  /** Why no more low watermarks can be taken. */
   #failure: { readonly error: unknown } | null = null;
 
   constructor(
@@ -81,12 +83,12 @@ export class ConsistentReads {
     this.#signal = signal;
   }
 
-  /** This table will be read before long: where a read has to refer to a moment some time ago, that begins now. */
+  /** This table will be read soon. If its reads need a low watermark of some time ago, it is taken from now on. */
   expect(table: string, engine: string): void {
     if (this.#how(engine) === 'delayed') this.#watch(table, engine);
   }
 
-  /** From now on reads of this table can be put in their place; of earlier ones nobody will ask any more. */
+  /** From now on reads of this table have watermarks. The change windows of its earlier reads are no longer needed. */
   begin(table: string, engine: string): void {
     this.#watch(table, engine).open.clear();
   }
@@ -95,7 +97,7 @@ export class ConsistentReads {
     let watched = this.#watched.get(table);
     if (watched === undefined) {
       this.#live.windows.watch(table);
-      watched = { since: this.#live.windows.lowWatermark(), how: this.#how(engine), open: new Set() };
+      watched = { oldestLow: this.#live.windows.lowWatermark(), how: this.#how(engine), open: new Set() };
       this.#watched.set(table, watched);
     }
     if (watched.how === 'delayed') this.#keepWatermarks();
@@ -107,18 +109,18 @@ export class ConsistentReads {
     return this.#server.gtids && this.#live.position.gtid !== null ? 'executed' : 'delayed';
   }
 
-  /** Those that are expected or have begun, and are not at their end. */
+  /** Tables that were expected or started, and have not ended. */
   get tables(): string[] {
     return [...this.#watched.keys()];
   }
 
-  /** Nobody reads this table any more. */
+  /** This table is not read any more. */
   end(table: string): void {
     this.#live.windows.unwatch(table);
     this.#watched.delete(table);
   }
 
-  /** Reads by `read`, which reads a table by `withinView`. Whoever gets the reading says when it is `done`. */
+  /** Runs `read`, which reads a table by `withinView`. The caller calls `done` when it no longer needs the reading. */
   async read<T>(
     table: string,
     read: (withinView: WithinView) => Promise<T>,
@@ -136,7 +138,7 @@ export class ConsistentReads {
         begin(this.#live.lowWatermark());
         reading.high = await openViewBehind(reader, await this.#position(), this.#signal);
         const chunk: Chunk = await select();
-        // A chunk that was cut short has given the connection up.
+        // A chunk that was cut short has closed its connection.
         if (!chunk.cut) await reader.query('commit');
         return chunk;
       }
@@ -156,7 +158,7 @@ export class ConsistentReads {
     }
   }
 
-  /** Nobody will ask about this reading any more. */
+  /** The change window of this reading is no longer needed. */
   done(table: string, reading: Reading): void {
     const watched = this.#watched.get(table);
     if (watched === undefined) return;
@@ -164,18 +166,18 @@ export class ConsistentReads {
     this.#forget(table, watched);
   }
 
-  /** Where the source's binlog ends now. */
+  /** The present end of the source's binlog. */
   async head(): Promise<Position> {
     return await this.#replicator.use(readHead);
   }
 
-  /** What was touched before every reading that is still open, and every one to come, is of no use. */
+  /** Forgets the changed keys that no open or later reading needs. */
   #forget(table: string, { how, open }: Watched): void {
     const next = how === 'delayed' ? (this.#usable(performance.now(), 0)?.low ?? 0) : this.#live.nextLowWatermark;
     this.#live.windows.forget(table, Math.min(next, ...[...open].map(({ low }) => low)));
   }
 
-  /** Where the target is, once that is known by file and offset. */
+  /** The position of the target, once it is known by file and offset. */
   async #position(): Promise<Position> {
     while (this.#live.position.file === '') {
       await sleep(watermarkEveryMs, this.#signal);
@@ -184,11 +186,11 @@ export class ConsistentReads {
     return this.#live.position;
   }
 
-  async #visibleWatermark({ since }: Watched): Promise<number> {
+  async #visibleWatermark({ oldestLow }: Watched): Promise<number> {
     for (;;) {
       this.#signal.throwIfAborted();
       if (this.#failure !== null) throw this.#failure.error;
-      const usable = this.#usable(performance.now(), since);
+      const usable = this.#usable(performance.now(), oldestLow);
       if (usable !== undefined) return usable.low;
       await sleep(watermarkEveryMs / 5, this.#signal);
     }
@@ -208,7 +210,7 @@ export class ConsistentReads {
     });
   }
 
-  /** For as long as somebody needs marks. */
+  /** Takes low watermarks for as long as a table needs them. */
   async #takeWatermarks(): Promise<void> {
     const isNeeded = () => [...this.#watched.values()].some(({ how }) => how === 'delayed');
     for (let failures = 0; isNeeded() && !this.#signal.aborted;) {

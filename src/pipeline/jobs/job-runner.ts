@@ -16,9 +16,9 @@ import { type JobTools, failJob, runJob } from './run-job.ts';
 import type { PlannedTable } from '../begin/table-plan.ts';
 import { Throttle } from '../read/throttle.ts';
 
-/** How soon a request is heard. */
+/** How often requests are looked for. */
 const pollMs = 500;
-/** How often the schedule is looked at. */
+/** How often the schedule is checked. */
 const scheduleMs = 5_000;
 
 export interface JobRunnerOptions {
@@ -26,9 +26,9 @@ export interface JobRunnerOptions {
   readonly epoch: bigint;
   readonly server: ServerFlavor;
   readonly live: LiveStream;
-  /** Tables as the catalog had them when the stream began. */
+  /** The tables of the catalog when the stream started. */
   readonly planned: ReadonlyMap<string, PlannedTable>;
-  /** Whether the work is done, so that the stream may end, with these jobs still open. */
+  /** Whether the work is done, so that the stream may end although these jobs are open. */
   readonly isDone: (open: readonly Job[]) => boolean;
   readonly listener: ReplicatorListener;
   readonly signal: AbortSignal;
@@ -36,9 +36,9 @@ export interface JobRunnerOptions {
 }
 
 /**
- * Does what is asked for in the control schema, beside the stream: a few tables at the same time, each by one job at a time. A
- * failure that is one job's own ends that job; one that is not ends the stream, and the jobs go on where they were when it begins
- * again. Resolves with `again` when a table has to be taken in first, or given up.
+ * Does the jobs that are requested in the control schema, beside the stream. Several tables are worked on at the same time, each by
+ * one job at a time. A failure of one job alone ends that job. Any other failure ends the stream; after the restart the jobs continue
+ * where they were. Resolves with `again` when a table must be added, resumed or suspended first.
  */
 export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'again'> {
   const { config, epoch, signal, hangUp } = options;
@@ -51,9 +51,9 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
   const throttle = new Throttle(config.snapshotWindow, new ReplicaLag(replicator), options.listener);
   const tools: JobTools = { ...options, reads, throttle };
   const active = new Map<string, Promise<unknown>>();
-  /** The next job need not wait for the next look. */
+  /** Resolves when a job ends, so that the next job does not wait for `pollMs`. */
   let ended = Promise.withResolvers<void>();
-  /** The stream carries a table that is suspended by now, or one in full refresh has other columns. */
+  /** The stream still replicates a table that is suspended now, or a table in full refresh has other columns. */
   let isOutdated = false;
   let lookedAt = Number.NEGATIVE_INFINITY;
   try {
@@ -67,7 +67,7 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
         lookedAt = performance.now();
         const states = await session.guarded(async () => await readStates(session.db));
         const isRead = new Set(jobs.filter(readsAll).map(({ table }) => table));
-        // Somebody has cancelled the job without which it is not whole.
+        // Its job was cancelled, and without it the table stays incomplete.
         if (states.some(({ table, state }) => state === 'backfilling' && !isRead.has(table))) return 'again';
         await session.guarded(async () => await requestDue(config, session.db, states));
       }
@@ -82,7 +82,7 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
             await failJob(tools, session, job, refusal);
             continue;
           }
-          if (table === undefined || planned === undefined || !isTaken(table)) return 'again';
+          if (table === undefined || planned === undefined || !isReplicated(table)) return 'again';
           const from = table.state === 'full-refresh' ? null : table.from;
           if (from !== null) reads.expect(job.table, planned.engine);
           if (active.size >= config.snapshotConnections || active.has(job.table)) continue;
@@ -101,7 +101,7 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
       for (const table of reads.tables)
         if (!active.has(table) && !jobs.some((job) => job.table === table)) reads.end(table);
       if (active.size > 0) continue;
-      // Nothing is read for now: the source need not keep a connection for it.
+      // Nothing is being read, so the source does not have to keep a connection.
       await replicator.close();
       if (options.isDone(jobs)) return 'done';
     }
@@ -112,32 +112,32 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
   }
 }
 
-/** Why a job cannot be done on a table in this state, whatever is done first; null: it can, or that is not known. */
+/** Why a job is impossible on a table in this state, whatever is done first; null: it is possible, or that is unknown. */
 function refusalOf({ kind, condition }: Job, table: KnownTable | undefined): string | null {
-  const isWhole = kind !== 'verify' && condition === null;
+  const isEntire = kind !== 'verify' && condition === null;
   switch (table?.state) {
     case 'full-refresh':
-      return isWhole ? null : 'the table has no key: it is copied as a whole, and that is all that can be done';
+      return isEntire ? null : 'the table has no key: only a full refresh of it is possible';
     case 'suspended':
-      return isWhole && kind === 'backfill'
+      return isEntire && kind === 'backfill'
         ? null
-        : `the table is suspended: ${table.reason}; backfill all of it first`;
+        : `the table is suspended: ${table.reason}; backfill the entire table first`;
     case 'excluded':
-      return isWhole && kind === 'backfill' ? null : `the table is excluded: ${table.reason}`;
+      return isEntire && kind === 'backfill' ? null : `the table is excluded: ${table.reason}`;
     case 'streaming':
     case 'backfilling':
-      return kind === 'refresh' ? `the table is ${table.state}, which is not for a refresh` : null;
+      return kind === 'refresh' ? `the table is ${table.state}; only a table in full refresh can be refreshed` : null;
     default:
       return null;
   }
 }
 
-/** It is streamed or fully refreshed, as far as the control schema knows. */
-function isTaken({ state }: KnownTable): boolean {
+/** The control schema lists it as streamed or in full refresh. */
+function isReplicated({ state }: KnownTable): boolean {
   return state === 'streaming' || state === 'backfilling' || state === 'full-refresh';
 }
 
-/** Asks for what is due by schedule. */
+/** Requests the jobs that are due by schedule. */
 async function requestDue(
   config: Config,
   db: Target,

@@ -4,12 +4,12 @@ import type { Job, JobCounts } from '../../postgres/control/jobs.ts';
 import type { KeyText } from '../../postgres/rows/table-key.ts';
 import type { Reconciliation } from './reconciliation.ts';
 
-/** How many rows that differ are named. */
+/** The most differing rows that a job names. */
 const mostExamples = 100;
-/** Types whose values name a row and nobody. */
+/** Types whose values identify a row and never describe a person. */
 const showable = /int$|^(decimal|year|date|datetime|timestamp|time|bit|uuid)$/;
 
-/** What a job has counted so far, and the rows that it names, beginning with what an earlier attempt did. */
+/** The counts of a job so far, and the rows that it names. They start with those of an earlier attempt. */
 export class JobTally {
   readonly #schema: TableCodec['schema'];
   #counts: JobCounts;
@@ -29,7 +29,7 @@ export class JobTally {
     return this.#examples;
   }
 
-  /** How many rows more may be named. */
+  /** How many more rows may be named. */
   get room(): number {
     return mostExamples - this.#examples.length;
   }
@@ -44,7 +44,7 @@ export class JobTally {
     this.#examples = [...this.#examples, ...examples.map(({ what, key }) => ({ what, key: this.#shown(key) }))];
   }
 
-  /** A key for people; null where it holds text, which may be anything. */
+  /** The key as shown to people; null if it holds text, which may be anything. */
   #shown(key: KeyText): string | null {
     const { primaryKey, columns } = this.#schema;
     return primaryKey.every((index) => showable.test(columns[index]?.type ?? '')) ? key.join(', ') : null;

@@ -29,10 +29,10 @@ const difference: Difference = {
     more: null,
   },
 };
-/** Nothing is extra, so that the target is asked for nothing. */
+/** No row is extra, so the target is not asked. */
 const noKeys = { among: async () => await Promise.resolve(new Set<number>()) } as unknown as TargetKeys;
 
-it('passes over no row of which nothing can be said, because the stream brought more keys than are remembered', async () => {
+it('returns every undecided row as unknown when the stream brought more keys than the change window holds', async () => {
   const all = { all: true, has: (key: string) => key === '2', keys: () => ['2'] };
   const reconciliation = await reconcile(difference, new Map(), all, schema, noKeys, false, 10);
   expect(reconciliation.unknown).toEqual([['1'], ['3']]);
@@ -41,7 +41,7 @@ it('passes over no row of which nothing can be said, because the stream brought 
   expect(reconciliation.changes.keyCount).toBe(0);
 });
 
-it('counts what the stream did not bring, and leaves it the rest', async () => {
+it('counts rows that the stream did not bring, and leaves the others to the stream', async () => {
   const some = { all: false, has: (key: string) => key === '2', keys: () => ['2'] };
   const reconciliation = await reconcile(difference, new Map(), some, schema, noKeys, false, 10);
   expect(reconciliation.unknown).toEqual([]);

@@ -11,27 +11,27 @@ import type { KeyText } from '../../postgres/rows/table-key.ts';
 import type { TargetKeys } from '../../postgres/rows/target-keys.ts';
 import type { ChangeWindow } from '../stream/change-window.ts';
 
-/** What a difference between source and target comes to, once the target is where everything stands that the source's rows show. */
+/** The outcome of a difference between source and target, at the high watermark of the source's rows. */
 export interface Reconciliation {
   /** What makes the target equal to the source. */
   readonly changes: TableChanges;
   readonly counts: Readonly<Record<'missing' | 'extra' | 'different' | 'rejected', number>>;
   /** The first rows that differ. */
   readonly examples: readonly { readonly what: JobExample['what']; readonly key: KeyText }[];
-  /** Keys that the stream has brought meanwhile: it has their rows as new or newer. */
+  /** Keys that the stream has brought meanwhile. Its rows for them are as new or newer. */
   readonly changing: readonly KeyText[];
-  /** Keys that the stream may have brought or not: they must be looked at again. */
+  /** Keys that the stream may have brought: they must be compared again. */
   readonly unknown: readonly KeyText[];
-  /** Keys that the source may have, out of the condition: they must be asked for. */
+  /** Keys that the source may have outside the condition: the source must be asked for them. */
   readonly outOfCondition: readonly KeyText[];
 }
 
-/** What was converted in the source's rows, by their keys. */
+/** The conversions of the source's rows, by key. */
 export type Converted = ReadonlyMap<string, readonly Conversion[]>;
 
 /**
- * Sorts what differs into what is so and what is left to the stream, whose rows are as new or newer: the keys it has `touched` since
- * before the source was read. `isPart`: the source was asked for rows that meet a condition, and others may be there.
+ * Divides what differs into real differences and keys that are left to the stream. Those are the keys in the change `window`, for
+ * which the stream's rows are as new or newer. `isPart`: the source was asked only for rows that meet a condition, and may have others.
  */
 export async function reconcile(
   { lines, missing, different, outdated, rejected, extra }: Difference,
@@ -76,7 +76,7 @@ export async function reconcile(
   for (const n of outdated) take(n, 'outdated');
   for (const row of rejected) {
     if (window.has(row.key)) continue;
-    // By a key that is no text nobody can be asked again.
+    // The source cannot be asked again by a key that is not valid text.
     if (window.all && isUtf8(Buffer.from(row.key, 'latin1'))) {
       unknown.push(keyTextOf(row.key, width));
       continue;

@@ -13,19 +13,19 @@ import { refreshRows } from '../../postgres/rows/refresh-rows.ts';
 import { checkLines } from '../../postgres/rows/line-check.ts';
 import type { JobCounts } from '../../postgres/control/jobs.ts';
 import type { TargetSession } from '../../postgres/session.ts';
-import { wholeLimits } from '../read/chunk-size.ts';
+import { entireTableLimits } from '../read/chunk-size.ts';
 import type { PlannedTable } from '../begin/table-plan.ts';
 import type { ReaderSlot } from '../read/table-reader.ts';
 import type { Throttle } from '../read/throttle.ts';
 
-/** The source has other columns by now than the table was taken in with. */
+/** The source now has other columns than the table was added with. */
 export class TableRedefined extends Error {}
 
 /**
- * Copies a table that has no key as a whole: one select, so that what is read was so at one moment, and one transaction at the
- * target. It is bounded in bytes and in time, because whoever wants to alter it, and on MyISAM whoever writes, waits while it is read.
- * Raises refused for a table that is larger or slower, and for a row that cannot be carried: without a key there can be no dead letter,
- * so the target stays as it was. Raises TableRedefined when it must be taken in anew.
+ * Copies an entire table that has no key. One select reads it, so all rows are of one moment. One transaction writes it at the target.
+ * The select is limited in bytes and time. While it runs, sessions that alter the table wait, and on MyISAM sessions that write, too.
+ * Raises refused for a table that is larger or slower, and for a row that cannot be carried. Without a key there can be no dead letter,
+ * so the target stays unchanged. Raises TableRedefined when the table must be added again.
  */
 export async function refresh(
   config: Config,
@@ -42,7 +42,7 @@ export async function refresh(
   const read = async () => {
     const started = performance.now();
     const query = wholeQuery(config.source.database, codec);
-    const chunk = await readChunk(connection.reader, query, codec, lines, wholeLimits);
+    const chunk = await readChunk(connection.reader, query, codec, lines, entireTableLimits);
     return { ...chunk, elapsedMs: performance.now() - started };
   };
   const chunk = await throttle
@@ -51,16 +51,16 @@ export async function refresh(
       await assertDefinition(config, connection, codec);
       throw error;
     });
-  // Nothing in the stream tells. Asked for behind the rows, so that these were read by it.
+  // The stream does not report this. The check comes after the rows, so it holds for the rows as they were read.
   await assertDefinition(config, connection, codec);
   const conversions = takeConversions(codec);
   if (chunk.cut) {
-    const { bytes, ms } = wholeLimits;
+    const { bytes, ms } = entireTableLimits;
     const isLarge = lines.length + chunk.rejectedBytes >= bytes;
     const found = isLarge
-      ? `more than ${bytes / 1024 / 1024} MiB, which is too much`
-      : `it takes too long (${ms / 1000} s)`;
-    throw new TidegateError('refused', `table ${schema.table} has no key and ${found} to be read at once`);
+      ? `more than ${bytes / 1024 / 1024} MiB is too much`
+      : `reading it takes too long (${ms / 1000} s)`;
+    throw new TidegateError('refused', `table ${schema.table} has no key, and ${found} for a full refresh`);
   }
   const checked = checkLines(lines.bytes.subarray(0, lines.length), schema);
   const [bad] = [...chunk.rejected, ...checked.rejected];
@@ -79,7 +79,7 @@ export async function refresh(
   return { rows: chunk.rows, missing, extra, repaired: missing + extra };
 }
 
-/** Raises TableRedefined, unless nobody can be asked any more. */
+/** Raises TableRedefined if the columns have changed. A closed connection cannot be asked and raises nothing. */
 async function assertDefinition(config: Config, { reader }: ReaderSlot, { source }: TableCodec): Promise<void> {
   if (!reader.isOpen) return;
   const columns = (await readColumns(reader, config.source.database)).get(source.table) ?? [];

@@ -27,7 +27,7 @@ import { TableRedefined, refresh } from './refresh.ts';
 import type { PlannedTable } from '../begin/table-plan.ts';
 import type { Throttle } from '../read/throttle.ts';
 
-/** What a job is done with. */
+/** What a job works with. */
 export interface JobTools {
   readonly config: Config;
   readonly epoch: bigint;
@@ -39,15 +39,15 @@ export interface JobTools {
   readonly hangUp: AbortSignal;
 }
 
-/** The table of a job, which is streamed from a place on, or, with null, copied as a whole. */
+/** The table of a job. It is streamed from a position on; null: it is in full refresh. */
 export interface TableOfJob extends PlannedTable {
   readonly from: Position | null;
 }
 
 /**
- * Does one job to its end, over whatever passes by itself: the source is slow to let go of a lock, or ends a connection. Resolves with
- * true when its table is suspended for it, or another than was known, which the stream does not know yet. Rejects for what is not this job's
- * alone.
+ * Does one job to its end. Retries failures that pass by themselves: the source is slow to release a lock, or closes a connection.
+ * Resolves with true when the stream must learn of a change: the table was suspended for the job, or its definition differs from the
+ * known one. Rejects for failures that concern more than this job.
  */
 export async function runJob(tools: JobTools, job: Job, table: TableOfJob, signal: AbortSignal): Promise<boolean> {
   let rows = -1;
@@ -75,7 +75,7 @@ export async function runJob(tools: JobTools, job: Job, table: TableOfJob, signa
   }
 }
 
-/** A session that a job has for itself. */
+/** Runs `work` in a session that only one job uses. */
 async function withSession<T>(
   { config, epoch, hangUp }: JobTools,
   work: (session: TargetSession) => Promise<T>,
@@ -88,7 +88,7 @@ async function withSession<T>(
   }
 }
 
-/** The job as it is now. */
+/** The present state of the job. */
 async function readJob(session: TargetSession, job: Job): Promise<Job> {
   const [present] = await session.guarded(async () => await readJobs(session.db, [job.id]));
   return present ?? job;
@@ -108,7 +108,7 @@ async function attempt(
   const { epoch, live, reads, listener } = tools;
   let counts = job.counts;
   try {
-    // The stream brings this table's changes from there on. Keys are watched from a moment at which no transaction is there in part.
+    // The stream brings this table's changes from here on. Its keys are recorded from a moment when no transaction is partly applied.
     if (table.from !== null)
       await live.at(table.from, async () => await Promise.resolve(reads.begin(job.table, table.engine)), signal);
     if (!(await session.guarded(async () => await beginJob(session.db, job.id, table.estimatedRows)))) return false;
@@ -128,7 +128,7 @@ async function attempt(
     if (error instanceof JobOver) return false;
     if (error instanceof TableRedefined) return true;
     if (signal.aborted || !(error instanceof TidegateError) || error.action !== 'operator') throw error;
-    // A definition that changed while the table was read is in the stream, too, and suspends the table.
+    // If the definition changed while the table was read, the stream brings that change, too, and suspends the table.
     await live.at(await reads.head(), async () => await Promise.resolve(), signal);
     if (live.suspended.has(job.table)) return false;
     return await failJob(tools, session, { ...job, counts }, reasonOf(error), error.kind === 'unconfirmed');
@@ -166,7 +166,7 @@ function reasonOf({ kind, message, hint }: TidegateError): string {
   return hint === errorKinds[kind].hint && kind === 'refused' ? message : `${message}. ${hint}`;
 }
 
-/** Ends a job without having done it, or all of it: what it counted is kept. A table that is not whole without it is suspended, which is told by true. */
+/** Ends a job as failed, and keeps its counts. If its table is incomplete without it, suspends the table and resolves with true. */
 export async function failJob(
   { epoch, listener }: JobTools,
   session: TargetSession,

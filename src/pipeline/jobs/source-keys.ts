@@ -6,7 +6,7 @@ import { eachLine } from '../../postgres/rows/line-check.ts';
 import type { KeyText } from '../../postgres/rows/table-key.ts';
 import type { TableReader } from '../read/table-reader.ts';
 
-/** Asks the source about keys as the target prints them. */
+/** Asks the source about keys in the text form of the target. */
 export class SourceKeys {
   readonly #source: TableReader;
   readonly #codec: TableCodec;
@@ -17,8 +17,8 @@ export class SourceKeys {
   }
 
   /**
-   * Those that the source did not have, of rows that meet the condition, when it was asked; letter by letter, so it may have some.
-   * All of them, where it cannot be asked for them together.
+   * The keys of which the source had no row that meets the condition when it was asked. Keys are compared character by character, so
+   * the source may have some of them in another spelling. Returns all keys if the source cannot be asked for them together.
    */
   async absent(keys: readonly KeyText[], condition: string | null, signal: AbortSignal): Promise<readonly KeyText[]> {
     const chunk = await this.#source.present(this.literals(keys), condition, signal).catch((error: unknown) => {
@@ -32,7 +32,7 @@ export class SourceKeys {
     return keys.filter((key) => !present.has(`${key.map(toCopyText).join('\t')}\n`));
   }
 
-  /** Those that the source may have, as SQL literals. Raises refused where a key of this type cannot be one. */
+  /** The keys that the source may have, as SQL literals. Raises refused if this key type has no literals. */
   literals(keys: readonly KeyText[]): string[][] {
     const { schema, codecs } = this.#codec;
     const readers = schema.primaryKey.map((index) => codecs[index]?.literalOf);

@@ -20,15 +20,15 @@ import { type Converted, type Reconciliation, reconcile } from './reconciliation
 import { type WithinView, type ReaderSlot, type TableChunk, TableReader } from '../read/table-reader.ts';
 import type { Throttle } from '../read/throttle.ts';
 
-/** Rows of a chunk at most: while they are written the stream waits. */
+/** The most rows of a chunk. The stream waits while they are written. */
 const mostRows = 20_000;
-/** Rows asked for by their keys at once: MariaDB takes a list of 1,000 and more for a table to join. */
+/** Rows looked up by key in one select. MariaDB turns a list of 1,000 or more into a table to join. */
 const lookupRows = 500;
-/** Keys of the target that are gone through between two notes of how far that is. */
+/** Keys of the target that are searched between two records of the progress. */
 const pageKeys = 10_000;
-/** How often a row is looked at again that changed while it was compared. */
+/** How often a row is compared again because it changed during the comparison. */
 const mostLooks = 4;
-/** What may be deleted without a confirmation in production: so many rows, or this share of the table, whichever is more. */
+/** What may be deleted without a confirmation in production: this many rows, or this share of the table, whichever is more. */
 const unconfirmed = { rows: 1_000, share: 0.1 } as const;
 
 export interface JobContext {
@@ -48,20 +48,23 @@ export interface JobTable {
   readonly estimatedRows: number;
 }
 
-/** Rows of the source, and what they are worth. */
+/** Rows of the source, and the watermarks of their read. */
 interface Read {
   readonly chunk: TableChunk;
   readonly reading: Reading;
 }
 
 /**
- * Compares a table, or the part of it that a condition takes, with the target, chunk by chunk, and repairs what differs if that is
- * wanted. A chunk is read, staged and compared beside the stream. Then, once the target is where everything stands that the read
- * saw, what the stream has brought in the meantime is left to it, and the rest is right: it counts, and is written in the one
- * transaction that the chunk gets between two batches.
+ * Compares a table, or the part of it that a condition selects, with the target, chunk by chunk. Repairs what differs if the job asks
+ * for it. A chunk is read, staged and compared beside the stream. Then the comparison waits until the target is at the high watermark
+ * of the read. Keys in the change window are left to the stream. The other differences are counted, and written in the one transaction
+ * that the chunk gets between two batches.
  *
- * Rows that only the target has are found in the range of each chunk where both sides sort keys alike. Where they do not, the
- * target's keys are gone through afterwards, and the source is asked for them.
+ * Rows that only the target has are found in the range of each chunk if both sides sort keys alike. Otherwise the target's keys are
+ * searched afterwards, and the source is asked for them.
+ *
+ * Invariant: a difference is counted or written only while the target is at or beyond the high watermark of its read. Its key is not
+ * in the change window since the low watermark.
  */
 export class TableComparison {
   readonly #job: Job;
@@ -71,7 +74,7 @@ export class TableComparison {
   readonly #source: TableReader;
   readonly #sourceKeys: SourceKeys;
   readonly #targetKeys: TargetKeys;
-  /** Of chunks, and of rows that are looked up while more of a chunk is to be settled. */
+  /** One for chunks, and one for lookups, which happen while the rest of a chunk is still to be reconciled. */
   readonly #diffs: { readonly chunks: RowDiff; readonly lookups: RowDiff };
   readonly #sortsAlike: boolean;
   readonly #tally: JobTally;
@@ -95,12 +98,12 @@ export class TableComparison {
     this.#tally = new JobTally(job, table.codec);
   }
 
-  /** What was found so far. */
+  /** The counts so far. */
   get counts(): JobCounts {
     return this.#tally.counts;
   }
 
-  /** Raises refused for what must be confirmed first, or cannot be done; target-refused for the table. */
+  /** Raises unconfirmed for deletions that need a confirmation, refused for the impossible, target-refused for a bad table. */
   async run(): Promise<void> {
     const { progress } = this.#job;
     if (this.#condition !== null) await this.#targetKeys.tryCondition(this.#condition.target);
@@ -129,7 +132,7 @@ export class TableComparison {
         after = behind;
         afterKey = chunk.lastKeyText;
         next = read();
-        // It is awaited after this one is done; until then a failure must not count as unhandled.
+        // It is awaited after the present chunk. Until then its failure must not count as unhandled.
         next.catch(() => undefined);
       }
       this.#tally.add({ rows: chunk.rows });
@@ -141,8 +144,8 @@ export class TableComparison {
   }
 
   /**
-   * Goes through the target's keys, in its own order, and asks the source which of them it has. Those that it has were compared
-   * already; only the others are looked at closely.
+   * Searches the target's keys, in the target's order, and asks the source which of them it has. Those were compared already, so only
+   * the others are compared now.
    */
   async #searchTarget(from: KeyText | null): Promise<void> {
     for (let after = from; ;) {
@@ -159,7 +162,7 @@ export class TableComparison {
     }
   }
 
-  /** Compares these rows, whatever the condition, until something can be said of each. `looks`: how often that was tried with them. */
+  /** Compares these rows, whatever the condition, until each has a result. `looks`: how often they were compared before. */
   async #lookAt(keys: readonly KeyText[], looks: number): Promise<void> {
     for (let at = 0; at < keys.length; at += lookupRows) {
       let some: readonly KeyText[] = keys.slice(at, at + lookupRows);
@@ -176,7 +179,7 @@ export class TableComparison {
     }
   }
 
-  /** Null: they cannot be asked for together. What was not read must not pass for what is not there. */
+  /** Null: the source cannot be asked for these keys together. A row that was not read must not count as missing. */
   async #lookUp(keys: readonly KeyText[]): Promise<Read | null> {
     const lookup = async (some: readonly KeyText[]) => {
       const literals = this.#sourceKeys.literals(some);
@@ -203,7 +206,7 @@ export class TableComparison {
     this.#context.reads.done(this.#table.codec.schema.table, reading);
   }
 
-  /** Compares rows of the source, and counts and repairs what is different, at its moment. Returns those of which nothing can be said. */
+  /** Compares rows of the source. Counts and repairs what differs at the high watermark. Returns the keys that have no result. */
   async #take({ chunk, reading }: Read, diff: RowDiff, scope: Scope, looks: number): Promise<readonly KeyText[]> {
     const isPart = scope.kind === 'range' && scope.condition !== null;
     const lines = chunk.lines.bytes.subarray(0, chunk.lines.length);
@@ -226,7 +229,7 @@ export class TableComparison {
   }
 
   /**
-   * Waits until the target is where it can be told what is different, and counts and repairs it then. Returns what is to be looked at
+   * Waits until the target is at the high watermark, then counts and repairs what differs. Returns the keys that must be compared
    * again.
    */
   async #reconcile(
@@ -238,7 +241,7 @@ export class TableComparison {
     const { live, signal } = this.#context;
     const { schema } = this.#table.codec;
     const { repair } = this.#job;
-    // At rest, so that a failure is the stream's; what is the job's own is raised after.
+    // This runs while the stream rests, so an error raised here fails the stream. The job's own errors are returned and raised later.
     const work = async (merge: Merge) => {
       if (live.suspended.has(schema.table)) return new JobOver();
       const window = live.windows.window(schema.table, low);
@@ -256,7 +259,7 @@ export class TableComparison {
       const refusal = this.#refusalToDelete(counts.extra);
       if (refusal !== null) return refusal;
       const refused = changes.keyCount > 0 || counts.rejected > 0 ? await merge(changes) : 0;
-      // What the stream has brought since is right as it is.
+      // Rows that the stream has brought meanwhile are correct.
       return { ...reconciliation, changing: [], refused };
     };
     const outcome = await live.at(high, work, signal);
@@ -272,7 +275,7 @@ export class TableComparison {
     return outcome;
   }
 
-  /** Why so many rows must not be deleted; null: they may. */
+  /** Why so many rows must not be deleted; null: they may be deleted. */
   #refusalToDelete(more: number): TidegateError | null {
     const { confirmed } = this.#job;
     const { environment } = this.#context.config;
@@ -307,5 +310,5 @@ function conversionsByKey({ lines, converted }: TableChunk, schema: TableCodec['
   );
 }
 
-/** Somebody cancelled the job, or its table was suspended; there is nothing to report. */
+/** The job was cancelled, or its table was suspended. There is nothing to report. */
 export class JobOver extends Error {}

@@ -3,19 +3,19 @@ import { strictTokens } from '../../mysql/guard/strict-tokens.ts';
 import { assertPlainCondition } from '../../mysql/guard/statement-guard.ts';
 import { quoteIdentifier } from '../../postgres/rows/tables.ts';
 
-/** A condition on the columns of one table, for each side. */
+/** A condition on the columns of one table, in the SQL of each side. */
 export interface Condition {
   readonly source: string;
   readonly target: string;
 }
 
-/** Words that PostgreSQL spells in another way. LIKE at a source rarely minds case; one row too many is looked at and no harm done. */
+/** Words that PostgreSQL spells differently. LIKE at a source rarely respects case. To compare a row too many does no harm. */
 const otherWords: Readonly<Record<string, string>> = { LIKE: 'ilike', DIV: '/', MOD: '%', XOR: '<>' };
 const otherSymbols: Readonly<Record<string, string>> = { '<=>': 'is not distinct from' };
 
 /**
- * Takes a condition apart and writes it anew for PostgreSQL, where it only narrows down which rows are compared: of a row that it
- * takes there and not at the source, the source is asked by key. Raises refused for what is no plain condition.
+ * Parses a condition and rewrites it for PostgreSQL, where it only narrows down which rows are compared. If a row matches there and not
+ * at the source, the source is asked for it by key. Raises refused for anything but a plain condition.
  */
 export function readCondition(text: string, { columns }: TableSchema): Condition {
   assertPlainCondition(
@@ -64,6 +64,6 @@ function literal(text: string): string {
     const hex = bytes[2] ?? bytes[3] ?? '';
     return bytes[1] === undefined ? `'\\x${hex}'::bytea` : `convert_from('\\x${hex}', 'UTF8')`;
   }
-  // A backslash stands doubled in a text of the source's.
+  // The source doubles a backslash in a text literal.
   return text.startsWith("'") ? text.replaceAll('\\\\', '\\') : text;
 }

@@ -3,14 +3,14 @@ import { ChunkSize } from './chunk-size.ts';
 
 const kilobyte = 1024;
 
-test('a chunk is as long as the source needs for its time', () => {
+test('a chunk has as many rows as the source reads in its time', () => {
   const size = new ChunkSize('InnoDB');
   for (let i = 0; i < 10; i++) size.observe(size.rows(true), size.rows(true) / 100, kilobyte);
   expect(size.rows(true)).toBe(25_000);
   expect(size.rows(false)).toBe(1_000);
 });
 
-test('when every answer is late, whatever is asked for, chunks do not shrink away', () => {
+test('chunks keep a least size when every answer is late', () => {
   const size = new ChunkSize('MyISAM');
   for (let i = 0; i < 50; i++) {
     const rows = size.rows(false);
@@ -20,7 +20,7 @@ test('when every answer is late, whatever is asked for, chunks do not shrink awa
   expect(size.rows(true)).toBe(500);
 });
 
-test('of wide rows few are asked for, but one at least', () => {
+test('a chunk of wide rows has few rows, but at least one', () => {
   const size = new ChunkSize('InnoDB');
   size.observe(3, 1, 3 * 4 * kilobyte * kilobyte);
   expect(size.rows(true)).toBe(2);

@@ -10,27 +10,27 @@ import { type ServerFlavor, openOn } from '../../mysql/server-flavor.ts';
 import { ChunkSize } from './chunk-size.ts';
 import type { Throttle } from './throttle.ts';
 
-/** A connection to read by, which is replaced when a chunk has to be cut short. */
+/** A connection for reading. It is replaced after a chunk was cut short. */
 export interface ReaderSlot {
   reader: SourceConnection;
 }
 
 export interface TableChunk extends Chunk {
   readonly lines: LineBuffer;
-  /** Nothing is behind it. */
+  /** No rows follow it. */
   readonly isLast: boolean;
   readonly conversions: readonly Conversion[];
 }
 
-/** What the selects of a chunk are surrounded by, such as a read view. */
+/** Wraps the selects of a chunk, for example in a read view. */
 export type WithinView = (reader: SourceConnection, read: () => Promise<Chunk>) => Promise<Chunk>;
 
 const plainly: WithinView = async (_reader, read) => await read();
 
 /**
- * Reads a table in chunks that are small in time, when the source has room for them. A chunk's lines are good until the chunk
- * after the next is read; those of rows that were looked up until the next are. Of reads that are asked for at the same time,
- * each begins when the one before has ended, for they share a connection, and whatever surrounds them on it.
+ * Reads a table in chunks that take little time, when the source has capacity for them. The lines of a chunk are valid until the chunk
+ * after the next is read. The lines of a lookup are valid until the next lookup. Concurrent reads run one at a time, because they
+ * share a connection and its read view.
  */
 export class TableReader {
   readonly #config: Config;
@@ -46,8 +46,8 @@ export class TableReader {
   #last: Promise<unknown> = Promise.resolve();
 
   /**
-   * `mostRows`: a chunk has no more of them, however fast they are read. `lineByLine`: conversions are told of each line, for whoever
-   * writes only some of them.
+   * `mostRows`: the most rows of a chunk, however fast they are read. `lineByLine`: conversions are reported per line, for a caller
+   * that writes only some lines.
    */
   constructor(
     config: Config,
@@ -67,8 +67,8 @@ export class TableReader {
   }
 
   /**
-   * The next rows in key order behind `after`. With a condition, those of them that meet it: the range is as long as without, so
-   * that the source is held up no longer, whatever there is to find. Raises target-refused where a key cannot be kept apart.
+   * The next rows in key order after `after`. With a condition, only those rows of them that meet it. The range is as long as without
+   * a condition, so the source is busy no longer, however few rows match. Raises target-refused if two keys cannot be distinguished.
    */
   async next(
     after: readonly string[] | null,
@@ -90,7 +90,7 @@ export class TableReader {
       this.#size.observe(chunk.scanned ?? chunk.rows, performance.now() - started, lines.length + chunk.rejectedBytes);
       return chunk;
     });
-    // By bytes that are no characters, which it prints alike, the server cannot be asked for what is behind them.
+    // The server prints all bytes that are no characters alike. So it cannot be asked for the rows after such a key.
     if (after !== null && chunk.lastKey?.every((literal, column) => literal === after[column]) === true)
       throw new TidegateError(
         'target-refused',
@@ -110,7 +110,7 @@ export class TableReader {
     const { database } = this.#config.source;
     const keys = keyCodec(this.#codec);
     const query = chunkQuery(database, keys, after, asked);
-    // There are no more of them than rows of a chunk, and no table is as quick to read as its keys.
+    // There are no more keys than rows of a chunk, and keys alone are the fastest to read.
     const unlimited = { bytes: Infinity, ms: Infinity };
     const range = await readChunk(this.#connection.reader, query, keys, new LineBuffer(), unlimited);
     takeConversions(keys);
@@ -120,7 +120,7 @@ export class TableReader {
     return { ...found, lastKey: range.lastKey, lastKeyText: range.lastKeyText, scanned: range.rows };
   }
 
-  /** The rows with these keys, given as SQL literals; not all of them, if it is `cut`. */
+  /** The rows with these keys, which are SQL literals. If the chunk is `cut`, rows are missing. */
   async lookup(
     keys: readonly (readonly string[])[],
     signal: AbortSignal,
@@ -131,7 +131,7 @@ export class TableReader {
     return { ...chunk, isLast: true };
   }
 
-  /** The keys alone of those of these rows that are there, and meet the condition, at some moment, as lines. */
+  /** The keys, as lines, of the given rows that exist and meet the condition at some moment. */
   async present(
     keys: readonly (readonly string[])[],
     condition: string | null,
@@ -143,7 +143,7 @@ export class TableReader {
     return { ...chunk, isLast: true };
   }
 
-  /** Reads into `lines` by `select`, when everything that was asked for before has been read. */
+  /** Reads into `lines` by `select`, after all earlier requests have been read. */
   async #read(
     codec: TableCodec,
     lines: LineBuffer,
@@ -172,7 +172,7 @@ export class TableReader {
   ): Promise<Omit<TableChunk, 'isLast'>> {
     const holder = this.#connection;
     if (!holder.reader.isOpen) holder.reader = await openOn(this.#config.source, 'reader', this.#server);
-    // Whoever would have closed it may be gone.
+    // The caller that closes the connection may have finished already.
     if (signal.aborted) await holder.reader.close();
     signal.throwIfAborted();
     const read = async (query: string) =>
@@ -180,7 +180,7 @@ export class TableReader {
     const chunk = await this.#throttle.chunk(
       () => holder.reader,
       async () => {
-        // What is waited for around the select costs the source nothing.
+        // Waiting around the select costs the source nothing, so only the select is timed.
         let elapsedMs = 0;
         const chunk = await withinView(holder.reader, async () => {
           const started = performance.now();

@@ -4,39 +4,39 @@ import type { SourceConnection } from '../../mysql/connection.ts';
 import type { ReplicaLag } from '../../mysql/replica-lag.ts';
 import { type SourceActivity, readActivity } from '../../mysql/source-activity.ts';
 
-/** How often the source is asked how busy it is; a question costs it less than a millisecond. */
+/** How often the source is asked how busy it is. One query costs it less than a millisecond. */
 const askEveryMs = 500;
 const windowEveryMs = 5_000;
-/** And the second time, when nothing is known yet. */
+/** The interval before the second query, when nothing is known yet. */
 const firstAskMs = 100;
-/** Somebody who wrote lately will write again. */
+/** For this long after a write, further writes are expected. */
 const calmMs = 10_000;
-/** Statements of others running at once beyond which nothing more is asked of the source. */
+/** While this many statements of others run at once, nothing more is asked of the source. */
 const tooManyRunning = 24;
-/** A source that is a replica itself is left alone while it is so many seconds behind, and asked that often. */
+/** A source that is itself a replica is left alone while it lags by this many seconds. Its lag is read at this interval. */
 const tooFarBehind = 10;
 const lagEveryMs = 2_000;
 
 /**
- * How the source is doing: nobody else at work, people writing, more of them than it should have to share with us; it falls behind
- * the server that it copies from; or it is not the time of day for it.
+ * The state of the source. `free`: nobody else writes. `considerate`: others write. `waiting`: too many statements of others run.
+ * `lagging`: the source lags behind the server that it replicates. `closed`: the snapshot window is closed.
  */
 export type Pace = 'free' | 'considerate' | 'waiting' | 'lagging' | 'closed';
 
 export interface ThrottleListener {
   pace(pace: Pace): void;
-  /** The source was busy with a chunk for so long. */
+  /** How long the source was busy with a chunk. */
   chunk(elapsedMs: number): void;
 }
 
 /**
- * Makes room for those who work at the source. While nobody else writes there, the snapshot takes what it can. As soon as somebody
- * does, chunks are small, one at a time, and followed by a rest that is longer the more statements are running.
+ * Leaves capacity to those who work at the source. While nobody else writes there, the snapshot runs at full speed. While others
+ * write, chunks are small and run one at a time. A rest follows each chunk; it grows with the number of running statements.
  */
 export class Throttle {
   readonly #window: SnapshotWindow | null;
   readonly #listener: ThrottleListener;
-  /** Until there is something to compare with, somebody may be writing. */
+  /** Others may be writing until two queries can be compared. */
   #pace: Pace = 'considerate';
   #last: SourceActivity | null = null;
   readonly #replicaLag: ReplicaLag;
@@ -45,7 +45,7 @@ export class Throttle {
   #running = 0;
   #lastWriteAt = Number.NEGATIVE_INFINITY;
   #asked = 0;
-  /** Chunks that wait for their turn, one behind the other. */
+  /** The end of the queue of chunks that wait for their turn. */
   #turn: Promise<void> = Promise.resolve();
 
   constructor(window: SnapshotWindow | null, replicaLag: ReplicaLag, listener: ThrottleListener) {
@@ -58,7 +58,7 @@ export class Throttle {
     return this.#pace;
   }
 
-  /** Reads a chunk when there is room for it. `elapsedMs`: how long the source was busy with it. */
+  /** Reads a chunk when the source has capacity for it. `elapsedMs`: how long the source was busy with it. */
   async chunk<T extends { readonly elapsedMs: number }>(
     reader: () => SourceConnection,
     read: () => Promise<T>,

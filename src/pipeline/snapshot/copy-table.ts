@@ -15,12 +15,12 @@ import { copyRuns, writeIsolating } from '../../postgres/rows/isolate-rows.ts';
 import { type ReaderSlot, type TableChunk, TableReader } from '../read/table-reader.ts';
 import type { Throttle } from '../read/throttle.ts';
 
-/** A table whose snapshot is under way. */
+/** A table whose snapshot is in progress. */
 export interface CopyTask {
   readonly codec: TableCodec;
   readonly engine: string;
   readonly estimatedRows: number;
-  /** Key of the last row copied in an earlier run, null at the beginning. */
+  /** Key of the last row copied in an earlier run; null at the start. */
   readonly copiedKey: readonly string[] | null;
   readonly copiedRows: number;
 }
@@ -28,22 +28,21 @@ export interface CopyTask {
 export interface CopyProgress {
   readonly table: string;
   readonly rows: number;
-  /** Of them those of the last chunk. */
+  /** Rows of the last chunk, which `rows` includes. */
   readonly chunkRows: number;
   /** Rows of the last chunk that became dead letters. */
   readonly rejected: number;
   readonly estimatedRows: number;
 }
 
-/** One worker's connections: a reader that may have to be replaced, and its own PostgreSQL session. */
+/** The connections of one worker: a reader that may be replaced, and a PostgreSQL session of its own. */
 export interface CopyWorker extends ReaderSlot {
   readonly target: TargetSession;
 }
 
 /**
- * Copies what is left of a table, chunk by chunk in key order. Each chunk is one PostgreSQL transaction of its rows and the
- * key it ends with, so a crash costs at most the chunk under way. The next chunk is read while this one is written. The
- * target's primary key is made last.
+ * Copies the rest of a table, chunk by chunk in key order. One PostgreSQL transaction writes the rows of a chunk and its last key. So a
+ * crash loses at most the present chunk. The next chunk is read while this one is written. The target's primary key is created last.
  */
 export async function copyTable(
   config: Config,
@@ -83,14 +82,17 @@ export async function copyTable(
   }
   await worker.target.transaction(async (trx) => {
     await assertEpoch(trx, epoch);
-    // Where the target shares the source's machine, one processor is enough to take from those who work there.
+    // The target may share the source's machine. There, the index build must not take more than one processor from other users.
     if (throttle.pace !== 'free') await sql`set local max_parallel_maintenance_workers = 0`.execute(trx);
     await addPrimaryKey(trx, config.target.schema, codec);
   });
   return rows;
 }
 
-/** Writes a chunk in one transaction; when PostgreSQL refuses a row, once more around such rows. Returns how many there were. */
+/**
+ * Writes a chunk in one transaction. If PostgreSQL refuses a row, writes the chunk again and isolates refused rows. Returns the number
+ * of dead letters.
+ */
 async function writeChunk(
   config: Config,
   epoch: bigint,
@@ -108,7 +110,7 @@ async function writeChunk(
   const write = async (isolates: boolean) =>
     await target.transaction(async (trx) => {
       await assertEpoch(trx, epoch);
-      // A constraint that waits for the commit could name no row.
+      // A constraint that is checked at the commit could not name the row.
       if (isolates) await sql`set constraints all immediate`.execute(trx);
       const refused = isolates
         ? await writeIsolating(trx, lines, schema, writeRuns, { relations: [table], isSuspected: true })

@@ -12,13 +12,13 @@ import { type CopyProgress, type CopyTask, type CopyWorker, copyTable } from './
 export interface SnapshotListener extends ThrottleListener {
   progress(progress: CopyProgress): void;
   copied(table: string, rows: number): void;
-  /** The source refuses to read the table as it was known; it is left to the operator and the others go on. */
+  /** The source no longer gives the rows of the table as it was known. The operator must act; the other tables continue. */
   suspended(table: string, reason: string): Promise<void>;
 }
 
 /**
- * Copies tables, the largest first, with several workers side by side. Rejects on the first failure that is not one table's
- * own; chunks that were committed stay.
+ * Copies tables, the largest first, with several workers in parallel. Rejects on the first failure that concerns more than one table.
+ * Committed chunks stay.
  */
 export async function copyTables(
   config: Config,
@@ -74,7 +74,7 @@ export async function copyTables(
   if (failure !== undefined) throw failed.signal.reason;
 }
 
-/** Failures that are one table's own; null: not one of them. */
+/** The reason to suspend a table, if a failure concerns only that table; else null. */
 function reasonToSuspend(error: unknown): string | null {
   if (!(error instanceof TidegateError)) return null;
   if (error.kind === 'source-table') return `${error.message}. ${error.hint}`;

@@ -32,7 +32,7 @@ function queueWith(reader: Reader) {
   return { queue, row, commit };
 }
 
-it('hands a transaction out at once when the applier is free, and what piled up meanwhile in one batch', async () => {
+it('hands out a transaction at once when the applier is free, and a backlog in one batch', async () => {
   const { queue, row, commit } = queueWith(new Reader());
   const first = queue.take();
   row(10);
@@ -73,7 +73,7 @@ it('pauses the reader when a full batch waits, hands it out as an open part, and
   expect((await rest)?.open).toBe(false);
 });
 
-it('gives up the batch being filled when the reader breaks', async () => {
+it('discards the batch being filled when the reader fails', async () => {
   const { queue, row } = queueWith(new Reader());
   row(10);
   const taken = queue.take();

@@ -3,21 +3,24 @@ import { type Position, comparePositions } from '../../change/position.ts';
 import type { GtidProgress } from '../../mysql/binlog/gtid-progress.ts';
 import type { BatchFiller } from '../../mysql/binlog/row-events.ts';
 
-/** Bytes a batch may hold before it is handed over in the midst of a transaction, and before reading pauses. */
+/** A batch of this many bytes is handed over even within a transaction. If the applier is busy, reading pauses. */
 const batchBytes = 4 * 1024 * 1024;
-/** An idle source, and what other databases there write, moves the checkpoint no more often than this. */
+/** An idle source, or writes to its other databases, move the checkpoint at most this often. */
 const idleCheckpointMs = 500;
 
-/** What back-pressure acts on. */
+/** The reader, which back-pressure pauses. */
 export interface Pausable {
   pause(): void;
   resume(): void;
 }
 
 /**
- * Between the reader and the applier. While one batch is being applied the next one fills; when the applier is free it takes
- * what is there, cut at the end of a source transaction. So an idle source's change goes out at once, and a busy one's
- * batches grow by themselves: group commit without a timer. A full batch that nobody takes pauses the reader.
+ * The queue between the reader and the applier. While one batch is applied, the next one fills. When the applier is free, it takes what
+ * is there, cut at the end of a source transaction. So a change of an idle source is applied at once. The batches of a busy source grow
+ * by themselves: group commit without a timer. A full batch that waits for the applier pauses the reader.
+ *
+ * Invariant: a batch below `batchBytes` always ends at the end of a source transaction. A larger batch may end within a transaction;
+ * then the next batch continues that transaction. Between two parts of a transaction the applier gets no other batch.
  */
 export class BatchQueue implements BatchFiller {
   batch = new ChangeBatch();
@@ -28,12 +31,12 @@ export class BatchQueue implements BatchFiller {
   readonly #gtids: GtidProgress;
   #lastHandedAt = -Infinity;
   #lastEnd: Position;
-  /** The batch handed out last was a part, and PostgreSQL waits with an open transaction for the rest. */
+  /** The last batch was a part, and PostgreSQL waits for the rest with an open transaction. */
   #partHanded = false;
-  /** Somebody waits for the target to get here. */
+  /** The lowest position that the target was asked to reach. */
   #wanted: Position | null = null;
 
-  /** `start`: where the target is now. */
+  /** `start`: the present position of the target. */
   constructor(reader: Pausable, gtids: GtidProgress, start: Position) {
     this.#reader = reader;
     this.#lastEnd = start;
@@ -50,11 +53,11 @@ export class BatchQueue implements BatchFiller {
   }
 
   /**
-   * The next batch to apply: whole transactions, or a part of one that is too large. Null once `stop` was called; rejects
-   * once `fail` was. Never more than one taker.
+   * The next batch to apply: complete transactions, or a part of one that is too large. Returns null after `stop` and rejects after
+   * `fail`. There is never more than one taker.
    *
-   * Both end the queue by a call and not by a promise to race with: a race leaves its batch referenced by a promise that
-   * lives as long as the stream.
+   * Both end the queue by a call, not by a promise in a race. A race would leave its batch referenced by a promise that lives as long as
+   * the stream.
    */
   async take(): Promise<ChangeBatch | null> {
     if (this.#failure !== null) throw this.#failure.error;
@@ -64,7 +67,7 @@ export class BatchQueue implements BatchFiller {
       return new ChangeBatch();
     }
     return await new Promise<ChangeBatch | null>((resolve, reject) => {
-      // A position alone does not hurry, but it must not wait for the next change either.
+      // A position alone is not urgent, but it must not wait for the next change either.
       const tick = setInterval(() => this.#offer(), idleCheckpointMs / 4);
       this.#taker = {
         give: (batch) => {
@@ -82,8 +85,8 @@ export class BatchQueue implements BatchFiller {
   }
 
   /**
-   * Somebody waits for the target to get to a place: a batch that brings it there is handed over at once, even if it holds
-   * nothing else. When the target is there already, whoever takes gets an empty batch, to see that.
+   * Asks for the target to reach a position. A batch that brings it there is handed over at once, even if it holds nothing else. If the
+   * target is there already, the taker gets an empty batch and notices that.
    */
   want(position: Position): void {
     if (this.#wanted === null || comparePositions(position, this.#wanted) < 0) this.#wanted = position;
@@ -95,7 +98,7 @@ export class BatchQueue implements BatchFiller {
     return !this.#partHanded && this.#wanted !== null && comparePositions(this.#lastEnd, this.#wanted) >= 0;
   }
 
-  /** Whoever waits in `take` gets an empty batch, unless a transaction is open at the target. */
+  /** Gives an empty batch to the taker that waits, unless a transaction is open at the target. */
   wake(): void {
     const taker = this.#taker;
     if (taker === null || this.#partHanded) return;
@@ -104,21 +107,21 @@ export class BatchQueue implements BatchFiller {
     taker.give(new ChangeBatch());
   }
 
-  /** No more batches: whoever waits gets null. */
+  /** Ends the queue: the taker that waits gets null. */
   stop(): void {
     this.#stopped = true;
     this.#taker?.give(null);
     this.#taker = null;
   }
 
-  /** The reader broke; what it read so far is not to be applied, since it will come again. */
+  /** The reader failed. What it has read so far must not be applied, because it will be read again. */
   fail(error: Error): void {
     this.#failure = { error };
     this.#taker?.fail(error);
     this.#taker = null;
   }
 
-  /** Hands the batch over if it ends with a transaction and holds something worth a PostgreSQL transaction. */
+  /** Hands the batch over if it ends with a transaction and is worth a PostgreSQL transaction. */
   #offer(): void {
     const { batch } = this;
     if (this.#taker === null || batch.open || batch.end === null) return;
@@ -143,7 +146,7 @@ export class BatchQueue implements BatchFiller {
     const { batch } = this;
     this.#taker = null;
     this.#partHanded = batch.open;
-    // Spelled out now and not at every transaction: a GTID set is long, and only the last one is stored.
+    // The GTID set is formatted only here and not at every transaction: it is long, and only the last one is stored.
     if (batch.end !== null) {
       batch.end = { ...batch.end, position: { ...batch.end.position, gtid: this.#gtids.text } };
       this.#lastEnd = batch.end.position;

@@ -10,53 +10,48 @@ function deletions(...keys: string[]): TableChanges {
   return changes;
 }
 
-it('tells the keys that were brought since a moment, and no others', () => {
-  const touched = new ChangeWindows();
-  touched.watch('t');
-  touched.record(deletions('early'));
-  const mark = touched.lowWatermark();
-  touched.record(deletions('a', 'b'));
-  const later = touched.lowWatermark();
-  touched.record(deletions('b', 'c'));
-  const since = touched.window('t', mark);
-  expect(since.keys().toSorted()).toEqual(['a', 'b', 'c']);
-  expect(since.has('early')).toBe(false);
-  expect(since.all).toBe(false);
-  expect(touched.window('t', later).has('a')).toBe(false);
-  touched.forget('t', later);
-  expect(touched.window('t', mark).keys().toSorted()).toEqual(['b', 'c']);
+it('holds the keys that were brought since a low watermark, and no others', () => {
+  const windows = new ChangeWindows();
+  windows.watch('t');
+  windows.record(deletions('early'));
+  const low = windows.lowWatermark();
+  windows.record(deletions('a', 'b'));
+  const later = windows.lowWatermark();
+  windows.record(deletions('b', 'c'));
+  const window = windows.window('t', low);
+  expect(window.keys().toSorted()).toEqual(['a', 'b', 'c']);
+  expect(window.has('early')).toBe(false);
+  expect(window.all).toBe(false);
+  expect(windows.window('t', later).has('a')).toBe(false);
+  windows.forget('t', later);
+  expect(windows.window('t', low).keys().toSorted()).toEqual(['b', 'c']);
 });
 
-it('of a table that was emptied, every key counts as touched for whoever asks about a moment before', () => {
-  const touched = new ChangeWindows();
-  touched.watch('t');
-  const before = touched.lowWatermark();
-  touched.record(deletions('a'));
-  touched.lowWatermark();
+it('reports every key as changed after a table was emptied, for earlier low watermarks', () => {
+  const windows = new ChangeWindows();
+  windows.watch('t');
+  const before = windows.lowWatermark();
+  windows.record(deletions('a'));
+  windows.lowWatermark();
   const emptied = new TableChanges(schema);
   emptied.truncate();
-  touched.record(emptied);
-  const after = touched.lowWatermark();
-  touched.record(deletions('b'));
-  expect(touched.window('t', before).all).toBe(true);
-  expect(touched.window('t', after).all).toBe(false);
-  expect(touched.window('t', after).keys()).toEqual(['b']);
+  windows.record(emptied);
+  const after = windows.lowWatermark();
+  windows.record(deletions('b'));
+  expect(windows.window('t', before).all).toBe(true);
+  expect(windows.window('t', after).all).toBe(false);
+  expect(windows.window('t', after).keys()).toEqual(['b']);
 });
 
-it('holds a bounded number of keys, however long nobody asks: the oldest moments are given up for any key', () => {
-  const touched = new ChangeWindows();
-  touched.watch('t');
-  const marks: number[] = [];
+it('holds a limited number of keys: beyond it, windows since the oldest low watermarks may hold any key', () => {
+  const windows = new ChangeWindows();
+  windows.watch('t');
+  const lows: number[] = [];
   for (let round = 0; round < 8; round++) {
-    marks.push(touched.lowWatermark());
-    touched.record(deletions(...Array.from({ length: 100_000 }, (_, n) => `${round} ${n}`)));
+    lows.push(windows.lowWatermark());
+    windows.record(deletions(...Array.from({ length: 100_000 }, (_, n) => `${round} ${n}`)));
   }
-  expect(marks.map((mark) => touched.window('t', mark).all)).toEqual([
-    true,
-    true,
-    true,
-    ...Array<boolean>(5).fill(false),
-  ]);
-  expect(touched.window('t', marks[3] ?? 0).keys().length).toBe(500_000);
-  expect(touched.window('t', marks[0] ?? 0).keys().length).toBeLessThanOrEqual(500_000);
+  expect(lows.map((low) => windows.window('t', low).all)).toEqual([true, true, true, ...Array<boolean>(5).fill(false)]);
+  expect(windows.window('t', lows[3] ?? 0).keys().length).toBe(500_000);
+  expect(windows.window('t', lows[0] ?? 0).keys().length).toBeLessThanOrEqual(500_000);
 });

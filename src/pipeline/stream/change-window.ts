@@ -1,24 +1,27 @@
 import type { TableChanges } from '../../change/table-changes.ts';
 
-/** More keys of a table than this are not remembered one by one: those of the oldest moments are given up, and any may be among them. */
+/** The most keys recorded per table. Beyond it the keys of the oldest generations are discarded, and any key may be among them. */
 const mostKeys = 500_000;
 
 interface Generation {
   readonly number: number;
   readonly keys: Set<string>;
-  /** Every key counts as touched: the table was emptied, or there were too many. */
+  /** Every key counts as changed: the table was emptied, or there were too many keys. */
   all: boolean;
 }
 
 /**
- * Which keys of some tables the stream has brought, by when. A row that is read from a table while it streams is the truth
- * only where the stream brought nothing of its key since before it was read: what the stream brought is as new or newer.
+ * Records which keys of the watched tables the stream has brought, and when. A row that is read beside the stream is correct if its key is
+ * not in the read's change window. Otherwise the stream's row is as new or newer.
+ *
+ * Invariant: the change window since a low watermark contains every key that the stream brought after it, or it reports `all`. This
+ * holds until `forget` discards that low watermark.
  */
 export class ChangeWindows {
   #generation = 0;
   readonly #tables = new Map<string, Generation[]>();
 
-  /** From now on the keys of this table are remembered, until `unwatch`. */
+  /** From now on the changed keys of this table are recorded, until `unwatch`. */
   watch(table: string): void {
     if (!this.#tables.has(table)) this.#tables.set(table, []);
   }
@@ -27,12 +30,12 @@ export class ChangeWindows {
     this.#tables.delete(table);
   }
 
-  /** A moment to ask about later: whatever is recorded from now on is since then. */
+  /** Takes a low watermark. Everything that is recorded from now on is since then. */
   lowWatermark(): number {
     return ++this.#generation;
   }
 
-  /** The target has these changes, or is about to. */
+  /** The target has these changes, or gets them now. */
   record(changes: TableChanges): void {
     const generations = this.#tables.get(changes.schema.table);
     if (generations === undefined) return;
@@ -47,7 +50,7 @@ export class ChangeWindows {
     bound(generations);
   }
 
-  /** What was recorded of a table since a moment. */
+  /** The changed keys of a table since a low watermark. */
   window(table: string, low: number): ChangeWindow {
     const generations = (this.#tables.get(table) ?? []).filter(({ number }) => number >= low);
     return {
@@ -57,7 +60,7 @@ export class ChangeWindows {
     };
   }
 
-  /** Nobody will ask about anything before this moment. */
+  /** Discards what was recorded before this low watermark. Later windows start at it or after it. */
   forget(table: string, before: number): void {
     const generations = this.#tables.get(table);
     if (generations === undefined) return;
@@ -71,7 +74,7 @@ function giveUp(generation: Generation): void {
   generation.keys.clear();
 }
 
-/** Gives the oldest generations up until the others' keys are few enough. */
+/** Discards the keys of the oldest generations until the rest is within the limit. */
 function bound(generations: Generation[]): void {
   let count = generations.reduce((sum, { keys }) => sum + keys.size, 0);
   for (const generation of generations) {
@@ -79,7 +82,7 @@ function bound(generations: Generation[]): void {
     count -= generation.keys.size;
     giveUp(generation);
   }
-  // Whoever asks about an older one asks about this one, too.
+  // A window since an older generation contains this one, too.
   generations.splice(
     0,
     generations.findLastIndex(({ all }) => all),
@@ -88,7 +91,7 @@ function bound(generations: Generation[]): void {
 
 /** Keys are COPY text of their columns, joined by tabs, as in TableChanges. */
 export interface ChangeWindow {
-  /** Which ones is not known: it may be any. */
+  /** The changed keys are not known: any key may have changed. */
   readonly all: boolean;
   readonly has: (key: string) => boolean;
   readonly keys: () => string[];

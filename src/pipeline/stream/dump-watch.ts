@@ -7,24 +7,24 @@ import { readHead } from '../../mysql/position/positions.ts';
 const everyMs = 10_000;
 
 /**
- * Looks whether a dump that brings nothing new has nothing to bring. After RESET MASTER a server goes on with heartbeats for ever, for
- * it waits until its new file reaches the place in the old one. A dump that stood still
- * since the last look is compared with where the binlog ends, on a connection that is closed again.
+ * Checks whether a dump that brings nothing new has nothing to bring. After RESET MASTER a server sends heartbeats forever: it waits until
+ * its new file reaches the position in the old one. If a dump has not moved since the last check, its position is compared
+ * with the end of the binlog. That check opens a connection and closes it again.
  */
 export class DumpWatch {
   readonly #source: SourceConfig;
-  readonly #place: () => Position | null;
+  readonly #position: () => Position | null;
   readonly #fail: (error: Error) => void;
   readonly #timer: NodeJS.Timeout;
   #last: Position | null = null;
-  /** Where the source ended when the dump already stood where it stands. */
+  /** The end of the source's binlog when the dump already was at its present position. */
   #head: Position | null = null;
   #isLooking = false;
 
-  /** `place`: where the dump stands, or null while it moves. `fail` may be called more than once. */
-  constructor(source: SourceConfig, place: () => Position | null, fail: (error: Error) => void) {
+  /** `position`: the position of the dump; null while it moves. `fail` may be called more than once. */
+  constructor(source: SourceConfig, position: () => Position | null, fail: (error: Error) => void) {
     this.#source = source;
-    this.#place = place;
+    this.#position = position;
     this.#fail = fail;
     this.#timer = setInterval(() => void this.#look(), everyMs);
   }
@@ -37,20 +37,20 @@ export class DumpWatch {
     if (this.#isLooking) return;
     this.#isLooking = true;
     try {
-      const place = this.#place();
-      if (place === null || this.#last === null || comparePositions(place, this.#last) !== 0) this.#head = null;
-      else if (this.#head !== null && comparePositions(place, this.#head) < 0)
+      const position = this.#position();
+      if (position === null || this.#last === null || comparePositions(position, this.#last) !== 0) this.#head = null;
+      else if (this.#head !== null && comparePositions(position, this.#head) < 0)
         this.#fail(new TidegateError('source-unreachable', 'the source has more binlog than it sends'));
       else {
         this.#head = await this.#readHead();
-        if (comparePositions(this.#head, place) < 0)
+        if (comparePositions(this.#head, position) < 0)
           this.#fail(
-            new TidegateError('source-unreachable', "the source's binlog ends before the place it was read to"),
+            new TidegateError('source-unreachable', "the source's binlog ends before the position it was read to"),
           );
       }
-      this.#last = place;
+      this.#last = position;
     } catch {
-      // The dump is another connection: should it be broken, too, it will say so.
+      // The dump is another connection. If that is broken, too, the dump reports it.
       this.#head = null;
     } finally {
       this.#isLooking = false;

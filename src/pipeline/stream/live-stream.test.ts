@@ -4,8 +4,8 @@ import { LiveStream } from './live-stream.ts';
 
 const at = (offset: number) => ({ file: 'b.000001', offset, gtid: null });
 
-describe('the place of the target', () => {
-  it('is not one that a transaction still stands open behind', () => {
+describe('the position of the target', () => {
+  it('moves only when a transaction is complete', () => {
     const live = new LiveStream(at(100), () => undefined);
     const part = new ChangeBatch();
     part.end = { position: at(200), committedAt: null };
@@ -19,11 +19,11 @@ describe('the place of the target', () => {
   });
 });
 
-describe('who waits for a place', () => {
+describe('work that waits for a position', () => {
   const never = new AbortController().signal;
   const merge = async () => await Promise.resolve(0);
 
-  it('waits no longer than he wants to, and then has no turn', async () => {
+  it('stops waiting when its signal aborts, and then does not run', async () => {
     const live = new LiveStream(at(100), () => undefined);
     const leaving = new AbortController();
     const turns: string[] = [];
@@ -40,7 +40,7 @@ describe('who waits for a place', () => {
     expect(turns).toEqual(['stayed']);
   });
 
-  it('comes to the end of what he has begun', async () => {
+  it('runs to its end once it has started', async () => {
     const live = new LiveStream(at(100), () => undefined);
     const leaving = new AbortController();
     const { promise: goesOn, resolve: goOn } = Promise.withResolvers<string>();

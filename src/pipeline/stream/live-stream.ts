@@ -4,8 +4,8 @@ import type { TableChanges } from '../../change/table-changes.ts';
 import { ChangeWindows } from './change-window.ts';
 
 /**
- * Writes changes of one table in a transaction of their own, under the fence of the lease, and moves no checkpoint. Returns how many of
- * the rows PostgreSQL refused: they are dead letters.
+ * Writes changes of one table in a transaction of their own, under the fence of the lease. Moves no checkpoint. Returns how many rows
+ * PostgreSQL refused; those become dead letters.
  */
 export type Merge = (changes: TableChanges) => Promise<number>;
 
@@ -15,32 +15,37 @@ interface Waiting {
   readonly fail: (error: unknown) => void;
 }
 
-/** A stream as those see it who read tables beside it: where the target is, what was touched, and a moment of rest to write in. */
+/**
+ * The stream as a reader of tables beside it sees it: the position of the target, the change windows, and moments of rest to write in.
+ *
+ * Invariant: `position` is always the end of a source transaction, and the target has everything up to it. Work of `at` runs only while
+ * no transaction is open at the target. A partly applied transaction counts as brought since every low watermark taken meanwhile.
+ */
 export class LiveStream {
   readonly windows = new ChangeWindows();
-  /** Tables that the stream has given up since it began. */
+  /** Tables that the stream has suspended since its start. */
   readonly suspended = new Set<string>();
   readonly #wanted: (position: Position) => void;
   #position: Position;
-  /** A transaction is at the target in part, and this mark was before its first part. */
+  /** The low watermark before the first part of a partly applied transaction; null: there is none. */
   #openLow: number | null = null;
   #waiting: Waiting[] = [];
   #ended: { readonly error: unknown } | null = null;
 
-  /** `wanted` is told a place as soon as somebody waits for it. */
+  /** `wanted` is called with a position as soon as work waits for it. */
   constructor(start: Position, wanted: (position: Position) => void) {
     this.#position = start;
     this.#wanted = wanted;
   }
 
-  /** Up to here the target is complete. */
+  /** The target is complete up to here. */
   get position(): Position {
     return this.#position;
   }
 
   /**
-   * Runs `work` once the target is at `position` or beyond, while the stream rests between two batches: nothing is written
-   * meanwhile but by `merge`. Rejects when the stream ends before, or is waited for no longer.
+   * Runs `work` once the target is at `position` or beyond, while the stream rests between two batches. Meanwhile only `merge` writes.
+   * Rejects when the stream ends first, or when `signal` aborts the wait.
    */
   async at<T>(position: Position, work: (merge: Merge) => Promise<T>, signal: AbortSignal): Promise<T> {
     if (this.#ended !== null) throw this.#ended.error;
@@ -51,7 +56,7 @@ export class LiveStream {
       run: async (merge) => resolve(await work(merge)),
       fail: reject,
     };
-    // Work that has begun is not waiting any more, and comes to its end.
+    // Work that has started no longer waits, and runs to its end.
     const leave = () => {
       if (!this.#waiting.includes(waiting)) return;
       this.#waiting = this.#waiting.filter((other) => other !== waiting);
@@ -68,20 +73,20 @@ export class LiveStream {
   }
 
   /**
-   * A moment to ask `touched` about later. What the stream had brought before is at or before `position` as it is from now on; a
-   * transaction that is at the target in part is not, and counts as brought since.
+   * Takes a low watermark for `windows`. What the stream brought before it is at or before `position` from now on. A partly applied
+   * transaction is not, so it counts as brought since then.
    */
   lowWatermark(): number {
     const watermark = this.windows.lowWatermark();
     return this.#openLow ?? watermark;
   }
 
-  /** No mark to come is before this one. */
+  /** No later low watermark is before this one. */
   get nextLowWatermark(): number {
     return this.#openLow ?? Number.POSITIVE_INFINITY;
   }
 
-  /** A batch, or a part of a transaction, is at the target. */
+  /** The target has this batch, or this part of a transaction. */
   applied(batch: ChangeBatch): void {
     if (batch.open) this.#openLow ??= this.windows.lowWatermark();
     else this.#openLow = null;
@@ -90,7 +95,7 @@ export class LiveStream {
     if (batch.end !== null && !batch.open) this.#position = batch.end.position;
   }
 
-  /** No transaction is open at the target: whoever waited for this place has his turn. What fails here fails the stream. */
+  /** No transaction is open at the target, so work that waited for this position runs. An error in it fails the stream. */
   async rest(merge: Merge): Promise<void> {
     const due = this.#waiting.filter(({ position }) => comparePositions(this.#position, position) >= 0);
     if (due.length === 0) return;
@@ -106,7 +111,7 @@ export class LiveStream {
     for (const { position } of this.#waiting) this.#wanted(position);
   }
 
-  /** The stream is over; nobody waits in vain. */
+  /** The stream has ended: all work that waits is rejected. */
   end(error: unknown): void {
     this.#ended = { error };
     for (const { fail } of this.#waiting) fail(error);

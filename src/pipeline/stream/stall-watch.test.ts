@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { StallWatch } from './stall-watch.ts';
 
 let reader: { silentMs: number; readBytes: number };
-let told: (string | null)[];
+let reports: (string | null)[];
 let givenUp: number;
 let isAtWork: () => Promise<boolean>;
 let watch: StallWatch;
@@ -10,12 +10,12 @@ let watch: StallWatch;
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
   reader = { silentMs: 0, readBytes: 0 };
-  told = [];
+  reports = [];
   givenUp = 0;
   isAtWork = async () => await Promise.resolve(false);
   watch = new StallWatch(
     reader,
-    { stalled: (reason) => told.push(reason), read: () => undefined },
+    { stalled: (reason) => reports.push(reason), read: () => undefined },
     async () => await isAtWork(),
     () => givenUp++,
   );
@@ -26,25 +26,25 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it('tells once that the source is silent, and once that it is not any more', () => {
+it('reports once that the source is silent, and once that it is not any more', () => {
   reader.silentMs = 4_000;
   vi.advanceTimersByTime(3_000);
-  expect(told).toEqual([]);
+  expect(reports).toEqual([]);
   reader.silentMs = 6_000;
   vi.advanceTimersByTime(3_000);
-  expect(told).toEqual(['source-silent']);
+  expect(reports).toEqual(['source-silent']);
   reader.silentMs = 0;
   vi.advanceTimersByTime(3_000);
-  expect(told).toEqual(['source-silent', null]);
+  expect(reports).toEqual(['source-silent', null]);
 });
 
-it('tells that a batch is stuck, gives the connection up after five minutes, and not before', async () => {
+it('reports that a batch is stuck, and gives up the connection after five minutes, not before', async () => {
   const done = Promise.withResolvers<void>();
   const writing = watch.writing(async () => await done.promise);
   vi.advanceTimersByTime(9_000);
-  expect(told).toEqual([]);
+  expect(reports).toEqual([]);
   vi.advanceTimersByTime(3_000);
-  expect(told).toEqual(['target-stuck']);
+  expect(reports).toEqual(['target-stuck']);
   vi.advanceTimersByTime(287_000);
   expect(givenUp).toBe(0);
   await vi.advanceTimersByTimeAsync(5_000);
@@ -52,10 +52,10 @@ it('tells that a batch is stuck, gives the connection up after five minutes, and
   done.resolve();
   await writing;
   vi.advanceTimersByTime(1_000);
-  expect(told).toEqual(['target-stuck', null]);
+  expect(reports).toEqual(['target-stuck', null]);
 });
 
-it('waits on while PostgreSQL is at it, as long as that takes, and gives up when it cannot be asked', async () => {
+it('waits as long as PostgreSQL works, and gives up when PostgreSQL cannot be asked', async () => {
   isAtWork = async () => await Promise.resolve(true);
   const done = Promise.withResolvers<void>();
   const writing = watch.writing(async () => await done.promise);
@@ -68,7 +68,7 @@ it('waits on while PostgreSQL is at it, as long as that takes, and gives up when
   await writing;
 });
 
-it('takes a row of batches, each of them quick, for no stall', async () => {
+it('reports no stall for a series of quick batches', async () => {
   for (let batch = 0; batch < 30; batch++) {
     const done = Promise.withResolvers<void>();
     const writing = watch.writing(async () => await done.promise);
@@ -76,13 +76,13 @@ it('takes a row of batches, each of them quick, for no stall', async () => {
     done.resolve();
     await writing;
   }
-  expect(told).toEqual([]);
+  expect(reports).toEqual([]);
 });
 
-it('does not say that it moves again when the stream ends', () => {
+it('does not report that the stream moves again when it ends', () => {
   reader.silentMs = 6_000;
   vi.advanceTimersByTime(1_000);
   watch.close();
   vi.advanceTimersByTime(5_000);
-  expect(told).toEqual(['source-silent']);
+  expect(reports).toEqual(['source-silent']);
 });

@@ -1,31 +1,31 @@
 import type { StallReason } from '../listener.ts';
 
 const everyMs = 1_000;
-/** The source sends a heartbeat each second; the reader hangs up after 15 s without. */
+/** The source sends a heartbeat each second. The reader closes the connection after 15 s without one. */
 const silentMs = 5_000;
-/** A batch takes milliseconds, one full of changes a second or two. */
+/** A batch takes milliseconds; a batch full of changes takes a second or two. */
 const stuckMs = 10_000;
-/** Then PostgreSQL is asked, and again after as long, whether it is at it: a lock is worth waiting for, a dead connection is not. */
+/** At this interval PostgreSQL is asked whether it still works. A lock is worth waiting for; a dead connection is not. */
 const hopelessMs = 300_000;
 
 /** What a stream reads from. */
 interface Reader {
-  /** Milliseconds since the source said something; 0 while nobody listens. */
+  /** Milliseconds since the source sent something; 0 while the socket is not read. */
   readonly silentMs: number;
   /** Bytes of binlog received so far. */
   readonly readBytes: number;
 }
 
 export interface StallListener {
-  /** It stands still from now on, for this reason; null: it moves again. */
+  /** The stream is stalled from now on, for this reason; null: it moves again. */
   stalled(reason: StallReason | null): void;
-  /** So many more bytes of binlog were received. */
+  /** How many more bytes of binlog were received. */
   read(bytes: number): void;
 }
 
 /**
- * Looks each second whether a stream stands still although both connections are there: the source says nothing, or PostgreSQL
- * does not finish what it was given. Where PostgreSQL is not even at it, it calls `giveUp`, so that a fresh connection is tried.
+ * Checks each second whether a stream is stalled although both connections are open. Either the source sends nothing, or PostgreSQL
+ * does not finish its work. If PostgreSQL does not even work on it, `giveUp` is called, so that a fresh connection is tried.
  */
 export class StallWatch {
   readonly #reader: Reader;
@@ -34,12 +34,12 @@ export class StallWatch {
   readonly #giveUp: () => void;
   readonly #timer: NodeJS.Timeout;
   #writingSince: number | null = null;
-  /** When PostgreSQL was asked last, or was given this work. */
+  /** When PostgreSQL was asked last, or received this work. */
   #askedAt = 0;
   #reason: StallReason | null = null;
   #readBytes = 0;
 
-  /** `isAtWork`: whether PostgreSQL does what it was given; a rejection means that nobody can tell. */
+  /** `isAtWork`: whether PostgreSQL works on what it received. A rejection counts as no. */
   constructor(reader: Reader, listener: StallListener, isAtWork: () => Promise<boolean>, giveUp: () => void) {
     this.#reader = reader;
     this.#listener = listener;
@@ -48,26 +48,26 @@ export class StallWatch {
     this.#timer = setInterval(() => this.#look(), everyMs);
   }
 
-  /** Does what waits for PostgreSQL, and returns how long it took, in seconds. */
+  /** Does work that waits for PostgreSQL, and returns its duration in seconds. */
   async writing(work: () => Promise<void>): Promise<number> {
-    const begun = performance.now();
-    this.#writingSince = this.#askedAt = begun;
+    const startedAt = performance.now();
+    this.#writingSince = this.#askedAt = startedAt;
     try {
       await work();
-      return (performance.now() - begun) / 1000;
+      return (performance.now() - startedAt) / 1000;
     } finally {
       this.#writingSince = null;
     }
   }
 
-  /** What comes after the stream is another state; a stall does not end in it by moving again. */
+  /** Another state follows the stream. A stall is not reported as over, because the stream does not move again. */
   close(): void {
     clearInterval(this.#timer);
-    this.#tellRead();
+    this.#reportRead();
   }
 
   #look(): void {
-    this.#tellRead();
+    this.#reportRead();
     const writingMs = this.#writingSince === null ? 0 : performance.now() - this.#writingSince;
     if (this.#writingSince !== null && performance.now() - this.#askedAt > hopelessMs)
       void this.#ask(this.#writingSince);
@@ -81,7 +81,7 @@ export class StallWatch {
     if (!isAtWork && this.#writingSince === since) this.#giveUp();
   }
 
-  #tellRead(): void {
+  #reportRead(): void {
     const { readBytes } = this.#reader;
     if (readBytes > this.#readBytes) this.#listener.read(readBytes - this.#readBytes);
     this.#readBytes = readBytes;

@@ -26,9 +26,9 @@ export interface StreamOptions {
   readonly tables: readonly StreamTable[];
   readonly server: ServerFlavor;
   readonly epoch: bigint;
-  /** Return once the target has got here and `beside` is done; null: go on for ever. */
+  /** Return once the target is at this position and `beside` is done; null: run forever. */
   readonly until: Position | null;
-  /** Work that goes on beside the stream; resolves when there is none left, with `again` when the stream must begin anew for it. */
+  /** Work beside the stream. Resolves when none is left, or with `again` when the stream must restart for it. */
   readonly beside: (live: LiveStream, signal: AbortSignal) => Promise<'done' | 'again'>;
   /** A batch is durable. */
   readonly onApplied: (applied: Applied) => void;
@@ -36,8 +36,9 @@ export interface StreamOptions {
 }
 
 /**
- * Tails the binlog from `start` and applies it, until `signal` aborts (then the batch under way is still finished), `until` is
- * reached, `beside` wants it to begin again, or something fails; `hangUp` breaks the target connection off. Nothing survives a failure but the checkpoint, which is all that is needed to begin again.
+ * Tails the binlog from `start` and applies it. It ends when `signal` aborts, `until` is reached, `beside` asks for a restart, or something
+ * fails. After `signal` the present batch is still finished; `hangUp` closes the target connection at once. Only the checkpoint survives a
+ * failure, and a restart needs nothing else.
  */
 export async function streamChanges(
   config: Config,
@@ -122,7 +123,7 @@ export async function streamChanges(
   }
 }
 
-/** What a transaction brings, however many parts it comes in. */
+/** The totals of a transaction over all its parts. */
 class Tally {
   #transactions = 0;
   #rows = 0;
@@ -139,7 +140,7 @@ class Tally {
       this.#tables.set(table, keyCount + (this.#tables.get(table) ?? 0));
   }
 
-  /** All of it, with the batch that ends it. */
+  /** Returns the totals with the batch that ends the transaction, and starts again from zero. */
   take({ rejected, suspended, end }: ChangeBatch): Applied {
     const applied = {
       ...{

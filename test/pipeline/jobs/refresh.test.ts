@@ -153,6 +153,6 @@ describe.each(['InnoDB', 'MyISAM'] as const)('tables without a key that TABLES_R
     const { stdout } = await runCli(['verify'], env());
     expect(stdout).not.toContain('log_line');
     expect(stdout).toContain('visit: equal');
-    expect((await runCli(['check'], env())).stdout).toContain('it is copied as a whole every 60 minutes');
+    expect((await runCli(['check'], env())).stdout).toContain('it is fully refreshed every 60 minutes');
   });
 });
