@@ -44,7 +44,7 @@ export async function replicate(
         if (!isRecorded) await recordStart(config, lease.epoch);
         isRecorded = true;
         await runUnlessPaused(config, options, lease, watched, signal);
-        await recordStop(config, lease.epoch, signal.aborted ? 'told to' : 'caught up');
+        await recordStop(config, lease.epoch, signal.aborted ? 'on request' : 'caught up');
         return;
       } catch (error) {
         // This failure ends the service. If it cannot be recorded, the failure itself still matters more.
