@@ -1,4 +1,4 @@
--- What an administrator does once at a source, and a few rows to copy. One statement a line.
+-- The setup that an administrator runs once at a source, and a few rows to copy. One statement per line.
 create user tidegate_reader@'%' identified by 'reader-example';
 grant select on `clinic`.* to tidegate_reader@'%';
 create user tidegate_replicator@'%' identified by 'replicator-example';
