@@ -3,9 +3,9 @@
 import { byId, setText } from './elements.js';
 import { short } from './format.js';
 
-/** As many points as /history.json keeps. */
+/** /history.json keeps the same number of points. */
 const pointsKept = 4_320;
-/** What there is of a younger process is drawn over no less than this. */
+/** The shortest time axis, for a process that has just started. */
 const leastSeconds = 120;
 
 /** Number, time in milliseconds, seconds behind, rows a second, bytes behind. */
@@ -13,11 +13,11 @@ let points = [];
 let startedAt = '';
 let minutes = 15;
 const charts = [
-  // Lower than `least` no chart is: a tenth of a second is no mountain.
+  // `least` is the lowest top of the value axis, so that a tenth of a second does not fill the chart.
   { id: 'lag-chart', field: 2, label: 'seconds behind', least: 5, plot: null },
   { id: 'rate-chart', field: 3, label: 'row changes a second', least: 10, plot: null },
 ];
-/** The hours and minutes that the axis tells are each of their own. */
+/** Distances between time labels, in seconds. All are full minutes, so that no label repeats. */
 const minutesApart = [1, 2, 5, 10, 15, 30, 60, 120].map((each) => each * 60);
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
 const exactClock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
@@ -30,7 +30,7 @@ function captionOf({ id }) {
   return byId(id).parentElement.querySelector('figcaption');
 }
 
-/** What the chart shows, and its figure where the pointer is. */
+/** Shows the label of a chart, with the value under the pointer. */
 function showPointed(chart) {
   const { plot, label } = chart;
   const index = plot?.cursor.idx ?? null;
@@ -50,7 +50,7 @@ function optionsOf(chart, box) {
     height: box.clientHeight,
     padding: [8, 8, 0, 0],
     legend: { show: false },
-    // Where the pointer is in one chart, it is in the other.
+    // Both charts share the pointer.
     cursor: { y: false, sync: { key: 'time' }, points: { size: 7, fill: accent } },
     hooks: { setCursor: [() => showPointed(chart)] },
     scales: { x: { time: true }, y: { range: (_plot, _low, high) => [0, Math.max(chart.least, (high ?? 0) * 1.1)] } },
@@ -68,7 +68,7 @@ function optionsOf(chart, box) {
   };
 }
 
-/** Colours and sizes are the plot's own from its beginning. */
+/** Creates the charts. A plot cannot change its colours later, so a new colour scheme needs new plots. */
 export function makeCharts() {
   for (const chart of charts) {
     const box = byId(chart.id);
@@ -83,7 +83,7 @@ function drawCharts() {
   const now = Date.now() / 1_000;
   const shown = points.filter(([, at]) => at / 1_000 > now - minutes * 60);
   const times = shown.map(([, at]) => at / 1_000);
-  // Of a young process there is no more than this, and an empty chart tells nothing.
+  // The axis of a young process starts at its first point.
   const begin = Math.min(Math.max(now - minutes * 60, times[0] ?? now), now - leastSeconds);
   for (const chart of charts) {
     chart.plot?.setData([times, shown.map((point) => point[chart.field])], false);
@@ -101,12 +101,12 @@ export function resizeCharts() {
   for (const { plot, id } of charts) plot?.setSize({ width: byId(id).clientWidth, height: byId(id).clientHeight });
 }
 
-/** Takes in what is new since the last time. `ask` gets what a path holds. */
+/** Loads the points since the last call. `ask` fetches a path as JSON. */
 export async function showHistory({ instance }, ask) {
-  // Another process counts from 1 again.
+  // A new process numbers its points from 1 again.
   if (instance.startedAt !== startedAt) points = [];
   startedAt = instance.startedAt;
-  const { points: news } = await ask(`history.json?after=${points.at(-1)?.[0] ?? 0}`);
-  points = [...points, ...news].slice(-pointsKept);
+  const { points: newPoints } = await ask(`history.json?after=${points.at(-1)?.[0] ?? 0}`);
+  points = [...points, ...newPoints].slice(-pointsKept);
   drawCharts();
 }

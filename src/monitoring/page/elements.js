@@ -1,5 +1,5 @@
-// Elements of the page, changed only where something is new, so that nothing flickers and what is selected stays so. Every text goes in
-// as text: the names of tables are somebody else's.
+// Updates of page elements. They change only what is new, so that nothing flickers and selections survive. Texts are never parsed as
+// HTML, because names of tables come from the source.
 
 /** @param {string} id */
 export const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
@@ -8,7 +8,7 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** What stands in backticks is something to type. */
+/** Shows text in backticks as code. */
 export function setTextWithCode(element, text) {
   if (element.dataset.text === text) return;
   element.dataset.text = text;
@@ -35,7 +35,7 @@ const tones = {
   stopped: 'is-bad',
 };
 
-/** The colour of a state, of the service or of a table. */
+/** The tone of a state of the service or of a table. */
 export function toneOf(state) {
   return tones[state] ?? '';
 }
@@ -46,12 +46,12 @@ export function setTone(element, tone) {
 }
 
 /**
- * Makes a list the one of `things`, in their order: an element of before is used again for the thing of the same key.
+ * Makes the children of `list` match `things`, in their order. An existing element is reused for the thing with its key.
  * @param {HTMLElement} list
  */
 export function fillList(list, things, keyOf, make, update) {
   const before = new Map([...list.children].map((child) => [/** @type {HTMLElement} */ (child).dataset.key, child]));
-  let place = list.firstElementChild;
+  let next = list.firstElementChild;
   for (const thing of things) {
     const key = keyOf(thing);
     let element = before.get(key);
@@ -61,8 +61,8 @@ export function fillList(list, things, keyOf, make, update) {
       element.dataset.key = key;
     }
     update(element, thing);
-    if (element === place) place = place.nextElementSibling;
-    else list.insertBefore(element, place);
+    if (element === next) next = next.nextElementSibling;
+    else list.insertBefore(element, next);
   }
   for (const gone of before.values()) gone.remove();
 }

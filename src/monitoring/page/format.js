@@ -1,4 +1,4 @@
-// Figures as people read them.
+// Numbers, sizes and times as text.
 
 export const whole = new Intl.NumberFormat();
 export const short = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 2 });

@@ -1,4 +1,4 @@
-// The status page: asks this server for what it knows, every two seconds, and shows it.
+// The status page. It loads the status from this server every two seconds and shows it.
 
 import { makeCharts, resizeCharts, showHistory, showMinutes } from './charts.js';
 import { byId, fillList, setText, setTextWithCode, setTone, toneOf } from './elements.js';
@@ -7,11 +7,13 @@ import { drawColumns, drawTables, showTables } from './tables.js';
 
 const everyMs = 2_000;
 
+const roles = { leader: 'lease holder', standby: 'standby' };
+
 function item() {
   return document.createElement('li');
 }
 
-// --- What stands at the top
+// --- Header and footer
 
 function showHeadline({ lag, source, target, instance, version }) {
   const percent = lag.snapshot === null ? '' : ` ${lag.snapshot.percent} %`;
@@ -24,7 +26,7 @@ function showHeadline({ lag, source, target, instance, version }) {
   setText(byId('target'), `PostgreSQL ${target}`);
   setText(
     byId('about'),
-    `Tidegate ${version} on ${instance.host}, process ${instance.pid}, ${instance.role} since ${timeOf(instance.startedAt)}` +
+    `Tidegate ${version} on ${instance.host}, process ${instance.pid}, ${roles[instance.role]}, started ${timeOf(instance.startedAt)}` +
       `${lag.appliedPosition === null ? '' : ` · applied ${lag.appliedPosition}`}${lag.sourcePosition === null ? '' : ` of ${lag.sourcePosition}`}`,
   );
   document.title = `${lag.secondsBehind === null ? lag.state : `${inTime(lag.secondsBehind)} · ${lag.state}`} · Tidegate`;
@@ -38,16 +40,16 @@ function showTiles({ lag, rates }) {
   setText(byId('rate'), whole.format(Math.round(lag.rowsPerSecond ?? rates.rowsPerSecond)));
   setText(byId('catchup'), inTime(lag.secondsToCatchUp));
   const unlimited = lag.headroomSeconds === null && lag.retentionSeconds === 0;
-  setText(byId('headroom'), unlimited ? 'for ever' : inTime(lag.headroomSeconds));
-  // A source that keeps its binlog for half a day only is not about to lose it.
+  setText(byId('headroom'), unlimited ? 'unlimited' : inTime(lag.headroomSeconds));
+  // A source with a short retention always has little headroom, so the share counts, too.
   const isTight = lag.headroomSeconds < 86_400 && lag.headroomSeconds < lag.retentionSeconds / 4;
   setTone(
     byId('headroom'),
     lag.headroomSeconds === 0 ? 'is-bad' : lag.headroomSeconds !== null && isTight ? 'is-warn' : '',
   );
-  const letters = lag.deadLetters.reduce((sum, { rows }) => sum + rows, 0);
-  setText(byId('letters'), whole.format(letters));
-  setTone(byId('letters'), letters > 0 ? 'is-warn' : 'is-soft');
+  const deadLetters = lag.deadLetters.reduce((sum, { rows }) => sum + rows, 0);
+  setText(byId('dead-letters'), whole.format(deadLetters));
+  setTone(byId('dead-letters'), deadLetters > 0 ? 'is-warn' : 'is-soft');
   setText(byId('suspended'), whole.format(lag.suspendedTables.length));
   setTone(byId('suspended'), lag.suspendedTables.length > 0 ? 'is-bad' : 'is-soft');
 }
@@ -62,15 +64,15 @@ function showSnapshot({ lag: { snapshot } }) {
   );
 }
 
-/** Of what there may be hundreds of, so many are shown. */
+/** A longer list is cut to this length. */
 const mostShown = 20;
 
-/** Whatever somebody has to look after, the worst first. */
+/** Everything that needs a person, the worst first. */
 function showAttention({ lag }) {
   const things = [
     ...lag.suspendedTables.map(({ table, reason, remedy }) => ({
       isBad: true,
-      text: `Table ${table} is suspended: ${reason}. To do: ${remedy}.`,
+      text: `Table ${table} is suspended: ${reason}. Remedy: ${remedy}.`,
     })),
     ...lag.verifications
       .filter(({ isEqual }) => !isEqual)
@@ -84,7 +86,7 @@ function showAttention({ lag }) {
     })),
     ...lag.deadLetters.map(({ table, column, reason, sqlState, rows }) => ({
       isBad: false,
-      text: `${plural(rows, 'row')} of ${table} cannot be carried${column === null ? '' : `, column ${column}`}: ${reason}${sqlState === null ? '' : ` (SQLSTATE ${sqlState})`}. \`tidegate dead-letters list ${table}\` tells which.`,
+      text: `${plural(rows, 'row')} of ${table} cannot be replicated${column === null ? '' : `, column ${column}`}: ${reason}${sqlState === null ? '' : ` (SQLSTATE ${sqlState})`}. \`tidegate dead-letters list ${table}\` lists them.`,
     })),
     ...lag.problems.map((problem) => ({ isBad: false, text: problem })),
   ];
@@ -105,7 +107,7 @@ function showAttention({ lag }) {
 }
 
 function differences({ missing, extra, different, rejected }) {
-  const counts = { missing, extra, different, 'that cannot be carried': rejected };
+  const counts = { missing, extra, different, 'that cannot be replicated': rejected };
   return Object.entries(counts)
     .filter(([, count]) => count > 0)
     .map(([what, count]) => `${whole.format(count)} ${what}`)
@@ -168,7 +170,7 @@ function showEvents({ events }) {
   );
 }
 
-// --- Asking
+// --- Loading
 
 async function ask(path) {
   const answer = await fetch(path, { signal: AbortSignal.timeout(10_000) });
@@ -199,7 +201,7 @@ async function show() {
     byId('silence').hidden = false;
     setText(
       byId('silence'),
-      `No answer from Tidegate since ${answeredAt.toLocaleTimeString()}. What stands below was known then; this page goes on asking.`,
+      `No answer from Tidegate since ${answeredAt.toLocaleTimeString()}. The page shows the last known state and keeps trying.`,
     );
     setTone(byId('dot'), '');
   }

@@ -1,4 +1,4 @@
-// The tables, found by name and state and sorted by any column.
+// The list of tables, with a filter by name or state and sorting by any column.
 
 import { byId, fillList, setText, setTone, toneOf } from './elements.js';
 import { timeOf, whole } from './format.js';
