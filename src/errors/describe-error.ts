@@ -1,25 +1,25 @@
 import { isNamedForMysqlOnly } from './mysql-errors.ts';
 import { TidegateError } from './tidegate-error.ts';
 
-/** What may be said of an error outside the two databases. */
+/** The part of an error that may be shown outside the two databases. */
 export interface ErrorDescription {
   readonly kind: string;
   readonly message: string;
   readonly hint?: string;
-  /** Driver code, errno or SQLSTATE of what lies beneath. */
+  /** Driver code, errno or SQLSTATE of the cause. */
   readonly code?: string;
   readonly stack?: string;
 }
 
 /**
- * The only way an error gets into a log or onto a screen. Messages of our own are safe by construction; those of drivers may
- * carry statements, values and passwords (pg's DETAIL, mysql2's sqlMessage), so of foreign errors only the class, the code and
- * where in the program they arose are told.
+ * Every error reaches a log or a screen through this function. Messages of TidegateError are safe by construction. Messages of
+ * drivers may hold statements, values and passwords (pg's DETAIL, mysql2's sqlMessage). A foreign error is therefore described by
+ * its class, its code and its stack frames only.
  */
 export function describeError(error: unknown): ErrorDescription {
   if (error instanceof TidegateError) {
     const code = codeOf(error.cause);
-    // A mistake of ours is looked for where it arose, beneath what wrapped it.
+    // An internal error is a bug. It arose in the cause, not in the error that wraps it.
     const origin = error.kind === 'internal' ? (error.cause instanceof Error ? error.cause : error) : undefined;
     return {
       kind: error.kind,
@@ -47,12 +47,12 @@ function codeOf(error: unknown): string | undefined {
 }
 
 /**
- * Frames alone. A stack begins with the message, whose own lines may look like frames when it quotes a text of many lines, so
- * only what follows the message counts; where it cannot be found, nothing does.
+ * Returns the stack frames alone. A stack starts with the message, and lines of a quoted multi-line text may look like frames.
+ * Only lines after the message count. The result is empty if the stack does not contain the message.
  */
 function framesOf({ stack = '', message }: Error): string {
   const at = stack.indexOf(message);
-  // Before it stands the class alone; a line end there means that this is an older message's stack.
+  // Only the class name precedes the message. A line end there means that the stack has an older message.
   if (at === -1 || stack.slice(0, at).includes('\n')) return '';
   const frames = stack
     .slice(at + message.length)

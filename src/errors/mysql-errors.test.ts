@@ -45,20 +45,20 @@ describe('fromMysql', () => {
     expect(error.hint).toContain(hint);
   });
 
-  it('asks an operator when in doubt, and tries again only what a fresh connection may cure', () => {
+  it('needs an operator when in doubt, and retries only what a fresh connection may resolve', () => {
     expect(raised({ code: 'ECONNRESET' }).action).toBe('retry');
     expect(raised({ errno: 1040 }).action).toBe('retry');
     for (const properties of [{ errno: 1045 }, { code: 'HANDSHAKE_NO_SSL_SUPPORT' }, { errno: 1 }, {}])
       expect(raised(properties).action).toBe('operator');
   });
 
-  it("names role, errno and code, and repeats nothing of the driver's text", () => {
+  it("names role, errno and code, and repeats nothing from the driver's text", () => {
     const error = raised({ errno: 1062, code: 'ER_DUP_ENTRY' });
     expect(error.message).toBe('source (replicator): connect failed: ER_DUP_ENTRY (errno 1062)');
     expect(error.hint).not.toContain('canary');
   });
 
-  it('does not repeat the name that a number has on MySQL, where it may mean something else on MariaDB', () => {
+  it('does not repeat the MySQL name of a number that may mean something else on MariaDB', () => {
     const taken = raised({ errno: 4052, code: 'ER_INVALID_MFA_PLUGIN_SPECIFIED' });
     expect(taken.message).toBe('source (replicator): connect failed: errno 4052');
     expect(describeError(taken).code).toBe('4052');

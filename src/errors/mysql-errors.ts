@@ -5,12 +5,12 @@ import { certificateHint, isCertificateCode, isNetworkError } from './transport-
 type Role = 'reader' | 'replicator';
 
 export interface SourceErrorContext {
-  /** What was tried, in words: 'connect', 'query', 'read table t'. */
+  /** The attempted action in words: 'connect', 'query', 'read table t'. */
   readonly what: string;
   readonly role: Role;
 }
 
-/** What a code means, and what to do where that can be told better than by the kind. */
+/** The kind of an error code. `hint` replaces the hint of the kind where the code allows a better one. */
 interface Meaning {
   readonly kind: ErrorKind;
   readonly hint?: (role: Role) => string;
@@ -26,31 +26,31 @@ const unreachable: Meaning = { kind: 'source-unreachable' };
 const busy: Meaning = { kind: 'source-busy' };
 const privilege: Meaning = { kind: 'source-privilege' };
 const statement: Meaning = { kind: 'source-statement' };
-const redefined: Meaning = { kind: 'source-table', hint: () => 'Its definition changed while it was read.' };
+const redefined: Meaning = { kind: 'source-table', hint: () => 'The definition changed while the table was read.' };
 const crashed: Meaning = {
   kind: 'source-table',
   hint: () =>
-    'It is damaged at the source, where an administrator can look with check table … and repair with repair table …;',
+    'The table is damaged at the source. An administrator can examine it with check table … and repair it with repair table …;',
 };
 const damaged: Meaning = {
   kind: 'source-table',
-  hint: () => 'It is damaged at the source: an administrator must restore it there.',
+  hint: () => 'The table is damaged at the source: an administrator must restore it there.',
 };
 
 const wrongLogin: Meaning = {
   kind: 'source-login',
   hint: (role) =>
-    `Check ${userSetting[role]} and ${passwordSetting[role]}, and that the account exists for this machine's address: the part behind @ counts.`,
+    `Check ${userSetting[role]} and ${passwordSetting[role]}, and that the account exists for this machine's address (the part after @).`,
 };
 const authPlugin: Meaning = {
   kind: 'source-login',
   hint: (role) =>
-    `The account of ${userSetting[role]} logs in by a method that cannot be spoken here. Let an administrator give it mysql_native_password (MariaDB) or caching_sha2_password (MySQL): alter user … identified via … / identified with … by '…';`,
+    `The account of ${userSetting[role]} uses a login method that Tidegate does not support. An administrator must switch it to mysql_native_password (MariaDB) or caching_sha2_password (MySQL): alter user … identified via … / identified with … by '…';`,
 };
 const hostBlocked: Meaning = {
   kind: 'source-login',
   hint: () =>
-    'The server turns this machine away after too many failed connections: flush hosts; there, then try again.',
+    'The server blocks this machine after too many failed connections. Run flush hosts; there, then try again.',
 };
 const expired: Meaning = {
   kind: 'source-login',
@@ -59,32 +59,34 @@ const expired: Meaning = {
 };
 const tlsRequired: Meaning = {
   kind: 'source-tls',
-  hint: () => 'This server or account takes encrypted connections only: set SOURCE_DB_TLS to verify-full or verify-ca.',
+  hint: () =>
+    'This server or account accepts encrypted connections only: set SOURCE_DB_TLS to verify-full or verify-ca.',
 };
 const noTls: Meaning = {
   kind: 'source-tls',
   hint: () =>
-    'The server offers no TLS. Turn it on there (ssl_cert and ssl_key), or, if the way to it is safe by other means such as a VPN, spell out SOURCE_DB_TLS=disable.',
+    'The server offers no TLS. Turn it on there (ssl_cert and ssl_key). If the connection is safe by other means, such as a VPN, set SOURCE_DB_TLS=disable instead.',
 };
-/** One number for several failures, which only the text tells apart; where the position stands can be looked up. */
+/** One number covers several failures that only the text distinguishes. `tidegate check` looks up whether the position exists. */
 const dumpRefused: Meaning = {
   kind: 'binlog-unreadable',
   hint: () =>
-    'The source stopped sending its binlog. Run `tidegate check`: it tells whether the position is still there. If it is, another replica or tool most likely announces the same SOURCE_SERVER_ID: choose a number that nobody else has and run again; nothing is lost.',
+    'The source stopped sending its binlog. Run `tidegate check`: it reports whether the position is still there. If it is, another replica or tool most likely announces the same SOURCE_SERVER_ID: choose a number that no other server or tool uses and run again. Nothing is lost.',
 };
 const tlsTooOld: Meaning = {
   kind: 'source-tls',
   hint: () =>
-    'Tidegate and the server have no version of TLS in common. TLS 1.2 is the oldest that is spoken here; MySQL 5.6 and servers of its age know TLS 1.0 at most, which protects nothing any more. Update the server; or lead the connection through a VPN or an SSH tunnel and spell out SOURCE_DB_TLS=disable.',
+    'Tidegate and the server have no TLS version in common. Tidegate requires TLS 1.2; MySQL 5.6 and servers of its age support TLS 1.0 at most, which protects nothing any more. Update the server, or use a VPN or an SSH tunnel and set SOURCE_DB_TLS=disable.',
 };
 const tlsFailed: Meaning = { kind: 'source-tls', hint: () => certificateHint('SOURCE') };
 
 /**
- * Server errors by number. MySQL and MariaDB share those below 1900 and go apart after
- * (https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html, https://mariadb.com/kb/en/mariadb-error-code-reference/).
+ * Server errors by number. MySQL and MariaDB share the numbers below 1900 and differ above
+ * (https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html,
+ * https://mariadb.com/kb/en/mariadb-error-code-reference/).
  */
 const byErrno: Readonly<Record<number, Meaning>> = {
-  // MyISAM and Aria tell some failures by the engine's own numbers (include/my_base.h).
+  // MyISAM and Aria report some failures with the engine's own numbers (include/my_base.h).
   126: crashed, // index file
   127: crashed, // record file
   144: crashed, // and the last repair failed
@@ -148,7 +150,7 @@ const byErrno: Readonly<Record<number, Meaning>> = {
   1862: expired,
   1877: damaged, // InnoDB
   1927: unreachable, // MariaDB: connection killed
-  1932: damaged, // MariaDB: the engine does not have it
+  1932: damaged, // MariaDB: the engine lacks the table
   1969: busy, // MariaDB: max_statement_time
   3024: busy, // MySQL: max_execution_time
   3118: expired, // MySQL: account locked
@@ -157,7 +159,7 @@ const byErrno: Readonly<Record<number, Meaning>> = {
   4151: expired, // MariaDB: account locked
 };
 
-/** What mysql2 and Node raise before or beside the server. */
+/** Codes that mysql2 and Node raise themselves, without an error of the server. */
 const byCode: Readonly<Record<string, Meaning>> = {
   AUTH_SWITCH_PLUGIN_ERROR: authPlugin,
   HANDSHAKE_NO_SSL_SUPPORT: noTls,
@@ -165,13 +167,13 @@ const byCode: Readonly<Record<string, Meaning>> = {
   MYSQL_CLEAR_PASSWORD_NOT_ENABLED: authPlugin,
 };
 
-/** What mysql2 or zongji raised, by its numbers alone: their texts may carry statements and values. */
+/** Classifies an error of mysql2 or zongji by its numbers and codes alone: the texts may hold statements and values. */
 export function fromMysql(error: unknown, { what, role }: SourceErrorContext): TidegateError {
   if (error instanceof TidegateError) return error;
   const { errno, code, syscall, library, fatal } = (error ?? {}) as Record<string, unknown>;
   const number = typeof errno === 'number' && errno > 0 ? errno : null;
   const name = typeof code === 'string' && !isNamedForMysqlOnly(number) ? code : null;
-  // What was asked of a connection that had broken before is refused by mysql2 with no code at all.
+  // On a connection that broke earlier, mysql2 refuses every query without any code.
   const isClosed = fatal === true && number === null && name === null;
   const meaning = isClosed
     ? unreachable
@@ -184,8 +186,8 @@ export function fromMysql(error: unknown, { what, role }: SourceErrorContext): T
 }
 
 /**
- * mysql2 puts its TLS code on whatever ends the handshake. Node marks a socket that broke with the system call, and what OpenSSL
- * gave up on with its library; what is left is a certificate.
+ * mysql2 puts its TLS code on every failure that ends the handshake. Node adds the system call to the error of a broken socket,
+ * and the library to a failure of OpenSSL. What remains is a certificate.
  */
 function brokenHandshake(syscall: unknown, library: unknown): Meaning | null {
   if (typeof syscall === 'string') return unreachable;
@@ -193,15 +195,18 @@ function brokenHandshake(syscall: unknown, library: unknown): Meaning | null {
 }
 
 /**
- * Whether a statement failed because a text in it has characters that the column it is compared with cannot have: the server finds no
- * collation for both, or, MySQL since 8.0, cannot convert it (ER_CANNOT_CONVERT_STRING).
+ * Whether a statement failed because one of its texts has characters that the compared column cannot hold. The server finds no
+ * collation for both texts, or MySQL since 8.0 cannot convert the text (ER_CANNOT_CONVERT_STRING).
  */
 export function isForeignText(error: unknown): boolean {
   const { errno } = ((error instanceof TidegateError ? error.cause : null) ?? {}) as Record<string, unknown>;
   return typeof errno === 'number' && [1267, 1270, 1271, 3854].includes(errno);
 }
 
-/** MariaDB gives these numbers meanings of its own, while mysql2 names every number as MySQL does. */
+/**
+ * Whether mysql2 may name a number wrongly: MariaDB gives numbers from 4000 on its own meanings, and mysql2 names every number as
+ * MySQL does.
+ */
 export function isNamedForMysqlOnly(errno: unknown): boolean {
   return typeof errno === 'number' && errno >= 4000;
 }

@@ -2,7 +2,7 @@ import type { ErrorKind } from './error-kinds.ts';
 import { TidegateError } from './tidegate-error.ts';
 import { certificateHint, isCertificateCode, isNetworkError } from './transport-errors.ts';
 
-/** What a SQLSTATE means, and what to do where that can be told better than by the kind. */
+/** The kind of an SQLSTATE. `hint` replaces the hint of the kind where the state allows a better one. */
 interface Meaning {
   readonly kind: ErrorKind;
   readonly hint?: string;
@@ -11,7 +11,7 @@ interface Meaning {
 const unreachable: Meaning = { kind: 'target-unreachable' };
 const refused: Meaning = { kind: 'target-refused' };
 
-/** By SQLSTATE or, below it, its class (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
+/** Meanings by SQLSTATE, or by its class for other states (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
 const byState: Readonly<Record<string, Meaning>> = {
   '08': unreachable,
   '0B': refused,
@@ -19,18 +19,18 @@ const byState: Readonly<Record<string, Meaning>> = {
   '23': refused,
   '25006': {
     kind: 'target-unreachable',
-    hint: 'The target is read-only: TARGET_DB_HOST leads to a standby, or default_transaction_read_only is on there. It is tried again, for a standby may be promoted.',
+    hint: 'The target is read-only: TARGET_DB_HOST leads to a standby, or default_transaction_read_only is on there. Tidegate tries again, because a standby may be promoted.',
   },
   '27': refused, // a trigger changed the row under the statement
   '28': { kind: 'target-login', hint: 'Check TARGET_DB_USER and TARGET_DB_PASSWORD.' },
   '28000': {
     kind: 'target-login',
-    hint: 'The role is unknown, may not log in, or pg_hba.conf has no line for it from this machine (with or without TLS, as TARGET_DB_TLS says).',
+    hint: 'The role is unknown or may not log in, or pg_hba.conf has no line that admits it from this machine (with or without TLS, as in TARGET_DB_TLS).',
   },
   '28P01': { kind: 'target-login', hint: 'Check TARGET_DB_USER and TARGET_DB_PASSWORD: the password was refused.' },
   '2B': {
     kind: 'target-refused',
-    hint: 'Something at the target, as a view, depends on what had to be dropped: drop it, and make it again afterwards.',
+    hint: 'An object at the target, such as a view, depends on an object that must be dropped. Drop the dependent object and create it again afterwards.',
   },
   '3D': { kind: 'target-login', hint: 'There is no such database: check TARGET_DB_NAME, or create it.' },
   '38': refused, // a trigger's function
@@ -42,11 +42,11 @@ const byState: Readonly<Record<string, Meaning>> = {
   '53': unreachable, // out of memory, disk or connections
   '53200': {
     kind: 'target-unreachable',
-    hint: 'PostgreSQL is out of memory, or of room for locks where there are thousands of tables: then raise max_locks_per_transaction and restart it. It is tried again.',
+    hint: 'PostgreSQL is out of memory. With thousands of tables it may lack memory for locks: raise max_locks_per_transaction and restart it. Tidegate tries again.',
   },
   '53100': {
     kind: 'target-unreachable',
-    hint: "The target's disk is full. Make room; it is tried again until there is.",
+    hint: "The target's disk is full. Free some space. Tidegate tries again.",
   },
   '54': refused, // more than PostgreSQL can hold
   '55P03': { kind: 'target-busy' },
@@ -54,16 +54,16 @@ const byState: Readonly<Record<string, Meaning>> = {
   P0: refused, // raised by a trigger
 };
 
-/** Classes that are about the row at hand; others, as of a missing column, are about all of them. */
+/** Classes of failures that concern one row. Other failures, such as a missing column, concern all rows. */
 const rowClasses = new Set(['22', '23', '27', '38', '39', '44', '54', 'P0']);
 
-/** The SQLSTATE that PostgreSQL raised; null: the failure is not PostgreSQL's. */
+/** The SQLSTATE that PostgreSQL raised; null: PostgreSQL did not raise the failure. */
 export function sqlStateOf(error: unknown): string | null {
   const { code } = raisedBy(error);
   return isState(code) ? code : null;
 }
 
-/** What pg raised, itself or inside a TidegateError: fields that may hold values and are for programs only. */
+/** The raw error of pg, also inside a TidegateError. Its fields may hold values: they are for programs only. */
 export function raisedBy(error: unknown): {
   readonly code?: unknown;
   readonly column?: unknown;
@@ -73,7 +73,7 @@ export function raisedBy(error: unknown): {
   return typeof raw === 'object' && raw !== null ? raw : {};
 }
 
-/** Whether PostgreSQL refused a row for what is in it. */
+/** Whether PostgreSQL refused a row because of its content. */
 export function isRowRefusal(error: unknown): boolean {
   return rowClasses.has((sqlStateOf(error) ?? '').slice(0, 2));
 }
@@ -82,7 +82,7 @@ function isState(code: unknown): code is string {
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && /\d/.test(code);
 }
 
-/** What pg raised, by SQLSTATE alone: its message, DETAIL and CONTEXT carry values. */
+/** Classifies an error of pg by its SQLSTATE alone: the message, DETAIL and CONTEXT hold values. */
 export function fromPostgres(error: unknown, { what }: { readonly what: string }): TidegateError {
   if (error instanceof TidegateError) return error;
   const raw = (error as { code?: unknown } | null)?.code;
@@ -99,10 +99,11 @@ function meaningOf(state: string): Meaning {
   return byState[state] ?? byState[state.slice(0, 2)] ?? { kind: 'internal' };
 }
 
-/** What did not come from the server: the network, TLS, or a mistake of ours. */
+/** The meaning of a failure that the server did not raise: the network, TLS, or a bug. */
 function meaningWithoutState(error: unknown, code: string): Meaning {
   if (isCertificateCode(code)) return { kind: 'target-tls', hint: certificateHint('TARGET') };
-  // pg tells a lost connection by a plain Error without a code. A TypeError and its like are bugs, and trying again is no cure.
+  // pg reports a lost connection as a plain Error without a code. A TypeError and its like are bugs, and another try cannot
+  // resolve them.
   const isLost =
     code === ''
       ? error instanceof Error && Object.getPrototypeOf(error) === Error.prototype

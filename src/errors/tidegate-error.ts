@@ -1,14 +1,14 @@
 import { errorKinds, type ErrorAction, type ErrorKind } from './error-kinds.ts';
 
 /**
- * Every failure Tidegate raises on purpose. The message names tables, columns, positions and counts, never a row value, a
- * secret, or SQL text with literals; `hint` says what the operator does next.
+ * A failure that Tidegate raises on purpose. The message names tables, columns, positions and counts. It never holds a row value,
+ * a secret, or SQL text with literals. `hint` names the next step of the operator.
  */
 export class TidegateError extends Error {
   override readonly name = 'TidegateError';
   readonly kind: ErrorKind;
   readonly hint: string;
-  /** The one table the failure is about, where suspending it lets the others go on. */
+  /** The only table that the failure concerns. If this table is suspended, the others can continue. */
   readonly table: string | undefined;
 
   constructor(kind: ErrorKind, message: string, options: { hint?: string; cause?: unknown; table?: string } = {}) {
@@ -18,7 +18,7 @@ export class TidegateError extends Error {
     this.table = options.table;
   }
 
-  /** The same failure, known to be about this table. */
+  /** Returns the same failure, bound to this table. */
   about(table: string): TidegateError {
     return new TidegateError(this.kind, `table ${table}: ${this.message}`, {
       hint: this.hint,
@@ -27,7 +27,7 @@ export class TidegateError extends Error {
     });
   }
 
-  /** What a supervisor does about it: try again by itself, or stop and wait for a person. */
+  /** What a supervisor does: retry by itself, or stop and wait for a person. */
   get action(): ErrorAction {
     return errorKinds[this.kind].action;
   }

@@ -18,8 +18,8 @@ const networkCodes = new Set([
 ]);
 
 /**
- * Whether a failure is of the way to a server, which may be there again later: by its code, or because the system call that
- * failed is told. Other codes of Node and the drivers (ERR_STRING_TOO_LONG and its like) are mistakes that no new try cures.
+ * Whether the network failed, so that the server may be reachable again later. The code shows it, or the presence of a failed
+ * system call. Other codes of Node and the drivers (ERR_STRING_TOO_LONG and its like) are bugs that another try cannot resolve.
  */
 export function isNetworkError({ code, syscall }: { readonly code?: unknown; readonly syscall?: unknown }): boolean {
   return (
@@ -28,8 +28,8 @@ export function isNetworkError({ code, syscall }: { readonly code?: unknown; rea
 }
 
 /**
- * Whether a code of Node's TLS says that the other side could not be trusted or spoken to
- * (https://nodejs.org/api/tls.html#x509-certificate-error-codes). A new try cannot cure that.
+ * Whether a code of Node's TLS means that the other side is not trusted or not understood
+ * (https://nodejs.org/api/tls.html#x509-certificate-error-codes). Another try cannot resolve that.
  */
 export function isCertificateCode(code: string): boolean {
   return (
@@ -40,7 +40,7 @@ export function isCertificateCode(code: string): boolean {
 
 const otherCertificateCodes = new Set([
   'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'EPROTO', // OpenSSL gave up on what the other side sent
+  'EPROTO', // OpenSSL could not read what the other side sent
   'HOSTNAME_MISMATCH',
   'INVALID_CA',
   'INVALID_PURPOSE',
@@ -50,7 +50,7 @@ const otherCertificateCodes = new Set([
 
 export function certificateHint(side: 'SOURCE' | 'TARGET'): string {
   return (
-    `The server's certificate was not accepted: name the PEM file of the authority that signed it in ${side}_DB_TLS_CA, ` +
-    `connect by the host name it was made for (or set ${side}_DB_TLS=verify-ca to accept any name), and see whether it has expired.`
+    `The server's certificate was not accepted. Set ${side}_DB_TLS_CA to the PEM file of the authority that signed it. ` +
+    `Connect by the host name in the certificate, or set ${side}_DB_TLS=verify-ca to accept any name. Check that it has not expired.`
   );
 }
