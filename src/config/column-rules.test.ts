@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { parseColumnRules, ruleFinder } from './column-rules.ts';
 
 describe('parseColumnRules', () => {
-  it('reads every rule, blanks and case aside', () => {
+  it('reads every rule and ignores blanks and case', () => {
     const { rules, problems } = parseColumnRules(
       'patient.IsHidden=boolean, appt.Pattern = TEXT ,*.DateTStamp=local=America/New_York,,claim?.Date*=null=0001-01-01,document.Raw=omit,form.Answers=jsonb',
     );
@@ -33,12 +33,12 @@ describe('parseColumnRules', () => {
     ['patient.a=local=', 'IANA'],
     ['patient.a=local=America/New_Yrok', 'IANA'],
     ['patient.a=local=+02:00', 'IANA'],
-    ['patient.a=null', 'date of the calendar'],
-    ['patient.a=null=0000-00-00', 'date of the calendar'],
-    ['patient.a=null=2023-02-29', 'date of the calendar'],
-    ['patient.a=null=1-1-1', 'date of the calendar'],
-    ['patient.a=null=0001-01-01 00:00:00', 'date of the calendar'],
-  ])('says of %s what is wrong, by its number and without its text', (entry, problem) => {
+    ['patient.a=null', 'calendar date'],
+    ['patient.a=null=0000-00-00', 'calendar date'],
+    ['patient.a=null=2023-02-29', 'calendar date'],
+    ['patient.a=null=1-1-1', 'calendar date'],
+    ['patient.a=null=0001-01-01 00:00:00', 'calendar date'],
+  ])('reports what is wrong with %s by its number, without its text', (entry, problem) => {
     const { rules, problems } = parseColumnRules(`a.b=omit,${entry},c.d=nothing`);
     expect(rules).toHaveLength(1);
     expect(problems).toEqual([expect.stringMatching(/^entry 2 /), expect.stringMatching(/^entry 3 /)]);
@@ -47,7 +47,7 @@ describe('parseColumnRules', () => {
   });
 });
 
-it('finds the rule of the first entry that matches, case ignored', () => {
+it('finds the rule of the first entry that matches, and ignores case', () => {
   const { rules } = parseColumnRules('patient.is*=boolean,*.IsOld=text,*.?d=omit');
   const rule = ruleFinder(rules);
   expect([rule('PATIENT', 'ISOLD'), rule('claim', 'isold'), rule('claim', 'Id'), rule('claim', 'Idd')]).toEqual([

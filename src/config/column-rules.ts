@@ -1,14 +1,14 @@
 import type { ColumnRule } from '../definition/column-rule.ts';
 import { globPattern } from './table-filter.ts';
 
-/** An entry of COLUMN_RULES: the names it means, as globs, and its rule. */
+/** An entry of COLUMN_RULES: globs of the table and column names, and the rule. */
 export interface RulePattern {
   readonly table: string;
   readonly column: string;
   readonly rule: ColumnRule;
 }
 
-/** Reads COLUMN_RULES. A problem names an entry by its number, for it may hold what was pasted there by mistake. */
+/** Parses COLUMN_RULES. A problem names an entry by its number, because its text may be something pasted by mistake. */
 export function parseColumnRules(text: string): { rules: RulePattern[]; problems: string[] } {
   const rules: RulePattern[] = [];
   const problems: string[] = [];
@@ -22,7 +22,7 @@ export function parseColumnRules(text: string): { rules: RulePattern[]; problems
   return { rules, problems };
 }
 
-/** Finds the rule of a column: that of the first entry whose globs match both names. */
+/** Finds the rule of a column: the first entry whose globs match both names wins. */
 export function ruleFinder(
   patterns: readonly RulePattern[],
 ): (table: string, column: string) => ColumnRule | undefined {
@@ -49,21 +49,23 @@ function parseRule(kind: string, parameter: string | null): ColumnRule | string 
     case 'text':
     case 'jsonb':
     case 'omit':
-      return parameter === null ? { kind } : `has something behind ${kind}: remove it`;
+      return parameter === null ? { kind } : `has text behind ${kind}: remove it`;
     case 'local':
       return parameter !== null && isTimeZone(parameter)
         ? { kind, zone: parameter }
-        : 'must be local= and a time zone of the IANA list, as local=America/New_York';
+        : 'must be local= and an IANA time zone, as in local=America/New_York';
     case 'null':
       return parameter !== null && isCalendarDate(parameter)
         ? { kind, date: parameter }
-        : 'must be null= and a date of the calendar, as null=0001-01-01';
+        : 'must be null= and a calendar date, as in null=0001-01-01';
     default:
       return 'has no known rule: boolean, text, jsonb, omit, local=<time zone> or null=<date>';
   }
 }
 
-/** Offsets such as +02:00, which Intl takes as well, are no zones: they know no summer. */
+/**
+ * Whether `name` is a time zone. Offsets such as +02:00, which Intl also accepts, are refused: they have no daylight saving time.
+ */
 function isTimeZone(name: string): boolean {
   if (!/^[a-z]/i.test(name)) return false;
   try {
@@ -74,7 +76,7 @@ function isTimeZone(name: string): boolean {
   }
 }
 
-/** Years 0001 to 9999; others are NULL without a rule. */
+/** Accepts the years 0001 to 9999. Dates of other years become NULL without a rule. */
 function isCalendarDate(text: string): boolean {
   const date = new Date(`${text}T00:00:00Z`);
   return /^\d{4}-\d\d-\d\d$/.test(text) && !text.startsWith('0000') && date.toJSON()?.slice(0, 10) === text;

@@ -15,7 +15,7 @@ const environment = {
   TARGET_DB_PASSWORD: 'three',
 };
 
-it('is the same for the same settings, and another for any other, passwords aside', () => {
+it('is equal for equal settings and differs for different ones, except for passwords', () => {
   const hash = configHash(loadConfig(environment));
   expect(configHash(loadConfig({ ...environment }))).toBe(hash);
   expect(configHash(loadConfig({ ...environment, TARGET_DB_PASSWORD: 'another' }))).toBe(hash);

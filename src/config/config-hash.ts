@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Config } from './config.ts';
 
-/** Tells one configuration from another without telling anything of it; passwords do not count. */
+/** A hash that differs between configurations and reveals nothing of them. Passwords and the token are left out. */
 export function configHash(config: Config): string {
   const text = JSON.stringify(config, (key, value: unknown) => {
     if (key === 'password' || key === 'token') return undefined;

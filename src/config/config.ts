@@ -1,7 +1,7 @@
 import type { SnapshotWindow } from './snapshot-window.ts';
 import type { RulePattern } from './column-rules.ts';
 
-/** What Tidegate was told, after validation. Secrets stay in here: nothing prints a Config. */
+/** The validated settings. They contain the secrets, so nothing prints a Config. */
 export interface Config {
   readonly environment: 'development' | 'production';
   readonly source: SourceConfig;
@@ -9,14 +9,14 @@ export interface Config {
   readonly tables: {
     readonly include: readonly string[];
     readonly exclude: readonly string[];
-    /** Of these a row that cannot be carried stops everything, instead of becoming a dead letter. */
+    /** Tables in which a row that cannot be replicated stops everything instead of becoming a dead letter. */
     readonly halt: readonly string[];
-    /** Those without a key are copied as a whole, again and again. */
+    /** Tables without a key that get a full refresh again and again. */
     readonly refresh: readonly string[];
   };
-  /** In the order they were given: of those that match a column the first one counts. */
+  /** In the order of the setting: the first entry that matches a column wins. */
   readonly columnRules: readonly RulePattern[];
-  /** Snapshot work at the same time: connections to the source, each reading one table. */
+  /** Concurrent snapshot connections to the source; each reads one table. */
   readonly snapshotConnections: number;
   /** When a snapshot may read; null: always. */
   readonly snapshotWindow: SnapshotWindow | null;
@@ -30,9 +30,9 @@ export interface Config {
 
 export interface ListenConfig {
   readonly host: string;
-  /** 0: any that is free. */
+  /** 0: any free port. */
   readonly port: number;
-  /** What a client must know; null on loopback only: nothing. */
+  /** The secret that a client must send; null: none, which is allowed on loopback only. */
   readonly token: string | null;
 }
 
@@ -44,7 +44,7 @@ export interface SourceConfig {
   readonly reader: Credentials;
   /** REPLICATION SLAVE and the right to see positions, nothing else. */
   readonly replicator: Credentials;
-  /** The replica id this instance announces; unique among everything that reads this source's binlog. */
+  /** The replica id that this instance announces. It must be unique among all readers of this source's binlog. */
   readonly serverId: number;
   readonly tls: TlsConfig;
 }
@@ -65,6 +65,6 @@ export interface Credentials {
 
 export interface TlsConfig {
   readonly mode: 'verify-full' | 'verify-ca' | 'disable';
-  /** PEM text of the authorities to trust; undefined = the system's. */
+  /** PEM text of the authorities to trust; undefined: the authorities of the system. */
   readonly ca: string | undefined;
 }

@@ -11,7 +11,7 @@ const text = "SOURCE_DB_HOST=in the file\nTARGET_DB_PASSWORD='pass#wörd'\n";
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('addEnvFile', () => {
-  it('leaves what the environment has, and does without a file', () => {
+  it('keeps existing variables and accepts a missing file', () => {
     const environment = { SOURCE_DB_HOST: 'set before' };
     addEnvFile(environment, join(folder, 'none'));
     expect(environment).toEqual({ SOURCE_DB_HOST: 'set before' });
@@ -20,7 +20,7 @@ describe('addEnvFile', () => {
     expect(environment).toEqual({ SOURCE_DB_HOST: 'set before', TARGET_DB_PASSWORD: 'pass#wörd' });
   });
 
-  it('takes a byte order mark for none of its text', () => {
+  it('ignores a byte order mark', () => {
     writeFileSync(file, `\uFEFF${text}`);
     const environment: NodeJS.ProcessEnv = {};
     addEnvFile(environment, file);
@@ -32,7 +32,7 @@ describe('addEnvFile', () => {
     ['UTF-16 without a mark', Buffer.from('A=1\n', 'utf16le')],
     ['UTF-16, the other way round', Buffer.from(`\uFEFF${text}`, 'utf16le').swap16()],
     ['Latin-1', Buffer.from(text, 'latin1')],
-  ])('says of a file in %s what it must be, and takes nothing of it', (_, bytes) => {
+  ])('refuses a file in %s, names the right encoding, and sets nothing from it', (_, bytes) => {
     writeFileSync(file, bytes);
     const environment: NodeJS.ProcessEnv = {};
     expect(() => addEnvFile(environment, file)).toThrow(
@@ -41,7 +41,7 @@ describe('addEnvFile', () => {
     expect(environment).toEqual({});
   });
 
-  it('does not pass over a file that cannot be read', () => {
+  it('raises an error for a file that cannot be read', () => {
     expect(() => addEnvFile({}, folder)).toThrow('cannot be read (EISDIR)');
   });
 });

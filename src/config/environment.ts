@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { parseWindow } from './snapshot-window.ts';
 import { parseColumnRules } from './column-rules.ts';
 
-/** Digits only: Number() would also take 0x1F, 1e3 and blanks. */
-const whole = (lowest: number, highest: number) => {
+/** Digits only: Number() would also accept 0x1F, 1e3 and blanks. */
+const wholeNumber = (lowest: number, highest: number) => {
   const complaint = `must be a whole number from ${lowest} to ${highest}`;
   return z
     .string()
@@ -11,7 +11,7 @@ const whole = (lowest: number, highest: number) => {
     .transform(Number)
     .refine((number) => number >= lowest && number <= highest, complaint);
 };
-const port = (fallback: number) => whole(1, 65_535).default(fallback);
+const port = (fallback: number) => wholeNumber(1, 65_535).default(fallback);
 const name = z.string().min(1, 'must not be empty');
 const tlsMode = z.enum(['verify-full', 'verify-ca', 'disable'], 'must be verify-full, verify-ca or disable').optional();
 const secret = z.string().min(1, 'must not be empty');
@@ -24,7 +24,7 @@ const list = z
       .map((part) => part.trim())
       .filter((part) => part !== ''),
   );
-/** Every entry that is wrong is a problem of its own, named by its number: what stands there is not repeated. */
+/** Reports each wrong entry as its own problem, by its number. The text of an entry is not repeated. */
 const columnRules = z
   .string()
   .default('')
@@ -34,13 +34,13 @@ const columnRules = z
     return problems.length === 0 ? rules : z.NEVER;
   });
 const reservedSchemas = /^(tidegate|tidegate_.*|information_schema|pg_.*)$/i;
-/** PostgreSQL cuts names after 63 bytes (NAMEDATALEN). The control schema has the same name behind `tidegate_`. */
+/** PostgreSQL truncates names to 63 bytes (NAMEDATALEN). The control schema has the same name after `tidegate_`. */
 const longestNameBytes = 54;
 const systemDatabases = /^(mysql|information_schema|performance_schema|sys)$/i;
 
 /**
- * Every setting there is: this schema parses the environment, explains each variable (`.describe`), and is what
- * .env.template is tested against. A secret named X may come from a file instead, named by X_FILE.
+ * All settings. This schema parses the environment and describes each variable (`.describe`). A test compares .env.template with
+ * it. A secret named X may come from a file instead; X_FILE names the file.
  */
 export const environmentSchema = z.object({
   ENVIRONMENT: z
@@ -58,13 +58,13 @@ export const environmentSchema = z.object({
     'account with REPLICATION SLAVE and REPLICATION CLIENT (BINLOG MONITOR) and nothing else',
   ),
   SOURCE_DB_REPLICATION_PASSWORD: secret.describe('its password'),
-  SOURCE_SERVER_ID: whole(1, 4_294_967_295)
+  SOURCE_SERVER_ID: wholeNumber(1, 4_294_967_295)
     .optional()
     .describe(
-      'replica id to announce; unique among all replicas and tools that read this source; not set: a number made of TARGET_DB_HOST, TARGET_DB_PORT, TARGET_DB_NAME and TARGET_DB_SCHEMA',
+      'replica id to announce; unique among all replicas and tools that read this source; not set: a number derived from TARGET_DB_HOST, TARGET_DB_PORT, TARGET_DB_NAME and TARGET_DB_SCHEMA',
     ),
   SOURCE_DB_TLS: tlsMode.describe(
-    'verify-full (default off loopback), verify-ca, or disable, which must be spelled out',
+    'verify-full (default except on loopback), verify-ca, or disable, which must be set explicitly',
   ),
   SOURCE_DB_TLS_CA: z.string().optional().describe('PEM file of the authority that signed the source certificate'),
   TARGET_DB_HOST: name.describe('PostgreSQL server to copy to'),
@@ -85,9 +85,9 @@ export const environmentSchema = z.object({
   TABLES_INCLUDE: list.describe('tables to copy: names with * and ?, separated by commas; empty: all'),
   TABLES_EXCLUDE: list.describe('tables to leave out, the same way; wins over TABLES_INCLUDE'),
   TABLES_HALT: list.describe(
-    'tables, the same way, of which a row that cannot be carried stops everything; elsewhere it becomes a dead letter',
+    'tables, the same way, in which a row that cannot be replicated stops everything; in others it becomes a dead letter',
   ),
-  COLUMN_RULES: columnRules.describe('what to make of columns: table.column=rule, separated by commas'),
+  COLUMN_RULES: columnRules.describe('how to map columns: table.column=rule, separated by commas'),
   SNAPSHOT_WINDOW: z
     .string()
     .transform((text, context) => {
@@ -102,22 +102,24 @@ export const environmentSchema = z.object({
     .describe(
       'hours in which snapshots, backfills and verifications may read, as in 21:00-06:00; a time zone may follow; not set: always',
     ),
-  SNAPSHOT_CONNECTIONS: whole(1, 16).default(2).describe('tables read at the same time during a snapshot'),
+  SNAPSHOT_CONNECTIONS: wholeNumber(1, 16).default(2).describe('tables read at the same time during a snapshot'),
   TABLES_REFRESH: list.describe(
-    'tables, the same way, that have no key to be streamed by, and are copied as a whole every REFRESH_EVERY instead',
+    'tables without a key, the same way, that cannot be streamed and get a full refresh every REFRESH_EVERY instead',
   ),
   REFRESH_EVERY: z
     .string()
     .regex(/^[1-9]\d{0,3}[mhd]$/, 'must be a number of minutes, hours or days, as in 10m, 1h or 1d')
     .default('1h')
     .transform((text) => Number(text.slice(0, -1)) * (text.endsWith('d') ? 1440 : text.endsWith('h') ? 60 : 1))
-    .describe('how often the tables of TABLES_REFRESH are copied, as in 10m, 1h or 1d'),
+    .describe('how often the tables of TABLES_REFRESH get a full refresh, as in 10m, 1h or 1d'),
   VERIFY_EVERY: z
     .string()
     .regex(/^[1-9]\d{0,3}[hd]$/, 'must be a number of hours or days, as in 24h or 7d')
     .transform((text) => Number(text.slice(0, -1)) * (text.endsWith('d') ? 24 : 1))
     .optional()
-    .describe('compare every table with the source that often, as in 24h or 7d, spread over that time; not set: never'),
+    .describe(
+      'how often to compare every table with the source, as in 24h or 7d, spread over that time; not set: never',
+    ),
   LISTEN: z
     .string()
     .default('127.0.0.1:8787')
@@ -130,13 +132,13 @@ export const environmentSchema = z.object({
       return z.NEVER;
     })
     .describe(
-      'where `run` answers to browsers and monitoring; off: nowhere. Beyond this machine it takes LISTEN_TOKEN',
+      'address and port where `run` serves the status page and metrics, or off; an address other than loopback requires LISTEN_TOKEN',
     ),
   LISTEN_TOKEN: z
     .string()
     .min(16, 'must be 16 characters or more')
     .optional()
-    .describe('what they must know then: a bearer token, or the password to any user name'),
+    .describe('what a client must then send: a bearer token, or the password of any user name'),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], 'must be trace, debug, info, warn, error or fatal')
     .default('info')
@@ -145,7 +147,7 @@ export const environmentSchema = z.object({
 
 export type Environment = z.output<typeof environmentSchema>;
 
-/** Settings whose value may come from a file named by the same variable with _FILE behind it. */
+/** Settings whose value may come from a file. The same variable with the suffix _FILE names the file. */
 export const secretNames = [
   'SOURCE_DB_READONLY_PASSWORD',
   'SOURCE_DB_REPLICATION_PASSWORD',

@@ -8,7 +8,7 @@ import { environmentSchema } from './environment.ts';
 import { loadConfig } from './load-config.ts';
 
 const template = readFileSync(new URL('../../.env.template', import.meta.url), 'utf8');
-/** The template with every setting that it leaves commented out. */
+/** The template with its commented-out settings enabled. */
 const everything = parse(template.replaceAll(/^#([A-Z_]+=)/gm, '$1'));
 const minimal = parse(template);
 
@@ -27,20 +27,20 @@ describe('.env.template', () => {
     expect(Object.keys(everything).toSorted()).toEqual(Object.keys(environmentSchema.shape).toSorted());
   });
 
-  it('is valid as it stands, and shows the defaults', () => {
+  it('is valid unchanged and shows the defaults', () => {
     const config = loadConfig(minimal);
     expect(config.source).toMatchObject({ port: 3306, tls: { mode: 'verify-full' } });
     expect(config.target).toMatchObject({ port: 5432, schema: 'raw' });
     expect(loadConfig(everything)).toEqual(config);
     for (const [name, field] of Object.entries(environmentSchema.shape)) {
       const fallback = field.safeParse(undefined).data;
-      // The default of a list is an empty one, which is shown as it is.
+      // The default of a list is empty, and the template shows it so.
       if (!(name in minimal) && fallback !== undefined && !Array.isArray(fallback))
         expect([name, everything[name]]).not.toEqual([name, '']);
     }
   });
 
-  it('quotes as it says', () => {
+  it('quotes as it describes', () => {
     const examples = [...template.matchAll(/(?<=as )(['`]).*?\1(?=[;.])/g)].map(([example]) => example);
     expect(examples).toHaveLength(2);
     for (const example of examples)
@@ -63,7 +63,7 @@ describe('loadConfig', () => {
       expect(problems).toContain(name);
   });
 
-  it('reports what only shows between settings along with the rest', () => {
+  it('reports conflicts between settings together with the other problems', () => {
     const problems = problemsOf({
       ...minimal,
       SOURCE_DB_REPLICATION_USER: minimal['SOURCE_DB_READONLY_USER'],
@@ -84,7 +84,7 @@ describe('loadConfig', () => {
     ['TARGET_DB_SCHEMA', ['Tidegate', 'tidegate_raw', 'pg_catalog', 'information_schema'], 'PostgreSQL or Tidegate'],
     ['TARGET_DB_PASSWORD', ['a\0b'], 'NUL'],
     ['COLUMN_RULES', ['patient', 'a.b=omit,patient.a=bool', 'patient.a=local=Nowhere/Else'], 'entry '],
-  ])('says of %s what would be right', (name, wrong, right) => {
+  ])('reports for %s what would be right', (name, wrong, right) => {
     for (const value of wrong) {
       const lines = problemsOf({ ...minimal, [name]: value })
         .split('\n')
@@ -106,10 +106,10 @@ describe('loadConfig', () => {
     ['tables_exclude', 'TABLES_EXCLUDE'],
     ['LISTEN_TOKEN_FIEL', 'LISTEN_TOKEN_FILE'],
     ['TARGET_DB_PASWORD_FILE', 'TARGET_DB_PASSWORD_FILE'],
-  ])('does not pass over %s, which is spelled nearly like %s', (name, meant) => {
+  ])('refuses %s, which is spelled nearly like %s', (name, meant) => {
     const lines = problemsOf({ ...minimal, [name]: 'canary', LOG_LEVEL: 'loud' }).split('\n');
     expect(lines.slice(1)).toEqual([
-      `  ${name} is no setting; is ${meant} meant?`,
+      `  ${name} is not a setting; is ${meant} meant?`,
       expect.stringContaining('LOG_LEVEL must be'),
     ]);
   });
@@ -130,11 +130,11 @@ describe('loadConfig', () => {
     ...['TARGET_PORT', 'SOURCE_PORT', 'DB_HOST', 'TARGET', 'SOURCE_DATE_EPOCH', 'TERM', 'PATH', 'EDITOR', 'VERBOSE'],
     ...['npm_config_loglevel', 'http_proxy', 'LS_COLORS', 'LESSOPEN', 'INVOCATION_ID', 'CREDENTIALS_DIRECTORY'],
     ...['TARGET_DB_SERVICE_HOST', 'MYSQL_DATABASE', 'POSTGRES_DB', 'TIDEGATE_PORT', 'SYSTEMD_EXEC_PID'],
-  ])("takes %s for somebody else's", (name) => {
+  ])('accepts %s as a variable of another program', (name) => {
     expect(problemsOf({ ...minimal, [name]: 'x' })).toBe('');
   });
 
-  it('takes nothing of this machine for a mistyped setting', () => {
+  it('mistakes no variable of this machine for a mistyped setting', () => {
     expect(problemsOf({ ...process.env, ...minimal })).toBe('');
   });
 
@@ -152,7 +152,7 @@ describe('loadConfig', () => {
       expect(id).toBeGreaterThanOrEqual(2 ** 31);
       expect(id).toBeLessThan(2 ** 32);
     }
-    // A standby, and the same version elsewhere or a later one, must come to this very number.
+    // A standby, the same version on another machine and a later version must all compute this number.
     expect(ids[0]).toBe(2_679_055_272);
     expect(idOf({ TARGET_DB_HOST: minimal['TARGET_DB_HOST']?.toUpperCase(), TARGET_DB_PASSWORD: 'x' })).toBe(ids[0]);
     expect(idOf({ SOURCE_SERVER_ID: '7' })).toBe(7);
@@ -164,19 +164,19 @@ describe('loadConfig', () => {
     expect(problemsOf({ ...broken, SOURCE_DB_READONLY_PASSWORD_FILE: canary })).not.toContain(canary);
   });
 
-  it('demands two accounts at the source', () => {
+  it('requires two accounts at the source', () => {
     expect(problemsOf({ ...minimal, SOURCE_DB_REPLICATION_USER: minimal['SOURCE_DB_READONLY_USER'] })).toContain(
       'two accounts',
     );
   });
 
-  it('takes plain text for granted on loopback only', () => {
+  it('allows plain text by default on loopback only', () => {
     expect(loadConfig({ ...minimal, SOURCE_DB_HOST: '127.0.0.1' }).source.tls.mode).toBe('disable');
     expect(loadConfig({ ...minimal, SOURCE_DB_HOST: '127.0.0.1.example' }).source.tls.mode).toBe('verify-full');
     expect(loadConfig({ ...minimal, SOURCE_DB_TLS: 'disable' }).source.tls.mode).toBe('disable');
   });
 
-  it('does not pass over an authority whose protection was not asked for', () => {
+  it('refuses an authority when TLS is off', () => {
     const file = join(mkdtempSync(join(tmpdir(), 'tidegate-config-')), 'ca.pem');
     writeFileSync(file, '-----BEGIN CERTIFICATE-----\n');
     const local = { ...minimal, TARGET_DB_HOST: 'localhost', TARGET_DB_TLS_CA: file };
@@ -185,7 +185,7 @@ describe('loadConfig', () => {
     rmSync(dirname(file), { recursive: true });
   });
 
-  it('wants a certificate in the file of authorities', () => {
+  it('requires a certificate in the file of authorities', () => {
     const file = join(mkdtempSync(join(tmpdir(), 'tidegate-config-')), 'ca.pem');
     writeFileSync(file, 'canary');
     expect(problemsOf({ ...minimal, SOURCE_DB_TLS_CA: file })).toMatch(/^ {2}SOURCE_DB_TLS_CA .* no certificate/m);
@@ -224,16 +224,19 @@ describe('loadConfig', () => {
     rmSync(folder, { recursive: true });
   });
 
-  it.each(['', '/nowhere/password'])('reports a password file that gives none once, as what it is (%j)', (path) => {
-    const folder = mkdtempSync(join(tmpdir(), 'tidegate-config-'));
-    const file = path || join(folder, 'password');
-    if (path === '') writeFileSync(file, '\n');
-    const { TARGET_DB_PASSWORD: _, ...rest } = minimal;
-    const lines = problemsOf({ ...rest, TARGET_DB_PASSWORD_FILE: file })
-      .split('\n')
-      .slice(1);
-    expect(lines).toHaveLength(1);
-    expect(lines[0]).toMatch(/^ {2}TARGET_DB_PASSWORD_FILE names a file that /);
-    rmSync(folder, { recursive: true });
-  });
+  it.each(['', '/nowhere/password'])(
+    'reports a password file without a password once, with the reason (%j)',
+    (path) => {
+      const folder = mkdtempSync(join(tmpdir(), 'tidegate-config-'));
+      const file = path || join(folder, 'password');
+      if (path === '') writeFileSync(file, '\n');
+      const { TARGET_DB_PASSWORD: _, ...rest } = minimal;
+      const lines = problemsOf({ ...rest, TARGET_DB_PASSWORD_FILE: file })
+        .split('\n')
+        .slice(1);
+      expect(lines).toHaveLength(1);
+      expect(lines[0]).toMatch(/^ {2}TARGET_DB_PASSWORD_FILE names a file that /);
+      rmSync(folder, { recursive: true });
+    },
+  );
 });

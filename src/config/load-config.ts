@@ -8,14 +8,14 @@ import { nearMisses } from './near-misses.ts';
 import { decodeText } from './text-file.ts';
 
 /**
- * Reads the settings from the environment. Raises one TidegateError config that lists every problem, each with the variable it
- * concerns and never with its value.
+ * Reads the settings from the environment. Raises one TidegateError config that lists every problem. Each problem names its
+ * variable and never its value.
  */
 export function loadConfig(environment: NodeJS.ProcessEnv): Config {
   const problems = nearMisses(environment);
   const { values, reported } = withSecretFiles(environment, problems);
   for (const [name, value] of Object.entries(values))
-    // Neither database takes one, and in C strings it ends the text early.
+    // Neither database accepts a NUL byte, and it ends a C string early.
     if (value?.includes('\0') === true) problems.push(`${name} holds a NUL byte: remove it`);
   const authorities = readAuthorities(values, problems);
   if (
@@ -46,7 +46,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv): Config {
   );
 }
 
-const fromTemplate = 'Begin with the template, which explains each: cp .env.template .env';
+const fromTemplate = 'Start with the template, which explains each setting: cp .env.template .env';
 const requiredNames = Object.entries(environmentSchema.shape)
   .filter(([, schema]) => !schema.safeParse(undefined).success)
   .map(([name]) => name);
@@ -57,11 +57,11 @@ function describe(name: string): string {
 
 interface Values {
   readonly values: Record<string, string | undefined>;
-  /** Secrets that are missing because their file is at fault, which is among the problems already. */
+  /** Secrets that are missing because of their file; `problems` already includes them. */
   readonly reported: ReadonlySet<string>;
 }
 
-/** An empty variable is one that is not set: compose files and .env templates leave them so. */
+/** Treats an empty variable as not set, because compose files and .env templates leave variables empty. */
 function withSecretFiles(environment: NodeJS.ProcessEnv, problems: string[]): Values {
   const values: Record<string, string | undefined> = {};
   const reported = new Set<string>();
@@ -89,7 +89,7 @@ function withSecretFiles(environment: NodeJS.ProcessEnv, problems: string[]): Va
 
 type Authorities = Partial<Record<'SOURCE_DB_TLS_CA' | 'TARGET_DB_TLS_CA', string>>;
 
-/** PEM texts of the authorities. OpenSSL passes over what is no certificate, so that is looked for here. */
+/** PEM texts of the authorities. OpenSSL ignores text that is not a certificate, so this function checks for one. */
 function readAuthorities(values: Record<string, string | undefined>, problems: string[]): Authorities {
   const authorities: Authorities = {};
   for (const name of ['SOURCE_DB_TLS_CA', 'TARGET_DB_TLS_CA'] as const) {
@@ -148,8 +148,9 @@ function assemble(env: Environment, authorities: Authorities, problems: string[]
 }
 
 /**
- * One replica has one id, whichever of its instances announces it, and two replicas of a source have two: it is made of what makes
- * them two. Always in the upper half of what there is, where servers that people number are not.
+ * Derives the server id from the settings that identify a replica. All instances of one replica announce the same id, and two
+ * replicas of a source announce different ones. The id is always in the upper half of the range, because people number their
+ * servers in the lower half.
  */
 function serverIdOf(env: Environment): number {
   const replica = [env.TARGET_DB_HOST.toLowerCase(), env.TARGET_DB_PORT, env.TARGET_DB_NAME, env.TARGET_DB_SCHEMA];
@@ -161,7 +162,7 @@ function listen({ LISTEN, LISTEN_TOKEN }: Environment, problems: string[]): List
   if (LISTEN === null) return null;
   if (LISTEN_TOKEN === undefined && !isLoopback(LISTEN.host))
     problems.push(
-      'LISTEN is not of this machine alone, and LISTEN_TOKEN is not set: choose a long random one (openssl rand -hex 24), or listen on 127.0.0.1',
+      'LISTEN is not a loopback address, and LISTEN_TOKEN is not set: set it to a long random text (openssl rand -hex 24), or listen on 127.0.0.1',
     );
   return { ...LISTEN, token: LISTEN_TOKEN ?? null };
 }
@@ -173,9 +174,9 @@ function tls(
   ca: string | undefined,
   problems: string[],
 ): TlsConfig {
-  // Nothing leaves the machine on loopback; anywhere else plain text must be asked for by name.
+  // Traffic on loopback stays on this machine. Elsewhere plain text must be requested explicitly.
   const mode = asked ?? (isLoopback(host) ? 'disable' : 'verify-full');
-  // Whoever names an authority expects to be protected by it.
+  // An operator who names an authority expects its protection.
   if (mode === 'disable' && ca !== undefined)
     problems.push(
       `${side}_DB_TLS_CA is set but the connection is ${asked === undefined ? 'to this machine and so ' : ''}without TLS: set ${side}_DB_TLS to verify-full or verify-ca, or remove ${side}_DB_TLS_CA`,

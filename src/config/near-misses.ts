@@ -1,27 +1,27 @@
 import { environmentSchema, secretNames } from './environment.ts';
 
 const known = [...Object.keys(environmentSchema.shape), ...secretNames.map((name) => `${name}_FILE`)];
-/** Two slips in a short name make another word: LISTENER is somebody else's. */
+/** With two slips a short name becomes another word: LISTENER belongs to another program. */
 const shortName = 8;
 
-/** Of variables that are no settings but are spelled nearly like one: what to say of each. Only names, never values. */
+/** Reports variables that are not settings but are spelled nearly like one. The texts hold names only, never values. */
 export function nearMisses(environment: NodeJS.ProcessEnv): string[] {
   return Object.entries(environment).flatMap(([name, value]) => {
     if (value === undefined || value === '' || known.includes(name)) return [];
     const upper = name.toUpperCase();
-    // Windows ignores case, and so does Node there: then this is the setting.
+    // Windows ignores case, and so does Node on Windows: this variable is then the setting itself.
     if (known.includes(upper) && environment[upper] === value) return [];
     const meant = known
       .map((setting) => ({ setting, slips: slips(upper, setting) }))
       .filter(({ setting, slips }) => slips <= (setting.length < shortName ? 1 : 2))
       .toSorted((a, b) => a.slips - b.slips)[0];
-    return meant === undefined ? [] : [`${name} is no setting; is ${meant.setting} meant?`];
+    return meant === undefined ? [] : [`${name} is not a setting; is ${meant.setting} meant?`];
   });
 }
 
-/** How many letters must be put in, taken out, changed or swapped with their neighbour to make `b` of `a` (optimal string alignment). */
+/** The number of insertions, deletions, changes and swaps of neighbours that turn `a` into `b` (optimal string alignment). */
 function slips(a: string, b: string): number {
-  // Longer by more is farther away by more, and all variables there are come through here.
+  // A difference in length of more than 2 is already too far. This shortcut matters: every variable passes through here.
   if (Math.abs(a.length - b.length) > 2) return Infinity;
   const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)];
   const at = (i: number, j: number) => rows[i]?.[j] ?? Infinity;

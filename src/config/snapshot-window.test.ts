@@ -7,7 +7,7 @@ const at = (text: string, instant: string) => {
   return isOpen(window, new Date(instant));
 };
 
-it('is open from its first minute to before its last, over midnight too', () => {
+it('is open from its first minute until before its last, also over midnight', () => {
   expect(at('21:00-06:00 UTC', '2024-05-01T20:59:59Z')).toBe(false);
   expect(at('21:00-06:00 UTC', '2024-05-01T21:00:00Z')).toBe(true);
   expect(at('21:00-06:00 UTC', '2024-05-02T00:00:00Z')).toBe(true);
@@ -17,14 +17,14 @@ it('is open from its first minute to before its last, over midnight too', () => 
   expect(at('09:30-10:00 UTC', '2024-05-02T10:00:00Z')).toBe(false);
 });
 
-it('goes by the clock of its zone, summer time included', () => {
+it('follows the clock of its zone, including daylight saving time', () => {
   expect(at('21:00-22:00 America/Chicago', '2024-01-15T03:30:00Z')).toBe(true);
   expect(at('21:00-22:00 America/Chicago', '2024-07-15T03:30:00Z')).toBe(false);
   expect(at('21:00-22:00 America/Chicago', '2024-07-15T02:30:00Z')).toBe(true);
 });
 
 it.each(['', '21-06', '21:00', '24:00-06:00', '21:60-06:00', '21:00-21:00', '21:00-06:00 Nowhere/City', 'all day'])(
-  'takes no %o',
+  'refuses %o',
   (text) => {
     expect(parseWindow(text)).toBeNull();
   },

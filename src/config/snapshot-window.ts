@@ -1,4 +1,4 @@
-/** The hours of the day in which a snapshot may read. `to` may be earlier than `from`: over midnight. */
+/** The hours of the day in which a snapshot may read. If `to` is earlier than `from`, the window spans midnight. */
 export interface SnapshotWindow {
   /** Minutes since midnight. */
   readonly from: number;
@@ -9,7 +9,7 @@ export interface SnapshotWindow {
 
 const form = /^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)(?: +(\S+))?$/;
 
-/** Reads `21:00-06:00` or `21:00-06:00 America/Chicago`; null: it is none, or there is no such zone. */
+/** Parses `21:00-06:00` or `21:00-06:00 America/Chicago`; null: the text is not a window, or the zone is unknown. */
 export function parseWindow(text: string): SnapshotWindow | null {
   const [, fromHour, fromMinute, toHour, toMinute, zone] = form.exec(text.trim()) ?? [];
   if (fromHour === undefined) return null;
@@ -27,7 +27,7 @@ function isZone(zone: string): boolean {
   }
 }
 
-/** Whether the clock on the wall stands within the window at `instant`. */
+/** Whether the wall clock of the zone is within the window at `instant`. */
 export function isOpen({ from, to, zone }: SnapshotWindow, instant: Date): boolean {
   const parts = new Intl.DateTimeFormat('en-GB', {
     hour: '2-digit',

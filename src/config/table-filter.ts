@@ -1,4 +1,4 @@
-/** Whether the operator wants a table: selected by TABLES_INCLUDE (empty: all) and not by TABLES_EXCLUDE. Case is ignored. */
+/** Whether TABLES_INCLUDE (empty: all) selects a table and TABLES_EXCLUDE does not. Case is ignored. */
 export function tableFilter(tables: {
   readonly include: readonly string[];
   readonly exclude: readonly string[];
@@ -14,7 +14,7 @@ export function matchesAny(globs: readonly string[]): (name: string) => boolean 
   return (name) => patterns.some((pattern) => pattern.test(name));
 }
 
-/** `*` stands for any run of characters, `?` for one. */
+/** `*` matches any run of characters, `?` matches one. */
 export function globPattern(glob: string): RegExp {
   const escaped = glob.replaceAll(/[.+^${}()|[\]\\]/g, String.raw`\$&`);
   return new RegExp(`^${escaped.replaceAll('*', '.*').replaceAll('?', '.')}$`, 'isu');

@@ -5,7 +5,7 @@ import { freePort } from '../../testing/servers/private-process.ts';
 import { runCli } from '../support/cli.ts';
 import { commandEnv } from '../../testing/command-env.ts';
 
-/** Settings that are valid and lead nowhere. */
+/** Valid settings of servers that do not exist. */
 async function nowhere(): Promise<Record<string, string>> {
   const port = String(await freePort());
   return {
@@ -24,7 +24,7 @@ async function nowhere(): Promise<Record<string, string>> {
   };
 }
 
-it('tells its version and, for each command, examples and exit codes', async () => {
+it('prints its version and, for each command, examples and exit codes', async () => {
   expect((await runCli(['--version'], {})).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   for (const command of ['check', 'grants', 'run', 'lag', 'reset']) {
     const { code, stdout } = await runCli([command, '--help'], {});
@@ -34,7 +34,7 @@ it('tells its version and, for each command, examples and exit codes', async () 
   }
 });
 
-it('refuses what it does not know', async () => {
+it('refuses unknown commands, options and ids', async () => {
   for (const args of [
     ...[['frob'], ['check', 'extra'], ['run', '--frob']],
     ...['x', '', '0', '-1', '1.5', '9'.repeat(20)].map((id) => ['jobs', 'cancel', '17', id]),
@@ -46,7 +46,7 @@ it('refuses what it does not know', async () => {
   }
 });
 
-it('lag that could not be measured is never taken for lag within or beyond the limit', async () => {
+it('lag that could not be measured never counts as within or beyond the limit', async () => {
   const settings = await nowhere();
   for (const [args, env] of [
     [['lag'], {}],
@@ -58,7 +58,7 @@ it('lag that could not be measured is never taken for lag within or beyond the l
     expect([args, (await runCli(args, env)).code]).toEqual([args, 2]);
 });
 
-it('tests each connection by itself, and one that fails hides no other', async () => {
+it('tests each connection separately, and a failed one hides no other', async () => {
   const { code, stdout, stderr } = await runCli(['check', '--json'], await nowhere());
   expect(code).toBe(1);
   const { ready, findings } = JSON.parse(stdout) as { ready: boolean; findings: { subject: string; kind: string }[] };
@@ -75,9 +75,10 @@ it('tests each connection by itself, and one that fails hides no other', async (
   expect(stdout + stderr).not.toContain('canary');
 });
 
-it('tells no more of an error that nobody caught than of any other', async () => {
+it('prints no more of an uncaught error than of any other', async () => {
   const thrown = "Object.assign(new Error('cana' + 'ry'), { sql: 'cana' + 'ry', errno: 1064 })";
-  // In two halves, because a frame tells this very text. As soon as the program is there to be surprised by it.
+  // The word is in two halves, because a stack frame prints this very text. The error is thrown as soon as the program handles
+  // uncaught ones.
   const surprise = `const t = setInterval(() => { if (process.listenerCount('uncaughtException') > 0) { clearInterval(t); Promise.reject(${thrown}); } }, 1);`;
   const env = { ...(await nowhere()), NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(surprise)}` };
   for (const [command, expected] of [
@@ -91,7 +92,7 @@ it('tells no more of an error that nobody caught than of any other', async () =>
   }
 });
 
-it('advises the template to whoever has set next to nothing', async () => {
+it('recommends the template if almost nothing is set', async () => {
   expect((await runCli(['check'], {})).stderr).toContain('cp .env.template .env');
   const { TARGET_DB_HOST: _, ...most } = await nowhere();
   expect((await runCli(['check'], most)).stderr).not.toContain('.env.template');
@@ -100,11 +101,11 @@ it('advises the template to whoever has set next to nothing', async () => {
 it('names a mistyped setting before it connects anywhere', async () => {
   const { code, stderr } = await runCli(['check'], { ...(await nowhere()), TABLES_EXLUDE: 'canary' });
   expect(code).toBe(1);
-  expect(stderr).toContain('TABLES_EXLUDE is no setting; is TABLES_EXCLUDE meant?');
+  expect(stderr).toContain('TABLES_EXLUDE is not a setting; is TABLES_EXCLUDE meant?');
   expect(stderr).not.toContain('canary');
 });
 
-it('ends as usual when nobody reads its output any more', async () => {
+it('ends as usual after its output is closed', async () => {
   const child = spawn(process.execPath, ['src/cli.ts', 'check'], {
     cwd: new URL('../..', import.meta.url),
     env: commandEnv(await nowhere()),
