@@ -3,12 +3,12 @@ const newline = 10;
 const backslash = 92;
 
 /**
- * A growing run of bytes in PostgreSQL's COPY text format
- * (https://www.postgresql.org/docs/current/sql-copy.html, "Text Format"): columns separated by tabs, rows by newlines,
- * NULL as \N. Rows are written straight from the source's bytes; no JavaScript value is made on the way.
+ * A growing buffer of bytes in PostgreSQL's COPY text format (https://www.postgresql.org/docs/current/sql-copy.html, "Text
+ * Format"). Tabs separate columns, newlines end rows, and NULL is \N. Rows are written directly from the source's bytes, without
+ * a JavaScript value in between.
  *
- * `bytes` and `length` are public because the readers in mapping/ write through them in the hottest loop there is. Whoever
- * writes to `bytes` directly calls `reserve` first and moves `length` after.
+ * `bytes` and `length` are public because the readers in mapping/ write through them in the hottest loop. Code that writes to
+ * `bytes` directly calls `reserve` before and updates `length` after.
  */
 export class LineBuffer {
   bytes: Buffer;
@@ -46,8 +46,8 @@ export class LineBuffer {
   }
 
   /**
-   * Copies UTF-8 bytes, escaping what COPY gives a meaning. U+0000, which PostgreSQL's text cannot hold, becomes U+FFFD.
-   * Returns how many characters were replaced so.
+   * Copies UTF-8 bytes and escapes the characters that are special to COPY. U+0000 becomes U+FFFD, because PostgreSQL's text
+   * cannot hold it. Returns the number of characters that were replaced.
    */
   text(source: Uint8Array, start: number, end: number): number {
     this.reserve((end - start) * 3);

@@ -1,23 +1,26 @@
-/** A row that cannot be at the target as it is at the source, with the reason. It is kept whole, as a dead letter. */
+/** A row that cannot be written to the target exactly, with the reason. It is kept complete, as a dead letter. */
 export interface RejectedRow {
-  /** As the batch holds keys: the COPY text of the key's columns joined by tabs, its bytes seen as latin1. */
+  /** The key as in the batch: the COPY text of the key's columns joined by tabs, each byte as a latin1 character. */
   readonly key: string;
-  /** In words for the operator, never a value. */
+  /** A description for the operator, never a value. */
   readonly reason: string;
-  /** The column at fault; null: not known, or the row as a whole. */
+  /** The column at fault; null: not known, or the entire row. */
   readonly column: string | null;
-  /** What PostgreSQL raised; null: it never got there. */
+  /** The SQLSTATE that PostgreSQL raised; null: the row never reached PostgreSQL. */
   readonly sqlState: string | null;
   readonly row: Buffer;
-  /** What `row` is: a line of COPY text, or, where none could be made, the row image of the binlog or the packet of a select. */
+  /**
+   * The format of `row`: a line of COPY text. Where none could be made: the row image of the binlog or the packet of a select.
+   */
   readonly format: RejectedFormat;
 }
 
 export type RejectedFormat = 'copy' | 'image' | 'packet';
 
 /**
- * Bytes of a row as a COPY line, or as it would be set aside. A larger one cannot even become a dead letter, which in hexadecimal would be
- * more than a string of JavaScript holds (`buffer.constants.MAX_STRING_LENGTH`, half a gigabyte): its table is suspended.
+ * The most bytes of a row, as a COPY line or as stored in a dead letter. The hexadecimal text of a larger row would exceed the
+ * longest string of JavaScript (`buffer.constants.MAX_STRING_LENGTH`, half a gigabyte). It cannot even become a dead letter, so
+ * its table is suspended.
  */
 export const mostRowBytes = 200_000_000;
-export const rowTooLarge = `a row has more than ${mostRowBytes / 1_000_000} MB as text: leave out the column that makes it so with COLUMN_RULES`;
+export const rowTooLarge = `a row has more than ${mostRowBytes / 1_000_000} MB as text: omit its largest column with COLUMN_RULES`;

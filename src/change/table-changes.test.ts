@@ -16,7 +16,7 @@ const step = fc.record({
   value: fc.integer({ min: 0, max: 1_000_000 }),
 });
 
-it('leaves of any run of changes exactly the last one of each key', () => {
+it('keeps exactly the last change of each key from any run of changes', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const changes = new TableChanges(schema);
@@ -50,7 +50,7 @@ it('leaves of any run of changes exactly the last one of each key', () => {
   );
 });
 
-it('knows keys that can only be new from those that may be there already', () => {
+it('distinguishes keys that can only be new from keys that may exist already', () => {
   const changes = new TableChanges(schema);
   changes.upsert('insert', '1', 0);
   changes.upsert('update', '1', 0);

@@ -3,18 +3,17 @@ import { LineBuffer } from './line-buffer.ts';
 import type { RejectedRow } from './rejected-row.ts';
 import type { TableSchema } from '../definition/table-schema.ts';
 
-/** What an upsert did at the source, as far as the stream says. */
+/** What an upsert was at the source, according to the stream. */
 export type RowKind = 'insert' | 'update';
 
 const deleted = -1;
 
 /**
- * The net effect of a run of changes on one table: per key, the last one wins. A row is a line of COPY text in
- * `lines`; a key is the COPY text of its columns, joined by tabs, so it is unique under the type mapping and byte-exact
- * where the source's collation is not.
+ * The net effect of a run of changes on one table: the last change of each key wins. A row is a line of COPY text in `lines`. A
+ * key is the COPY text of its columns, joined by tabs. Keys are therefore unique under the type mapping, and byte-exact where the
+ * source's collation is not.
  *
- * Everything else here is bookkeeping over byte ranges: slot i holds the line of one key at starts[i]..ends[i], or a
- * deletion when starts[i] is -1.
+ * The other fields track byte ranges: slot i holds the line of one key at starts[i]..ends[i], or a deletion when starts[i] is -1.
  */
 export class TableChanges {
   readonly schema: TableSchema;
@@ -28,16 +27,16 @@ export class TableChanges {
   #rejectedBytes = 0;
   #truncated = false;
   #onlyInserts = true;
-  /** Rows that cannot be written, the last of each key; a later image of the key takes its place. */
+  /** Rows that cannot be written, the last one of each key. A later image of the key replaces it. */
   readonly #rejected = new Map<string, RejectedRow>();
-  /** What was converted in the images read, by column and kind. */
+  /** Conversions in the images read, by column and kind. */
   readonly conversions = new Map<string, Conversion>();
 
   constructor(schema: TableSchema) {
     this.schema = schema;
   }
 
-  /** The line from `start` to the end of `lines` is the row `key` as it is now. */
+  /** Records the line from `start` to the end of `lines` as the current row `key`. */
   upsert(kind: RowKind, key: string, start: number): void {
     if (this.#rejected.size > 0) this.#rejected.delete(key);
     const end = this.lines.length;
@@ -65,7 +64,7 @@ export class TableChanges {
     this.#deletes++;
   }
 
-  /** The row `key` cannot be written as it is now. What the batch already holds of it stays: the last image that could be. */
+  /** Records that the current row `key` cannot be written. The batch keeps the last image of it that could be written. */
   reject(row: RejectedRow): void {
     this.#rejected.set(row.key, row);
     this.#rejectedBytes += row.row.length + row.key.length;
@@ -78,7 +77,7 @@ export class TableChanges {
     }
   }
 
-  /** All rows of before are gone; what was collected so far no longer matters. */
+  /** Records that all earlier rows are gone, and drops the changes collected so far. */
   truncate(): void {
     this.#truncated = true;
     this.#onlyInserts = false;
@@ -100,19 +99,19 @@ export class TableChanges {
     this.#keyBytes += key.length;
   }
 
-  /** The slot's state is about to be replaced. */
+  /** Subtracts the state of a slot from the totals; the caller replaces it. */
   #forget(slot: number): void {
     const start = this.#starts[slot] as number;
     if (start === deleted) this.#deletes--;
     else this.#liveBytes -= (this.#ends[slot] as number) - start;
   }
 
-  /** The target's rows are to be deleted before anything else. */
+  /** The target's rows must be deleted before anything else. */
   get truncated(): boolean {
     return this.#truncated;
   }
 
-  /** No key in here was at the target before, if the stream is past the snapshot. */
+  /** No key of these changes was at the target before, provided that the stream is past the snapshot. */
   get onlyInserts(): boolean {
     return this.#onlyInserts;
   }
@@ -125,7 +124,7 @@ export class TableChanges {
     return this.#rejected.size;
   }
 
-  /** Whether this says what became of the row `key`: written or deleted. */
+  /** Whether these changes include the row `key`, written or deleted. */
   has(key: string): boolean {
     return this.#slotOf.has(key);
   }
@@ -146,12 +145,12 @@ export class TableChanges {
     return this.#starts.length - this.#deletes;
   }
 
-  /** Bytes this holds, keys and their bookkeeping included; what back-pressure counts. */
+  /** Bytes held, including keys and bookkeeping; back-pressure counts them. */
   get size(): number {
     return this.lines.length + this.#keyBytes + this.#starts.length * 64 + this.#rejectedBytes;
   }
 
-  /** The rows to write, as COPY text. One piece without a copy when no line was overwritten. */
+  /** The rows to write, as COPY text. It is returned without a copy if no line was overwritten. */
   upsertLines(): Buffer {
     const { bytes, length } = this.lines;
     if (this.#liveBytes === length) return bytes.subarray(0, length);

@@ -1,22 +1,22 @@
 /**
- * What the operator wants of one column instead of the usual mapping of its type. Stored with the schema version, so that rows
- * of two rules never meet in one table.
+ * The mapping of one column that the operator chose instead of the default for its type. It is stored with the schema version, so
+ * that rows of two rules never mix in one table.
  */
 export type ColumnRule =
-  /** tinyint: 0 is false, 1 is true, and nothing else may be there. */
+  /** tinyint: 0 is false, 1 is true, and no other value is allowed. */
   | { readonly kind: 'boolean' }
   /** The server's own text of the value. */
   | { readonly kind: 'text' }
-  /** char, varchar, text: the JSON document that it is. */
+  /** char, varchar, text: the JSON document that the text is. */
   | { readonly kind: 'jsonb' }
-  /** timestamp: what the clocks of an IANA time zone showed then. */
+  /** timestamp: the local time in an IANA time zone. */
   | { readonly kind: 'local'; readonly zone: string }
-  /** A date that stands for none: NULL. `date` is YYYY-MM-DD. */
+  /** A date that means 'none' becomes NULL. `date` is YYYY-MM-DD. */
   | { readonly kind: 'null'; readonly date: string }
-  /** The column is not carried. */
+  /** The column is not replicated. */
   | { readonly kind: 'omit' };
 
-/** A rule as it is written in COLUMN_RULES. */
+/** Formats a rule as in COLUMN_RULES. */
 export function formatRule(rule: ColumnRule): string {
   switch (rule.kind) {
     case 'local':

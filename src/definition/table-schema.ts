@@ -1,8 +1,8 @@
 import type { ColumnRule } from './column-rule.ts';
 
 /**
- * A table's columns as they are valid from some position on: what a row image or a row packet of that table means. Stored as
- * JSON in the control schema, so it holds plain values only.
+ * A table's columns as valid from some position on. They define the meaning of a row image or a row packet of that table. The
+ * control schema stores them as JSON, so this holds plain values only.
  */
 export interface TableSchema {
   /** Name as the source's catalog spells it. */
@@ -10,21 +10,21 @@ export interface TableSchema {
   readonly columns: readonly ColumnSchema[];
   /** Indexes into `columns`, in key order. Empty: the table has no key. */
   readonly primaryKey: readonly number[];
-  /** The unique index of not-null columns that is its key for want of a primary key; absent: PRIMARY. */
+  /** The unique index of not-null columns that serves as the key of a table without a primary key; absent: PRIMARY. */
   readonly keyIndex?: string;
-  /** Other tables whose changes change this one without the source logging it; absent: none. */
+  /** Other tables whose changes also change this one without a record in the binlog; absent: none. */
   readonly cascades?: readonly Cascade[];
 }
 
 /**
- * A foreign key by which deleting a row of `parent`, or changing its `columns`, deletes or changes rows here. InnoDB does that
+ * A foreign key that deletes or changes rows here when a row of `parent` is deleted or its `columns` change. InnoDB does that
  * below the binlog: only MySQL since 9.6 logs those rows
  * (https://dev.mysql.com/doc/refman/8.4/en/innodb-and-mysql-replication.html).
  *
- * Or a MERGE table, `parent`, that shows the rows of this one: what is done through it is logged as if they were its own.
+ * Or a MERGE table, `parent`, that contains the rows of this one. The binlog records changes through it as changes of `parent`.
  */
 export interface Cascade {
-  /** The foreign key's name; null: a MERGE table, where any change of `parent` is one here. */
+  /** The foreign key's name; null: a MERGE table, where every change of `parent` is a change here. */
   readonly constraint: string | null;
   /** null: the table's own database. */
   readonly parentDatabase: string | null;
@@ -50,11 +50,11 @@ export interface ColumnSchema {
   readonly scale: number | null;
   /** Fractional digits of time, datetime and timestamp; 0 elsewhere. */
   readonly fraction: number;
-  /** What the operator wants of the column; absent: the usual mapping of its type. */
+  /** The operator's rule for the column; absent: the default mapping of its type. */
   readonly rule?: ColumnRule;
 }
 
 export function isUnsigned(column: ColumnSchema): boolean {
-  // MySQL and MariaDB print ZEROFILL columns with `unsigned` spelled out as well.
+  // MySQL and MariaDB also print `unsigned` for ZEROFILL columns.
   return / unsigned\b/i.test(column.fullType);
 }

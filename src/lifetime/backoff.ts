@@ -1,7 +1,10 @@
 const firstDelayMs = 250;
 const longestDelayMs = 30_000;
 
-/** How long to wait after the n-th failure in a row: doubling, with jitter so that many instances do not knock at once. */
+/**
+ * Milliseconds to wait after the n-th failure in a row. The delay doubles, with jitter so that many instances do not connect at
+ * once.
+ */
 export function backoff(failures: number, random: () => number = Math.random): number {
   const ceiling = Math.min(longestDelayMs, firstDelayMs * 2 ** Math.min(failures - 1, 20));
   return Math.round(ceiling * (0.5 + random() / 2));

@@ -1,4 +1,4 @@
-/** The steps between which a crash must lose and double nothing. */
+/** Steps of the pipeline. A crash between two of them must neither lose nor duplicate a row. */
 export type Failpoint =
   | 'batch-applied'
   | 'checkpoint-written'
@@ -12,8 +12,8 @@ const [wanted, count = '1'] = (process.env['TIDEGATE_FAILPOINT'] ?? '').split(':
 let passes = 0;
 
 /**
- * Kills this process, as power loss would, when it passes the step that TIDEGATE_FAILPOINT=step:n names for the n-th time.
- * For tests of crash safety; without that variable it does nothing.
+ * Kills this process, as a power loss would, at the n-th pass of the step in TIDEGATE_FAILPOINT=step:n. It serves tests of crash
+ * safety and does nothing without that variable.
  */
 export function failpoint(step: Failpoint): void {
   if (step !== wanted) return;
