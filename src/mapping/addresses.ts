@@ -16,8 +16,8 @@ const fixedTypes: Readonly<Record<string, FixedType>> = {
 };
 
 /**
- * MariaDB's uuid, inet4 and inet6. A row image holds them in network order, whatever order the table is stored in, and like
- * BINARY drops zero bytes at the end (plugin/type_uuid/sql_type_uuid.h, `pack`).
+ * MariaDB's uuid, inet4 and inet6. A row image holds them in network order, regardless of their order in the table. Like BINARY,
+ * it drops zero bytes at the end (plugin/type_uuid/sql_type_uuid.h, `pack`).
  */
 export const addresses: CodecFamily = (column) => {
   const type = fixedTypes[column.type];
@@ -46,7 +46,7 @@ function writeHex(byte: number, out: LineBuffer): void {
   out.byte(hexDigits[byte & 15] as number);
 }
 
-/** The same text as from a row image, because a key is compared as text. */
+/** Writes the same text as from a row image, because keys are compared as text. */
 const inet6Text: TextReader = (source, start, end, out) => {
   const [head = '', tail] = source.toString('latin1', start, end).split('::');
   const groups = (text: string) => (text === '' ? [] : text.split(':').flatMap(groupsOf));
@@ -58,7 +58,7 @@ const inet6Text: TextReader = (source, start, end, out) => {
   writeInet6(value, out);
 };
 
-/** A group of four hexadecimal digits, or the two of an address of version 4 at the end. */
+/** Parses a group of four hexadecimal digits, or the IPv4 address at the end, which makes two groups. */
 function groupsOf(text: string): number[] {
   if (!text.includes('.')) return [Number.parseInt(text, 16)];
   const [a = 0, b = 0, c = 0, d = 0] = text.split('.').map(Number);
@@ -84,7 +84,7 @@ function writeInet4(value: Uint8Array, out: LineBuffer): void {
   }
 }
 
-/** All eight groups, which PostgreSQL shortens. */
+/** Writes all eight groups; PostgreSQL shortens them. */
 function writeInet6(value: Uint8Array, out: LineBuffer): void {
   for (let i = 0; i < value.length; i++) {
     if (i > 0 && i % 2 === 0) out.byte(0x3a);

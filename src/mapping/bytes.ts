@@ -20,12 +20,12 @@ const spatial = new Set([
 const hexReader: TextReader = (source, start, end, out) => out.hex(source, start, end);
 const hexLiteral = (source: Buffer, start: number, end: number) => `x'${source.toString('hex', start, end)}'`;
 
-/** Bytes as PostgreSQL prints them: `\\x` and hex digits. */
+/** A literal from bytes as PostgreSQL prints them: `\\x` and hex digits; null: not such a text. */
 function bytesOf(printed: string): string | null {
   return /^\\x[0-9a-f]*$/.test(printed) ? `x'${printed.slice(2)}'` : null;
 }
 
-/** A boolean, in short or in full, or a bit string as PostgreSQL prints it. */
+/** A literal from a boolean, in short or in full, or from a bit string as PostgreSQL prints it; null: neither. */
 function bitsOf(printed: string): string | null {
   if (/^(t(rue)?|f(alse)?)$/.test(printed)) return printed.startsWith('t') ? '1' : '0';
   return /^[01]+$/.test(printed) ? BigInt(`0b${printed}`).toString() : null;
@@ -52,7 +52,9 @@ export const blobsAndGeometry: CodecFamily = (column) => {
   };
 };
 
-/** binary(n). A row image drops trailing zero bytes, as CHAR drops spaces; the column has them, so they are put back. */
+/**
+ * binary(n). A row image drops trailing zero bytes, as CHAR drops spaces. The column contains them, so the reader restores them.
+ */
 export const fixedBinary: CodecFamily = (column) => {
   if (column.type !== 'binary') return undefined;
   const length = column.length ?? 1;
@@ -74,7 +76,7 @@ export const fixedBinary: CodecFamily = (column) => {
   };
 };
 
-/** bit(1) is a boolean, bit(n) a bit string of the same length. Both protocols carry it as big-endian bytes. */
+/** bit(1) becomes a boolean, bit(n) a bit string of the same length. Both protocols send it as big-endian bytes. */
 export const bits: CodecFamily = (column) => {
   if (column.type !== 'bit') return undefined;
   const size = column.precision ?? 1;
@@ -96,7 +98,7 @@ export const bits: CodecFamily = (column) => {
   return {
     pgType: size === 1 ? 'boolean' : `bit(${size})`,
     fromText: write,
-    // Metadata: whole bytes in the high byte, remaining bits in the low one.
+    // Metadata: the number of full bytes in the high byte, of remaining bits in the low one.
     fromImage: (code, metadata) =>
       code === binlogType.bit && (metadata >> 8) * 8 + (metadata & 0xff) === size ? reader : null,
     keyLiteral: (source, start, end) => `0x${source.toString('hex', start, end)}`,

@@ -3,51 +3,51 @@ import type { ColumnSchema } from '../definition/table-schema.ts';
 import type { LineBuffer } from '../change/line-buffer.ts';
 
 /**
- * How one column crosses: the PostgreSQL type it becomes, and two readers that write the same COPY text, one from the
- * server's text protocol (snapshot) and one from a binlog row image (stream).
+ * The mapping of one column: its PostgreSQL type, and two readers that write the same COPY text. One reads the server's text
+ * protocol (snapshot), the other a binlog row image (stream).
  */
 export interface Codec {
   readonly pgType: string;
   /** The expression a snapshot selects; `column` is the quoted name. Absent: the column itself. */
   readonly select?: (column: string) => string;
-  /** Writes one value as the server printed it (character sets already converted to utf8mb4). */
+  /** Writes one value as the server printed it. The server already converted its character set to utf8mb4. */
   readonly fromText: TextReader;
   /**
-   * Compiles the reader for a TABLE_MAP type and its metadata, or null when such an image cannot belong to this column: the
-   * schema and the binlog disagree, and the table must be suspended rather than guessed.
+   * Compiles the reader for a TABLE_MAP type and its metadata; null: such an image cannot belong to this column. The schema and
+   * the binlog then disagree, and the table must be suspended rather than guessed.
    */
   readonly fromImage: (type: number, metadata: number) => ImageReader | null;
-  /** Writes a value as a literal the source compares like the column itself; undefined: the column cannot bound a chunk. */
+  /** Writes a value as a literal that the source compares like the column itself; undefined: the column cannot bound a chunk. */
   readonly keyLiteral?: (source: Buffer, start: number, end: number) => string;
   /**
-   * The same literal, made from what PostgreSQL prints; null: the source has no such value. Undefined: rows cannot be asked for by
-   * it.
+   * Makes the same literal from what PostgreSQL prints; null: the source has no such value. Undefined: rows cannot be selected by
+   * this column.
    */
   readonly literalOf?: (printed: string) => string | null;
-  /** PostgreSQL sorts the values as the source does, so that a range of keys there is the same range here. */
+  /** PostgreSQL sorts the values as the source does, so a range of keys is the same range on both sides. */
   readonly sortsAlike?: true;
 }
 
 export type TextReader = (source: Buffer, start: number, end: number, out: LineBuffer) => void;
 
 export interface ImageReader {
-  /** Writes the value that begins at `at` and returns where the next one begins. */
+  /** Writes the value at `at` and returns the offset of the next value. */
   readonly read: (source: Buffer, at: number, out: LineBuffer) => number;
-  /** Returns where the value that begins at `at` ends, without reading it. */
+  /** Returns the offset behind the value at `at`, without reading it. */
   readonly skip: (source: Buffer, at: number) => number;
 }
 
-/** What had to change so that PostgreSQL could hold it, counted per column and never silent. */
+/** Counts the values of a column that were changed so that PostgreSQL can hold them. No conversion is silent. */
 export class Conversions {
   /** Zero, part-zero or impossible dates that became NULL. */
   dateToNull = 0;
   /** U+0000 characters that became U+FFFD. */
   nulReplaced = 0;
-  /** Dates that became NULL because a rule says that they stand for none. */
+  /** Dates that became NULL because a rule says that they mean 'none'. */
   sentinelToNull = 0;
   /**
-   * Bytes that are no character of their set. Nobody is told of them, because every client of the source reads the same question mark, and
-   * the snapshot does not know; but two keys may read alike for it.
+   * Bytes that are not a character of their set. They are not reported: every client of the source reads the same question mark,
+   * and the snapshot cannot see them. But two keys may become equal through them.
    */
   unknown = 0;
 
@@ -55,7 +55,7 @@ export class Conversions {
     return this.dateToNull + this.nulReplaced + this.sentinelToNull + this.unknown;
   }
 
-  /** What was counted since it was as in `before`. */
+  /** The conversions counted since `before`. */
   since(before: Conversions, column: string): Conversion[] {
     const counted: Conversion[] = [
       { column, kind: 'date-to-null', count: this.dateToNull - before.dateToNull },
@@ -73,7 +73,7 @@ export class Conversions {
   }
 }
 
-/** A family of types: the codec of a column it knows, undefined for another family's, or the reason it must refuse. */
+/** A family of types. Returns the codec of a column, undefined for a column of another family, or the reason of a refusal. */
 export type CodecFamily = (column: ColumnSchema, conversions: Conversions) => Codec | Refusal | undefined;
 
 export interface Refusal {
@@ -91,7 +91,7 @@ export function fixedWidth(width: number, read: (source: Buffer, at: number, out
   };
 }
 
-/** A reader for values that begin with their own length, 1 to 4 bytes little endian. */
+/** A reader for values that start with their own length, in 1 to 4 bytes little endian. */
 export function lengthPrefixed(
   prefix: number,
   read: (source: Buffer, start: number, end: number, out: LineBuffer) => void,
@@ -111,39 +111,41 @@ export function lengthPrefixed(
   };
 }
 
-/** Text that is all ASCII and safe in COPY as it stands: numbers, times. */
+/** Copies ASCII text that needs no escaping in COPY: numbers, times. */
 export const plainText: TextReader = (source, start, end, out) => out.plain(source, start, end);
 
-/** Whether the server fills the column's numbers up with zeros when it prints them. */
+/** Whether the server pads the column's numbers with zeros when it prints them. */
 export function isZeroFilled({ fullType }: ColumnSchema): boolean {
   return / zerofill\b/i.test(fullType);
 }
 
-/** A number without the zeros it is filled up with. */
+/** Copies a number without its padding zeros. */
 export const withoutFill: TextReader = (source, start, end, out) => {
   let at = start;
   while (at < end - 1 && source[at] === 0x30 && source[at + 1] !== 0x2e) at++;
   out.plain(source, at, end);
 };
 
-/** A number as SQL literal: the server's own digits. */
+/** Writes a number as an SQL literal: the server's own digits. */
 export function numberLiteral(source: Buffer, start: number, end: number): string {
   return source.toString('latin1', start, end);
 }
 
-/** A number as PostgreSQL prints it, as SQL literal; null for what is none. */
+/** Makes an SQL literal from a number as PostgreSQL prints it; null: not a number. */
 export function numberOf(printed: string): string | null {
   return /^-?\d+(\.\d+)?(e[-+]\d+)?$/.test(printed) ? printed : null;
 }
 
-/** A date, time or address as PostgreSQL prints it, as SQL literal, or null; times are in UTC on both sides. */
+/**
+ * Makes an SQL literal from a date, time or address as PostgreSQL prints it; null: none of these. Times are in UTC on both sides.
+ */
 export function quotedOf(printed: string): string | null {
-  // The zone of a time, or the width of an address's network, which is all of it.
+  // Drops the zone of a time, and the prefix length of an address, which always covers the entire address.
   const plain = printed.replace(/\+00$|\/\d+$/, '');
   return /^[-0-9A-Fa-f:. ]+$/.test(plain) ? `'${plain}'` : null;
 }
 
-/** A quoted literal of server-printed ASCII without quotes: dates and times. */
+/** Writes a quoted literal of server-printed ASCII without quotes: dates and times. */
 export function quotedLiteral(source: Buffer, start: number, end: number): string {
   return `'${source.toString('latin1', start, end)}'`;
 }

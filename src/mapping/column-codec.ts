@@ -29,7 +29,7 @@ const families: readonly CodecFamily[] = [
   addresses,
 ];
 
-/** The codec of a column, by its rule where it has one, or why it cannot be carried exactly. */
+/** The codec of a column, by its rule if it has one, or the reason why it cannot be copied exactly. */
 export function columnCodec(column: ColumnSchema, conversions: Conversions): Codec | Refusal {
   const codec = codecOfType(column, conversions);
   return isRefusal(codec) ? codec : ruledCodec(column, codec, conversions);
@@ -40,7 +40,7 @@ function codecOfType(column: ColumnSchema, conversions: Conversions): Codec | Re
     const codec = family(column, conversions);
     if (codec !== undefined) return codec;
   }
-  return { refused: `type ${column.type} is not carried` };
+  return { refused: `type ${column.type} is not supported` };
 }
 
 export function isRefusal(codec: Codec | Refusal): codec is Refusal {

@@ -3,12 +3,12 @@ import { binlogType } from './binlog-types.ts';
 import { InvalidValue } from './invalid-value.ts';
 import { type ImageReader, type TextReader, lengthPrefixed } from './codec.ts';
 
-/** Header's high four bits: how the value is stored. */
+/** The header's high four bits: the storage method. */
 const method = { plain: 0, zlib: 8 } as const;
 
 /**
  * The reader for a column that MariaDB compresses (`varchar(n) compressed`), or null for any other image. Row images hold such
- * values as they are stored; a snapshot gets them inflated by the server.
+ * values in their stored form. In a snapshot the server inflates them.
  */
 export function compressedReader(type: number, metadata: number, read: TextReader): ImageReader | null {
   if (type === binlogType.blobCompressed) return lengthPrefixed(metadata, inflated(read));
@@ -17,8 +17,8 @@ export function compressedReader(type: number, metadata: number, read: TextReade
 }
 
 /**
- * A stored value is empty, or one byte of header: the method, a bit for deflate without zlib's wrapping, and how many bytes of
- * original length follow, big endian (MariaDB sql/field_comp.cc).
+ * A stored value is empty or starts with a header of one byte. The header holds the method, a bit for deflate without zlib's
+ * wrapping, and the number of length bytes. These follow, big endian, with the original length (MariaDB sql/field_comp.cc).
  */
 function inflated(read: TextReader): TextReader {
   return (source, start, end, out) => {
@@ -42,6 +42,6 @@ function inflate(data: Buffer, isRaw: boolean, length: number): Buffer {
   } catch {
     throw new InvalidValue('a compressed value cannot be inflated');
   }
-  if (value.length !== length) throw new InvalidValue('a compressed value is not as long as it says');
+  if (value.length !== length) throw new InvalidValue('a compressed value does not have the length in its header');
   return value;
 }

@@ -5,7 +5,7 @@ import { type CodecFamily, type Refusal, fixedWidth } from './codec.ts';
 import { InvalidValue } from './invalid-value.ts';
 import { utf8Reader } from './text.ts';
 
-/** enum: text at the target. The image holds the index into the list; 0 is the empty string of an invalid value. */
+/** enum becomes text. The image holds the index into the list; 0 is the empty string of an invalid value. */
 export const enums: CodecFamily = (column, conversions) => {
   if (column.type !== 'enum') return undefined;
   const labels = readMembers(column);
@@ -23,8 +23,8 @@ export const enums: CodecFamily = (column, conversions) => {
     pgType: 'text',
     fromText: utf8Reader(conversions),
     fromImage: (code, metadata) => (code === binlogType.enum ? (metadata === 1 ? narrow : wide) : null),
-    // An enum orders by its index, so that is what bounds a chunk.
-    // Where two indexes have one text, which one a row has cannot be told, so such a column bounds no chunk.
+    // An enum orders by its index, so the index bounds a chunk. If two indexes have the same text, the index of a row is unknown,
+    // and the column bounds no chunk.
     ...(isDoubled(['', ...labels])
       ? {}
       : {
@@ -36,13 +36,13 @@ export const enums: CodecFamily = (column, conversions) => {
   };
 };
 
-/** set: text[] at the target, in the order of its definition. The image is a bitmap of 1 to 8 bytes. */
+/** set becomes text[], in the order of its definition. The image is a bitmap of 1 to 8 bytes. */
 export const sets: CodecFamily = (column, conversions) => {
   if (column.type !== 'set') return undefined;
   const labels = readMembers(column);
   if ('refused' in labels) return labels;
-  if (labels.includes('')) return { refused: 'of a set with an empty member, two values are printed alike' };
-  if (isDoubled(labels)) return { refused: 'of a set with a member twice, two values are printed alike' };
+  if (labels.includes('')) return { refused: 'the set has an empty member, so two of its values print alike' };
+  if (isDoubled(labels)) return { refused: 'the set has a member twice, so two of its values print alike' };
   const elements = labels.map((label) => Buffer.from(arrayElement(label), 'utf8'));
   const byLabel = new Map(labels.map((label, index) => [label, index] as const));
   const unknown = unknownBits(elements.length);
@@ -60,7 +60,7 @@ export const sets: CodecFamily = (column, conversions) => {
     out.byte(0x7d);
   };
   const membersOf = (source: Buffer, start: number, end: number) => {
-    // A member never holds a comma, so the server's own text can be split at them.
+    // A member never holds a comma, so the server's own text can be split at commas.
     const members = start === end ? [] : source.toString('utf8', start, end).split(',');
     return members.map((member) => {
       const index = byLabel.get(member);
@@ -87,7 +87,7 @@ export const sets: CodecFamily = (column, conversions) => {
         write(source.readUIntLE(at, lowBytes), high, out);
       });
     },
-    // A set orders by its bitmap; one whose last bit is set the server takes for less than none in a comparison.
+    // A set orders by its bitmap. In a comparison the server reads bit 64 as a sign, so a set of 64 members bounds no chunk.
     ...(labels.length < 64
       ? {
           keyLiteral: (source, start, end) => bitmap(membersOf(source, start, end)),
@@ -110,7 +110,7 @@ function isDoubled(labels: readonly string[]): boolean {
 
 const unknownMember = 'a set has a member that its definition lacks';
 
-/** The bits of a set's two words that stand for no member. */
+/** The bits of a set's two words that have no member. */
 function unknownBits(members: number): { readonly low: number; readonly high: number } {
   if (members < 32) return { low: ~((1 << members) - 1), high: -1 };
   return { low: 0, high: members === 64 ? 0 : ~((1 << (members - 32)) - 1) };
@@ -121,25 +121,28 @@ function arrayElement(member: string): string {
   return `"${member.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
 }
 
-/** The elements of a PostgreSQL array of text as it prints it: quoted where they have to be. */
+/** The elements of a PostgreSQL text array as it prints them, quoted where necessary. */
 function arrayElements(printed: string): string[] {
   return [...printed.matchAll(/"((?:[^"\\]|\\.)*)"|([^{},"]+)/g)].map(
     ([, quoted, plain]) => plain ?? (quoted ?? '').replaceAll(/\\(.)/g, '$1'),
   );
 }
 
-/** What the catalog prints behind a backslash. */
+/** The characters that the catalog prints behind a backslash. */
 const memberEscapes: Readonly<Record<string, string>> = { n: '\n', r: '\r', '0': '\0', '\\': '\\' };
-/** A member in its quotes: quotes doubled, backslash and line ends escaped. */
+/** A quoted member: quotes are doubled, backslashes and line ends are escaped. */
 const member = /'((?:[^'\\]|''|\\[^])*)'/y;
 
 /**
- * Character sets with characters that the catalog, whose own is utf8mb3, cannot print, or with bytes that are none. It prints a question
- * mark for them, and MySQL 5.6 no more of the list.
+ * Character sets with characters that the catalog (utf8mb3) cannot print, or with bytes that are not characters. The catalog
+ * prints a question mark for them. MySQL 5.6 prints nothing of the list after it.
  */
 const beyondCatalog = new Set(['utf8mb4', 'utf16', 'utf16le', 'utf32', 'gb18030', 'binary']);
 
-/** The members of an enum or a set as the catalog prints its type, `enum('a','it''s')`, or why they are not known from there. */
+/**
+ * The members of an enum or a set, parsed from its type as the catalog prints it: `enum('a','it''s')`. Or the reason why they are
+ * not known from there.
+ */
 function readMembers({ fullType, charset }: ColumnSchema): string[] | Refusal {
   const members: string[] = [];
   let at = fullType.indexOf('(');
@@ -157,7 +160,7 @@ function readMembers({ fullType, charset }: ColumnSchema): string[] | Refusal {
   if (fullType[at] !== ')') return { refused: 'the catalog does not print its members' };
   if (beyondCatalog.has(charset ?? '') && members.some((text) => text.includes('?')))
     return {
-      refused: 'a ? in its members, as the catalog prints them, may stand for a character that it cannot print',
+      refused: 'a ? in its members may replace a character that the catalog cannot print',
     };
   return members;
 }

@@ -26,7 +26,7 @@ const integerTypes: Readonly<Record<string, IntegerType>> = {
   bigint: { code: binlogType.longlong, width: 8, pg: { signed: 'bigint', unsigned: 'numeric(20,0)' } },
 };
 
-/** tinyint … bigint, signed and unsigned. The binlog does not say which: that is known from the schema alone. */
+/** tinyint … bigint, signed and unsigned. The binlog does not record the signedness: only the schema has it. */
 export const integers: CodecFamily = (column) => {
   const type = integerTypes[column.type];
   if (type === undefined) return undefined;
@@ -35,7 +35,7 @@ export const integers: CodecFamily = (column) => {
   const reader = fixedWidth(type.width, read);
   return {
     pgType: unsigned ? type.pg.unsigned : type.pg.signed,
-    // Filled up with zeros it would be another text than in a row image, and a key is compared as text.
+    // Zero-filled text would differ from the text of a row image, and keys are compared as text.
     fromText: isZeroFilled(column) ? withoutFill : plainText,
     fromImage: (code) => (code === type.code ? reader : null),
     keyLiteral: numberLiteral,
@@ -44,7 +44,7 @@ export const integers: CodecFamily = (column) => {
   };
 };
 
-/** year: stored as the offset from 1900 in one byte; 0 stays 0. Of year(2) the server prints, and means, two digits. */
+/** year: the offset from 1900 in one byte; 0 stays 0. The value of a year(2) is the two digits that the server prints. */
 export const year: CodecFamily = (column): Codec | undefined => {
   if (column.type !== 'year') return undefined;
   const century = /^year\(2\)/i.test(column.fullType) ? 100 : 10_000;
@@ -54,7 +54,7 @@ export const year: CodecFamily = (column): Codec | undefined => {
   });
   return {
     pgType: 'smallint',
-    // Year 0 is printed 0000.
+    // The server prints year 0 as 0000.
     fromText: withoutFill,
     fromImage: (code) => (code === binlogType.year ? reader : null),
     keyLiteral: numberLiteral,

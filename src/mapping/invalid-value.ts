@@ -1,11 +1,11 @@
 /**
- * A stored value that is none of its column's type, or that cannot be carried exactly: its row becomes a dead letter. `reason`
- * says what is wrong and never the value.
+ * A stored value that is invalid for its column's type or cannot be copied exactly. Its row becomes a dead letter. `reason`
+ * describes the fault and never holds the value.
  */
 export class InvalidValue extends Error {
   override readonly name = 'InvalidValue';
   readonly reason: string;
-  /** The column, once the reader of the row knows which one it was at. */
+  /** The column at fault; the reader of the row sets it. */
   column: string | null = null;
 
   constructor(reason: string) {

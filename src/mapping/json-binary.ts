@@ -21,9 +21,9 @@ const jsonType = {
 } as const;
 
 /**
- * The JSON text of a stored MySQL json value, as the server would print it but for white space. Numbers stay exact: 64-bit
- * integers and decimals never pass through a double. An empty value is what the server stores for JSON null in a column
- * that was added without a default.
+ * The JSON text of a stored MySQL json value, as the server prints it except for white space. Numbers stay exact: 64-bit integers
+ * and decimals never pass through a double. An empty value means JSON null: the server stores it in a column that was added
+ * without a default.
  */
 export function binaryJsonText(source: Buffer): string {
   if (source.length === 0) return 'null';
@@ -67,7 +67,7 @@ function valueText(type: number, source: Buffer, at: number): string {
   }
 }
 
-/** `width` is 2 in the small form and 4 in the large one: of counts, of offsets, and of values that fit inline. */
+/** `width` is 2 in the small form and 4 in the large one. Counts, offsets and inline values have this width. */
 function containerText(source: Buffer, start: number, width: 2 | 4, isObject: boolean): string {
   const number = (at: number) => source.readUIntLE(at, width);
   const count = number(start);
@@ -104,13 +104,16 @@ function literalText(code: number): string {
   throw new RangeError(`binary json holds the unknown literal ${code}`);
 }
 
-/** Whole numbers with `.0` up to fifteen digits, beyond in the form with an exponent: what jsonb keeps as its scale. */
+/**
+ * Integers below 1e15 get `.0`, as the server prints them; jsonb keeps that digit as scale. The server prints larger ones with an
+ * exponent, and jsonb keeps no scale for them.
+ */
 function doubleText(value: number): string {
   if (value === 0) return 1 / value < 0 ? '-0.0' : '0.0';
   return Number.isInteger(value) && Math.abs(value) < 1e15 ? `${value}.0` : String(value);
 }
 
-/** Seven bits a byte, least significant first, the high bit says that more follow. */
+/** Seven bits per byte, least significant first; a set high bit means that another byte follows. */
 function variableLength(source: Buffer, start: number): { length: number; next: number } {
   let length = 0;
   let at = start;
@@ -121,7 +124,7 @@ function variableLength(source: Buffer, start: number): { length: number; next: 
   }
 }
 
-/** Raises RangeError where it would end behind the document. */
+/** Raises RangeError if the bytes end behind the document. */
 function bytesAt(source: Buffer, at: number, length: number): Buffer {
   if (at + length > source.length) throw new RangeError('binary json ends within a value');
   return source.subarray(at, at + length);
@@ -152,7 +155,7 @@ function opaqueText(source: Buffer, start: number): string {
   }
 }
 
-/** The server breaks its base64 after every 76 characters, also before the next line has any. */
+/** The server puts a line break between groups of 76 characters of base64. */
 function base64Lines(bytes: Buffer): string {
   return (bytes.toString('base64').match(/.{1,76}/g) ?? []).join('\n');
 }
@@ -160,10 +163,10 @@ function base64Lines(bytes: Buffer): string {
 const digits = (value: bigint, width: number) => value.toString().padStart(width, '0');
 
 function packedDatetimeText(packed: bigint, dateOnly: boolean): string {
-  const whole = packed >> 24n;
-  const yearMonth = whole >> 22n;
-  const date = `${digits(yearMonth / 13n, 4)}-${digits(yearMonth % 13n, 2)}-${digits((whole >> 17n) & 31n, 2)}`;
-  return dateOnly ? date : `${date} ${clockText(whole & 0x1ffffn, packed & 0xffffffn)}`;
+  const integerPart = packed >> 24n;
+  const yearMonth = integerPart >> 22n;
+  const date = `${digits(yearMonth / 13n, 4)}-${digits(yearMonth % 13n, 2)}-${digits((integerPart >> 17n) & 31n, 2)}`;
+  return dateOnly ? date : `${date} ${clockText(integerPart & 0x1ffffn, packed & 0xffffffn)}`;
 }
 
 function packedTimeText(packed: bigint): string {

@@ -5,8 +5,9 @@ import { InvalidValue } from './invalid-value.ts';
 import { binaryJsonText } from './json-binary.ts';
 
 /**
- * json of MySQL becomes jsonb. (MariaDB's JSON is an alias of longtext and arrives as such; a rule makes it jsonb.) The stream carries the server's
- * binary form, which is printed as text here; jsonb makes one value of both.
+ * MySQL's json becomes jsonb. MariaDB's JSON is an alias of longtext and becomes text, unless a rule makes it jsonb. The stream
+ * holds the server's binary form, which this codec prints as text. jsonb turns the texts of snapshot and stream into the same
+ * value.
  */
 export const json: CodecFamily = (column, conversions) => {
   if (column.type !== 'json') return undefined;
@@ -24,23 +25,23 @@ export const json: CodecFamily = (column, conversions) => {
   };
 };
 
-/** A byte becomes so many characters at most: `\u001f`. */
+/** One byte becomes at most this many characters: `\u001f`. */
 const longestEscape = 6;
 
 function documentText(stored: Buffer): string {
   try {
     return binaryJsonText(stored);
   } catch (error) {
-    // V8 does not tell by a code that a text became too long.
+    // V8 has no error code for a text that became too long.
     if (stored.length > constants.MAX_STRING_LENGTH / longestEscape && error instanceof Error)
       throw new InvalidValue('a json document is longer than text can be, or damaged');
-    // The reader ran beyond its end or into a type that there is not.
+    // The reader passed its end or met an unknown type.
     if (error instanceof RangeError) throw new InvalidValue('a json document is damaged');
     throw error;
   }
 }
 
-/** jsonb refuses the escape of U+0000; it becomes U+FFFD. An escaped backslash before `u0000` is no such escape. */
+/** Replaces the escape of U+0000, which jsonb refuses, by U+FFFD. In `\\u0000` the backslash is escaped, so it stays. */
 export function withoutNul(text: string, conversions: Conversions): string {
   if (!text.includes(String.raw`\u0000`)) return text;
   return text.replace(/\\(?:u0000|[^])/g, (escape) => {

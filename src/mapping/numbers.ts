@@ -18,7 +18,7 @@ const bytesOfDigits = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4] as const;
 
 const powersOfTen = Array.from({ length: 10 }, (_, digits) => 10 ** digits);
 
-/** decimal(p,s): digits end to end, never a number. */
+/** decimal(p,s): digits from end to end, never a JavaScript number. */
 export const decimals: CodecFamily = (column) => {
   if (column.type !== 'decimal') return undefined;
   const precision = column.precision ?? 10;
@@ -36,10 +36,10 @@ export const decimals: CodecFamily = (column) => {
 };
 
 /**
- * float and double. Every finite float32 and float64 has a shortest decimal text that reads back as the same number; the
- * server prints doubles so, but rounds floats to six digits, hence `* 1e0`, which makes it print the exact value
- * (https://dev.mysql.com/doc/refman/8.4/en/problems-with-float.html) and unlike `+ 0e0` keeps a negative zero. A double(m,d) is
- * what the server makes of it, the number that d decimals stand for.
+ * float and double. Every finite float32 and float64 has a shortest decimal text that reads back as the same number. The server
+ * prints doubles this way but rounds floats to six digits. `* 1e0` makes it print the exact value
+ * (https://dev.mysql.com/doc/refman/8.4/en/problems-with-float.html) and, unlike `+ 0e0`, keeps a negative zero. The value of a
+ * double(m,d) is the server's: the number with d decimals.
  */
 export const floats: CodecFamily = (column) => {
   if (column.type !== 'float' && column.type !== 'double') return undefined;
@@ -54,7 +54,7 @@ export const floats: CodecFamily = (column) => {
     fromText: decimals === null ? floatText : numberText,
     fromImage: (code) => (code === (single ? binlogType.float : binlogType.double) ? reader : null),
     keyLiteral: numberLiteral,
-    // PostgreSQL prints a float as short as it can, and the source compares it as the double that it is.
+    // PostgreSQL prints the shortest text of a float. The source compares the float as the double that it equals.
     literalOf: single ? (printed) => numberOf(String(Math.fround(Number(printed)))) : numberOf,
     sortsAlike: true,
   };
@@ -68,7 +68,7 @@ function doubleWriter(decimals: number | null): (source: Buffer, at: number, out
   };
 }
 
-/** The d of a double(m,d). */
+/** The d of a double(m,d); null: the column has none. */
 function decimalsOf({ type, fullType }: ColumnSchema): number | null {
   const decimals = type === 'double' ? /^double(?: precision)?\(\d+,(\d+)\)/i.exec(fullType)?.[1] : undefined;
   return decimals === undefined ? null : Number(decimals);
@@ -76,10 +76,10 @@ function decimalsOf({ type, fullType }: ColumnSchema): number | null {
 
 const notFinite = 'a floating-point number is not finite';
 
-/** Longer texts, those with an exponent, and those of very small numbers the server writes in another way than we do. */
+/** The server prints longer texts, texts with an exponent and very small numbers in another way than JavaScript. */
 const plainDigits = 15;
 
-/** The same text as from a row image, because a key is compared as text. */
+/** Writes the same text as from a row image, because keys are compared as text. */
 const floatText: TextReader = (source, start, end, out) => {
   const first = source[start] === 0x2d ? start + 1 : start;
   let isPlain =
@@ -89,31 +89,31 @@ const floatText: TextReader = (source, start, end, out) => {
   else numberText(source, start, end, out);
 };
 
-/** A damaged column may hold what the server prints as letters, and PostgreSQL would take NaN. */
+/** Refuses numbers that are not finite. The server prints them as words in a damaged column, and PostgreSQL would accept NaN. */
 const numberText: TextReader = (source, start, end, out) =>
   writeNumber(Number(source.toString('latin1', start, end)), out);
 
 function writeNumber(value: number, out: LineBuffer): void {
   if (!Number.isFinite(value)) throw new InvalidValue(notFinite);
-  // String(-0) is '0'; PostgreSQL keeps the sign, and so does the source.
+  // String(-0) is '0', but PostgreSQL and the source keep the sign.
   if (value === 0 && 1 / value < 0) out.ascii('-0');
   else if (Number.isInteger(value) && Math.abs(value) < 2 ** 53) out.integer(value);
   else out.ascii(String(value));
 }
 
 /**
- * MySQL's packed decimal: groups of nine digits in four bytes, big endian, a shorter group at either end; the first bit is
- * inverted, and all bits are when the number is negative (MySQL strings/decimal.c, `decimal2bin`).
+ * MySQL's packed decimal: groups of nine digits in four bytes, big endian, with a shorter group at either end. The first bit is
+ * inverted. All bits are inverted when the number is negative (MySQL strings/decimal.c, `decimal2bin`).
  */
 export function decimalReader(precision: number, scale: number) {
-  const whole = precision - scale;
+  const integerDigits = precision - scale;
   const groups: { readonly width: number; readonly digits: number }[] = [];
   const group = (digits: number) => {
     if (digits > 0) groups.push({ width: bytesOfDigits[digits] as number, digits });
   };
-  group(whole % 9);
-  for (let i = 0; i < Math.floor(whole / 9); i++) group(9);
-  const wholeGroups = groups.length;
+  group(integerDigits % 9);
+  for (let i = 0; i < Math.floor(integerDigits / 9); i++) group(9);
+  const integerGroups = groups.length;
   for (let i = 0; i < Math.floor(scale / 9); i++) group(9);
   group(scale % 9);
   const width = groups.reduce((sum, { width }) => sum + width, 0);
@@ -132,12 +132,12 @@ export function decimalReader(precision: number, scale: number) {
         value = value * 256 + (at === start ? flipped ^ 0x80 : flipped);
       }
       if (value >= (powersOfTen[digits] as number)) throw new InvalidValue('a decimal has a group of too many digits');
-      if (i === wholeGroups) {
+      if (i === integerGroups) {
         if (!started) out.byte(0x30);
         started = true;
         out.byte(0x2e);
       }
-      if (i >= wholeGroups || started) out.digits(value, digits);
+      if (i >= integerGroups || started) out.digits(value, digits);
       else if (value > 0) {
         out.integer(value);
         started = true;

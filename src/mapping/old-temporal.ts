@@ -2,17 +2,20 @@ import type { Conversions, ImageReader } from './codec.ts';
 import { fixedWidth } from './codec.ts';
 import { highestHour, writeClock, writeDate, writeFraction, writeInstant } from './temporal-text.ts';
 
-// The formats before MySQL 5.6, which MariaDB still writes with mysql56_temporal_format=OFF and keeps in tables that were
-// made so. Without a fraction they are numbers of decimal digits; with one, MariaDB's own big-endian numbers
-// (MariaDB sql/field.cc, `Field_timestamp_hires`, `Field_time_hires`, `Field_datetime_hires`). The binlog does not say which:
-// that is known from the schema alone.
+// The formats before MySQL 5.6. MariaDB still writes them with mysql56_temporal_format=OFF and keeps them in tables that were
+// created so. Without a fraction they are numbers of decimal digits. With a fraction they are MariaDB's own big-endian numbers
+// (MariaDB sql/field.cc, `Field_timestamp_hires`, `Field_time_hires`, `Field_datetime_hires`). The binlog does not record the
+// fraction: only the schema has it.
 
 /** Bytes of a DATETIME, a TIME and a TIMESTAMP's fraction with 0 to 6 digits. */
 const datetimeBytes = [8, 6, 6, 7, 7, 7, 8] as const;
 const timeBytes = [3, 4, 4, 5, 5, 5, 6] as const;
 const fractionBytes = [0, 1, 1, 2, 2, 3, 3] as const;
 
-/** The decimal number YYYYMMDDhhmmss; with a fraction, the units of it since year 0 in months of 32 days and years of 13. */
+/**
+ * Without a fraction: the decimal number YYYYMMDDhhmmss. With a fraction: the count of its units since year 0, in months of 32
+ * days and years of 13 months.
+ */
 export function oldDatetimeReader(fraction: number, conversions: Conversions | null): ImageReader {
   if (fraction === 0)
     return fixedWidth(8, (source, at, out) => {
@@ -39,7 +42,10 @@ export function oldDatetimeReader(fraction: number, conversions: Conversions | n
   });
 }
 
-/** The signed decimal number hhhmmss; with a fraction, the units of it, offset so that the lowest time is 1. */
+/**
+ * Without a fraction: the signed decimal number hhhmmss. With a fraction: the count of its units, offset so that the lowest time
+ * is 1.
+ */
 export function oldTimeReader(fraction: number): ImageReader {
   if (fraction === 0)
     return fixedWidth(3, (source, at, out) => {
@@ -61,7 +67,7 @@ export function oldTimeReader(fraction: number): ImageReader {
   });
 }
 
-/** Seconds since 1970, little endian; with a fraction, big endian and followed by its digits as a number. */
+/** Seconds since 1970, little endian. With a fraction: big endian, followed by the digits of the fraction as a number. */
 export function oldTimestampReader(fraction: number, conversions: Conversions | null): ImageReader {
   if (fraction === 0)
     return fixedWidth(4, (source, at, out) => writeInstant(source.readUInt32LE(at), 0, 0, conversions, out));

@@ -4,7 +4,7 @@ import { type Codec, Conversions, type ImageReader, fixedWidth, lengthPrefixed }
 import { decimalReader } from './numbers.ts';
 import { oldDatetimeReader, oldTimeReader, oldTimestampReader } from './old-temporal.ts';
 
-/** Bytes of types that have no metadata. */
+/** Widths in bytes of the types without metadata. */
 const widths: Readonly<Record<number, number>> = {
   [binlogType.tiny]: 1,
   [binlogType.short]: 2,
@@ -19,8 +19,8 @@ const widths: Readonly<Record<number, number>> = {
 };
 
 /**
- * Reads past the values of a column that is not carried, by what the binlog says of it alone, so that nothing need be known of
- * its type. The temporal formats before MySQL 5.6 are the exception: of them the binlog does not give the width.
+ * Skips the values of a column that is not replicated. It relies on the binlog alone, so the type of the column may be unknown.
+ * The temporal formats before MySQL 5.6 are the exception: the binlog does not record their width.
  */
 export function omitted(column: ColumnSchema): Codec['fromImage'] {
   return (type, metadata) => {

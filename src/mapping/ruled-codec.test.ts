@@ -24,36 +24,36 @@ const column = (type: string, rule?: ColumnRule): ColumnSchema => ({
 
 describe('misfit', () => {
   it.each<[string, ColumnRule, string]>([
-    ['int', { kind: 'boolean' }, 'rule boolean does not fit a column of type int; what does: text, omit'],
-    ['varchar', { kind: 'text' }, 'rule text does not fit a column of type varchar; what does: jsonb, omit'],
-    ['datetime', { kind: 'local', zone: 'UTC' }, 'what does: text, null, omit'],
-    ['time', { kind: 'null', date: '0001-01-01' }, 'what does: text, omit'],
-  ])('says of %s which rules would fit', (type, rule, message) => {
+    ['int', { kind: 'boolean' }, 'rule boolean does not fit a column of type int; rules that fit: text, omit'],
+    ['varchar', { kind: 'text' }, 'rule text does not fit a column of type varchar; rules that fit: jsonb, omit'],
+    ['datetime', { kind: 'local', zone: 'UTC' }, 'rules that fit: text, null, omit'],
+    ['time', { kind: 'null', date: '0001-01-01' }, 'rules that fit: text, omit'],
+  ])('names the rules that fit a column of type %s', (type, rule, message) => {
     expect(misfit(column(type, rule), false)).toContain(message);
   });
 
   it.each<[string, ColumnRule, string | null]>([
-    ['tinyint', { kind: 'boolean' }, 'does not fit a key column of type tinyint; what does: text'],
-    ['timestamp', { kind: 'local', zone: 'UTC' }, 'what does: text'],
-    ['date', { kind: 'null', date: '0001-01-01' }, 'no rule does'],
-    ['date', { kind: 'text' }, 'no rule does'],
-    ['datetime', { kind: 'text' }, 'no rule does'],
-    ['bigint', { kind: 'omit' }, 'what does: text'],
+    ['tinyint', { kind: 'boolean' }, 'does not fit a key column of type tinyint; rules that fit: text'],
+    ['timestamp', { kind: 'local', zone: 'UTC' }, 'rules that fit: text'],
+    ['date', { kind: 'null', date: '0001-01-01' }, 'no rule fits'],
+    ['date', { kind: 'text' }, 'no rule fits'],
+    ['datetime', { kind: 'text' }, 'no rule fits'],
+    ['bigint', { kind: 'omit' }, 'rules that fit: text'],
     ['bigint', { kind: 'text' }, null],
     ['time', { kind: 'text' }, null],
-  ])('lets a key of type %s have only what keeps it itself', (type, rule, message) => {
+  ])('allows a key of type %s only rules that keep its values distinct', (type, rule, message) => {
     const found = misfit(column(type, rule), true);
     if (message === null) expect(found).toBeNull();
     else expect(found).toContain(message);
   });
 
-  it('takes omit for a type that cannot be carried, and no rule for whatever', () => {
+  it('accepts omit for a type that is not supported, and every type without a rule', () => {
     expect(misfit(column('xmltype', { kind: 'omit' }), false)).toBeNull();
     expect(misfit(column('xmltype'), true)).toBeNull();
   });
 });
 
-it('makes no boolean of a number other than 0 and 1, in the snapshot or the stream', () => {
+it('refuses a boolean other than 0 and 1, in the snapshot and in the stream', () => {
   const codec = columnCodec(column('tinyint', { kind: 'boolean' }), new Conversions());
   if (isRefusal(codec)) throw new Error(codec.refused);
   const out = new LineBuffer();
@@ -65,7 +65,7 @@ it('makes no boolean of a number other than 0 and 1, in the snapshot or the stre
   }
 });
 
-it('takes an omitted column out of what is carried, and keeps it in what the source has', () => {
+it('leaves an omitted column out of the replicated table, and keeps it in the source table', () => {
   const id = { ...column('bigint'), name: 'id' };
   const codec = tableCodec({
     table: 't',

@@ -14,8 +14,8 @@ import { ZoneOffsets } from './zone-offsets.ts';
 const integers = ['tinyint', 'smallint', 'mediumint', 'int', 'bigint'] as const;
 
 /**
- * The types of column that a rule fits, and those that it fits in a key too: there each value must stay itself, and its
- * text must bound a chunk, which that of an impossible date does not. `omit` fits every type, but no key.
+ * The column types that a rule fits, in general and in a key. In a key each value must stay distinct, and its text must bound a
+ * chunk, which the text of an impossible date does not. `omit` fits every type, but no key.
  */
 const fits: Readonly<
   Record<Exclude<ColumnRule['kind'], 'omit'>, { types: readonly string[]; keys: readonly string[] }>
@@ -30,7 +30,7 @@ const fits: Readonly<
   null: { types: ['date', 'datetime', 'timestamp'], keys: [] },
 };
 
-/** Why a column cannot have the rule that it has, and which it could; null: it can. */
+/** Why the rule of a column does not fit it, and which rules do; null: it fits. */
 export function misfit({ type, rule }: ColumnSchema, isKey: boolean): string | null {
   if (rule === undefined) return null;
   const fitting = (Object.keys(fits) as (keyof typeof fits)[]).filter((kind) =>
@@ -38,11 +38,11 @@ export function misfit({ type, rule }: ColumnSchema, isKey: boolean): string | n
   );
   const all: readonly string[] = isKey ? fitting : [...fitting, 'omit'];
   if (all.includes(rule.kind)) return null;
-  const others = all.length === 0 ? 'no rule does' : `what does: ${all.join(', ')}`;
+  const others = all.length === 0 ? 'no rule fits' : `rules that fit: ${all.join(', ')}`;
   return `rule ${rule.kind} does not fit a ${isKey ? 'key ' : ''}column of type ${type}; ${others}`;
 }
 
-/** The codec of a column whose rule fits it; `codec` is that of its type. */
+/** The codec of a column with its rule, which must fit; `codec` is the codec of its type. */
 export function ruledCodec(column: ColumnSchema, codec: Codec, conversions: Conversions): Codec {
   const { rule, fraction } = column;
   switch (rule?.kind) {
@@ -61,15 +61,15 @@ export function ruledCodec(column: ColumnSchema, codec: Codec, conversions: Conv
   }
 }
 
-/** Changes the value that was just written: what stands in `out` from `start` on. */
+/** Changes the value that was just written: the bytes in `out` from `start` on. */
 type Rewrite = (out: LineBuffer, start: number) => void;
 
-/** Rules act on the text that snapshot and stream both write, so both do the same. */
+/** Rules act on the text that snapshot and stream both write, so both give the same result. */
 function rewritten(codec: Codec, pgType: string, rewrite: Rewrite): Codec {
   const { sortsAlike, ...rest } = codec;
   return {
     ...rest,
-    // As text, numbers and times sort in another way.
+    // Numbers and times sort differently as text.
     ...(sortsAlike === undefined || pgType === 'text' ? {} : { sortsAlike }),
     pgType,
     fromText: (source, start, end, out) => {
@@ -99,7 +99,7 @@ const one = 0x31;
 const writeTruth: Rewrite = (out, start) => {
   const { bytes, length } = out;
   const digit = bytes[length - 1];
-  // A column with ZEROFILL has more of them before.
+  // A column with ZEROFILL has leading zeros.
   for (let i = start; i < length - 1; i++) if (bytes[i] !== zero) throw noTruth();
   if (digit !== zero && digit !== one) throw noTruth();
   out.length = start;
@@ -107,15 +107,17 @@ const writeTruth: Rewrite = (out, start) => {
 };
 
 function noTruth(): InvalidValue {
-  return new InvalidValue('a number other than 0 and 1 is no boolean');
+  return new InvalidValue('a number other than 0 and 1 is not a boolean');
 }
 
-/** Of a type whose usual codec loses some of what the server prints: one that loses nothing. */
+/**
+ * A codec that keeps everything the server prints, for a type whose default codec loses some of it; undefined: any other type.
+ */
 function verbatim(column: ColumnSchema): Codec | undefined {
   return dates(column, null) ?? datetimes(column, null) ?? timestamps(column, null);
 }
 
-/** How many characters the server fills with zeros at least; 0: it does not. */
+/** The width to which the server pads with zeros; 0: it does not pad. */
 function printedWidth({ type, fullType, precision, scale }: ColumnSchema): number {
   const [, width] = /\((\d+)/.exec(fullType) ?? [];
   if (type === 'year') return Number(width ?? 4);
@@ -136,17 +138,17 @@ function zeroFilled(width: number): Rewrite {
   };
 }
 
-/** What is no JSON is told apart here; PostgreSQL, which is stricter in places (a lone surrogate), has the last word. */
+/** Refuses text that is not JSON. PostgreSQL makes the final decision: it also refuses, for example, a lone surrogate. */
 function jsonDocument(conversions: Conversions): Rewrite {
   return (out, start) => {
     const written = out.bytes.subarray(start, out.length);
-    // Such a row is rejected with the others that are not UTF-8, or too large.
+    // A later check rejects such a row, with all rows that are not UTF-8 or too large.
     if (!isUtf8(written) || written.length > mostRowBytes) return;
     const text = fromCopyText(written.toString('utf8')) ?? '';
     try {
       JSON.parse(text);
     } catch {
-      throw new InvalidValue('a text is no JSON document');
+      throw new InvalidValue('a text is not a JSON document');
     }
     const held = withoutNul(text, conversions);
     if (held === text) return;
@@ -172,7 +174,7 @@ function clockIn(zone: string): Rewrite {
     const seconds = readSeconds(out.bytes, start);
     out.length = start;
     writeSeconds(seconds + offsets.at(seconds), out);
-    // The fraction stands where it stood.
+    // The fraction is unchanged and stays where it was.
     out.length = end;
   };
 }
@@ -188,7 +190,7 @@ function sentinelToNull({ type, fraction }: ColumnSchema, date: string, conversi
   };
 }
 
-/** What is no date is NULL already. */
+/** Whether the value is NULL: an invalid date became NULL already. */
 function isNull(out: LineBuffer, start: number): boolean {
   return out.bytes[start] === 0x5c;
 }

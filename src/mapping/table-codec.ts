@@ -5,17 +5,17 @@ import { type Codec, Conversions } from './codec.ts';
 import { columnCodec, isRefusal } from './column-codec.ts';
 import { misfit } from './ruled-codec.ts';
 
-/** A table's codecs, column by column, with what they had to convert. */
+/** A table's codecs, column by column, with the counts of their conversions. */
 export interface TableCodec {
-  /** The table as the source has it: these columns are in a row image. It is what the control schema keeps. */
+  /** The table at the source: a row image has these columns, and the control schema stores them. */
   readonly source: TableSchema;
-  /** The table as it is carried, without the columns that a rule omits: these are selected, in a line, and at the target. */
+  /** The table as replicated, without the columns that a rule omits: a select, a line and the target have these columns. */
   readonly schema: TableSchema;
   readonly codecs: readonly Codec[];
   readonly conversions: readonly Conversions[];
 }
 
-/** Why a table cannot be carried, column by column. */
+/** Why a table cannot be replicated, column by column. */
 export interface TableRefusal {
   readonly refused: readonly RefusedColumn[];
 }
@@ -23,7 +23,7 @@ export interface TableRefusal {
 export interface RefusedColumn {
   readonly column: string;
   readonly reason: string;
-  /** The column cannot be carried as it is, or the rule that the operator gave it does not fit. */
+  /** The column cannot be copied exactly, or the rule that the operator gave it does not fit. */
   readonly fault: 'column' | 'rule';
 }
 
@@ -48,10 +48,13 @@ export function tableCodec(source: TableSchema): TableCodec | TableRefusal {
       }
     }
   }
-  return refused.length > 0 ? { refused } : { source, schema: carried(source), codecs, conversions };
+  return refused.length > 0 ? { refused } : { source, schema: withoutOmitted(source), codecs, conversions };
 }
 
-/** A schema that was carried once can be again, unless this version of Tidegate knows less than the one that stored it. */
+/**
+ * The codec of a stored schema. A schema that was replicated once can be replicated again, unless this version of Tidegate
+ * supports less than the version that stored it.
+ */
 export function knownCodec(schema: TableSchema): TableCodec {
   const codec = tableCodec(schema);
   if ('refused' in codec)
@@ -62,7 +65,7 @@ export function knownCodec(schema: TableSchema): TableCodec {
   return codec;
 }
 
-function carried(source: TableSchema): TableSchema {
+function withoutOmitted(source: TableSchema): TableSchema {
   const columns = source.columns.filter((column) => !isOmitted(column));
   const primaryKey = source.primaryKey.map((index) =>
     columns.indexOf(source.columns[index] as (typeof columns)[number]),
@@ -70,7 +73,7 @@ function carried(source: TableSchema): TableSchema {
   return { ...source, columns, primaryKey };
 }
 
-/** The key's columns alone, in the order of the key. */
+/** The key's columns alone, in key order. */
 export function keyCodec({ source, schema, codecs, conversions }: TableCodec): TableCodec {
   const { primaryKey } = schema;
   const columns = primaryKey.map((index) => schema.columns[index] as (typeof schema.columns)[number]);
@@ -82,7 +85,7 @@ export function keyCodec({ source, schema, codecs, conversions }: TableCodec): T
   };
 }
 
-/** What the readers converted since the last call. */
+/** Returns the conversions of the readers since the last call, and resets their counts. */
 export function takeConversions({ schema, conversions }: TableCodec): readonly Conversion[] {
   let counted: Conversion[] = none;
   for (let i = 0; i < conversions.length; i++) {
@@ -97,7 +100,7 @@ export function takeConversions({ schema, conversions }: TableCodec): readonly C
 const none: Conversion[] = [];
 const zero = new Conversions();
 
-/** Tells row by row what the readers convert from now on, when nothing is counted, and takes nothing of it away. */
+/** Reports conversions row by row without resetting the counts. The counts must be zero when the journal is created. */
 export class ConversionJournal {
   readonly #codec: TableCodec;
   readonly #seen: readonly Conversions[];
@@ -107,7 +110,7 @@ export class ConversionJournal {
     this.#seen = codec.conversions.map(() => new Conversions());
   }
 
-  /** What was converted since the last call. */
+  /** The conversions since the last call. */
   next(): readonly Conversion[] {
     const { schema, conversions } = this.#codec;
     let counted = none;
@@ -123,8 +126,8 @@ export class ConversionJournal {
 }
 
 /**
- * A key column of which a value had to be converted, so that two rows of the source may have become one; null: none. To be asked
- * before `takeConversions`.
+ * A key column with a converted value, so that two rows of the source may have become one; null: none. Call it before
+ * `takeConversions`, which resets the counts.
  */
 export function convertedKeyColumn({ schema, conversions }: TableCodec): string | null {
   for (const index of schema.primaryKey)

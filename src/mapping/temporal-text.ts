@@ -12,7 +12,10 @@ function daysIn(year: number, month: number): number {
   return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31;
 }
 
-/** Writes a date, or NULL for one that is none; tells which. Without `conversions` it is written whatever it is. */
+/**
+ * Writes a date, or NULL for an invalid one; returns whether it wrote a date. Without `conversions` it writes every date as it
+ * is.
+ */
 export function writeDate(
   year: number,
   month: number,
@@ -33,10 +36,10 @@ export function writeDate(
   return true;
 }
 
-/** Hours of a day, and of a `time`, which counts to 838:59:59. */
+/** The highest hour of a day, and of a `time`, which ends at 838:59:59. */
 export const highestHour = { day: 23, time: 838 } as const;
 
-/** Writes hh:mm:ss. PostgreSQL would carry a sixtieth second over into the next minute, so what is no clock is told apart here. */
+/** Writes hh:mm:ss. Refuses impossible times, because PostgreSQL would carry a sixtieth second over into the next minute. */
 export function writeClock(hour: number, minute: number, second: number, highest: number, out: LineBuffer): void {
   if (hour > highest || minute > 59 || second > 59) throw new InvalidValue('a time has no such hour, minute or second');
   out.digits(hour, hour > 99 ? 3 : 2);
@@ -49,8 +52,8 @@ export function writeClock(hour: number, minute: number, second: number, highest
 const secondsPerDay = 86_400;
 
 /**
- * Writes seconds since 1970 in UTC with `fraction` digits of `part`; all zero is the zero timestamp, which becomes NULL, or
- * without `conversions` is written as the server prints it.
+ * Writes seconds since 1970 in UTC with `fraction` digits of `part`. All zero is the zero timestamp, which becomes NULL. Without
+ * `conversions` it is written as the server prints it.
  */
 export function writeInstant(
   seconds: number,
@@ -69,7 +72,7 @@ export function writeInstant(
   writeFraction(part, fraction, out);
 }
 
-/** Writes seconds since 1970, in the 19 characters of a date and a time of day. */
+/** Writes seconds since 1970 as the 19 characters of a date and a time of day. */
 export function writeSeconds(seconds: number, out: LineBuffer): void {
   const days = Math.floor(seconds / secondsPerDay);
   const clock = seconds - days * secondsPerDay;
@@ -78,7 +81,7 @@ export function writeSeconds(seconds: number, out: LineBuffer): void {
   writeClock(Math.floor(clock / 3600), Math.floor(clock / 60) % 60, clock % 60, highestHour.day, out);
 }
 
-/** Reads them again: the seconds since 1970 of the date and time of day at `at`. */
+/** Inverts `writeSeconds`: the seconds since 1970 of the date and time of day at `at`. */
 export function readSeconds(bytes: Uint8Array, at: number): number {
   const number = (offset: number, digits: number) => {
     let value = 0;
@@ -91,7 +94,7 @@ export function readSeconds(bytes: Uint8Array, at: number): number {
 
 const unitsPerSecond = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000] as const;
 
-/** Writes a point and the digits of a fraction, nothing where there are none. */
+/** Writes a point and the digits of a fraction; nothing if `fraction` is 0. */
 export function writeFraction(part: number, fraction: number, out: LineBuffer): void {
   if (fraction === 0) return;
   if (part >= (unitsPerSecond[fraction] as number)) throw new InvalidValue('a time has more than a second of fraction');
@@ -99,7 +102,7 @@ export function writeFraction(part: number, fraction: number, out: LineBuffer): 
   out.digits(part, fraction);
 }
 
-/** The day count since 1970-01-01 of a date, by the same eras as below. */
+/** The day count since 1970-01-01 of a date, by the same eras as `writeCivil`. */
 function daysOf(year: number, month: number, day: number): number {
   const shiftedYear = month <= 2 ? year - 1 : year;
   const era = Math.floor(shiftedYear / 400);
@@ -109,7 +112,7 @@ function daysOf(year: number, month: number, day: number): number {
   return era * 146_097 + dayOfEra - 719_468;
 }
 
-/** A day count since 1970-01-01 as a date of the Gregorian calendar, by eras of 400 years that begin in March. */
+/** Writes a day count since 1970-01-01 as a date of the Gregorian calendar, by eras of 400 years that start in March. */
 function writeCivil(days: number, out: LineBuffer): void {
   const shifted = days + 719_468;
   const era = Math.floor(shifted / 146_097);

@@ -13,13 +13,13 @@ import {
 import { oldDatetimeReader, oldTimeReader, oldTimestampReader } from './old-temporal.ts';
 import { highestHour, isDate, writeClock, writeDate, writeFraction, writeInstant } from './temporal-text.ts';
 
-/** Bytes that hold the fractional digits 0 to 6 of the MySQL 5.6 temporal formats. */
+/** Bytes of 0 to 6 fractional digits in the temporal formats of MySQL 5.6. */
 const fractionBytes = [0, 1, 1, 2, 2, 3, 3] as const;
 
-/** A family whose dates that are none become NULL and are counted; without `conversions` they are written as they are. */
+/** A family of types whose invalid dates become NULL and are counted. Without `conversions` they are written as they are. */
 type DateFamily = (column: ColumnSchema, conversions: Conversions | null) => Codec | undefined;
 
-/** date. Zero and impossible dates, which `sql_mode=''` makes legal at the source, become NULL and are counted. */
+/** date. Zero and impossible dates become NULL and are counted. The source accepts them with `sql_mode=''`. */
 export const dates: DateFamily = (column, conversions) => {
   if (column.type !== 'date') return undefined;
   const reader = fixedWidth(3, (source, at, out) => {
@@ -105,7 +105,7 @@ function dateText(conversions: Conversions | null): TextReader {
   };
 }
 
-/** An odd number of digits is stored as if there were one more. */
+/** An odd number of digits is stored with one digit more. */
 function fractionPart(stored: number, fraction: number): number {
   return fraction % 2 === 1 ? Math.floor(stored / 10) : stored;
 }
@@ -125,7 +125,7 @@ function datetime2Reader(fraction: number, conversions: Conversions | null) {
   });
 }
 
-/** TIME2: 24 bits offset by 0x800000, then the fraction; a negative time is stored as the complement of the whole. */
+/** TIME2: 24 bits offset by 0x800000, then the fraction; a negative time is stored as the complement of both. */
 function time2Reader(fraction: number) {
   const extra = fractionBytes[fraction] as number;
   const scale = 256 ** extra;

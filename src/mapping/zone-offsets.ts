@@ -1,18 +1,18 @@
 const secondsPerDay = 86_400;
-/** Days that a timestamp can name: 2^32 seconds from 1970 on. */
+/** The number of days that a timestamp can express: 2^32 seconds from 1970 on. */
 const dayCount = Math.ceil(2 ** 32 / secondsPerDay);
-/** What a day's place holds instead of an offset. */
+/** Values of `#ofDay` that are not offsets. */
 const notAsked = 0x7fff_ffff;
 const changing = 0x7fff_fffe;
 
-/** A day in which clocks are set, `at` seconds since 1970. */
+/** A change of the clocks within a day, `at` seconds since 1970. */
 interface Change {
   readonly at: number;
   readonly before: number;
   readonly after: number;
 }
 
-/** How far a zone's clocks are ahead of UTC. Intl, which knows, is slow: it is asked once for each day that occurs. */
+/** Offsets of a zone's clocks from UTC. Intl is slow, so it is asked once for each day that occurs. */
 export class ZoneOffsets {
   readonly #format: Intl.DateTimeFormat;
   readonly #ofDay = new Int32Array(dayCount).fill(notAsked);
@@ -41,7 +41,7 @@ export class ZoneOffsets {
     return seconds < at ? before : after;
   }
 
-  /** No zone has set its clocks twice within a day since 1970, so a day's two ends tell what is in between. */
+  /** No zone has set its clocks twice within a day since 1970. Equal offsets at both ends of a day therefore hold all day. */
   #learn(day: number): number {
     let low = day * secondsPerDay;
     let high = low + secondsPerDay;

@@ -39,7 +39,7 @@ async function check(rules: string): Promise<{ code: number | null; findings: Fi
   return { code, findings: findings.filter(({ level }) => level !== 'ok') };
 }
 
-/** Every row as text, in the order of the first column's. */
+/** Every row as text, ordered by the first column. */
 async function atSource(columns: string, table: string): Promise<unknown[][]> {
   const list = columns.split(', ').map((name) => `cast(${name} as char)`);
   const [rows] = await source.query<RowDataPacket[][]>({
@@ -72,8 +72,8 @@ async function columnsAtTarget(table: string): Promise<string[]> {
 }
 
 describe('omit', () => {
-  test('reads past the values of every type, those that cannot be carried included', async () => {
-    // Of the first three the whole table is in the way; the last needs a zone that is not there.
+  test('skips the values of every type, including types that cannot be replicated', async () => {
+    // The first three cases concern the entire table; the last one needs a time zone that is missing.
     const others = new Set(['hidden_unique_hash', 'hidden_number_hash', 'versioned', 'dst_night']);
     const cases = casesOn(sharedServers().source).filter(({ name, rule }) => rule === undefined && !others.has(name));
     const literals = (one: (typeof cases)[number]) =>
@@ -104,7 +104,7 @@ describe('omit', () => {
     }
   });
 
-  test('leaves out the first column, some in the middle and the last, whether NULL or not', async () => {
+  test('omits the first column, some in the middle and the last, whether NULL or not', async () => {
     await source.query(
       `create table t (a varchar(9), id int, b date, c text, kind int, d time(3), e blob, primary key (kind, id)) engine=MyISAM`,
     );
@@ -125,7 +125,7 @@ describe('omit', () => {
     expect((await atTarget('id', 't')).length).toBe(6);
   });
 
-  test('is what check recommends for a table whose type cannot be carried', async () => {
+  test('is recommended by check for a table with a type that cannot be replicated', async () => {
     await source.query(
       `create table mixed (id int primary key, note varchar(9), old set('','x'), \`a.b\` enum('yes','?') character set utf8mb4)`,
     );
@@ -152,7 +152,7 @@ describe.each(['10.11', '11.8'])('omitted generated columns of MariaDB %s', (ver
     await server?.stop();
   });
 
-  test('are read past, whether the images of changed rows hold them or not', async () => {
+  test('are skipped, whether the images of changed rows contain them or not', async () => {
     const made = await createReplica(server, sharedServers().target);
     const admin = await made.sourceAdmin();
     try {
@@ -163,17 +163,17 @@ describe.each(['10.11', '11.8'])('omitted generated columns of MariaDB %s', (ver
         `insert into t (a, id, b, note) values (1, 1, 'blob', 'x'), (2, 2, null, null), (3, 3, '', 'y')`,
       );
       const rules = 't.v=omit,t.s=omit';
-      const carry = async () =>
+      const replicate = async () =>
         await new RunProcess({ ...made.env, COLUMN_RULES: `${rules},t.flag=boolean` }, [
           '--until-caught-up',
         ]).succeeded();
-      await carry();
+      await replicate();
       await admin.query(`insert into t (a, id, note) values (4, 4, 'new'), (5, 5, 'gone')`);
       await admin.query(`update t set a = 7, b = null where id = 1`);
       await admin.query(`update t set id = 9, note = null where id = 2`);
       await admin.query(`delete from t where id = 5`);
       await admin.query(`update t set note = concat(id, '!') where id > 2`);
-      await carry();
+      await replicate();
       const { rows } = await made.targetAdmin.query({
         text: `select id, a, b, note from raw.t order by id`,
         rowMode: 'array',
@@ -186,13 +186,13 @@ describe.each(['10.11', '11.8'])('omitted generated columns of MariaDB %s', (ver
       ]);
       const suspended = await made.targetAdmin.query(`select from tidegate_raw.tables where state = 'suspended'`);
       expect(suspended.rowCount).toBe(0);
-      // No boolean. The row is kept as an image of all columns.
+      // 2 is not a boolean. The row is kept as an image of all columns.
       await admin.query(`update t set flag = 2 where id = 3`);
-      await carry();
-      const letters = await made.targetAdmin.query<{ format: string; hex: string }>(
-        `select format, encode("row", 'hex') as hex from tidegate_raw.dead_letters`,
+      await replicate();
+      const deadLetters = await made.targetAdmin.query<{ format: string; hex: string }>(
+        `select format, encode("row", 'hex') as hex from tidegate_raw.dead_deadLetters`,
       );
-      expect(letters.rows).toEqual([{ format: 'image', hex: '8a0300000003000000000002332102' }]);
+      expect(deadLetters.rows).toEqual([{ format: 'image', hex: '8a0300000003000000000002332102' }]);
       const { stdout } = await runCli(['check', '--json'], made.env);
       const warnings = (JSON.parse(stdout) as { findings: Finding[] }).findings.filter(
         ({ subject, level }) => subject === 'table t' && level === 'warning',
@@ -207,7 +207,7 @@ describe.each(['10.11', '11.8'])('omitted generated columns of MariaDB %s', (ver
   });
 });
 
-test('text on key columns bounds the chunks, and finds the rows that are changed or deleted', async () => {
+test('text on key columns limits the chunks, and finds the changed and deleted rows', async () => {
   const types = [
     'bigint_signed',
     'int_zerofill',
@@ -268,14 +268,14 @@ test('a date that a rule makes NULL is counted in snapshot and stream', async ()
   ]);
 });
 
-test('a number that is no boolean makes its row a dead letter until it is repaired; what is omitted is not kept there', async () => {
+test('a number that is not a boolean makes its row a dead letter until it is corrected; omitted values are not kept there', async () => {
   await source.query('create table t (a varchar(20), id int primary key, yes tinyint, b varchar(20)) engine=InnoDB');
   const rules = 't.yes=boolean,t.a=omit,t.b=omit';
-  const letters = async () =>
+  const deadLetters = async () =>
     (
       await replica.targetAdmin.query<{ key: string; column: string; format: string; leaks: boolean }>(
         `select convert_from(key, 'utf8') as key, column_name as column, format, position('omitted'::bytea in row) > 0 as leaks
-           from tidegate_raw.dead_letters order by 1`,
+           from tidegate_raw.dead_deadLetters order by 1`,
       )
     ).rows;
   await source.query(
@@ -288,13 +288,13 @@ test('a number that is no boolean makes its row a dead letter until it is repair
   ]);
   await source.query(`insert into t values ('omitted', 4, -1, null), ('omitted', 5, 0, 'omitted')`);
   await run(rules);
-  expect(await letters()).toEqual([
+  expect(await deadLetters()).toEqual([
     { key: '2', column: 'yes', format: 'packet', leaks: false },
     { key: '4', column: 'yes', format: 'image', leaks: false },
   ]);
   await source.query('update t set yes = 1 where id in (2, 4)');
   await run(rules);
-  expect(await letters()).toEqual([]);
+  expect(await deadLetters()).toEqual([]);
   expect(await atTarget('id, yes', 't')).toEqual([
     ['1', 'true'],
     ['2', 'true'],
@@ -304,7 +304,7 @@ test('a number that is no boolean makes its row a dead letter until it is repair
   ]);
 });
 
-test('a text that is no JSON, or none that jsonb holds, makes its row a dead letter until it is repaired', async () => {
+test('a text that is not JSON, or that jsonb cannot hold, makes its row a dead letter until it is corrected', async () => {
   await source.query('create table t (id int primary key, doc longtext) engine=InnoDB default charset=utf8mb4');
   const { flavor, version } = sharedServers().source;
   const isStrict = flavor === 'mysql' && atLeast(version, '5.7');
@@ -317,7 +317,7 @@ test('a text that is no JSON, or none that jsonb holds, makes its row a dead let
     textLiteral(String.raw`{"a\u0000":"\\u0000"}`),
     `concat('"a', char(0), '"')`,
     textLiteral(' [null] '),
-    // MySQL no longer takes bytes that are no character.
+    // MySQL since 5.7 refuses bytes that are not characters.
     ...(isStrict ? [] : [`concat('"', _utf8mb4 x'eda080', '"')`]),
   ];
   const insert = async (base: number) =>
@@ -338,10 +338,10 @@ test('a text that is no JSON, or none that jsonb holds, makes its row a dead let
     rowMode: 'array',
   });
   expect(rows).toEqual([...good, ...good]);
-  const letters = await replica.targetAdmin.query<{ key: string }>(
-    `select convert_from(key, 'utf8')::int % 10 as key, column_name as column, sqlstate, count(*)::int as n from tidegate_raw.dead_letters group by 1, 2, 3 order by 1`,
+  const deadLetters = await replica.targetAdmin.query<{ key: string }>(
+    `select convert_from(key, 'utf8')::int % 10 as key, column_name as column, sqlstate, count(*)::int as n from tidegate_raw.dead_deadLetters group by 1, 2, 3 order by 1`,
   );
-  expect(letters.rows).toEqual([
+  expect(deadLetters.rows).toEqual([
     { key: 1, column: 'doc', sqlstate: null, n: 2 },
     { key: 2, column: 'doc', sqlstate: null, n: 2 },
     { key: 4, column: null, sqlstate: expect.stringMatching(/^22/), n: 2 },
@@ -351,7 +351,7 @@ test('a text that is no JSON, or none that jsonb holds, makes its row a dead let
   expect(counted.rows).toEqual([{ kind: 'nul-replaced', count: 4 }]);
   await source.query(`update t set doc = '{}' where id % 10 in (1, 2, 4, 8)`);
   await run('t.doc=jsonb');
-  expect((await replica.targetAdmin.query('select from tidegate_raw.dead_letters')).rowCount).toBe(0);
+  expect((await replica.targetAdmin.query('select from tidegate_raw.dead_deadLetters')).rowCount).toBe(0);
   expect((await replica.targetAdmin.query('select from raw.t')).rowCount).toBe(documents.length * 2);
 });
 
@@ -363,7 +363,7 @@ describe('rules that', () => {
     await source.query(`insert into patient values (1, 1, 'A', '2024-07-01 12:00:00')`);
   });
 
-  test('do not fit their columns are errors of check, all at once with what would fit, and run refuses', async () => {
+  test('do not fit their columns are errors of check, all at once with the rules that fit, and run refuses', async () => {
     const rules = 'patient.PatNum=omit,PATIENT.isHidden=local=Europe/Berlin,*.LName=boolean';
     const { code, findings } = await check(rules);
     expect(code).toBe(1);
@@ -374,9 +374,9 @@ describe('rules that', () => {
       remedy: expect.stringContaining('COLUMN_RULES'),
     });
     for (const part of [
-      'column PatNum: rule omit does not fit a key column of type bigint; what does: text',
-      'column IsHidden: rule local does not fit a column of type tinyint; what does: boolean, text, omit',
-      'column LName: rule boolean does not fit a column of type varchar; what does: jsonb, omit',
+      'column PatNum: rule omit does not fit a key column of type bigint; rules that fit: text',
+      'column IsHidden: rule local does not fit a column of type tinyint; rules that fit: boolean, text, omit',
+      'column LName: rule boolean does not fit a column of type varchar; rules that fit: jsonb, omit',
     ])
       expect(first?.message).toContain(part);
     const ran = await runCli(['run'], { ...replica.env, COLUMN_RULES: rules });
@@ -386,7 +386,7 @@ describe('rules that', () => {
     });
   });
 
-  test('decide about no column are warnings, those behind an entry that has them all included', async () => {
+  test('match no column are warnings, also if an earlier entry matches all their columns', async () => {
     const { code, findings } = await check('patient.Ishiden=boolean,patient.Is*=boolean,*.IsHidden=text');
     expect(code).toBe(0);
     expect(findings).toMatchObject([
@@ -395,7 +395,7 @@ describe('rules that', () => {
     ]);
   });
 
-  test('change once rows are copied are refused until they are put back or the target is reset', async () => {
+  test('change after rows are copied are refused until they are restored or the target is reset', async () => {
     const rules = 'patient.IsHidden=boolean,*.DateTStamp=local=America/New_York';
     const columns = 'PatNum, IsHidden, DateTStamp'.replaceAll(/\w+/g, '"$&"');
     const before = [['1', 'true', '2024-07-01 08:00:00']];

@@ -6,10 +6,10 @@ import { unicodeWriter } from './unicode.ts';
 /** The server's character sets whose bytes are UTF-8 already. */
 const utf8Charsets = new Set(['utf8', 'utf8mb3', 'utf8mb4']);
 
-/** Tables are made once per character set, by the first column that needs them. */
+/** Writers by character set. The first column that needs a set builds its tables. */
 const writers = new Map<string, CharsetWriter | null>();
 
-/** The writer for a character set, or null for one that is not known to be carried exactly. */
+/** The writer for a character set; null: exact copies are not known to work for it. */
 export function charsetWriter(charset: string): CharsetWriter | null {
   let writer = writers.get(charset);
   if (writer === undefined) {

@@ -2,8 +2,8 @@ import type { LineBuffer } from '../../change/line-buffer.ts';
 import type { Conversions } from '../codec.ts';
 
 /**
- * Writes stored bytes of one character set as escaped UTF-8, each character as the server itself converts it, a question mark
- * for those it has no character for.
+ * Writes stored bytes of one character set as escaped UTF-8. It converts each character as the server does and writes a question
+ * mark for bytes without a character.
  */
 export type CharsetWriter = (
   source: Buffer,
@@ -13,10 +13,10 @@ export type CharsetWriter = (
   conversions: Conversions,
 ) => void;
 
-/** What stands for bytes that are no character of their set, as in the server's own conversions. */
+/** The replacement for bytes that are not a character of their set, as in the server's own conversions. */
 const questionMark = 0x3f;
 
-/** Writes what stands for bytes that are no character. */
+/** Writes the replacement for bytes that are not a character. */
 export function writeUnknown(out: LineBuffer, conversions: Conversions): void {
   conversions.unknown++;
   writeCodePoint(questionMark, out);
@@ -24,7 +24,7 @@ export function writeUnknown(out: LineBuffer, conversions: Conversions): void {
 
 const ascii = Uint8Array.from({ length: 128 }, (_, code) => code);
 
-/** Writes one character as escaped UTF-8; returns 1 when it was U+0000 and had to be replaced. */
+/** Writes one character as escaped UTF-8; returns 1 if it was U+0000 and had to be replaced, else 0. */
 export function writeCodePoint(code: number, out: LineBuffer): number {
   if (code < 0x80) return out.text(ascii, code, code + 1);
   out.reserve(4);

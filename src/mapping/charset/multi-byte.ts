@@ -4,16 +4,16 @@ import { type CodeRun, serverDifferences } from './server-differences.ts';
 
 type Range = readonly [first: number, last: number];
 
-/** Which bytes make a character, in the servers' sense of well formed. */
+/** The byte sequences of a character set that the servers accept as well formed. */
 interface MultiByteCharset {
   readonly iconv: string;
   readonly lead: readonly Range[];
   readonly trail: readonly Range[];
   /** Bytes above ASCII that are characters by themselves. */
   readonly single?: Range;
-  /** Trail of 0x8e, which shifts to one byte more; 0x8f shifts to two bytes of `lead` and `trail`. */
+  /** Trail bytes of 0x8e, which shifts to one more byte; 0x8f shifts to two bytes of `lead` and `trail`. */
   readonly shifted?: Range;
-  /** Four bytes where the second is a digit. */
+  /** The set has sequences of four bytes; their second byte is a digit. */
   readonly four?: true;
 }
 
@@ -64,7 +64,7 @@ const charsets: Readonly<Record<string, MultiByteCharset>> = {
   },
 };
 
-/** The writer for a character set of one to four bytes per character; its tables are made when a column first needs them. */
+/** The writer for a character set of one to four bytes per character. Its tables are built when a column first needs them. */
 export function multiByteWriter(charset: string): CharsetWriter | null {
   const rules = charsets[charset];
   if (rules === undefined) return null;
@@ -113,12 +113,12 @@ export function multiByteWriter(charset: string): CharsetWriter | null {
   };
 }
 
-/** Well formed, but no character; 0 is not well formed. Both are noncharacters that no set contains. */
+/** The code of a well-formed sequence without a character; 0: not well formed. No sequence of one to three bytes is U+FFFF. */
 const unassigned = 0xffff;
-/** No character of four bytes, of which one is U+FFFF. */
+/** The code of a four-byte sequence without a character. U+FFFF cannot mark it, because one such sequence is U+FFFF. */
 const none = -1;
 
-/** Codes of all well-formed pairs of bytes behind `prefix`. */
+/** Codes of all well-formed pairs of bytes after `prefix`. */
 function table({ iconv, lead, trail }: MultiByteCharset, prefix: number[], differences: readonly CodeRun[]) {
   const codes = new Uint16Array(0x1_0000);
   const pairs = lead.flatMap((range) => bytes(range)).flatMap((a) => trail.flatMap(bytes).map((b) => (a << 8) | b));
@@ -138,7 +138,7 @@ function characterOf(encoding: string, sequence: readonly number[]): number {
 function fourByteCharacter(source: Buffer, at: number): number {
   const text = iconv.decode(source.subarray(at, at + 4), 'gb18030');
   const code = text.codePointAt(0) ?? none;
-  // The one code that is U+FFFD, and not the decoder's word for an unassigned one.
+  // Only this sequence is U+FFFD itself; elsewhere the decoder returns U+FFFD for an unassigned one.
   if (code === 0xfffd) return source.readUInt32BE(at) === 0x8431_a437 ? code : none;
   return text.length === (code > 0xffff ? 2 : 1) ? code : none;
 }

@@ -1,9 +1,9 @@
-/** Consecutive codes of a set, the character of the first (0: none of them is one), and how many there are. */
+/** Consecutive codes of a set: the first code, its character (0: none of the codes is a character), and the number of codes. */
 export type CodeRun = readonly [first: number, character: number, count: number];
 
 /**
- * Where the servers' tables and iconv-lite's differ, as MariaDB 10.5 to 11.8 and MySQL 5.6 to 9.7 convert each code; all of
- * them agree. `triple`: codes behind 0x8f.
+ * Differences of the servers' tables from iconv-lite's. MariaDB 10.5 to 11.8 and MySQL 5.6 to 9.7 all convert these codes alike.
+ * `triple`: codes after 0x8f.
  */
 export const serverDifferences: Readonly<
   Record<string, { readonly double: readonly CodeRun[]; readonly triple?: readonly CodeRun[] }>

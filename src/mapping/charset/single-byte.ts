@@ -4,13 +4,13 @@ import { type CharsetWriter, writeCodePoint, writeUnknown } from './code-point.t
 interface SingleByteCharset {
   /** iconv-lite's name of the nearest character set. */
   readonly iconv: string;
-  /** What the servers read otherwise: the characters of this byte and of those behind it. */
+  /** Differences of the servers: the characters of this byte and of the bytes after it. `?`: no character. */
   readonly differs?: Readonly<Record<number, string>>;
 }
 
 /**
- * The servers' tables against iconv-lite's, byte by byte, as MariaDB 10.5 to 11.8 and MySQL 5.6 to 9.7 convert them; all of
- * them agree. latin1 is Windows-1252 with the five unassigned bytes as C1 controls
+ * The servers' tables as differences from iconv-lite's, byte by byte. MariaDB 10.5 to 11.8 and MySQL 5.6 to 9.7 all convert them
+ * alike. latin1 is Windows-1252 with the five unassigned bytes as C1 controls
  * (https://dev.mysql.com/doc/refman/8.4/en/charset-we-sets.html).
  */
 const charsets: Readonly<Record<string, SingleByteCharset>> = {
@@ -55,7 +55,7 @@ const charsets: Readonly<Record<string, SingleByteCharset>> = {
     },
   },
   keybcs2: { iconv: 'cp437', differs: { 0x80: 'ČüéďäĎŤčěĚĹÍľĺÄÁÉžŽôöÓůÚýÖÜŠĽÝŘťáíóúňŇŮÔšřŕŔ' } },
-  /** A Swedish ASCII of seven bits. */
+  /** A Swedish variant of seven-bit ASCII. */
   swe7: {
     iconv: 'ascii',
     differs: { 0x40: 'É', 0x5b: 'ÄÖÅÜ', 0x60: 'é', 0x7b: 'äöåü?', 0x80: '?'.repeat(128) },
@@ -63,7 +63,7 @@ const charsets: Readonly<Record<string, SingleByteCharset>> = {
   tis620: { iconv: 'iso-8859-11', differs: { 0xa0: '\ufffd', 0xdb: '\ufffd'.repeat(4), 0xfc: '\ufffd'.repeat(4) } },
 };
 
-/** No character. A noncharacter that no set contains. */
+/** The code of a byte without a character: a noncharacter that no set contains. */
 const unknown = 0xffff;
 
 /** The writer for a character set of one byte per character. */

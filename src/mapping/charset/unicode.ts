@@ -1,8 +1,9 @@
 import { type CharsetWriter, writeCodePoint, writeUnknown } from './code-point.ts';
 
 /**
- * The writer for ucs2, utf16, utf16le and utf32. What is no pair of surrogates in utf16, and what follows a cut, is no character. In
- * ucs2 and utf32 a surrogate is one to the server, but to nobody else: it is written as the server prints it, which no UTF-8 has.
+ * The writer for ucs2, utf16, utf16le and utf32. In utf16 a surrogate without its pair is not a character; neither are the
+ * remaining bytes of a cut text. In ucs2 and utf32 the server accepts a surrogate as a character. It is written as the server
+ * prints it, which is not valid UTF-8.
  */
 export function unicodeWriter(charset: string): CharsetWriter | null {
   if (charset === 'ucs2') return sixteenBits((source, at) => source.readUInt16BE(at), false);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { type CaseServer, type CaseValue, type TypeCase, mariadb, mysql, textLiteral } from '../type-case.ts';
 
-/** What breaks a careless writer: COPY's escapes, quotes, line ends, trailing spaces, text that looks like NULL. */
+/** Values that break a careless writer: COPY's escapes, quotes, line ends, trailing spaces, text that looks like NULL. */
 const awkward: readonly string[] = [
   '',
   ' ',
@@ -69,7 +69,10 @@ const collations: readonly TypeCase[] = ['utf8mb4_bin', 'utf8mb4_unicode_ci', 'u
   }),
 );
 
-/** Every character of the first plane a row of 256 each, and beyond; what a set lacks, the server makes a question mark. */
+/**
+ * Every character of the first plane in rows of 256, and some beyond it. The server replaces characters missing in a set by
+ * question marks.
+ */
 const repertoire: readonly string[] = [
   ...Array.from({ length: 256 }, (_, row) =>
     Array.from({ length: 256 }, (_, low) => String.fromCharCode(row * 256 + low))
@@ -81,7 +84,7 @@ const repertoire: readonly string[] = [
 
 const everyByte = Buffer.from(Array.from({ length: 255 }, (_, index) => index + 1)).toString('hex');
 
-/** Bytes that are well formed in a set, and no character or an awkward one. */
+/** Bytes that are well formed in a set and are no character or an unusual one. */
 const bytesOf: Readonly<Record<string, readonly string[]>> = {
   latin1: ['80818d8f909d', '5c09'],
   cp1250: ['8183889098'],
@@ -106,7 +109,7 @@ const legacy =
   );
 const unicode = ['utf8', 'ucs2', 'utf16', 'utf16le', 'utf32'];
 
-/** Each set the servers have and Tidegate carries. */
+/** Every character set that the servers have and Tidegate supports. */
 const charsets: readonly TypeCase[] = [...legacy, ...unicode].map((charset) => ({
   name: `charset_${charset}`,
   type: `text, character set ${charset === 'utf8' ? 'utf8mb3' : charset}`,
@@ -121,7 +124,10 @@ const charsets: readonly TypeCase[] = [...legacy, ...unicode].map((charset) => (
   ...(servers[charset] === undefined ? {} : { on: servers[charset] }),
 }));
 
-/** What only MariaDB lets into a column of seven bits: as UTF-8 one of these would be a character, and is none to the server. */
+/**
+ * Only MariaDB accepts these bytes in a seven-bit column. As UTF-8 one of them would be a character, but to the server it is
+ * none.
+ */
 const highAscii: TypeCase = {
   name: 'charset_ascii_high',
   type: 'text, character set ascii',
@@ -130,7 +136,7 @@ const highAscii: TypeCase = {
   on: mariadb(),
 };
 
-/** Fixed and short widths, where the image's padding and length bytes depend on the set. */
+/** Fixed and short widths, for which the padding and length bytes of the image depend on the set. */
 const widths: readonly TypeCase[] = ['latin1', 'utf8', 'ucs2', 'utf16', 'utf32', 'sjis'].flatMap((charset) =>
   ['char(10)', 'char(255)', 'varchar(64)', 'varchar(300)'].map((type) => ({
     name: `${type.replace(/\W+/g, '_')}_${charset}`,
@@ -141,7 +147,9 @@ const widths: readonly TypeCase[] = ['latin1', 'utf8', 'ucs2', 'utf16', 'utf32',
   })),
 );
 
-/** What the catalog cannot print: MariaDB and MySQL keep it in utf8mb3, and MySQL 5.6 ends where bytes are no characters. */
+/**
+ * Members that the catalog cannot print: MariaDB and MySQL store it in utf8mb3. MySQL 5.6 stops at bytes that are not characters.
+ */
 const unprinted: readonly TypeCase[] = [
   { name: 'enum_emoji', column: `enum('a','🦷') character set utf8mb4` },
   { name: 'enum_question', column: `enum('yes','?') character set utf8mb4` },
@@ -258,14 +266,14 @@ const lists: readonly TypeCase[] = [
     type: 'set with an empty member',
     column: `set('','a')`,
     values: ['0', '1', '2', '3'],
-    notCarried: () => 'of a set with an empty member, two values are printed alike',
+    notCarried: () => 'the set has an empty member, so two of its values print alike',
   },
   {
     name: 'set_twice',
     type: 'set with a member twice',
     column: `set('a','b','a')`,
     values: ['0', '1', '4', '5'],
-    notCarried: () => 'of a set with a member twice, two values are printed alike',
+    notCarried: () => 'the set has a member twice, so two of its values print alike',
   },
   {
     name: 'set_control',
@@ -276,7 +284,7 @@ const lists: readonly TypeCase[] = [
       ['4', '{"\\""}'],
     ],
   },
-  // MySQL 5.6 cuts such a member off when the table is made.
+  // MySQL 5.6 truncates such a member when it creates the table.
   {
     name: 'enum_nul',
     type: 'enum',
