@@ -11,8 +11,8 @@ import { createReplica, type Replica } from '../testing/replica.ts';
 const bar = 0.5;
 
 /**
- * A backlog written while Tidegate was stopped, caught up with, against zongji alone decoding the very same binlog range in the
- * same round. Two backlogs: rows inserted a thousand a transaction, and single-row updates.
+ * Catches up with a backlog that was written while Tidegate was stopped. The yardstick is zongji alone, which decodes the same
+ * binlog range in the same round. There are two backlogs: inserts of a thousand rows per transaction, and single-row updates.
  */
 export async function catchUp(context: BenchContext): Promise<BenchResult> {
   const { source, target, quick, say } = context;
@@ -53,7 +53,7 @@ export async function catchUp(context: BenchContext): Promise<BenchResult> {
 interface Round {
   readonly rows: number;
   readonly zongjiMs: number;
-  /** From the first applied batch seen at the target to the last; the start-up of the program is left out. */
+  /** From the first applied batch seen at the target to the last, without the start-up of the program. */
   readonly applyMs: number;
   readonly wallMs: number;
 }
@@ -66,7 +66,7 @@ async function oneRound(
   write: () => Promise<void>,
 ): Promise<Round> {
   const from = await binlogPosition(admin);
-  // the backlog is written without a sync a transaction: how it came about is not what is measured
+  // The backlog is written without a sync per transaction, because its creation is not measured.
   await admin.query('set global sync_binlog = 0, global innodb_flush_log_at_trx_commit = 2');
   await write();
   await admin.query('set global sync_binlog = 1, global innodb_flush_log_at_trx_commit = 1');
@@ -112,13 +112,13 @@ async function caughtUp(replica: Replica): Promise<{ applyMs: number; wallMs: nu
 function summary(name: string, rounds: readonly Round[], least?: number): BenchLine[] {
   const zongji = median(rounds.map(({ rows, zongjiMs }) => rate(rows, zongjiMs)));
   const tidegate = median(rounds.map(({ rows, applyMs }) => rate(rows, applyMs)));
-  const whole = median(rounds.map(({ rows, wallMs }) => rate(rows, wallMs)));
+  const complete = median(rounds.map(({ rows, wallMs }) => rate(rows, wallMs)));
   const ratios = rounds.map(({ zongjiMs, applyMs }) => zongjiMs / applyMs);
   const ratio = median(ratios);
   return [
     { bench: 'catch-up', what: `${name}: zongji alone`, value: formatRate(zongji) },
     { bench: 'catch-up', what: `${name}: tidegate, applied`, value: formatRate(tidegate) },
-    { bench: 'catch-up', what: `${name}: tidegate, whole run with start-up`, value: formatRate(whole) },
+    { bench: 'catch-up', what: `${name}: tidegate, entire run with start-up`, value: formatRate(complete) },
     {
       bench: 'catch-up',
       what: `${name}: tidegate / zongji alone`,
@@ -131,5 +131,5 @@ function summary(name: string, rounds: readonly Round[], least?: number): BenchL
 function describe(round: Round | undefined): string {
   if (round === undefined) return '';
   const { rows, zongjiMs, applyMs, wallMs } = round;
-  return `zongji ${formatRate(rate(rows, zongjiMs))}, tidegate ${formatRate(rate(rows, applyMs))} (whole run ${wallMs} ms)`;
+  return `zongji ${formatRate(rate(rows, zongjiMs))}, tidegate ${formatRate(rate(rows, applyMs))} (entire run ${wallMs} ms)`;
 }

@@ -1,17 +1,17 @@
 import { spawn } from 'node:child_process';
 
-/** A command with the variables that carry its password: passwords never go on a command line. */
+/** A command with the variables that contain its password; a command line must never contain passwords. */
 export interface PipeEnd {
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Runs `from | to` and returns its wall time in milliseconds; raises when either side fails. */
+/** Runs `from | to` and returns its wall time in milliseconds; throws when either side fails. */
 export async function runPipe(from: PipeEnd, to: PipeEnd): Promise<number> {
   const startedAt = performance.now();
   const writer = start(from, ['ignore', 'pipe', 'pipe']);
   const reader = start(to, [writer.stdout, 'ignore', 'pipe']);
-  // the pipe belongs to the reader now; with our end open it would never see the end of file of a writer that failed
+  // The pipe belongs to the reader now. If this end stayed open, the reader would not see the end of file of a failed writer.
   writer.stdout?.destroy();
   await Promise.all([ended(writer, from), ended(reader, to)]);
   return performance.now() - startedAt;

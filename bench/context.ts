@@ -1,17 +1,17 @@
 import type { SourceServer, TargetServer } from '../testing/servers/server.ts';
 
-/** What every bench gets: one pair of servers, the same for all sides it compares. */
+/** The input of every bench: one pair of servers, the same for all sides that it compares. */
 export interface BenchContext {
   readonly source: SourceServer;
   readonly target: TargetServer;
-  /** Smaller tables and fewer rounds, for a look while developing; bars are still shown. */
+  /** Smaller tables and fewer rounds for development; bars are still shown. */
   readonly quick: boolean;
   readonly say: (text: string) => void;
 }
 
 /**
- * Settings of servers that keep what they acknowledge: both sync at commit. Buffers are large enough that the table in use is
- * not read back from disk, and small enough for a small machine.
+ * Settings of durable servers: both sync at commit. The buffers hold the table in use, so it is not read back from disk, and fit
+ * on a small machine.
  */
 export const durableSource: readonly string[] = [
   '--innodb-flush-log-at-trx-commit=1',

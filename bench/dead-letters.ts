@@ -6,7 +6,7 @@ import { insertMeasuredRows, measuredTableDdl } from './measured-table.ts';
 import { type BenchLine, type BenchResult, formatRate, rate } from './report.ts';
 
 const bar = 0.5;
-/** One row in so many is bad: 10,000 among a million good ones. */
+/** One row in this many is bad: 10,000 bad rows among a million good ones. */
 const every = 101;
 
 interface Case {
@@ -14,7 +14,7 @@ interface Case {
   readonly what: string;
   /** The value of `memo`, an expression of `seq`. */
   readonly memo: string;
-  /** Run at the target once its table is there. */
+  /** A statement for the target after its table exists. */
   readonly prepare?: string;
 }
 
@@ -31,7 +31,7 @@ const cases: readonly Case[] = [
   },
 ];
 
-/** A backlog of a million rows, 1,000 a transaction, caught up with: clean, and with 10,000 bad rows more among them. */
+/** Catches up with a backlog of a million rows, 1,000 per transaction: clean, and with 10,000 additional bad rows. */
 export async function deadLetters(context: BenchContext): Promise<BenchResult> {
   const { source, target, quick, say } = context;
   const good = quick ? 200_000 : 1_000_000;
@@ -51,7 +51,7 @@ export async function deadLetters(context: BenchContext): Promise<BenchResult> {
       const counted = await counts(replica, one.table);
       const ratio = found / cleanRate;
       figures[one.table] = { rate: found, ...counted };
-      say(`dead-letters: ${one.table} ${formatRate(found)}, ${counted.letters} letters, ${counted.rows} rows`);
+      say(`dead-letters: ${one.table} ${formatRate(found)}, ${counted.deadLetters} dead letters, ${counted.rows} rows`);
       lines.push(
         {
           bench: 'dead-letters',
@@ -63,9 +63,9 @@ export async function deadLetters(context: BenchContext): Promise<BenchResult> {
         {
           bench: 'dead-letters',
           what: `${one.what}: dead letters, good rows`,
-          value: `${counted.letters}, ${counted.rows}`,
+          value: `${counted.deadLetters}, ${counted.rows}`,
           bar: `${all - good}, ${good}`,
-          met: counted.letters === all - good && counted.rows === good,
+          met: counted.deadLetters === all - good && counted.rows === good,
         },
       );
     }
@@ -95,10 +95,10 @@ async function caughtUp(replica: Replica): Promise<MeasuredRun> {
   return run;
 }
 
-async function counts(replica: Replica, table: string): Promise<{ letters: number; rows: number }> {
-  const { rows } = await replica.targetAdmin.query<{ letters: string; rows: string }>(
-    `select (select count(*) from tidegate_raw.dead_letters where table_name = '${table}') as letters,
+async function counts(replica: Replica, table: string): Promise<{ deadLetters: number; rows: number }> {
+  const { rows } = await replica.targetAdmin.query<{ count: string; rows: string }>(
+    `select (select count(*) from tidegate_raw.dead_letters where table_name = '${table}') as count,
             (select count(*) from raw.${table}) as rows`,
   );
-  return { letters: Number(rows[0]?.letters), rows: Number(rows[0]?.rows) };
+  return { deadLetters: Number(rows[0]?.count), rows: Number(rows[0]?.rows) };
 }

@@ -8,8 +8,8 @@ import { createReplica, type Replica } from '../testing/replica.ts';
 const barBytes = 250 * 1_000_000;
 
 /**
- * One transaction of a million rows while the replica streams: a reader of the target may see none of them or all of them, and
- * the process stays small. A second transaction updates every row, which carries each row twice.
+ * Writes one transaction of a million rows while the replica streams. A reader of the target may see none or all of them, and the
+ * process must stay small. A second transaction updates every row, so it contains each row twice.
  */
 export async function hugeTransaction(context: BenchContext): Promise<BenchResult> {
   const { source, target, quick, say } = context;
@@ -77,7 +77,7 @@ export async function hugeTransaction(context: BenchContext): Promise<BenchResul
 
 interface Watched {
   readonly polls: number;
-  /** Counts seen that were neither none nor all. */
+  /** Counts that were neither none nor all. */
   readonly partial: readonly number[];
   readonly completeAt: number;
 }

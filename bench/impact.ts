@@ -14,13 +14,13 @@ type Engine = (typeof engines)[number];
 
 const writesPerSecond = 100;
 const connections = 8;
-/** What the people who write may notice. */
+/** The slowdown that users of the source may notice. */
 const bar = { ratio: 1.5, addedMs: 10, longestMs: 100 } as const;
 
 /**
- * How long a write takes, from the moment it is due to its acknowledgement: 100 a second on InnoDB and MyISAM tables, first with
- * the source alone, then while a snapshot of the same tables is taken at default settings. The source shares its processors with
- * Tidegate and PostgreSQL, but not its disk with PostgreSQL, for whose writing Tidegate cannot make room.
+ * Measures the time of a write from its due moment to its acknowledgement: 100 writes a second on InnoDB and MyISAM tables. It
+ * runs with the source alone, then during a snapshot of the same tables at default settings. The source shares its processors
+ * with Tidegate and PostgreSQL, but not its disk with PostgreSQL, because Tidegate cannot throttle PostgreSQL's writes.
  */
 export async function impact(context: BenchContext): Promise<BenchResult> {
   const { source, quick, say } = context;
@@ -35,7 +35,7 @@ export async function impact(context: BenchContext): Promise<BenchResult> {
       await insertMeasuredRows(admin, tableOf(engine), 1, rows, 100_000);
     }
     await admin.query('set global sync_binlog = 1, global innodb_flush_log_at_trx_commit = 1');
-    // What filling them left to be written must not count.
+    // Writes that remain from filling the tables must not count.
     await admin.query('flush tables');
     await sleep(quick ? 5_000 : 30_000);
     const alone = await writeWhile(replica, rows, async () => await sleep(quick ? 5_000 : 20_000));
@@ -71,7 +71,7 @@ export async function impact(context: BenchContext): Promise<BenchResult> {
   }
 }
 
-/** A target whose files are in memory. */
+/** A target with its files in memory. */
 async function startTargetInMemory(): Promise<TargetServer> {
   const { TMPDIR } = process.env;
   process.env['TMPDIR'] = '/dev/shm';
@@ -83,14 +83,14 @@ async function startTargetInMemory(): Promise<TargetServer> {
   }
 }
 
-/** Milliseconds of each write, by engine. */
+/** The milliseconds of each write, by engine. */
 type Latencies = Readonly<Record<Engine, number[]>>;
 
 function tableOf(engine: Engine): string {
   return `treatment_${engine.toLowerCase()}`;
 }
 
-/** Writes at a steady rate, whatever the server makes of it, until `until` resolves. */
+/** Writes at a steady rate, independent of the server's speed, until `until` resolves. */
 async function writeWhile(replica: Replica, rows: number, until: () => Promise<void>): Promise<Latencies> {
   const sessions = await Promise.all(Array.from({ length: connections }, async () => await replica.sourceAdmin()));
   const latencies: Latencies = { InnoDB: [], MyISAM: [] };
@@ -98,7 +98,7 @@ async function writeWhile(replica: Replica, rows: number, until: () => Promise<v
   const write = async (session: Connection, engine: Engine, dueAt: number, sequence: number) => {
     const key = 1 + ((sequence * 7_919) % rows);
     const table = tableOf(engine);
-    // Three updates anywhere in the table for each row put to its end.
+    // Three updates anywhere in the table for each row that is appended.
     if (sequence % 8 < 6) await session.query(`update ${table} set status = status + 1 where id = ${key}`);
     else
       await session.query(

@@ -9,12 +9,13 @@ import type { BenchLine, BenchResult } from './report.ts';
 
 const barSeconds = 5;
 
-/** How long `lag --json` takes, from the start of the program to its end, whatever is down. */
+/** Measures the time of `lag --json` from the start of the program to its end, in each case of an outage. */
 export async function lagAnswer({ source, target, quick, say }: BenchContext): Promise<BenchResult> {
   const replica = await createReplica(source, target);
   const admin = await replica.sourceAdmin();
   await admin.query('create table visit (id int not null primary key) engine=InnoDB');
-  // As a frozen server does: it takes the connection and says nothing. A firewall that drops packets does not even take it.
+  // This behaves like a frozen server: it accepts the connection and sends nothing. A firewall that drops packets does not even
+  // accept it.
   const frozen = createServer(() => undefined);
   frozen.listen(0, '127.0.0.1');
   await once(frozen, 'listening');
@@ -28,15 +29,15 @@ export async function lagAnswer({ source, target, quick, say }: BenchContext): P
     const taken: number[] = [];
     let report: LagReport | null = null;
     for (let time = 0; time < (quick ? 1 : 5); time++) {
-      const begun = performance.now();
+      const startedAt = performance.now();
       report = JSON.parse((await runCli(['lag', '--json'], { ...replica.env, ...changes })).stdout) as LagReport;
-      taken.push((performance.now() - begun) / 1000);
+      taken.push((performance.now() - startedAt) / 1000);
     }
     figures[what] = taken;
     const slowest = Math.max(...taken);
-    const told = `${report?.state}, ${report?.secondsBehind ?? 'unknown'}${report?.problems.length === 0 ? '' : ` (${report?.problems.join('; ')})`}`;
+    const reported = `${report?.state}, ${report?.secondsBehind ?? 'unknown'}${report?.problems.length === 0 ? '' : ` (${report?.problems.join('; ')})`}`;
     lines.push({
-      ...{ bench: 'lag-answer', what, value: `${slowest.toFixed(1)} s at most: ${told}` },
+      ...{ bench: 'lag-answer', what, value: `${slowest.toFixed(1)} s at most: ${reported}` },
       ...{ bar: `< ${barSeconds} s`, met: slowest < barSeconds },
     });
   };

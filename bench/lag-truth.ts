@@ -10,26 +10,26 @@ import type { BenchContext } from './context.ts';
 import { MeasuredRun } from './measured-run.ts';
 import type { BenchLine, BenchResult } from './report.ts';
 
-/** What is reported may be off by so much: seconds, or a share of the truth. */
+/** The permitted error of a report: seconds, or a share of the truth. */
 const barSeconds = 1;
 const barShare = 0.05;
 const skewSeconds = 300;
 
-/** What was said of a moment: milliseconds since 1970 by this machine's clock, and seconds behind. */
+/** The report for a moment: milliseconds since 1970 by this machine's clock, and seconds behind. */
 interface Look {
   readonly at: number;
   readonly said: number | null;
 }
 
 /**
- * Lag as it is told beside lag as it is. A prober commits stamps and remembers when; another watches the target for them. The
- * truth at a moment is the age of the oldest stamp that is committed and not to be seen.
+ * Compares the reported lag with the real lag. A prober commits stamps and remembers the times; another session watches the
+ * target for them. The true lag at a moment is the age of the oldest stamp that is committed and not yet visible.
  */
 class Prober {
   readonly #admin: Connection;
   readonly #target: Client;
   readonly #schema: string;
-  /** When the stamp of this number was committed, and when it was first seen, in milliseconds since 1970. */
+  /** By stamp number: when it was committed, and when it was first seen, in milliseconds since 1970. */
   readonly #committedAt: number[] = [];
   readonly #seenAt: number[] = [];
   readonly #stop = new AbortController();
@@ -49,14 +49,14 @@ class Prober {
     return new Prober(admin, target, replica.schema);
   }
 
-  /** Commits a stamp, at most a quarter of a megabyte long. */
+  /** Commits a stamp of at most a quarter of a megabyte. */
   async stamp(bytes = 8, before = ''): Promise<void> {
     if (before !== '') await this.#admin.query(before);
     await this.#admin.query('insert into stamp values (?, repeat(?, ?))', [this.#committedAt.length + 1, 'x', bytes]);
     this.#committedAt.push(Date.now());
   }
 
-  /** Seconds behind at a moment, in milliseconds since 1970; to be asked when the moment is over. */
+  /** The true seconds behind at a past moment, which is in milliseconds since 1970. */
   truthAt(moment: number): number {
     const oldest = this.#committedAt.find((_at, stamp) => (this.#seenAt[stamp] ?? Infinity) > moment);
     return oldest === undefined || oldest > moment ? 0 : (moment - oldest) / 1000;
@@ -73,7 +73,7 @@ class Prober {
     while (!this.#stop.signal.aborted) {
       const { rows } = await this.#target
         .query<{ last: number }>(`select coalesce(max(id), 0)::int as last from ${this.#schema}.stamp`)
-        // Before the first snapshot there is no such table.
+        // The table does not exist before the first snapshot.
         .catch(() => ({ rows: [{ last: 0 }] }));
       while (this.#seenAt.length < (rows[0]?.last ?? 0)) this.#seenAt.push(Date.now());
       await sleep(5);
@@ -90,7 +90,7 @@ export async function lagTruth({ source, target, quick, say }: BenchContext): Pr
   const env = { ...replica.env, LISTEN: '127.0.0.1:0' };
   const phases: Record<string, Look[]> = {};
   let run = new MeasuredRun(env);
-  /** Looks at the status while `work` goes on. The service's clock may be another than ours. */
+  /** Reads the status while `work` runs. The service's clock may differ from ours. */
   const look = async (name: string, work: () => Promise<unknown>, skew = 0) => {
     say(`lag: ${name}`);
     const url = String((await run.logged('status page'))['url']);
@@ -121,7 +121,7 @@ export async function lagTruth({ source, target, quick, say }: BenchContext): Pr
       await sleep(Math.max(0, next - performance.now()));
     }
   };
-  /** PostgreSQL waits for a lock, so that a backlog comes about while all else works. */
+  /** PostgreSQL waits for a lock, so a backlog forms while everything else works. */
   const heldUp = async (before = '') => {
     await replica.targetAdmin.query(`begin; lock table ${replica.schema}.stamp in exclusive mode`);
     await busy(50, 8, before);
@@ -149,7 +149,7 @@ export async function lagTruth({ source, target, quick, say }: BenchContext): Pr
     ]);
     run = new MeasuredRun(env);
     await look('then catching up', async () => await run.logged('streaming'));
-    await look('commits that say they are of 1999', async () => await busy(20, 8, 'set timestamp = 915148800'));
+    await look('commits with a timestamp of 1999', async () => await busy(20, 8, 'set timestamp = 915148800'));
     await look('and held up', async () => await heldUp('set timestamp = 915148800'));
     await look('the time zone changes', async () => {
       await admin.query(`set global time_zone = '+05:30'`);
@@ -171,7 +171,7 @@ export async function lagTruth({ source, target, quick, say }: BenchContext): Pr
     const lines = Object.entries(phases).map(([name, looks]) => judge(name, looks, prober));
     lines.push({
       ...{ bench: 'lag', what: `stopped, ${seconds} s of quiet, then a commit` },
-      value: `${quiet.said} s, when it was ${prober.truthAt(quiet.at).toFixed(1)} s: nobody saw when the quiet ended`,
+      value: `${quiet.said} s, when it was ${prober.truthAt(quiet.at).toFixed(1)} s: the end of the quiet was not observed`,
     });
     return { lines, figures: phases };
   } finally {
@@ -186,7 +186,7 @@ async function statusOf(url: string): Promise<StatusDocument | null> {
   try {
     return (await (await fetch(`${url}status.json`)).json()) as StatusDocument;
   } catch {
-    // It is just starting, or gone.
+    // The service is starting or gone.
     return null;
   }
 }

@@ -12,9 +12,9 @@ const barP50 = 25;
 const barP99 = 150;
 
 /**
- * From a commit at the source to its row at the target, one hundred single-row transactions a second. The clock of a row starts
- * when its commit is acknowledged (and, stricter, when it is sent) and stops when a reader that asks the target as fast as it
- * answers sees it.
+ * Measures the time from a commit at the source to its row at the target, with one hundred single-row transactions a second. The
+ * clock of a row starts when its commit is acknowledged, and, more strictly, when it is sent. It stops when a reader that
+ * constantly polls the target sees the row.
  */
 export async function latency(context: BenchContext): Promise<BenchResult> {
   const { source, target, quick, say } = context;
@@ -76,8 +76,8 @@ export async function latency(context: BenchContext): Promise<BenchResult> {
 }
 
 /**
- * How long each commit takes to be seen, in milliseconds, while `work` goes on: a transaction every 20 ms in table `beat`, whose
- * rows are numbered on from `behind`.
+ * The time in milliseconds until each commit is visible while `work` runs: a transaction every 20 ms in table `beat`, with row
+ * numbers that continue after `behind`.
  */
 export async function beatThroughout(
   replica: Replica,
@@ -111,7 +111,7 @@ export async function beatThroughout(
   }
 }
 
-/** One row ahead of the measured ones, so that table and connections are warm on both sides. */
+/** Writes one row before the measured ones, so that table and connections are warm on both sides. */
 async function beatUntilVisible(replica: Replica, admin: Connection): Promise<void> {
   await admin.query(`insert into beat (id, note) values (0, 'first')`);
   for (;;) {
@@ -121,7 +121,7 @@ async function beatUntilVisible(replica: Replica, admin: Connection): Promise<vo
   }
 }
 
-/** Commits rows 1 to `count` on an even beat; a late one does not make the next ones later. */
+/** Commits rows 1 to `count` at a steady rate; a late row does not delay the next ones. */
 async function beat(admin: Connection, count: number): Promise<{ sentAt: number[]; acknowledgedAt: number[] }> {
   const sentAt: number[] = [];
   const acknowledgedAt: number[] = [];
@@ -136,7 +136,7 @@ async function beat(admin: Connection, count: number): Promise<{ sentAt: number[
   return { sentAt, acknowledgedAt };
 }
 
-/** Asks for the newest row in a tight loop; element n of the result is when row n + 1 was first seen. */
+/** Polls the newest row in a tight loop; element n of the result is the time when row n + 1 was first seen. */
 async function watch(replica: Replica, count: number): Promise<number[]> {
   const client = new Client(replica.targetAdminOptions);
   await client.connect();

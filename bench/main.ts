@@ -41,7 +41,7 @@ if (values.help || unknown.length > 0) {
 }
 process.exitCode = await main(positionals.length === 0 ? Object.keys(benches) : positionals, values.quick);
 
-/** Runs the named benches one after the other; 1 when one of them could not be run. A missed bar is a finding, not a failure. */
+/** Runs the named benches in turn; returns 1 if one of them could not run. A missed bar is a result, not a failure. */
 async function main(names: readonly string[], quick: boolean): Promise<number> {
   compile();
   const source = await startSource({ args: [...durableSource] });

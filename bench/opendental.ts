@@ -15,8 +15,9 @@ import { MeasuredRun } from './measured-run.ts';
 import { commandEnv } from '../testing/command-env.ts';
 
 /**
- * A whole schema from a dump file, every table filled with random rows, copied while some thirty tables are written to, and
- * compared row by row: `node bench/opendental.ts SCHEMA.sql [--seed N] [--version 10.11]`. Exit 0 only if every table is equal.
+ * Copies an entire schema from a dump file, with random rows in every table, while some thirty tables are written to. Then
+ * compares it row by row: `node bench/opendental.ts SCHEMA.sql [--seed N] [--version 10.11]`. Exit 0 only if every table is
+ * equal.
  */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -126,7 +127,7 @@ async function loadAndFill(admin: ConnectionOptions, file: string, random: Seede
   }
 }
 
-/** The tables that are written to meanwhile: some thirty, among them every large one that comes early in the alphabet. */
+/** The tables that are written to meanwhile: about thirty, chosen at random. */
 function busiest(tables: readonly SourceTable[], random: SeededRandom): SourceTable[] {
   return tables.filter((table) => table.primaryKey.length > 0 && random.chance(30 / tables.length));
 }

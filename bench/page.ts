@@ -7,10 +7,10 @@ import { quantile } from './statistics.ts';
 
 const tables = 500;
 const barPaintMs = 1_000;
-/** A task that is longer keeps a page from following the mouse (https://web.dev/articles/long-tasks-devtools). */
+/** A longer task keeps a page from following the mouse (https://web.dev/articles/long-tasks-devtools). */
 const longTaskMs = 50;
 
-/** How soon the status page shows something, and how smoothly it follows while 500 tables change. */
+/** Measures how soon the status page shows something, and how smoothly it follows while 500 tables change. */
 export async function page({ source, target, quick, say }: BenchContext): Promise<BenchResult> {
   const loads = quick ? 5 : 20;
   const replica = await createReplica(source, target);
@@ -28,13 +28,13 @@ export async function page({ source, target, quick, say }: BenchContext): Promis
     for (let load = 0; load < loads; load++) {
       const context = await browser.newContext();
       const seen = await context.newPage();
-      const begun = performance.now();
+      const startedAt = performance.now();
       await seen.goto(url);
       await seen
         .locator('#rows tr')
         .nth(tables - 1)
         .waitFor({ state: 'attached' });
-      filled.push(performance.now() - begun);
+      filled.push(performance.now() - startedAt);
       paints.push(await seen.evaluate<number>(`performance.getEntriesByName('first-contentful-paint')[0].startTime`));
       await context.close();
     }

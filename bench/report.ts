@@ -6,14 +6,14 @@ export interface BenchLine {
   readonly bench: string;
   readonly what: string;
   readonly value: string;
-  /** What it has to be, where there is a bar. */
+  /** The required value, if there is a bar. */
   readonly bar?: string;
   readonly met?: boolean;
 }
 
 export interface BenchResult {
   readonly lines: readonly BenchLine[];
-  /** Everything measured, for the JSON file: milliseconds, rows per second, bytes; names say which. */
+  /** All measurements for the JSON file: milliseconds, rows per second, bytes; the names show the unit. */
   readonly figures: Readonly<Record<string, unknown>>;
 }
 

@@ -9,8 +9,8 @@ import { createReplica, type Replica } from '../testing/replica.ts';
 const bar = 0.85;
 
 /**
- * A first snapshot of one large table against the quickest thing the two client programs can do together:
- * `mariadb --quick | psql copy`. Both sides write into a table with a primary key; they take turns, and the medians count.
+ * Compares a first snapshot of one large table with the fastest use of the two client programs: `mariadb --quick | psql copy`.
+ * Both sides write into a table with a primary key. They take turns, and the medians count.
  */
 export async function snapshot(context: BenchContext): Promise<BenchResult> {
   const { source, target, quick, say } = context;
@@ -44,10 +44,10 @@ export async function snapshot(context: BenchContext): Promise<BenchResult> {
       wallMs.push(Date.now() - run.spawnedAt);
       copyMs.push(run.loggedAt('snapshot finished') - run.loggedAt('snapshot started'));
       say(
-        `snapshot: round ${round}: pipe ${Math.round(pipeMs.at(-1) ?? 0)} ms, tidegate ${copyMs.at(-1)} ms (whole run ${wallMs.at(-1)} ms)`,
+        `snapshot: round ${round}: pipe ${Math.round(pipeMs.at(-1) ?? 0)} ms, tidegate ${copyMs.at(-1)} ms (entire run ${wallMs.at(-1)} ms)`,
       );
     }
-    // a round's two sides ran next to each other, so what else the machine did in that time weighs on both
+    // The two sides of a round ran one after the other, so other load on the machine affects both.
     const ratios = pipeMs.map((ms, round) => ms / (copyMs[round] ?? Number.NaN));
     const ratio = median(ratios);
     return {
@@ -58,7 +58,11 @@ export async function snapshot(context: BenchContext): Promise<BenchResult> {
           what: 'tidegate, snapshot started to finished',
           value: formatRate(rate(rows, median(copyMs))),
         },
-        { bench: 'snapshot', what: 'tidegate, whole run with start-up', value: formatRate(rate(rows, median(wallMs))) },
+        {
+          bench: 'snapshot',
+          what: 'tidegate, entire run with start-up',
+          value: formatRate(rate(rows, median(wallMs))),
+        },
         {
           bench: 'snapshot',
           what: 'tidegate / client pipe',
@@ -74,7 +78,7 @@ export async function snapshot(context: BenchContext): Promise<BenchResult> {
   }
 }
 
-/** So that the next run begins with a snapshot again. */
+/** Resets the target, so that the next run starts with a snapshot again. */
 async function forget(replica: Replica): Promise<void> {
   await replica.targetAdmin.query(`drop schema if exists "${replica.schema}" cascade`);
   await replica.targetAdmin.query('drop schema if exists tidegate cascade');

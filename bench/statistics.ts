@@ -1,4 +1,4 @@
-/** The value below which a share (0 to 1) of the values lies: nearest rank, so it is always one of them. */
+/** The value below which a share (0 to 1) of the values lies: nearest rank, so it is always one of the values. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   const value = sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)];

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = '.cache/unvalidated';
 
-/** A check in the compiled program, and what stands there without it. */
+/** A check in the compiled program, and its replacement. */
 interface Cut {
   readonly file: string;
   readonly check: RegExp;
@@ -14,24 +14,25 @@ interface Cut {
 const cuts: readonly Cut[] = [
   // The bytes of all lines are UTF-8.
   { file: 'src/postgres/rows/line-check.js', check: /if \(isUtf8\(lines\)\)/, instead: 'if (true)' },
-  // An image holds every column.
+  // An image contains every column.
   {
     file: 'src/mysql/binlog/row-reader.js',
     check: /while \(first < schema\.length && isPresent\(first\)\)\s*first\+\+;/,
     instead: 'first = schema.length;',
   },
-  // No value of the key had to be converted.
+  // No key value had to be converted.
   { file: 'src/mysql/binlog/row-events.js', check: /= convertedKeyColumn\(table\.codec\);/, instead: '= null;' },
-  // A date is one of the calendar; that zero dates become NULL is the mapping and stays.
+  // A date is in the calendar. That zero dates become NULL belongs to the mapping, so it stays.
   { file: 'src/mapping/temporal-text.js', check: /return day <= 28 \|\| [^\n]*;/, instead: 'return true;' },
 ];
 
-/** Values that are none of their type: ranges and formats, in every family of the mapping. */
+/** The checks of values against their type: ranges and formats, in every family of the mapping. */
 const valueCheck = /if \([^\n]*\)\n\s*throw new InvalidValue\([^\n]*\);/g;
 
 /**
- * A copy of the compiled program without what it checks of rows, and nothing else changed, so that the two can be compared. Returns
- * the program, from the root of this checkout. Raises where a check is no longer found: then the cuts have to be repaired.
+ * Makes a copy of the compiled program without its checks of rows and otherwise unchanged, so that the two can be compared.
+ * Returns the path of the program from the root of this checkout. Throws if a check is not found: then these patterns must be
+ * fixed.
  */
 export function cutValidation(): string {
   rmSync(`${root}${folder}`, { recursive: true, force: true });

@@ -7,7 +7,7 @@ import { type BenchLine, type BenchResult, formatRate, rate } from './report.ts'
 import { median } from './statistics.ts';
 import { cutValidation, removeUnvalidated } from './unvalidated.ts';
 
-/** What validation may cost of the rows a second. */
+/** The permitted cost of validation, as a share of the rows a second. */
 const bar = 0.15;
 
 interface Round {
@@ -15,14 +15,14 @@ interface Round {
   /** From the first applied batch to the last. */
   readonly withMs: number;
   readonly withoutMs: number;
-  /** What the whole program took of the processor. */
+  /** The processor time of the entire program. */
   readonly withCpuMs: number;
   readonly withoutCpuMs: number;
 }
 
 /**
- * What it costs to validate rows before they are loaded: the same backlogs caught up with by the program as it is, and by a copy of
- * it from which the checks were cut. Both follow one source database into schemas of their own, and take turns at going first.
+ * Measures the cost of validating rows before they are loaded. The program and a copy without the checks catch up with the same
+ * backlogs. Both follow one source database into their own schemas, and take turns at going first.
  */
 export async function validation({ source, target, quick, say }: BenchContext): Promise<BenchResult> {
   const bulkRows = quick ? 300_000 : 600_000;

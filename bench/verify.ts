@@ -12,8 +12,8 @@ const lagBarMs = 1_000;
 const planted = 1_000;
 
 /**
- * `verify` of a large table against its snapshot in the same run, differences planted among its rows, and how late the stream is
- * while all rows of it are backfilled.
+ * Compares `verify` of a large table with its snapshot in the same run, with differences planted among its rows. Also measures
+ * the delay of the stream during a backfill of all rows.
  */
 export async function verify(context: BenchContext): Promise<BenchResult> {
   const { source, target, quick, say } = context;
@@ -128,13 +128,13 @@ export async function verify(context: BenchContext): Promise<BenchResult> {
 }
 
 interface Outcome {
-  /** From its start to its end, by PostgreSQL's clock. */
+  /** From the start of the job to its end, by PostgreSQL's clock. */
   readonly ms: number;
   readonly differences: number;
   readonly repaired: number;
 }
 
-/** Asks for a job as the commands do, and waits for its end. */
+/** Requests a job as the commands do, and waits for its end. */
 async function job({ targetAdmin }: Replica, kind: 'backfill' | 'verify', repair: boolean): Promise<Outcome> {
   const { rows: requested } = await targetAdmin.query<{ id: string }>(
     `insert into tidegate_raw.jobs (table_name, kind, repair, confirmed, state, requested_by)
@@ -171,7 +171,7 @@ async function written({ targetAdmin }: Replica): Promise<number> {
   return Number(rows[0]?.n);
 }
 
-/** A third of the differences are rows that got lost, a third rows that nobody wrote, a third one changed byte. */
+/** A third of the differences are lost rows, a third invented rows, a third rows with one changed byte. */
 async function plant({ targetAdmin }: Replica, rows: number): Promise<void> {
   const random = new SeededRandom(7);
   const ids = new Set<number>();

@@ -1,8 +1,8 @@
 import ZongJi, { type AnyBinlogEvent } from '@vlasky/zongji';
 
 /**
- * zongji by itself, in a process of its own: decodes every row of one binlog range with all columns and prints
- * `{"rows", "milliseconds"}`, timed from the first row event to the last. This is the yardstick of the catch-up bench.
+ * Runs zongji by itself, in a separate process. It decodes every row of one binlog range with all columns and prints
+ * `{"rows", "milliseconds"}`, timed from the first row event to the last. The catch-up bench uses it as its yardstick.
  *
  * node bench/zongji-alone.ts HOST PORT USER PASSWORD FILE POSITION ROWS SERVER_ID
  */

@@ -16,21 +16,21 @@ import { startTarget } from '../testing/servers/target.ts';
 import type { TargetServer } from '../testing/servers/server.ts';
 
 const usage = `npm run demo -- [--seconds N] [--rate N] [--scale N] [--seed N]
-  --seconds  stream for so long, then compare every row and end; without it the demo runs until Ctrl-C
-  --rate     what the clinic does, in deeds a second (default 40)
+  --seconds  stream for this long, then compare every row and end; without it the demo runs until Ctrl-C
+  --rate     work of the clinic, in deeds a second (default 40)
   --scale    size of the clinic; 1 has about 58,000 rows (default 1)
   --seed     another clinic, another day (default 1)
 `;
 
 interface DemoOptions {
-  /** Undefined: until Ctrl-C. */
+  /** Undefined means until Ctrl-C. */
   readonly seconds: number | undefined;
   readonly rate: number;
   readonly scale: number;
   readonly seed: number;
 }
 
-/** The key was pressed once, however many processes above us pass it on. */
+/** Signals within this time are one key press, even if several parent processes forward it. */
 const samePressMs = 700;
 
 process.exitCode = await main();
@@ -42,7 +42,7 @@ async function main(): Promise<number> {
     return 1;
   }
   const stop = stopOnSignal();
-  /** Undone in reverse order, whatever happens. */
+  /** Cleanup steps, always run in reverse order. */
   const undo: (() => Promise<unknown>)[] = [];
   try {
     return (await demo(options, stop, undo)) ? 0 : 1;
@@ -74,7 +74,7 @@ function readOptions(): DemoOptions | undefined {
   }
 }
 
-/** Aborts on the first Ctrl-C; the second ends us at once, and the watchers of the servers end those. */
+/** Aborts on the first Ctrl-C. The second ends this process at once, and the watchers end the servers. */
 function stopOnSignal(): AbortSignal {
   const stop = new AbortController();
   let first = 0;
@@ -91,9 +91,9 @@ function stopOnSignal(): AbortSignal {
   return stop.signal;
 }
 
-/** True when it ended as it should: stopped by the user, or every row was equal. */
+/** True if the user stopped it or every row was equal. */
 async function demo(options: DemoOptions, stop: AbortSignal, undo: (() => Promise<unknown>)[]): Promise<boolean> {
-  heading('Two servers of their own, on loopback only');
+  heading('Two temporary servers, on loopback only');
   const source = await startSource();
   undo.push(async () => await source.stop());
   line(`source  ${source.flavor} ${source.version} at ${source.host}:${source.port}`);
@@ -103,18 +103,18 @@ async function demo(options: DemoOptions, stop: AbortSignal, undo: (() => Promis
   line(`target  postgresql ${target.version} at ${target.host}:${target.port}`);
   if (stop.aborted) return true;
 
-  heading('A dental clinic, and the accounts that Tidegate is meant to have');
+  heading('A dental clinic, and the accounts that Tidegate needs');
   const replica = await createReplica(source, target);
   undo.push(async () => await replica.drop());
   const clinic = await replica.sourceAdmin();
   undo.push(async () => await Promise.resolve(clinic.destroy()));
   const rows = await fillClinic(clinic, options.seed, options.scale);
-  line(`${count(rows)} rows, most tables MyISAM; one account that may read, one that may follow the binlog`);
+  line(`${count(rows)} rows, most tables MyISAM; one account can read, one can follow the binlog`);
 
   const day = new AbortController();
   undo.push(async () => {
     day.abort();
-    // what went wrong in it was said before
+    // Its errors were already printed.
     await Promise.allSettled([traffic]);
   });
   const env = { ...replica.env, LOG_LEVEL: 'info', TABLES_INCLUDE: '', TABLES_EXCLUDE: '', LISTEN: '127.0.0.1:0' };
@@ -126,7 +126,7 @@ async function demo(options: DemoOptions, stop: AbortSignal, undo: (() => Promis
     signal: AbortSignal.any([day.signal, stop]),
     onDeed: () => deeds++,
   });
-  // an error is raised where the day's end is awaited, not before
+  // The error is thrown where the day's end is awaited, not here.
   traffic.catch(() => undefined);
   line(`the clinic opens: ${options.rate} deeds a second`);
   if (stop.aborted) return true;
@@ -154,7 +154,7 @@ async function demo(options: DemoOptions, stop: AbortSignal, undo: (() => Promis
       const shown = [stop, ...(options.seconds === undefined ? [] : [AbortSignal.timeout(options.seconds * 1000)])];
       await Promise.race([
         showStream({ ...stage, signal: AbortSignal.any(shown) }, run, () => deeds),
-        // ends before the line does only by an error
+        // This ends before the stream display only by an error.
         traffic.then(async () => await new Promise<never>(() => undefined)),
       ]);
     }
@@ -186,7 +186,7 @@ async function demo(options: DemoOptions, stop: AbortSignal, undo: (() => Promis
   return equal;
 }
 
-/** The command that opens the copy, as its owner; the throw-away password is in a file that goes with the demo. */
+/** The command that opens the copy as its owner. The temporary password is in a file that is deleted with the demo. */
 async function psqlLine(folder: string, target: TargetServer, replica: Replica): Promise<string> {
   const user = replica.env['TARGET_DB_USER'] ?? '';
   const file = join(folder, 'pgpass');
@@ -196,7 +196,7 @@ async function psqlLine(folder: string, target: TargetServer, replica: Replica):
   return `PGPASSFILE=${file} PGOPTIONS=--search_path=${replica.schema} ${psql} -h ${target.host} -p ${target.port} -U ${user} ${replica.targetDatabase}`;
 }
 
-/** Writes down what `run` logged and says where. */
+/** Writes the log of `run` to a file and returns its path. */
 async function keepLog(run: RunProcess): Promise<string> {
   const folder = fileURLToPath(new URL('../.cache/demo', import.meta.url));
   await mkdir(folder, { recursive: true });

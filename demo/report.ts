@@ -1,7 +1,7 @@
 import { isEqual, type TableComparison } from '../testing/compare/compare.ts';
 import { bad, count, good, line } from './screen.ts';
 
-/** Prints both ends table by table; true when every row of every table is equal. */
+/** Prints both ends table by table; true if every row of every table is equal. */
 export function reportComparison(compared: readonly TableComparison[]): boolean {
   const width = Math.max(...compared.map(({ table }) => table.length));
   line(`${'table'.padEnd(width)}  ${'source'.padStart(9)}  ${'target'.padStart(9)}`);

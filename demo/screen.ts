@@ -2,7 +2,7 @@ import { stripVTControlCharacters, styleText } from 'node:util';
 import { Presets, SingleBar } from 'cli-progress';
 
 const out = process.stdout;
-/** Only a terminal gets lines that are written over. */
+/** Only a terminal gets lines that are overwritten. */
 const terminal = out.isTTY;
 let live = false;
 let lastPlain = 0;
@@ -28,10 +28,10 @@ export const good = (text: string): string => styleText('green', text);
 export const bad = (text: string): string => styleText(['bold', 'red'], text);
 export const faint = (text: string): string => styleText('dim', text);
 
-/** One line that keeps changing; where that cannot be, a line every few seconds. */
+/** One line that is updated in place; without a terminal, a new line every few seconds. */
 export function liveLine(text: string): void {
   if (terminal) {
-    // a line that wraps cannot be written over
+    // A line that wraps cannot be overwritten.
     const room = Math.max(20, out.columns - 3);
     const bare = stripVTControlCharacters(text);
     out.write(`\r\u001B[2K  ${bare.length <= room ? text : bare.slice(0, room)}`);
@@ -47,7 +47,7 @@ function endLive(): void {
   live = false;
 }
 
-/** A bar of rows on a terminal, a line for each quarter elsewhere. */
+/** A progress bar of rows on a terminal, a line for each quarter elsewhere. */
 export class CopyBar {
   readonly #total: number;
   readonly #bar: SingleBar | undefined;
@@ -65,7 +65,7 @@ export class CopyBar {
   }
 
   update(rows: number, tables: number): void {
-    // clinics go on writing while they are copied: there may be more rows than there were
+    // The clinic writes during the copy, so there may be more rows than expected.
     const shown = Math.min(rows, this.#total);
     this.#bar?.update(shown, { rows: count(rows), tables });
     const quarter = Math.floor((4 * shown) / this.#total);

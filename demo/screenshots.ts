@@ -1,6 +1,6 @@
 /**
- * Takes the pictures of docs/images: a clinic at work for a few minutes, with an outage in between, seen in a real browser.
- * Run it by hand after the page has changed: `npm run screenshots`.
+ * Takes the pictures of docs/images: a clinic at work for a few minutes, with an outage in between, in a real browser. Run it by
+ * hand after the page has changed: `npm run screenshots`.
  */
 import { mkdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -29,7 +29,7 @@ try {
     await run.logged('streaming');
     const url = String((await run.logged('status page'))['url']);
     await sleep(90_000);
-    // PostgreSQL is locked for a while.
+    // A lock stops PostgreSQL's writes for a while.
     await replica.targetAdmin.query(`begin; lock table ${replica.schema}.appointment`);
     await sleep(40_000);
     await replica.targetAdmin.query('rollback');

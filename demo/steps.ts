@@ -11,7 +11,7 @@ import { commandEnv } from '../testing/command-env.ts';
 
 const catchUpLimitMs = 120_000;
 
-/** What every step watches: the program, the target it writes, and whether the user wants to stop. */
+/** The objects that every step uses: the program's environment, its target, and the signal of the user to stop. */
 export interface Stage {
   readonly env: Readonly<Record<string, string>>;
   readonly schema: string;
@@ -19,7 +19,7 @@ export interface Stage {
   readonly signal: AbortSignal;
 }
 
-/** Runs `check` and shows what it says; raises when it says not ready. */
+/** Runs `check` and prints its output; throws if it reports that source or target is not ready. */
 export async function showCheck({ env }: Stage): Promise<void> {
   const options = { cwd: new URL('..', import.meta.url), env: commandEnv(env) };
   try {
@@ -28,11 +28,11 @@ export async function showCheck({ env }: Stage): Promise<void> {
   } catch (error) {
     const { stdout, stderr } = error as { readonly stdout?: string; readonly stderr?: string };
     for (const text of `${stdout ?? ''}${stderr ?? ''}`.trimEnd().split('\n')) line(text);
-    throw new Error('check says that this source and target are not ready', { cause: error });
+    throw new Error('check reports that this source and target are not ready', { cause: error });
   }
 }
 
-/** Shows the snapshot until the program streams; returns early when the user wants to stop. */
+/** Shows the snapshot until the program streams; returns early if the user stops it. */
 export async function showSnapshot(stage: Stage, run: RunProcess, expectedRows: number): Promise<void> {
   const started = performance.now();
   const bar = new CopyBar(expectedRows);
@@ -41,7 +41,7 @@ export async function showSnapshot(stage: Stage, run: RunProcess, expectedRows: 
       if (stage.signal.aborted) return;
       await stillRuns(run);
       const { rows } = await readCopyState(stage.target);
-      // the control schema calls a table copied only when all are
+      // The control schema marks tables as copied only when all are.
       bar.update(rows, run.lines.filter(({ msg }) => msg === 'table copied').length);
       await sleep(100);
     }
@@ -53,7 +53,7 @@ export async function showSnapshot(stage: Stage, run: RunProcess, expectedRows: 
   line(good(`copied in ${((performance.now() - started) / 1000).toFixed(1)} s, while the clinic went on working`));
 }
 
-/** One line about the stream, once a second, until `signal` aborts. */
+/** Prints one line about the stream every second until `signal` aborts. */
 export async function showStream(stage: Stage, run: RunProcess, deeds: () => number): Promise<void> {
   const config = loadConfig({ ...stage.env });
   let before = { at: performance.now(), written: await readRowsWritten(stage.target, stage.schema) };
@@ -80,7 +80,7 @@ export async function showStream(stage: Stage, run: RunProcess, deeds: () => num
   }
 }
 
-/** Waits until the target has all that the source has; the clinic must have stopped. */
+/** Waits until the target has everything that the source has; the clinic must have stopped. */
 export async function waitUntilEqual(stage: Stage, run: RunProcess): Promise<void> {
   const config = loadConfig({ ...stage.env });
   const started = performance.now();
@@ -96,9 +96,9 @@ export async function waitUntilEqual(stage: Stage, run: RunProcess): Promise<voi
   line(good(`the target has everything, ${((performance.now() - started) / 1000).toFixed(1)} s after the last change`));
 }
 
-/** Ends the program with SIGTERM; raises when it does not stop cleanly. */
+/** Ends the program with SIGTERM; throws if it does not stop cleanly. */
 export async function stopRun(run: RunProcess): Promise<void> {
-  // Before its first log line it may not listen to signals yet, and then the signal itself ends it.
+  // Before its first log line the program may not handle signals yet; then the signal itself ends it.
   const starting = run.lines.length === 0;
   run.signal('SIGTERM');
   const { code, signal } = await run.exited;
@@ -111,7 +111,7 @@ async function stillRuns(run: RunProcess): Promise<void> {
   throw new Error(`run ended with ${code ?? signal}`);
 }
 
-/** Sleeps, but not longer than until the abort. */
+/** Sleeps, but ends at the abort. */
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
   try {
     await sleep(ms, undefined, { signal });

@@ -6,7 +6,7 @@ export interface CopyState {
   readonly suspended: readonly string[];
 }
 
-/** How far the copy has come, as the control schema at the target tells it. */
+/** The progress of the copy, as the control schema at the target records it. */
 export async function readCopyState(target: Client): Promise<CopyState> {
   const [made] = (
     await target.query<{ made: boolean }>(`select to_regclass('tidegate_raw.tables') is not null as made`)
@@ -22,7 +22,7 @@ export async function readCopyState(target: Client): Promise<CopyState> {
   return { rows: Number(state?.rows ?? 0), tables: state?.tables ?? 0, suspended: state?.suspended ?? [] };
 }
 
-/** Rows that PostgreSQL itself has counted as written in the replica's tables so far; its counts are up to a second late. */
+/** The rows written to the replica's tables so far, as PostgreSQL counts them; its counts are up to a second late. */
 export async function readRowsWritten(target: Client, schema: string): Promise<number> {
   const { rows } = await target.query<{ written: string }>(
     `select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::text as written

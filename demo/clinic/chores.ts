@@ -1,9 +1,9 @@
 import type { Deed } from './deeds.ts';
 import { date } from './words.ts';
 
-/** What the software does on its own: few statements that touch many rows. */
+/** The automatic tasks of the software: few statements that change many rows. */
 
-/** Every patient's next visit again, as one update of the whole table. */
+/** Computes every patient's next visit again, in one update of the entire table. */
 export const recomputeRecalls: Deed = async ({ connection, random }) => {
   await connection.query('update recall set DateDueCalc = date_add(?, interval (RecallNum % 180) day), Priority = ?', [
     date(random.int(1, 30)),
@@ -11,7 +11,7 @@ export const recomputeRecalls: Deed = async ({ connection, random }) => {
   ]);
 };
 
-/** Balances by age: a scratch table emptied and filled, then joined into the patients. */
+/** Computes balances by age: truncates and fills a scratch table, then joins it into the patients. */
 export const ageBalances: Deed = async ({ connection, random }) => {
   await connection.query('truncate table familybalance');
   await connection.query(
@@ -26,12 +26,12 @@ export const ageBalances: Deed = async ({ connection, random }) => {
   );
 };
 
-/** The oldest entries of the log go at once. */
+/** Deletes the oldest entries of the log at once. */
 export const purgeLog: Deed = async ({ connection, random }) => {
   await connection.query('delete from securitylog order by SecurityLogNum limit ?', [random.int(50, 300)]);
 };
 
-/** A setting gets another name, which is its key. */
+/** Renames a setting; its name is its key. */
 export const renameSetting: Deed = async ({ connection, random }) => {
   await connection.query(
     `update ignore preference set PrefName = concat(substring_index(PrefName, '#', 1), '#', ?), ValueString = ?
@@ -40,7 +40,7 @@ export const renameSetting: Deed = async ({ connection, random }) => {
   );
 };
 
-/** Only the case of a key changes: the same setting to the source's collation, another key byte by byte. */
+/** Changes only the case of a key: the same setting in the source's collation, another key byte by byte. */
 export const recaseSetting: Deed = async ({ connection, random }) => {
   await connection.query('update preference set PrefName = upper(PrefName) where PrefName like ? limit 2', [
     `%Setting${random.int(1, 20)}%`,

@@ -2,7 +2,7 @@ import type { Connection, ResultSetHeader } from 'mysql2/promise';
 import type { SeededRandom } from '../../testing/random/seeded-random.ts';
 import { clock, date, dateTime, money, name, note } from './words.ts';
 
-/** The highest key of the tables that the day's work points into. */
+/** The highest keys of the tables that the day's work refers to. */
 export interface Highest {
   patient: number;
   appointment: number;
@@ -19,7 +19,7 @@ export interface Desk {
   readonly highest: Highest;
 }
 
-/** One thing that somebody in the practice does. */
+/** One action of a person in the practice. */
 export type Deed = (desk: Desk) => Promise<void>;
 
 async function insert(desk: Desk, table: string, row: Readonly<Record<string, unknown>>): Promise<number> {
@@ -54,7 +54,7 @@ export const move: Deed = async (desk) => {
   await desk.connection.query('update appointment set AptDateTime = ?, Op = ? where AptNum = ?', where);
 };
 
-/** A patient who did not come: the appointment is broken, called about, and charged for. */
+/** A patient misses an appointment: it is marked as broken, followed by a call, and charged. */
 export const breakAppointment: Deed = async (desk) => {
   const { connection, random } = desk;
   await connection.query('update appointment set AptStatus = 5 where AptNum = ?', [some(desk, 'appointment')]);
@@ -62,7 +62,7 @@ export const breakAppointment: Deed = async (desk) => {
   await insert(desk, 'adjustment', row);
 };
 
-/** A planned procedure becomes a completed one in place: none of its dates moves, so no watermark would ever see it. */
+/** A planned procedure becomes a completed one in place. None of its dates changes, so a copy by timestamps would miss it. */
 export const complete: Deed = async (desk) => {
   await desk.connection.query('update procedurelog set ProcStatus = 2, ProcFee = ? where ProcNum = ?', [
     money(desk.random, 1500),
@@ -89,7 +89,7 @@ export const plan: Deed = async (desk) => {
   });
 };
 
-/** One payment and its splits in one transaction, on the tables that have transactions. */
+/** One payment and its splits in one transaction, on the tables that support transactions. */
 export const pay: Deed = async (desk) => {
   const { connection, random } = desk;
   const patient = some(desk, 'patient');
@@ -177,7 +177,7 @@ export const audit: Deed = async (desk) => {
   });
 };
 
-/** Payments that were begun and not made: they are in no table, and in the binlog neither. */
+/** Payments that are started and rolled back: they are in no table, and not in the binlog. */
 export const changeMind: Deed = async (desk) => {
   await desk.connection.beginTransaction();
   await insert(desk, 'payment', { PatNum: some(desk, 'patient'), PayAmt: money(desk.random), PayNote: '' });
@@ -204,7 +204,7 @@ export const scan: Deed = async (desk) => {
   });
 };
 
-/** A room is set up anew under its old number, as delete and insert in one statement. */
+/** A room is set up again under its old number, as delete and insert in one statement. */
 export const refurnish: Deed = async ({ connection, random }) => {
   await connection.query('replace into operatory (OperatoryNum, OpName, ItemOrder) values (?, ?, ?)', [
     random.int(1, 8),

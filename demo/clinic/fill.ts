@@ -9,20 +9,20 @@ import { today } from './words.ts';
 
 const rowsPerInsert = 1000;
 
-/** Session settings of the clinic's software: any date goes, too long text is cut. */
+/** Session settings of the clinic's software: every date is accepted, and too long text is truncated. */
 export async function prepareClinicSession(connection: Connection): Promise<void> {
   await connection.query('set names utf8mb4');
   await connection.query("set session sql_mode = '', time_zone = '+00:00'");
 }
 
 /**
- * Makes the clinic's tables in the connection's database and fills them with the rows of `seed`, about 58,000 at scale 1. A
+ * Creates the clinic's tables in the connection's database and fills them with the rows of `seed`, about 58,000 at scale 1. A
  * scale below 1 makes fewer rows of the larger tables. Returns the number of rows.
  */
 export async function fillClinic(connection: Connection, seed: number, scale = 1): Promise<number> {
   await prepareClinicSession(connection);
   for (const statement of clinicTables) await connection.query(statement);
-  // columns that stamp themselves get the same instant in every fill
+  // Columns with automatic timestamps get the same instant in every fill.
   await connection.query('set timestamp = ?', [today / 1000]);
   const random = new SeededRandom(seed);
   let filled = 0;

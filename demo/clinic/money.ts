@@ -1,7 +1,7 @@
 import { claims, codes, flag, maybe, pat, procedures, prov, type RowMaker } from './row-maker.ts';
 import { date, money, name, never, note } from './words.ts';
 
-/** Who pays for it: claims, payments, plans and fees. */
+/** Billing: claims, payments, plans and fees. */
 export const moneyRows: Readonly<Record<string, RowMaker>> = {
   claim: {
     rows: claims,

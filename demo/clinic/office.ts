@@ -1,7 +1,7 @@
 import { codes, color, flag, maybe, pat, prov, type RowMaker } from './row-maker.ts';
 import { date, dateTime, latinNote, money, name, never, note } from './words.ts';
 
-/** The practice itself: people, rooms, settings and the log of who did what. */
+/** The practice itself: people, rooms, settings and the log of user actions. */
 export const officeRows: Readonly<Record<string, RowMaker>> = {
   procedurecode: {
     rows: codes,

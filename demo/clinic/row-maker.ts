@@ -3,13 +3,13 @@ import type { SeededRandom } from '../../testing/random/seeded-random.ts';
 export type Value = string | number | bigint | Buffer | null;
 
 export interface RowMaker {
-  /** Rows of a practice of 2500 patients. */
+  /** The number of rows in a practice of 2500 patients. */
   readonly rows: number;
-  /** One row by column; `id` counts from 1. */
+  /** The values of one row by column; `id` counts from 1. */
   readonly row: (random: SeededRandom, id: number) => Readonly<Record<string, Value>>;
 }
 
-/** How many rows of a table others point to. */
+/** The row counts of tables that others refer to. */
 export const patients = 2500;
 export const procedures = 12_000;
 export const codes = 300;

@@ -1,7 +1,7 @@
 /**
- * The tables of a small dental practice, of the kind that has grown for twenty years: CamelCase columns, bigint keys without
- * foreign keys, mostly MyISAM, money as double, `0001-01-01` or a zero date for "never", flags in tinyint of either sign.
- * The statements run on MariaDB and on MySQL with `sql_mode = ''`.
+ * The tables of a small dental practice whose software is twenty years old: CamelCase columns, bigint keys without foreign keys,
+ * mostly MyISAM, money as double, `0001-01-01` or a zero date for "never", flags in tinyint of either sign. The statements run on
+ * MariaDB and on MySQL with `sql_mode = ''`.
  */
 export const clinicTables: readonly string[] = [
   `create table patient (

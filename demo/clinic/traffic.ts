@@ -5,7 +5,7 @@ import { ageBalances, purgeLog, raiseFees, recaseSetting, recomputeRecalls, rena
 import * as deeds from './deeds.ts';
 import { prepareClinicSession } from './fill.ts';
 
-/** How often each deed is done compared with the others. */
+/** The relative frequency of each deed. */
 const weights: readonly (readonly [deeds.Deed, number])[] = [
   [deeds.audit, 230],
   [deeds.complete, 160],
@@ -35,7 +35,7 @@ const weights: readonly (readonly [deeds.Deed, number])[] = [
 
 export interface TrafficOptions {
   readonly seed: number;
-  /** Deeds a second; most are one statement, some touch thousands of rows. */
+  /** Deeds a second; most are one statement, some change thousands of rows. */
   readonly perSecond: number;
   readonly signal: AbortSignal;
   /** Called after each deed. */
@@ -43,8 +43,8 @@ export interface TrafficOptions {
 }
 
 /**
- * A day in the practice, sped up, on a connection whose database is the clinic's. Ends after the deed in hand when the signal
- * aborts; returns how many deeds were done.
+ * Runs a day in the practice, sped up, on a connection to the clinic's database. When the signal aborts, it ends after the
+ * current deed. Returns the number of deeds.
  */
 export async function runTraffic(connection: Connection, options: TrafficOptions): Promise<number> {
   await prepareClinicSession(connection);
@@ -63,7 +63,7 @@ export async function runTraffic(connection: Connection, options: TrafficOptions
   return done;
 }
 
-/** Being woken is how a day ends; anything else that ends a sleep is an error. */
+/** An abort wakes the sleep at the end of a day; every other error of a sleep is thrown. */
 function endOfSleep(error: unknown): void {
   if (!(error instanceof Error && error.name === 'AbortError')) throw error;
 }

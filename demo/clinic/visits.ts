@@ -1,7 +1,7 @@
 import { codes, flag, maybe, pat, patients, procedures, prov, type RowMaker } from './row-maker.ts';
 import { clock, date, dateTime, money, name, never, note } from './words.ts';
 
-/** Patients and what is done for them. */
+/** Patients and their treatment. */
 export const visitRows: Readonly<Record<string, RowMaker>> = {
   patient: {
     rows: patients,

@@ -1,11 +1,11 @@
 import type { SeededRandom } from '../../testing/random/seeded-random.ts';
 
-/** Names and sentences put together from syllables: nobody is called so. */
+/** Invented names and sentences, built from syllables; no real person has such a name. */
 const heads = ['Bra', 'Dol', 'Fen', 'Gri', 'Hul', 'Kre', 'Lom', 'Mü', 'Nos', 'Quo', 'Ré', 'Sto', 'Tja', 'Vul', 'Zö'];
 const middles = ['ba', 'di', 'fo', 'ge', 'lu', 'mi', 'no', 'ra', 'sa', 'té', 'vo'];
 const tails = ['bert', 'dorf', 'gan', 'ko', 'lin', 'mar', 'nek', 'rin', 'stå', 'vic', 'wen'];
 const words = ['crown', 'recall', 'molar', 'x-ray', 'asked', 'for', 'later', 'fluoride', 'called', 'no', 'answer', 'check', 'sealant', 'upper', 'left', 'prefers', 'mornings']; // prettier-ignore
-/** What breaks loaders: line ends of three kinds, tabs, backslashes, quotes, a lone \N, control characters. */
+/** Text that breaks loaders: line ends of three kinds, tabs, backslashes, quotes, a lone \N, control characters. */
 const awkward = [
   '\r\n',
   '\n',
@@ -38,19 +38,19 @@ export function note(random: SeededRandom, length = random.int(3, 14), emoji = f
   return parts.join(' ');
 }
 
-/** Text that latin1, which is Windows' code page 1252 here, can hold. */
+/** Text that fits latin1, which is Windows' code page 1252 here. */
 export function latinNote(random: SeededRandom): string {
   return `${random.pick(['Stuhl', 'Röntgengerät', 'café', '€ 100', '“lamp”', 'naïve drill'])} ${random.int(1, 999)}`;
 }
 
-/** Money with cents, as a double has it. */
+/** Money with cents, as a double. */
 export function money(random: SeededRandom, high = 900): number {
   return random.int(0, high * 100) / 100;
 }
 
 const dayMs = 86_400_000;
 
-/** The clinic's first day in the demo's calendar; fixed, so that a seed always makes the same rows. */
+/** The clinic's first day in the demo's calendar; it is fixed, so that a seed always produces the same rows. */
 export const today = Date.UTC(2025, 2, 3);
 
 export function date(daysFromToday: number): string {
@@ -65,7 +65,7 @@ export function clock(hour: number, random: SeededRandom): string {
   return `${two(hour)}:${two(random.int(0, 59))}:${two(random.int(0, 59))}`;
 }
 
-/** "Never", as twenty years of versions have written it. */
+/** "Never", as the versions of twenty years have written it. */
 export function never(random: SeededRandom): string {
   return random.chance(0.7) ? '0001-01-01' : '0000-00-00';
 }

@@ -23,7 +23,7 @@ afterAll(async () => {
   await replica?.drop();
 });
 
-/** Runs check and run with a changed environment; both must refuse, print no secret, and leave the target as it was. */
+/** Runs check and run with a changed environment. Both must refuse, print no secret, and leave the target unchanged. */
 async function refused(change: Readonly<Record<string, string>>, base: Replica = replica): Promise<Finding[]> {
   const env = { ...base.env, ...change };
   const before = await schemasOf(base);
@@ -60,8 +60,8 @@ const only = (errors: readonly Finding[]) => {
   return errors[0] as Finding;
 };
 
-describe('a source and a target as they should be', () => {
-  it('are ready; a table without a key is named with what to do', async () => {
+describe('a correct source and target', () => {
+  it('are ready; a table without a key is named with a remedy', async () => {
     const { code, stdout } = await runCli(['check'], replica.env);
     expect(stdout).toContain('1 tables will be replicated, 1 left out');
     expect(stdout).toMatch(
@@ -71,7 +71,7 @@ describe('a source and a target as they should be', () => {
     expect(code).toBe(0);
   });
 
-  it('are left alone by check', async () => {
+  it('are not changed by check', async () => {
     const before = await schemasOf(replica);
     await runCli(['check'], replica.env);
     expect(await schemasOf(replica)).toEqual(before);
@@ -116,7 +116,7 @@ describe('one clear error for', () => {
     ]);
   });
 
-  it.each(['disable', 'verify-full'])('a target port that is that of the source (TLS: %s)', async (tls) => {
+  it.each(['disable', 'verify-full'])('a target port that belongs to the source (TLS: %s)', async (tls) => {
     const { source } = sharedServers();
     const error = only(await refused({ TARGET_DB_PORT: String(source.port), TARGET_DB_TLS: tls }));
     expect(error.kind).toBe('target-unreachable');
@@ -124,7 +124,7 @@ describe('one clear error for', () => {
     expect(error.remedy).toContain('TARGET_DB_PORT');
   });
 
-  it('servers that cannot prove who they are, when that is asked for', async () => {
+  it('servers without a valid certificate, when it is required', async () => {
     const errors = await refused({ SOURCE_DB_TLS: 'verify-ca' });
     expect(errors.map(({ kind }) => kind)).toEqual(['source-tls', 'source-tls']);
     const error = only(await refused({ TARGET_DB_TLS: 'verify-full' }));
@@ -132,7 +132,7 @@ describe('one clear error for', () => {
     expect(error.remedy).toContain('TARGET_DB_TLS');
   });
 
-  it('a source database or target database that is not there', async () => {
+  it('a source or target database that does not exist', async () => {
     const error = only(await refused({ SOURCE_DB_NAME: 'no_such_database' }));
     expect(error).toMatchObject({ subject: 'source (reader)', kind: 'source-privilege' });
     expect(error.message).toContain('if there is such a database');
@@ -150,7 +150,7 @@ describe('one clear error for', () => {
     expect(only(await refused({ SOURCE_SERVER_ID: id })).message).toContain('SOURCE_SERVER_ID');
   });
 
-  it('tables of the same names that somebody else made, which stay as they are', async () => {
+  it('tables of the same names that Tidegate did not make, which are not changed', async () => {
     await replica.targetAdmin.query(
       'create schema theirs; create table theirs.patient (a int); grant all on schema theirs to public',
     );
@@ -179,7 +179,7 @@ describe('rights', () => {
       const account =
         role === 'reader' ? other.env['SOURCE_DB_READONLY_USER'] : other.env['SOURCE_DB_REPLICATION_USER'];
       const scope = role === 'reader' ? `\`${other.database.replaceAll('_', String.raw`\_`)}\`.*` : '*.*';
-      // Without any right on it the database cannot even be entered.
+      // An account without any right on the database cannot even enter it.
       if (role === 'reader') await admin.query(`grant show view on ${scope} to ${account}@'%'`);
       await admin.query(`revoke ${privilege} on ${scope} from ${account}@'%'`);
       const errors = await refused({}, other);
@@ -199,9 +199,9 @@ describe('a target', () => {
       'revoke create on database DB from public, ROLE',
       /^grant create on database/,
     ],
-    ['whose schema is somebody else’s', 'create schema raw', /^grant usage, create on schema "raw" to/],
+    ['whose schema belongs to another role', 'create schema raw', /^grant usage, create on schema "raw" to/],
     ['that is read-only', 'alter role ROLE set default_transaction_read_only = on', /primary/],
-  ])('%s is refused with what to do', async (_, statement, remedy) => {
+  ])('%s is refused with a remedy', async (_, statement, remedy) => {
     const { source, target } = sharedServers();
     const other = await createReplica(source, target);
     const admin = await other.sourceAdmin();
@@ -226,7 +226,7 @@ describe('a target', () => {
 });
 
 describe('roles', () => {
-  it.each(['mariadb', 'mysql'] as const)('on %s are looked through, active or not', async (flavor) => {
+  it.each(['mariadb', 'mysql'] as const)('on %s are resolved, active or not', async (flavor) => {
     const source = flavor === 'mariadb' ? sharedServers().source : await startSource({ flavor });
     const other = await createReplica(source, sharedServers().target);
     const admin = await other.sourceAdmin();
@@ -238,7 +238,7 @@ describe('roles', () => {
       await admin.query(`grant ${role} to ${other.env['SOURCE_DB_READONLY_USER']}@'%'`);
       const error = only(await refused({}, other));
       expect(error.message).toContain('INSERT, DELETE');
-      // The remedy is what an administrator may paste.
+      // An administrator can paste the remedy.
       await admin.query(error.remedy ?? '');
       expect((await runCli(['check'], other.env)).code).toBe(0);
     } finally {
@@ -279,8 +279,8 @@ describe('server settings', () => {
   });
 });
 
-describe('a target that was here before', () => {
-  it('whose control schema is newer than the program is refused and not touched', async () => {
+describe('a target from an earlier run', () => {
+  it('whose control schema is newer than the program is refused and not changed', async () => {
     const { source, target } = sharedServers();
     const other = await createReplica(source, target);
     const admin = await other.sourceAdmin();
@@ -301,7 +301,7 @@ describe('a target that was here before', () => {
     }
   });
 
-  it('is reset by a word of its own: its tables go, the source stays, and the next run copies anew', async () => {
+  it('is reset by `reset`: its tables are dropped, the source stays, and the next run copies again', async () => {
     const { source, target } = sharedServers();
     const other = await createReplica(source, target);
     const admin = await other.sourceAdmin();

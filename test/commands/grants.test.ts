@@ -9,7 +9,7 @@ import { sharedServers } from '../support/shared-servers.ts';
 
 const passwords = ["reader-'\\-secret", 'replicator-"-secret', 'target-$-secret'] as const;
 
-/** Puts the passwords in place of each … in turn, as a person would. */
+/** Replaces each … by the next password, as a person would. */
 function filled(sql: string, ...secrets: readonly string[]): string {
   let next = 0;
   const filledIn = sql.replaceAll(
@@ -20,7 +20,7 @@ function filled(sql: string, ...secrets: readonly string[]): string {
   return filledIn;
 }
 
-/** Accounts of names that need quoting, and a database whose name has a wildcard in it. */
+/** Creates accounts whose names need quotes, for a database whose name contains a wildcard. */
 async function makesReadyAccounts(source: SourceServer): Promise<void> {
   const replica = await createReplica(source, sharedServers().target);
   const admin = await mysql.createConnection({ ...replica.sourceAdminOptions, multipleStatements: true });
@@ -65,7 +65,7 @@ async function dropAccounts(admin: Connection, replica: Replica, env: Readonly<R
   await replica.drop();
 }
 
-/** An account that must encrypt, at a server that cannot: the SQL is good, the login is not. */
+/** Creates an account that requires TLS at a server without TLS: the SQL is correct, and the login fails. */
 async function requiresEncryption(source: SourceServer): Promise<void> {
   const replica = await createReplica(source, sharedServers().target);
   const admin = await mysql.createConnection({ ...replica.sourceAdminOptions, multipleStatements: true });
@@ -89,7 +89,7 @@ async function requiresEncryption(source: SourceServer): Promise<void> {
   }
 }
 
-describe('what grants prints, run as it is, makes accounts that check finds ready', () => {
+describe('the output of grants, run unchanged, creates accounts that check finds ready', () => {
   let newest: SourceServer;
 
   beforeAll(async () => {
@@ -111,7 +111,7 @@ describe('what grants prints, run as it is, makes accounts that check finds read
   });
 });
 
-describe('without asking the source', () => {
+describe('without a connection to the source', () => {
   const env = {
     SOURCE_DB_HOST: 'clinic.example',
     SOURCE_DB_NAME: 'opendental',
@@ -139,7 +139,7 @@ describe('without asking the source', () => {
     expect(code).toBe(0);
   });
 
-  test('half of a version, or a source that does not answer, is an error that says what to do', async () => {
+  test('an incomplete version, or a source that does not answer, is an error with a remedy', async () => {
     for (const args of [
       ['--flavor', 'mysql'],
       ['--server-version', '8.4'],
@@ -156,7 +156,7 @@ describe('without asking the source', () => {
   });
 });
 
-// Every server there is: `npm run test:matrix`.
+// The matrix covers every supported server: `npm run test:matrix`.
 if (process.env['TIDEGATE_MATRIX'] === '1')
   describe('the matrix of servers', () => {
     test.for([

@@ -17,7 +17,7 @@ import { commandEnv } from '../../testing/command-env.ts';
 
 const day = 86_400;
 
-/** Servers of its own: they are stopped, and their binlogs purged. */
+/** This suite stops its servers and purges their binlogs, so it starts its own. */
 let source: SourceServer;
 let target: TargetServer;
 let streaming: Streaming;
@@ -50,7 +50,7 @@ async function lag(...args: string[]): Promise<Answer> {
   return { report: JSON.parse(result.stdout) as LagReport, result };
 }
 
-/** Asks until the answer is so: a machine that is busy may need several. What it said last is part of the failure. */
+/** Asks until the report meets the condition; a busy machine may need several attempts. The failure contains the last report. */
 async function lagUntil(isSo: (report: LagReport) => boolean, ...args: string[]): Promise<Answer> {
   let answer: Answer | null = null;
   await streaming
@@ -64,12 +64,12 @@ async function lagUntil(isSo: (report: LagReport) => boolean, ...args: string[])
   return answer as unknown as Answer;
 }
 
-test('an idle source with rotations and other databases at work is no lag, and the checkpoint goes along', async () => {
+test('an idle source with rotations and changes in other databases has no lag, and the checkpoint moves along', async () => {
   const files = new Set<string>();
   for (let round = 0; round < 3; round++) {
     await streaming.source.query('flush binary logs');
     await streaming.source.query('insert into elsewhere.note values (null)');
-    // MariaDB goes on writing a little of its own after a rotation: bytes, which are nobody's transaction.
+    // MariaDB writes a few more bytes after a rotation, which belong to no transaction.
     const { report: passed } = await lagUntil(({ transactionsBehind }) => transactionsBehind === 0);
     expect(passed.secondsBehind).toBe(0);
     const { report, result } = await lagUntil(({ bytesBehind }) => bytesBehind === 0, '--max-seconds', '0');
@@ -79,11 +79,11 @@ test('an idle source with rotations and other databases at work is no lag, and t
     files.add(report.appliedPosition?.split(':')[0] ?? '');
   }
   expect(files.size).toBe(3);
-  // Both are of one machine.
+  // Both clocks belong to one machine.
   await lagUntil(({ state, clockSkewSeconds }) => state === 'streaming' && Math.abs(clockSkewSeconds ?? 99) <= 1);
 });
 
-test('what other databases of the source write all the time is no lag either', async () => {
+test('constant writes in other databases of the source are no lag either', async () => {
   const stop = new AbortController();
   const writing = (async () => {
     while (!stop.signal.aborted) {
@@ -96,20 +96,20 @@ test('what other databases of the source write all the time is no lag either', a
     await streaming.until(async () => {
       inARow = (await lag()).report.secondsBehind === 0 ? inARow + 1 : 0;
       return inARow === 5;
-    }, 'it says so five times in a row');
+    }, 'it reports this five times in a row');
   } finally {
     stop.abort();
     await writing;
   }
 });
 
-test('a first copy that is not complete is no lag of 0, whether the service runs or not', async () => {
+test('an incomplete first copy is never a lag of 0, whether the service runs or not', async () => {
   const replica = await createReplica(source, target);
   const admin = await replica.sourceAdmin();
   await admin.query('create table visit (id int not null primary key, at datetime) engine=InnoDB');
   await admin.query('insert into visit values (1, now())');
   admin.destroy();
-  // It may read in an hour that is not now.
+  // The snapshot window is in another hour.
   const hour = (later: number) => `${String((new Date().getUTCHours() + later) % 24).padStart(2, '0')}:00`;
   const run = new RunProcess({ ...replica.env, SNAPSHOT_WINDOW: `${hour(6)}-${hour(7)} UTC` });
   const ask = async () => {
@@ -118,7 +118,7 @@ test('a first copy that is not complete is no lag of 0, whether the service runs
   };
   try {
     await run.logged('snapshot waits for SNAPSHOT_WINDOW');
-    await streaming.until(async () => (await ask()).report.snapshot !== null, 'lag tells of the first copy');
+    await streaming.until(async () => (await ask()).report.snapshot !== null, 'lag reports the first copy');
     const snapshot = { tables: 1, tablesDone: 0, rows: 0, percent: 0 };
     const unknown = { secondsBehind: null, secondsToCatchUp: null };
     expect(await ask()).toMatchObject({ code: 2, report: { state: 'snapshotting', snapshot, ...unknown } });
@@ -132,7 +132,7 @@ test('a first copy that is not complete is no lag of 0, whether the service runs
   }
 });
 
-test('--watch on a terminal stands still there, and gives the terminal back', async () => {
+test('--watch on a terminal does not scroll, and restores the terminal', async () => {
   const command = `stty cols 40 rows 20; exec "${process.execPath}" src/cli.ts lag --watch`;
   const child = spawn('script', ['-qec', command, '/dev/null'], {
     cwd: new URL('../..', import.meta.url),
@@ -146,7 +146,7 @@ test('--watch on a terminal stands still there, and gives the terminal back', as
   const frames = () => text.split('\u001b[H').slice(1);
   for await (const part of child.stdout) {
     text += String(part);
-    // Ctrl-C, typed; a second one, as of an impatient person, changes nothing.
+    // A typed Ctrl-C ends it; a second one from an impatient person changes nothing.
     if (frames().length >= 3 && !isTyped) child.stdin.write('\u0003\u0003');
     isTyped = frames().length >= 3;
   }
@@ -165,7 +165,7 @@ test('--watch on a terminal stands still there, and gives the terminal back', as
   expect(stripVTControlCharacters(after ?? '')).toMatch(/^streaming, 0 s behind.*\r+\n {2}behind/);
 });
 
-test('--watch goes on until Ctrl-C, and ends with what it said last', async () => {
+test('--watch runs until Ctrl-C, and ends with its last report', async () => {
   const child = spawn(process.execPath, ['src/cli.ts', 'lag', '--watch', '--json'], {
     cwd: new URL('../..', import.meta.url),
     env: commandEnv(streaming.env),
@@ -182,7 +182,7 @@ test('--watch goes on until Ctrl-C, and ends with what it said last', async () =
   expect((await closed)[0]).toBe(0);
 });
 
-test('without the service it counts what is missing, and how long the source will still have it', async () => {
+test('without the service it counts what is missing, and how long the source keeps it', async () => {
   await streaming.source.query('insert into visit values (0, now())');
   await streaming.caughtUp();
   await streaming.run.stop();
@@ -190,7 +190,7 @@ test('without the service it counts what is missing, and how long the source wil
   await sleep(2_100);
   const { report } = await lag();
   expect(report).toMatchObject({ state: 'stopped', transactionsBehind: 5, headroomSeconds: 3 * day });
-  // Nothing is applied by a service that is stopped, which is no figure.
+  // A stopped service applies nothing, so its rate is unknown.
   expect(report).toMatchObject({ reason: null, rowsPerSecond: null, secondsToCatchUp: null, snapshot: null });
   expect(report.bytesBehind).toBeGreaterThan(0);
   expect(report.secondsBehind).toBeGreaterThanOrEqual(2);
@@ -206,7 +206,7 @@ test('without the service it counts what is missing, and how long the source wil
   expect(stdout).toMatch(/headroom +the source keeps what is needed for at least 2 days 23 h more\n/);
 });
 
-test.each(['source', 'target'] as const)('a frozen %s is told from what is known', async (side) => {
+test.each(['source', 'target'] as const)('with a frozen %s lag reports what is still known', async (side) => {
   const pid = (side === 'source' ? source : target).pid ?? 0;
   process.kill(pid, 'SIGSTOP');
   try {
@@ -222,7 +222,7 @@ test.each(['source', 'target'] as const)('a frozen %s is told from what is known
   }
 });
 
-test('a server that is down is told', async () => {
+test('a server that is down is reported', async () => {
   for (const port of ['SOURCE_DB_PORT', 'TARGET_DB_PORT']) {
     const { code, stdout } = await runCli(['lag', '--json'], { ...streaming.env, [port]: '1' });
     const report = JSON.parse(stdout) as LagReport;
@@ -235,7 +235,7 @@ test('a server that is down is told', async () => {
 test('a binlog that was purged too early leaves no headroom, and is named', async () => {
   const { report: before } = await lag();
   const file = before.sourcePosition?.split(':')[0] ?? '';
-  // A server may keep one for a while that somebody has just read.
+  // A server may keep a recently read binlog file for a while.
   await streaming.until(async () => {
     await streaming.source.query(`purge binary logs to '${file}'`);
     const [[oldest]] = await streaming.source.query<RowDataPacket[]>('show binary logs');

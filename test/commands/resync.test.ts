@@ -5,13 +5,13 @@ import { Streaming } from '../pipeline/stream/support/streaming.ts';
 import { runCli } from '../support/cli.ts';
 import { sharedServers } from '../support/shared-servers.ts';
 
-describe.each(['mariadb', 'mysql'] as const)('what no log of %s shows', (flavor) => {
+describe.each(['mariadb', 'mysql'] as const)('changes that no binlog of %s contains', (flavor) => {
   let source: SourceServer;
   let streaming: Streaming;
   const resetBinlog = flavor === 'mariadb' ? 'reset master' : 'reset binary logs and gtids';
 
   beforeAll(async () => {
-    // It loses its binlog, which others must not share.
+    // This server loses its binlog, so no other suite may share it.
     source = await startSource({ flavor, asProcess: true });
     streaming = await Streaming.start(
       async (admin) => {
@@ -28,7 +28,7 @@ describe.each(['mariadb', 'mysql'] as const)('what no log of %s shows', (flavor)
     await source?.stop();
   });
 
-  test('rows changed below the log are found by verify, and repaired by verify --repair', async () => {
+  test('rows changed without the binlog are found by verify, and repaired by verify --repair', async () => {
     await streaming.source.query('set session sql_log_bin = 0');
     await streaming.source.query(`update visit set note = 'restored' where id < 20`);
     await streaming.source.query(`delete from visit where id = 2999`);
@@ -46,7 +46,7 @@ describe.each(['mariadb', 'mysql'] as const)('what no log of %s shows', (flavor)
     expect(stderr).toContain('a service is running');
   });
 
-  test('a source that begins its binlog anew is told apart, and one command makes the target equal to it, readable all the while', async () => {
+  test('a source that restarts its binlog is recognised, and one command makes the target equal to it, readable all the time', async () => {
     await streaming.run.stop();
     await streaming.source.query(`create table later (id int not null primary key)`);
     await streaming.source.query(`delete from visit where id % 2 = 0`);
@@ -58,11 +58,11 @@ describe.each(['mariadb', 'mysql'] as const)('what no log of %s shows', (flavor)
     expect(refused.code, refused.stdout).not.toBe(0);
     expect(refused.stdout).toMatch(/"(position-lost|source-changed)"/);
     expect(refused.stdout).toContain('tidegate resync');
-    // What a service said a moment ago may be older than what is at the target.
+    // The last report of the service may be older than the content of the target.
     await streaming.until(async () => {
       const { code, stdout } = await runCli(['lag', '--json', '--max-seconds', '60'], streaming.env);
       return code === 2 && stdout.includes('tidegate resync');
-    }, 'lag says that it does not know, and why');
+    }, 'lag reports that it is unknown, and why');
 
     const reader = streaming.watch('select from visit_notes having count(*) < 1499');
     const { code, stdout, stderr } = await runCli(['resync'], streaming.env);
@@ -78,7 +78,7 @@ describe.each(['mariadb', 'mysql'] as const)('what no log of %s shows', (flavor)
     expect(await streaming.differences()).toEqual([]);
   });
 
-  test('in production it wants a typed yes, and without a terminal --yes', async () => {
+  test('in production it requires a typed yes, and without a terminal --yes', async () => {
     const production = { ...streaming.env, ENVIRONMENT: 'production' };
     const asked = await runCli(['resync'], production);
     expect(asked.code).toBe(1);

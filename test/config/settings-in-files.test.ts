@@ -6,7 +6,7 @@ import { parseAllDocuments } from 'yaml';
 import { environmentSchema, secretNames } from '../../src/config/environment.ts';
 import { runCli } from '../support/cli.ts';
 
-/** Files that are copied and pages that are followed to the letter: each setting and command in them must be one there is. */
+/** Users copy these files and follow these pages literally, so each setting and command in them must exist. */
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url));
 const ops = (await readdir(join(checkout, 'ops'), { recursive: true, withFileTypes: true }))
@@ -19,7 +19,7 @@ const files = [...ops, ...docs, 'README.md', 'docker-compose.yml', 'Dockerfile']
 
 const settings = new Set([...Object.keys(environmentSchema.shape), ...secretNames.map((name) => `${name}_FILE`)]);
 
-/** Names that look like settings and are of something else. */
+/** Names that look like settings but are not. */
 const others = new Set([
   // Node, the tests, and the images of docker-compose.yml.
   'NODE_ENV',
@@ -44,7 +44,7 @@ const others = new Set([
 ]);
 
 const withUnderscore = /(?<![\w$])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?!\w)/g;
-/** One word is a setting where a value follows. */
+/** A single word is a setting if a value follows it. */
 const withValue = /(?<=["\s`]|^)[A-Z]{4,}(?==\S|" value=)|(?<=^ *)[A-Z]{4,}(?=: )/gm;
 
 const helps = new Map<string, string>();
@@ -64,13 +64,13 @@ function commandsIn(help: string): Set<string> {
 }
 
 describe.each(files)('%s', (file) => {
-  test('names no setting that there is not', async () => {
+  test('names only settings that exist', async () => {
     const text = await readFile(join(checkout, file), 'utf8');
     const names = [...text.matchAll(withUnderscore), ...text.matchAll(withValue)].map(([name]) => name);
     expect(names.filter((name) => !settings.has(name) && !others.has(name))).toEqual([]);
   });
 
-  test('calls no command and no option that there is not', async () => {
+  test('calls only commands and options that exist', async () => {
     const wrong: string[] = [];
     for (const call of callsIn(file, await readFile(join(checkout, file), 'utf8')))
       if (!(await isKnown(call))) wrong.push(call);
@@ -84,7 +84,7 @@ test.each(files.filter((file) => /\.ya?ml$/.test(file)))('%s is YAML', async (fi
   for (const { errors, warnings } of documents) expect([...errors, ...warnings]).toEqual([]);
 });
 
-test('a wrong name or call would be seen', async () => {
+test('a wrong name or call is detected', async () => {
   expect('  LOGLEVEL: info\nLISTN=off <env name="LOGS" value="x" />'.match(withValue)).toEqual([
     'LOGLEVEL',
     'LISTN',
@@ -101,7 +101,7 @@ test('a wrong name or call would be seen', async () => {
     expect([call, await isKnown(call)]).toEqual([call, true]);
 });
 
-/** What stands behind `tidegate`, up to the end of that command. Of a page only what is code counts. */
+/** The text after `tidegate`, up to the end of that command. On a page, only code counts. */
 const behindProgram =
   /(?:(?<![\w/.=-])tidegate(?:\.cmd'?)?|npm start(?: --silent)? --|main\.js"?)[ \t]+((?!tidegate)[a-z-][^\\|&;:<>#`\n]*)/g;
 
@@ -112,7 +112,7 @@ function callsIn(file: string, text: string): string[] {
   const blocks = [...text.matchAll(fenced)].map(([, block = '']) => block);
   // In a table `\|` is a bar.
   const quoted = [...text.replaceAll(fenced, '').matchAll(/`([^`\n\\]+)[^`\n]*`/g)].map(([, words = '']) => words);
-  // Among prose a command goes without the program's name.
+  // In prose a command appears without the program's name.
   const bare = quoted.filter((words) => commands.has(words.split(' ')[0] ?? ''));
   return [...blocks.flatMap(behind), ...quoted.flatMap(behind), ...bare];
 }

@@ -6,7 +6,7 @@ import { runCli } from '../support/cli.ts';
 import { sequence } from '../support/sequence.ts';
 import { sharedServers } from '../support/shared-servers.ts';
 
-/** More than the first chunks of a snapshot. */
+/** More rows than the first chunks of a snapshot. */
 const rows = 6_000;
 
 let replica: Replica;
@@ -26,7 +26,7 @@ afterAll(async () => {
   await replica?.drop();
 });
 
-/** In each row one date that is none, two characters that PostgreSQL cannot hold, and one date that a rule makes NULL. */
+/** Each row has one invalid date, two characters that PostgreSQL cannot hold, and one date that a rule makes NULL. */
 async function insert(first: number, last: number): Promise<void> {
   await source.query(
     `insert into t select seq, '2024-00-00', concat('a', char(0), 'b', char(0)), '0001-01-01' from ${sequence(first, last)} order by seq`,
@@ -55,7 +55,7 @@ async function expectCounted(values: number): Promise<void> {
   ]);
 }
 
-test('a value is counted once, wherever snapshot and stream die', async () => {
+test('a value is counted once, at whatever point snapshot and stream are killed', async () => {
   for (const failpoint of ['chunk-copied:2', 'chunk-committed:1', 'chunk-copied:1']) await dieAt(failpoint);
   await run();
   await expectCounted(rows);
@@ -65,7 +65,7 @@ test('a value is counted once, wherever snapshot and stream die', async () => {
   await expectCounted(rows + 500);
 });
 
-test('a job counts the rows that it writes, and not those that it finds equal', async () => {
+test('a job counts only the rows that it writes, not the equal ones', async () => {
   await replica.targetAdmin.query('delete from raw.t where id % 1000 = 7');
   await replica.targetAdmin.query(`update raw.t set note = 'wrong' where id = 1`);
   const before = rows + 500;
@@ -76,7 +76,7 @@ test('a job counts the rows that it writes, and not those that it finds equal', 
   await expectCounted(before + written);
 });
 
-test('check and lag tell of them', async () => {
+test('check and lag report the conversions', async () => {
   const check = await runCli(['check'], env());
   expect(check.stdout).toMatch(/table t: column born: 6508 dates that mean no date by COLUMN_RULES became NULL/);
   const lag = await runCli(['lag', '--json'], env());

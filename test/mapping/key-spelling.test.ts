@@ -19,7 +19,7 @@ import { eachLine, lineKey } from '../../src/postgres/rows/line-check.ts';
 import { createReplica, type Replica } from '../../testing/replica.ts';
 import { sharedServers } from '../support/shared-servers.ts';
 
-/** Types of a key, with values that can be spelled in more than one way. */
+/** Key types, with values that have more than one spelling. */
 const keys: Readonly<Record<string, readonly string[]>> = {
   'int(6) unsigned zerofill': ['0', '42', '999999', '1234567'],
   'bigint(20) zerofill': ['0', '7', '18446744073709551615'],
@@ -83,7 +83,7 @@ describe('a key', () => {
     await replica?.drop();
   });
 
-  test('is spelled alike by the snapshot and the stream, whatever its type', async () => {
+  test('of any type has the same spelling in the snapshot and the stream', async () => {
     const config = loadConfig(replica.env);
     const replicator = await SourceConnection.open(config.source, 'replicator');
     const reader = await SourceConnection.open(config.source, 'reader');

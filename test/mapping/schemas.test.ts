@@ -11,7 +11,7 @@ import { everydayTables, tableWithoutPrimaryKey } from './schemas/everyday-types
 import { createReplica, type Replica } from '../../testing/replica.ts';
 import { sharedServers } from '../support/shared-servers.ts';
 
-/** The seed is printed with a failure: the same one makes the same rows and changes. */
+/** A failure prints the seed; the same seed produces the same rows and changes. */
 const seed = Number(process.env['TIDEGATE_TEST_SEED'] ?? Date.now() % 1_000_000);
 
 describe.each([
@@ -71,13 +71,13 @@ describe.each([
     await expectEqual();
   });
 
-  test('random changes made while it was stopped are equal after catching up', async () => {
+  test('random changes made during a stop are equal after catching up', async () => {
     await change(800);
     await new RunProcess(replica.env, ['--until-caught-up']).succeeded();
     await expectEqual();
   });
 
-  test('random changes made while it streams are equal', async () => {
+  test('random changes made during streaming are equal', async () => {
     const run = new RunProcess(replica.env);
     try {
       await run.logged('streaming');

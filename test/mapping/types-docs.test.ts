@@ -9,7 +9,7 @@ import { allCases } from './types/all-cases.ts';
 
 const page = await readFile(new URL('../../docs/types.md', import.meta.url), 'utf8');
 
-/** Rows of the table whose first column is headed so, as cells. */
+/** The rows of the table with this heading of its first column, as cells. */
 function table(heading: string): string[][] {
   const lines = page.split('\n');
   const start = lines.findIndex((line) => new RegExp(`^\\| ${heading} *\\|`).test(line));
@@ -32,7 +32,7 @@ const mappings = table('source').flatMap(([source, target]) =>
   quoted(source).map((type): [string, string] => [type, quoted(target)[0] ?? '']),
 );
 
-/** A column of such a type, with numbers for the letters p, s and n. */
+/** A column of this type, with numbers for the letters p, s and n. */
 function column(type: string): ColumnSchema {
   const name = /^[a-z0-9]+/.exec(type)?.[0] ?? '';
   const isTemporal = ['time', 'datetime', 'timestamp'].includes(name);
@@ -54,12 +54,12 @@ function withNumbers(type: string): string {
 }
 
 describe('docs/types.md', () => {
-  test.each(mappings)('says that %s becomes %s, and so it does', (source, target) => {
+  test.each(mappings)('says correctly that %s becomes %s', (source, target) => {
     const codec = columnCodec(column(source), new Conversions());
     expect(isRefusal(codec) ? codec.refused : codec.pgType).toBe(withNumbers(target));
   });
 
-  test.each(table('rule'))('says of rule %s which types it fits, and so it is', (name, fits) => {
+  test.each(table('rule'))('lists correctly the types that rule %s fits', (name, fits) => {
     const [kind = ''] = quoted(name)[0]?.split('=') ?? [];
     const { rules } = parseColumnRules(`t.v=${kind}${{ local: '=Asia/Kathmandu', null: '=0001-01-01' }[kind] ?? ''}`);
     const types = [...new Set(mappings.map(([source]) => column(source).type))];
@@ -76,7 +76,7 @@ describe('docs/types.md', () => {
     expect(new Set(mappings.map(([source]) => source)).size).toBe(mappings.length);
   });
 
-  test('has a row of cells for every type that is tried, and none that is unequal', () => {
+  test('has a row of cells for every tested type, and no unequal cell', () => {
     const cells = table('type');
     const types = new Set(cells.map(([type]) => type));
     expect(types).toEqual(new Set([...allCases.map(({ type }) => type), 'all']));

@@ -40,10 +40,10 @@ const suited: ReadonlySet<string> = new Set([
   'inet4_column',
   'inet6_column',
 ]);
-/** More than the first chunk of a snapshot. */
+/** More rows than the first chunk of a snapshot. */
 const keys = 3_000;
 
-/** MySQL is another one to ask for keys that its columns cannot have. */
+/** MySQL is tested separately because its columns cannot hold every key of the target. */
 describe.each(['the shared source', 'mysql 9.7'])('each type as a key (%s)', (which) => {
   let source: SourceServer;
   let keyTypes: readonly string[];
@@ -93,7 +93,7 @@ describe.each(['the shared source', 'mysql 9.7'])('each type as a key (%s)', (wh
     ).toEqual([]);
   }
 
-  test('bounds the chunks of a snapshot', expectEqual);
+  test('limits the chunks of a snapshot', expectEqual);
 
   test('finds the rows that are updated, deleted or given another key', async () => {
     for (const name of keyTypes) {
@@ -106,14 +106,14 @@ describe.each(['the shared source', 'mysql 9.7'])('each type as a key (%s)', (wh
     await expectEqual();
   });
 
-  test('finds the rows at the source that differ at the target, and takes away those that only the target has', async () => {
+  test('finds the source rows that differ at the target, and deletes the rows that only the target has', async () => {
     await admin.query('set session sql_log_bin = 0');
     for (const name of keyTypes) {
       await replica.targetAdmin.query(`update raw."${name}" set n = 999999 where n % 2 = 0`);
       await admin.query(`delete from ${name} where n % 5 = 0`);
     }
     await admin.query('set session sql_log_bin = 1');
-    // What somebody may have written at the target that the source cannot even say.
+    // Values that another writer may have left at the target and that the source cannot even express.
     for (const [name, value] of [
       ['double_column', 'NaN'],
       ['float_column', 'Infinity'],

@@ -9,9 +9,9 @@ import { type Column, cellTable } from './types/cell-table.ts';
 import { type CaseResult, judgeTypes } from './types/oracle.ts';
 import type { CaseServer } from './types/type-case.ts';
 
-/** The same seed makes the same random values. */
+/** The same seed produces the same random values. */
 const seed = Number(process.env['TIDEGATE_TEST_SEED'] ?? Date.now() % 1_000_000);
-/** Neither UTC nor a whole hour from it. */
+/** This zone is neither UTC nor an integer number of hours from it. */
 const zone = '--default-time-zone=+05:45';
 
 function expectAsPromised(server: CaseServer, results: readonly CaseResult[]): void {
@@ -93,5 +93,5 @@ function describeMatrix(): void {
   });
 }
 
-// Every server there is: `npm run test:matrix`.
+// The matrix covers every supported server: `npm run test:matrix`.
 if (process.env['TIDEGATE_MATRIX'] === '1') describe('the matrix of servers', { timeout: 1_800_000 }, describeMatrix);

@@ -4,7 +4,7 @@ import { ZoneOffsets } from '../../src/mapping/zone-offsets.ts';
 import { sharedServers } from '../support/shared-servers.ts';
 
 const day = 86_400;
-/** Rules of 2038 and later are nobody's yet. */
+/** Rules of 2038 and later are not yet fixed. */
 const lastDay = Date.UTC(2037, 11, 31) / 1000 / day;
 
 let target: Client;

@@ -4,7 +4,7 @@ import { complaintsOf, launchBrowser } from '../../testing/browser.ts';
 import { Streaming } from '../pipeline/stream/support/streaming.ts';
 
 const tables = 500;
-/** What the page says is waited for, as long as a slow machine may take. */
+/** Waits for the page allow for a slow machine. */
 const patient = { timeout: 60_000 };
 const hostile = '<img src=x onerror=alert(1)>';
 
@@ -45,7 +45,7 @@ async function newPage(options: Parameters<Browser['newPage']>[0]): Promise<Page
   return page;
 }
 
-/** The page, seen by somebody with such a screen; `look` gets it, and nothing may have gone wrong by the end. */
+/** Opens the page on such a screen and passes it to `look`; the page must not report any error by the end. */
 async function open(options: Parameters<Browser['newPage']>[0], look: (page: Page) => Promise<void>): Promise<void> {
   const page = await newPage(options);
   const complaints = complaintsOf(page, url);
@@ -63,7 +63,7 @@ async function open(options: Parameters<Browser['newPage']>[0], look: (page: Pag
 
 const rowOf = (page: Page, table: string) => page.locator(`#rows tr[data-key="${table}"]`);
 
-test('shows what is, and goes on by itself', async () => {
+test('shows the current state, and updates itself', async () => {
   await open({ viewport: { width: 1280, height: 900 } }, async (page) => {
     const text = (where: string) => expect.poll(async () => await page.textContent(where), patient);
     await text('#seconds').toBe('0 s');
@@ -80,7 +80,7 @@ test('shows what is, and goes on by itself', async () => {
   });
 });
 
-test('names of tables are text, whatever stands in them, and no value of a row is there', async () => {
+test('table names are always shown as text, and no value of a row is on the page', async () => {
   await open({}, async (page) => {
     await page.fill('#filter', 'onerror');
     expect(await page.locator('#rows tr').count()).toBe(1);
@@ -90,7 +90,7 @@ test('names of tables are text, whatever stands in them, and no value of a row i
   });
 });
 
-test('tables are found by name and state, and sorted by any column, and stay so when news come', async () => {
+test('tables are found by name and state, and sorted by any column, and stay sorted after updates', async () => {
   await open({}, async (page) => {
     await page.fill('#filter', 't01');
     expect(await page.textContent('#table-count')).toBe(`10 of ${tables + 3}`);
@@ -111,13 +111,13 @@ test.each([360, 768, 1280])('fits a screen of %i pixels', async (width) => {
   });
 });
 
-test('is dark where the screen is', async () => {
+test('is dark if the browser prefers a dark scheme', async () => {
   const ground = async (page: Page) => await page.evaluate<string>('getComputedStyle(document.body).backgroundColor');
   const seen: string[] = [];
   for (const colorScheme of ['light', 'dark'] as const)
     await open({ colorScheme, viewport: { width: 1280, height: 900 } }, async (page) => {
       seen.push(await ground(page));
-      // While it is open, too.
+      // The scheme also changes while the page is open.
       await page.emulateMedia({ colorScheme: colorScheme === 'light' ? 'dark' : 'light' });
       seen.push(await ground(page));
     });
@@ -126,7 +126,7 @@ test('is dark where the screen is', async () => {
   expect(seen[0]).not.toBe(seen[1]);
 });
 
-test('tells what a person has to do, and when nobody answers, and goes on when somebody does', async () => {
+test('shows what an operator must do, shows when the service does not answer, and resumes when it does', async () => {
   await streaming.source.query('alter table t001 add column more int');
   await streaming.source.query('insert into t001 values (1, 1)');
   await streaming.run.logged('table suspended');

@@ -9,7 +9,7 @@ import { sharedServers } from '../support/shared-servers.ts';
 
 const token = 'a-token-of-the-tests-0123';
 
-/** A server of its own: it is frozen. */
+/** This suite freezes its server, so it starts its own. */
 let source: SourceServer;
 let streaming: Streaming;
 let url: string;
@@ -41,12 +41,12 @@ async function status(): Promise<StatusDocument> {
   return (await (await fetch(`${url}status.json`)).json()) as StatusDocument;
 }
 
-/** What the command says. */
-async function said(): Promise<StatusDocument['lag']> {
+/** The report of the command. */
+async function reported(): Promise<StatusDocument['lag']> {
   return JSON.parse((await runCli(['lag', '--json'], streaming.env)).stdout) as StatusDocument['lag'];
 }
 
-/** Values of a metric, by its labels as they are printed. */
+/** The values of a metric, by their printed labels. */
 async function metric(name: string): Promise<Map<string, number>> {
   const text = await (await fetch(`${url}metrics`)).text();
   const lines = text.matchAll(new RegExp(`^${name}(?:\\{(.*)\\})? (.*)$`, 'gm'));
@@ -54,22 +54,22 @@ async function metric(name: string): Promise<Map<string, number>> {
 }
 
 describe('while it streams', () => {
-  test('status, history and metrics tell the same as lag', async () => {
+  test('status, history and metrics report the same as lag', async () => {
     await streaming.source.query("insert into visit values (2, 'x'), (3, 'y')");
     await streaming.caughtUp();
     const appliedTo = async (name: string) => (await status()).tables.find(({ table }) => table === name)?.applied;
     await streaming.until(async () => (await appliedTo('visit')) === 2, 'the status has caught up');
-    await streaming.until(async () => (await status()).lag.bytesBehind === 0, 'and tells so');
+    await streaming.until(async () => (await status()).lag.bytesBehind === 0, 'and reports it');
     const { lag, instance, tables, events, ...rest } = await status();
     expect(rest).toMatchObject({ source: streaming.database, target: 'raw', version: expect.stringMatching(/^\d/) });
     expect(instance).toMatchObject({ role: 'leader', pid: streaming.run.pid });
     expect(lag).toMatchObject({ state: 'streaming', reason: null, secondsBehind: 0, transactionsBehind: 0 });
     expect(tables.find(({ table }) => table === 'visit')).toMatchObject({ state: 'streaming', applied: 2, rows: 1 });
     expect(events.map(({ kind }) => kind)).toContain('snapshot-finished');
-    // The command reads what the service wrote last, which may be of a moment before.
-    await streaming.until(async () => (await said()).secondsToCatchUp === 0, 'the command tells it, too');
-    expect(Object.keys(await said())).toEqual(Object.keys(lag));
-    expect(await said()).toMatchObject({ state: 'streaming', secondsBehind: 0, rowsPerSecond: expect.any(Number) });
+    // The command reads the last record of the service, which may be slightly older.
+    await streaming.until(async () => (await reported()).secondsToCatchUp === 0, 'the command reports it, too');
+    expect(Object.keys(await reported())).toEqual(Object.keys(lag));
+    expect(await reported()).toMatchObject({ state: 'streaming', secondsBehind: 0, rowsPerSecond: expect.any(Number) });
     expect(await metric('tidegate_lag_seconds')).toEqual(new Map([['', 0]]));
     expect((await metric('tidegate_state')).get('state="streaming"')).toBe(1);
     expect((await metric('tidegate_table_applied_rows_total')).get('table="visit"')).toBe(2);
@@ -87,12 +87,12 @@ describe('while it streams', () => {
       expect(await (await fetch(url + path)).text()).not.toContain('canary');
   });
 
-  test('the page may load nothing from elsewhere, and nothing but reading is answered', async () => {
+  test('the page may load nothing from other origins, and only reads are answered', async () => {
     const page = await fetch(url);
     expect(page.headers.get('content-security-policy')).toMatch(
       /^default-src 'none'; script-src 'self'; style-src 'self'/,
     );
-    // The icon stands in the page itself, and its SVG names its own kind.
+    // The icon is embedded in the page, and its SVG names its own type.
     const text = (await page.text()).replaceAll(/"data:[^"]*"/g, '""');
     expect(text).not.toMatch(/https?:\/\//);
     expect(text).not.toMatch(/<script>|<style|style="| on[a-z]+="/);
@@ -103,7 +103,7 @@ describe('while it streams', () => {
     expect((await fetch(`${url}constructor`)).status).toBe(404);
   });
 
-  test('a name that somebody made lead here is not answered', async () => {
+  test('a foreign host name that resolves to this server is not answered', async () => {
     const { port } = new URL(url);
     const socket = connect(Number(port), '127.0.0.1');
     socket.end(`GET /status.json HTTP/1.1\r\nHost: evil.example:${port}\r\nConnection: close\r\n\r\n`);
@@ -112,7 +112,7 @@ describe('while it streams', () => {
     expect(text).toMatch(/^HTTP\/1.1 421 /);
   });
 
-  test('a second one is a ready standby, takes what port there is, and asks for its token', async () => {
+  test('a second instance is a ready standby, takes a free port, and requires its token', async () => {
     const standby = streaming.another([], { LISTEN: '127.0.0.1:0', LISTEN_TOKEN: token });
     try {
       await standby.logged('standby');
@@ -127,13 +127,13 @@ describe('while it streams', () => {
         await streaming.until(async () => (await ask()).status === 200, 'it has looked');
         expect(await (await ask()).json()).toMatchObject({ instance: { role: 'standby' }, lag: { state: 'standby' } });
         const secondsBehind = async () => ((await (await ask()).json()) as StatusDocument).lag.secondsBehind;
-        await streaming.until(async () => (await secondsBehind()) === 0, 'it tells the lag');
+        await streaming.until(async () => (await secondsBehind()) === 0, 'it reports the lag');
       }
       expect((await status()).lag.state).toBe('streaming');
     } finally {
       await standby.stop();
     }
-    // The port of the first is taken.
+    // The first instance holds this port.
     const third = streaming.another([], { LISTEN: new URL(url).host });
     try {
       expect((await third.logged('no status page: cannot listen on LISTEN'))['code']).toBe('EADDRINUSE');
@@ -144,7 +144,7 @@ describe('while it streams', () => {
   });
 });
 
-test('an address beyond this machine takes a token, and a wrong one is told without it', async () => {
+test('an address beyond this machine requires a token, and the error does not print a wrong token', async () => {
   const { code, stderr } = await runCli(['lag'], { ...streaming.env, LISTEN: '0.0.0.0:8787' });
   expect(code).toBe(2);
   expect(stderr).toContain('LISTEN_TOKEN is not set');
@@ -154,7 +154,7 @@ test('an address beyond this machine takes a token, and a wrong one is told with
 });
 
 describe('when nothing moves', () => {
-  test('a lock at the target is seen, told, and over when it is released', async () => {
+  test('a lock at the target is detected, reported, and over when it is released', async () => {
     const other = await streaming.newTargetSession();
     await other.query('begin');
     await other.query('lock table visit');
@@ -166,8 +166,8 @@ describe('when nothing moves', () => {
     expect((await fetch(`${url}readyz`)).status).toBe(503);
     expect((await fetch(`${url}healthz`)).status).toBe(200);
     expect((await metric('tidegate_stalls_total')).get('reason="target-stuck"')).toBe(1);
-    await streaming.until(async () => (await said()).state === 'stalled', 'the command tells it, too');
-    expect(await said()).toMatchObject({ state: 'stalled', reason: 'target-stuck', transactionsBehind: 1 });
+    await streaming.until(async () => (await reported()).state === 'stalled', 'the command reports it, too');
+    expect(await reported()).toMatchObject({ state: 'stalled', reason: 'target-stuck', transactionsBehind: 1 });
     await other.query('rollback');
     await other.end();
     await streaming.run.logged('moves again');
@@ -175,12 +175,15 @@ describe('when nothing moves', () => {
     await streaming.until(async () => (await status()).lag.state === 'streaming', 'it streams again');
   });
 
-  test('a source that says nothing is a stall, then a fresh connection', async () => {
+  test('a silent source is a stall, then gets a new connection', async () => {
     process.kill(source.pid ?? 0, 'SIGSTOP');
     try {
       await streaming.run.logged('stalled', (line) => line['reason'] === 'source-silent');
       expect((await status()).lag).toMatchObject({ state: 'stalled', reason: 'source-silent' });
-      await streaming.until(async () => (await metric('tidegate_reachable')).get('side="source"') === 0, 'it is told');
+      await streaming.until(
+        async () => (await metric('tidegate_reachable')).get('side="source"') === 0,
+        'it is reported',
+      );
       expect((await metric('tidegate_lag_seconds')).size).toBe(0);
       const { lag } = await status();
       expect(lag.secondsBehind).toBeNull();
@@ -194,11 +197,11 @@ describe('when nothing moves', () => {
     expect((await metric('tidegate_retries_total')).get('kind="source-unreachable"')).toBeGreaterThan(0);
   });
 
-  test('a start after a long rest is none', async () => {
+  test('a start after a long stop is not a stall', async () => {
     await streaming.run.stop();
     const other = await streaming.newTargetSession();
     await other.query("update tidegate_raw.status set updated_at = now() - interval '1 day'");
-    // It has looked at what there is before it gets to the lease.
+    // The lock keeps the program in its checks before it takes the lease.
     await other.query('begin');
     await other.query('lock table tidegate_raw.lease in access exclusive mode');
     const again = streaming.another([], { LISTEN: '127.0.0.1:0' });
@@ -211,11 +214,11 @@ describe('when nothing moves', () => {
     expect(again.find('stalled')).toBeUndefined();
   });
 
-  test('a leader that says nothing is told by its standby', async () => {
+  test('a standby reports a lease holder that is silent', async () => {
     const standby = streaming.another([], { LISTEN: '127.0.0.1:0' });
     try {
       await standby.logged('standby');
-      // It keeps the lease and cannot say anything: as one does whose process hangs in part.
+      // The lease holder keeps the lease but cannot report, like a process that hangs in part.
       const other = await streaming.newTargetSession();
       await other.query('begin');
       await other.query('select * from tidegate_raw.status for update');

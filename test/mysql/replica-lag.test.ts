@@ -71,8 +71,8 @@ describe.each(['mariadb', 'mysql'] as const)('a source that is itself a replica 
     return findings.filter(({ level }) => level !== 'ok').map(({ message }) => message);
   }
 
-  test('check says what is missing to see whether it falls behind', async () => {
-    // MySQL shows it to whoever may see positions.
+  test('check names the privilege that is needed to see whether it falls behind', async () => {
+    // MySQL shows the delay to every account that may see positions.
     expect(await warnings()).toEqual(flavor === 'mysql' ? [] : [expect.stringContaining('SLAVE MONITOR')]);
     if (flavor === 'mysql') return;
     await onPrimary.query(`grant slave monitor on *.* to ${replica.env['SOURCE_DB_REPLICATION_USER']}@'%'`);
@@ -80,7 +80,7 @@ describe.each(['mariadb', 'mysql'] as const)('a source that is itself a replica 
   });
 
   test('is not read while it is behind, and read when it has caught up', async () => {
-    // What it receives for this table it cannot apply now.
+    // The lock keeps the replica from applying changes of this table.
     await onSource.query(`lock tables ${replica.database}.held read`);
     await onPrimary.query('insert into held values (1)');
     await until(async () => {

@@ -25,7 +25,7 @@ afterAll(async () => {
   await replica?.drop();
 });
 
-/** What the sessions of both users do at the source. */
+/** The commands of the sessions of both users at the source. */
 async function sessions(): Promise<string[]> {
   const [rows] = await admin.query<RowDataPacket[]>(
     'select command from information_schema.processlist where user in (?)',
@@ -34,12 +34,12 @@ async function sessions(): Promise<string[]> {
   return rows.map((row) => String(row['command']));
 }
 
-/** Looks again and again. */
+/** Polls the sessions until the condition holds. */
 async function until(holds: (sessions: readonly string[]) => boolean): Promise<void> {
   while (!holds(await sessions())) await sleep(20);
 }
 
-test('are four and one for each of SNAPSHOT_CONNECTIONS at most; while paused, one that asks where the binlog ends', async () => {
+test('are at most four, plus one for each of SNAPSHOT_CONNECTIONS; during a pause, one that reads the end of the binlog', async () => {
   const env = { ...replica.env, SNAPSHOT_CONNECTIONS: '3' };
   const run = new RunProcess(env);
   const ended = new AbortController();
@@ -53,7 +53,7 @@ test('are four and one for each of SNAPSHOT_CONNECTIONS at most; while paused, o
     await until((found) => found.includes('Binlog Dump'));
     expect((await runCli(['pause'], env)).code).toBe(0);
     await run.logged('paused: `tidegate resume` continues');
-    // A dump that is not wanted any more would go on for ever if it were only said that nothing more will be asked.
+    // An unwanted dump would continue for ever if the client only sent its goodbye.
     await until((found) => found.length <= 1 && !found.includes('Binlog Dump'));
     await run.stop();
     await until((found) => found.length === 0);
@@ -63,6 +63,6 @@ test('are four and one for each of SNAPSHOT_CONNECTIONS at most; while paused, o
     await run.kill();
   }
   expect(most).toBeGreaterThan(3);
-  // One that has said goodbye may be listed for a moment.
+  // A session that has said goodbye may be listed for a moment.
   expect(most).toBeLessThanOrEqual(4 + 3 + 1);
 });

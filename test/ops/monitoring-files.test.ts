@@ -40,7 +40,7 @@ const operations = await read('docs/operations.md');
 
 const metrics = new Metrics('1.2.3');
 const registered = new Set(metrics.names());
-// A look at which neither database answered.
+// A measurement to which neither database answered.
 metrics.observe({
   lag: describeLag({ source: null, files: null, target: null, history: new HeadHistory(), problems: [] }),
   tables: [],
@@ -49,7 +49,7 @@ metrics.observe({
 });
 const exposition = await metrics.text();
 
-/** Names of metrics in an expression; a series of a histogram goes by the name of the histogram. */
+/** The names of metrics in an expression; a series of a histogram counts under the name of the histogram. */
 function metricsIn(expression: string): string[] {
   const withoutStrings = expression.replaceAll(/"[^"]*"/g, '');
   return [...withoutStrings.matchAll(/\btidegate_\w+/g)].map(([name]) => {
@@ -58,14 +58,14 @@ function metricsIn(expression: string): string[] {
   });
 }
 
-/** The values that an expression asks of the label `state` of tidegate_state. */
+/** The values of the label `state` of tidegate_state that an expression selects. */
 function statesIn(expression: string): string[] {
   return [...expression.matchAll(/tidegate_state\{[^}]*\bstate=~?"([^"]+)"/g)].flatMap(([, value]) =>
     (value ?? '').split('|'),
   );
 }
 
-/** First cells of the rows of the tables whose first column is headed so, and the second ones. */
+/** The first and second cells of the rows of tables with this heading of the first column. */
 function cells(heading: string): Map<string, string> {
   const lines = page.split('\n');
   const start = lines.findIndex((line) => line.startsWith(`| ${heading} `));
@@ -84,12 +84,12 @@ function cells(heading: string): Map<string, string> {
 const isOwn = (name: string) => !/^tidegate_(?:process|nodejs)_/.test(name);
 
 describe('ops/prometheus/alerts.yml', () => {
-  test.each(alerts)('$alert uses metrics and states that there are', ({ expr }) => {
+  test.each(alerts)('$alert uses metrics and states that exist', ({ expr }) => {
     expect(metricsIn(expr).filter((name) => !registered.has(name))).toEqual([]);
     expect(statesIn(expr).filter((state) => !exposition.includes(`tidegate_state{state="${state}"}`))).toEqual([]);
   });
 
-  test.each(alerts)('$alert has a severity, a summary, and says what to do', ({ labels, annotations }) => {
+  test.each(alerts)('$alert has a severity, a summary, and an instruction', ({ labels, annotations }) => {
     expect(labels?.['severity']).toMatch(/^(?:warning|critical)$/);
     expect(annotations?.['summary']).toMatch(/Tidegate/);
     const [, sections = ''] = /docs\/operations\.md, (".+")\.$/.exec(annotations?.['description'] ?? '') ?? [];
@@ -118,19 +118,19 @@ describe('ops/prometheus/alerts.yml', () => {
     expect(alerts.filter(({ expr }) => statesIn(expr).includes(state))).not.toEqual([]);
   });
 
-  test('an alert that is there twice has two severities', () => {
+  test('an alert that exists twice has two severities', () => {
     const kinds = alerts.map(({ alert, labels }) => `${alert} ${labels?.['severity']}`);
     expect(new Set(kinds).size).toBe(kinds.length);
   });
 });
 
 describe("Prometheus' own tool", () => {
-  test('finds no mistake in the rules and in the example of a job', async () => {
+  test('finds no error in the rules and in the example of a job', async () => {
     expect(await promtool(['check', 'rules', 'ops/prometheus/alerts.yml'])).toContain(`${alerts.length} rules found`);
     expect(await promtool(['check', 'config', '--syntax-only', 'ops/prometheus/scrape.yml'])).toContain('SUCCESS');
   });
 
-  test('sees the alerts fire, and only those that should, in ops/prometheus/alerts.test.yml', async () => {
+  test('sees exactly the expected alerts fire in ops/prometheus/alerts.test.yml', async () => {
     expect(await promtool(['test', 'rules', 'ops/prometheus/alerts.test.yml'])).toContain('SUCCESS');
     const tried = new Set(
       [...(await read('ops/prometheus/alerts.test.yml')).matchAll(/alertname(?:: |=")(\w+)/g)].map(([, name]) => name),
@@ -138,7 +138,7 @@ describe("Prometheus' own tool", () => {
     expect(alerts.filter(({ alert }) => !tried.has(alert))).toEqual([]);
   });
 
-  test('reads our metrics, and has nothing to say of their names', async () => {
+  test('reads our metrics, and does not complain about their names', async () => {
     const own = exposition.split('\n').filter((line) => !/tidegate_(?:process|nodejs)_/.test(line));
     expect(await promtool(['check', 'metrics'], `${own.join('\n').trim()}\n`)).toBe('');
   });
@@ -155,12 +155,12 @@ describe('ops/grafana/dashboard.json', () => {
     expect(used.filter((name) => !registered.has(name))).toEqual([]);
   });
 
-  test('shows every metric that is our own', () => {
+  test('shows every metric of our own', () => {
     const shown = new Set(expressions.flatMap(([, expr]) => metricsIn(expr)));
     expect([...registered].filter((name) => isOwn(name) && !shown.has(name))).toEqual([]);
   });
 
-  test('its variables ask for metrics that there are', () => {
+  test('its variables query metrics that exist', () => {
     const queries = dashboard.templating.list.filter(({ type }) => type === 'query');
     expect(queries.map(({ name }) => name)).toEqual(['replica', 'instance']);
     expect(
@@ -168,15 +168,15 @@ describe('ops/grafana/dashboard.json', () => {
     ).toEqual([]);
   });
 
-  test('leaves the data source open', () => {
+  test('leaves the choice of the data source open', () => {
     expect(dashboard.templating.list[0]).toMatchObject({ name: 'datasource', type: 'datasource', query: 'prometheus' });
-    // Its own is the only other one.
+    // The dashboard's own uid is the only other one.
     const uids = [...dashboardText.matchAll(/"uid": "([^"]*)"/g)].map(([, uid]) => uid);
     expect(new Set(uids)).toEqual(new Set(['tidegate', `\${datasource}`]));
     expect(dashboard.schemaVersion).toBeGreaterThanOrEqual(39);
   });
 
-  test('no two panels have the same id or lie on one another, and none is wider than the page', () => {
+  test('no two panels have the same id or overlap, and none is wider than the page', () => {
     const { panels } = dashboard;
     expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
     const overlap = panels.flatMap(({ title, gridPos: a }, index) =>
@@ -203,7 +203,7 @@ describe('ops/grafana/dashboard.json', () => {
   });
 });
 
-test('docs/operations.md says of every state what to do at 7 in the morning', () => {
+test('docs/operations.md says for every state what to do at 7 in the morning', () => {
   const [, section = ''] = operations.split('## At 7 in the morning');
   const states = [...exposition.matchAll(/tidegate_state\{state="([^"]+)"\}/g)].map(([, state = '']) => state);
   expect(states.length).toBeGreaterThan(0);
@@ -212,7 +212,7 @@ test('docs/operations.md says of every state what to do at 7 in the morning', ()
 });
 
 describe('docs/monitoring.md', () => {
-  test('has every metric that is our own and no other, with its type', () => {
+  test('has exactly our own metrics, with their types', () => {
     const types = new Map(
       [...exposition.matchAll(/^# TYPE (\w+) (\w+)$/gm)].map(([, name = '', type = '']) => [name, type]),
     );
@@ -220,19 +220,19 @@ describe('docs/monitoring.md', () => {
     expect(cells('metric')).toEqual(new Map([...types].filter(([name]) => isOwn(name))));
   });
 
-  test('says that what is not known is absent, and so it is', () => {
+  test('says correctly that unknown values are absent', () => {
     expect(page).toContain('A gauge of something that is not known is absent, not 0.');
     const unknown = ['lag_seconds', 'lag_bytes', 'lag_transactions', 'catch_up_seconds'];
     unknown.push('headroom_seconds', 'retention_seconds', 'clock_skew_seconds');
     expect(unknown.filter((name) => new RegExp(`^tidegate_${name} `, 'm').test(exposition))).toEqual([]);
   });
 
-  test('names no metric that there is not', () => {
+  test('names only metrics that exist', () => {
     const named = [...page.matchAll(/`(tidegate_\w+)/g)].map(([, name = '']) => name);
     expect(named.filter((name) => !registered.has(name))).toEqual([]);
   });
 
-  test('has every alert and no other, with its severities', () => {
+  test('has exactly our alerts, with their severities', () => {
     const severities = new Map<string, string>();
     for (const { alert, labels } of alerts)
       severities.set(alert, [severities.get(alert) ?? [], labels?.['severity']].flat().join(', '));

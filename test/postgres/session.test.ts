@@ -19,7 +19,7 @@ afterEach(async () => {
   replica = undefined;
 });
 
-/** What an administrator may have set for the role, for reasons of his own. */
+/** Settings that an administrator may have given the role. */
 const settings = {
   datestyle: `'SQL, DMY'`,
   intervalstyle: `'sql_standard'`,
@@ -41,7 +41,7 @@ const settings = {
   ...(Number(target.version) >= 17 ? { transaction_timeout: `'1s'` } : {}),
 } as const;
 
-test('whatever is set for the role, rows arrive as they are', async () => {
+test('rows arrive unchanged with any settings of the role', async () => {
   const own = (replica = await createReplica(source, target));
   const admin = await own.sourceAdmin();
   const columns =
@@ -63,7 +63,7 @@ test('whatever is set for the role, rows arrive as they are', async () => {
     await run.logged('streaming');
     await insert(100, 10);
     await insert(200, 500);
-    // More than one batch holds: what was written waits within its transaction for the rest.
+    // More rows than one batch holds, so the written rows wait within the transaction for the rest.
     await insert(1_000, 20_000);
     await admin.query(`update full set st = null, t = '00:00:01' where id < 150`);
     await admin.query('delete from empty where id < 20');
@@ -90,27 +90,24 @@ test.each([
   ['session', []],
   ['session', ['options', 'extra_float_digits']],
   ['transaction', ['options', 'extra_float_digits']],
-] as const)(
-  'a pooler in %s mode, which passes on all but %j, is told from PostgreSQL and refused',
-  async (mode, ignored) => {
-    const own = (replica = await createReplica(source, target));
-    const admin = await own.sourceAdmin();
-    await admin.query('create table patient (id int not null primary key)');
-    await admin.end();
-    const pooler = await startPgbouncer(target, {
-      ...{ mode, ignored, user: own.env['TARGET_DB_USER'] ?? '', password: own.targetPassword },
-    });
-    try {
-      const { code, stdout } = await runCli(['check', '--json'], { ...own.env, TARGET_DB_PORT: String(pooler.port) });
-      expect(code).toBe(1);
-      expect(stdout).toContain('target-pooled');
-    } finally {
-      await pooler.stop();
-    }
-  },
-);
+] as const)('a pooler in %s mode that drops %j is recognised and refused', async (mode, ignored) => {
+  const own = (replica = await createReplica(source, target));
+  const admin = await own.sourceAdmin();
+  await admin.query('create table patient (id int not null primary key)');
+  await admin.end();
+  const pooler = await startPgbouncer(target, {
+    ...{ mode, ignored, user: own.env['TARGET_DB_USER'] ?? '', password: own.targetPassword },
+  });
+  try {
+    const { code, stdout } = await runCli(['check', '--json'], { ...own.env, TARGET_DB_PORT: String(pooler.port) });
+    expect(code).toBe(1);
+    expect(stdout).toContain('target-pooled');
+  } finally {
+    await pooler.stop();
+  }
+});
 
-test('PostgreSQL tells whether it is at what a session gave it: when it works, or waits for a lock, and not when it waits for the session', async () => {
+test('PostgreSQL reports whether it works for a session: true while it executes or waits for a lock, false while it waits for the session', async () => {
   const own = (replica = await createReplica(source, target));
   const config = targetConfig(own.env);
   const session = await TargetSession.open(config);

@@ -3,7 +3,7 @@ import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
-/** Pages lead somewhere: whoever has an error at 7 in the morning follows a link once. */
+/** Every link must work: an operator with an error at 7 in the morning follows a link once. */
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url));
 const docs = (await readdir(join(checkout, 'docs'))).filter((name) => name.endsWith('.md'));
@@ -11,7 +11,7 @@ const pages = ['README.md', 'CONTRIBUTING.md', 'ops/windows/README.md', ...docs.
 
 const codeBlock = /^ *```.*?^ *```$/gms;
 
-/** As GitHub names the place of a heading. */
+/** The anchor of a heading, as GitHub generates it. */
 function anchorOf(heading: string): string {
   return heading
     .trim()
@@ -25,7 +25,7 @@ async function anchorsIn(path: string): Promise<Set<string>> {
   return new Set([...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => anchorOf(heading)));
 }
 
-test.each(pages)('%s: every link leads to a file, and to a heading of it', async (page) => {
+test.each(pages)('%s: every link points to an existing file and heading', async (page) => {
   const text = (await readFile(join(checkout, page), 'utf8')).replaceAll(codeBlock, '');
   const links = [...text.matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)/g)];
   for (const [link, file = '', anchor] of links) {

@@ -9,7 +9,7 @@ import type { CommandResult } from '../support/cli.ts';
 import { createReplica } from '../../testing/replica.ts';
 import { sharedServers } from '../support/shared-servers.ts';
 
-/** The package as others get it: made by `npm pack`, installed by npm where nothing else is, run by Node alone. */
+/** The package as users get it: built by `npm pack`, installed by npm into an empty folder, run by Node alone. */
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -26,7 +26,7 @@ beforeAll(async () => {
 
 afterAll(async () => await rm(folder, { recursive: true }));
 
-test('holds the built program, what explains it and what runs it as a service, and nothing else', async () => {
+test('holds exactly the built program, its documentation and the files that run it as a service', async () => {
   const program = (await filesUnder(checkout, 'src', 'migrations'))
     .filter((file) => !file.endsWith('.test.ts'))
     .map((file) => `dist/${file.replace(/\.ts$/, '.js')}`);
@@ -35,21 +35,21 @@ test('holds the built program, what explains it and what runs it as a service, a
   expect(await filesUnder(installed, '.')).toEqual([...program, ...words, ...top].sort());
 });
 
-test('tells its version and its commands', async () => {
+test('prints its version and its commands', async () => {
   expect(await tidegate(['--version'])).toEqual({ code: 0, stdout: `${packageJson.version}\n`, stderr: '' });
   const { code, stdout } = await tidegate(['--help']);
   expect(code).toBe(0);
   expect(stdout).toContain('Usage: tidegate');
 });
 
-test('says what to do where there are no settings', async () => {
+test('says what to do without settings', async () => {
   const { code, stdout, stderr } = await tidegate(['check']);
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
   expect(stderr).toContain('SOURCE_DB_HOST is not set');
   expect(stderr).toContain('.env.template');
 });
 
-test('says on an older Node which one it needs', async () => {
+test('names the required Node version on an older Node', async () => {
   const older = `node-${process.platform}-${process.arch}`;
   const at = join(folder, 'older');
   await npm(['install', '--prefix', at, '--no-save', '--prefer-offline', `${older}@20.20.2`], folder);
@@ -63,7 +63,7 @@ test('says on an older Node which one it needs', async () => {
     });
 });
 
-test('copies a table, which takes all that it reads from its own folder', async () => {
+test('copies a table, which needs all files that it reads from its own folder', async () => {
   const { source, target } = sharedServers();
   const replica = await createReplica(source, target);
   try {
@@ -85,7 +85,7 @@ test('copies a table, which takes all that it reads from its own folder', async 
   }
 });
 
-/** What an npm around this one says of its own package would lead this one back to the checkout. */
+/** Variables of an outer npm about its package; they would lead this npm back to the checkout. */
 const ofAnOuterNpm = /^(npm_(lifecycle_|package_|config_local_prefix$)|INIT_CWD$)/;
 
 async function npm(args: string[], cwd: string): Promise<void> {
@@ -97,7 +97,7 @@ async function npm(args: string[], cwd: string): Promise<void> {
   if (code !== 0) throw new Error(`npm ${args[0]} failed:\n${stdout}${stderr}`);
 }
 
-/** Runs the installed program in the folder it is installed in, with these settings only. */
+/** Runs the installed program in its folder, with these settings only. */
 async function tidegate(args: string[], env: Readonly<Record<string, string>> = {}): Promise<CommandResult> {
   const program = join(folder, 'node_modules', '.bin', 'tidegate');
   return await runFile(process.execPath, [program, ...args], { cwd: folder, env });
@@ -111,7 +111,7 @@ async function runFile(file: string, args: string[], options: ExecFileOptions): 
   });
 }
 
-/** Paths from `root` of all files in these of its folders, but of no node_modules. */
+/** The paths, relative to `root`, of all files in these folders, without node_modules. */
 async function filesUnder(root: string, ...folders: string[]): Promise<string[]> {
   const entries = await Promise.all(
     folders.map(async (name) => await readdir(join(root, name), { recursive: true, withFileTypes: true })),

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 const withNode = fileURLToPath(new URL('../../scripts/with-node.mjs', import.meta.url));
 
-// Tells each signal it gets; ends by itself a little after the first, so that a second one would still be seen.
+// Prints each signal it gets. It ends by itself a little after the first, so that a second one is still printed.
 const listener = `
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => {
   console.log(signal);
@@ -34,20 +34,20 @@ test('arguments reach the program, and its exit code comes back', async () => {
   expect({ code, output }).toEqual({ code: 3, output: 'a b|--c\n' });
 });
 
-test('a program that died of a signal is told from one that ended', async () => {
+test('a program killed by a signal is distinguished from one that exited', async () => {
   const { signal } = await end(spawn(process.execPath, [withNode, join(folder, 'killed.mjs')]));
   expect(signal).toBe('SIGKILL');
 });
 
 test.each(['SIGINT', 'SIGTERM'] as const)('%s to it alone reaches the program once', async (signal) => {
-  // A session of its own has no terminal that could have sent the signal to all.
+  // In its own session there is no terminal that could have sent the signal to the group.
   const child = spawn(process.execPath, [withNode, join(folder, 'listener.mjs')], { detached: true });
   await once(child.stdout, 'data');
   child.kill(signal);
   expect(await end(child)).toEqual({ code: 7, signal: null, output: `${signal}\n` });
 });
 
-test('a signal to npm stops the program, although the shell between them keeps it', async () => {
+test('a signal to npm stops the program, although the shell between them does not forward it', async () => {
   const command = `"${process.execPath}" "${withNode}" "${join(folder, 'listener.mjs')}"; true`;
   const shell = spawn('/bin/sh', ['-c', command], {
     detached: true,

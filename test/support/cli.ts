@@ -7,7 +7,7 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-/** Runs `tidegate …` of this checkout to its end. `env` is all it gets of settings. */
+/** Runs `tidegate …` of this checkout to its end. `env` contains all its settings. */
 export async function runCli(args: readonly string[], env: Readonly<Record<string, string>>): Promise<CommandResult> {
   return await new Promise<CommandResult>((resolve, reject) => {
     const child = spawn(process.execPath, ['src/cli.ts', ...args], {

@@ -15,15 +15,15 @@ declare module 'vitest' {
 }
 
 /**
- * One source and one target for the whole run; each suite makes databases of its own on them. What Tidegate asked of whatever
- * source in whatever suite is judged at the end: nothing may be in a general log that docs/safety.md does not list.
+ * Starts one source and one target for the entire run; each suite creates its own databases on them. At the end it checks the
+ * general logs of all sources of all suites: they may contain only statements that docs/safety.md lists.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const logs = await mkdtemp(join(tmpdir(), 'tidegate-general-log-'));
   process.env['TIDEGATE_GENERAL_LOG'] = logs;
   const source = await startSource(wantedSource());
   const target = await startTarget(wantedTarget());
-  // Only what can be copied to another process: not the functions that stop them.
+  // Only data can be copied to another process, not the functions that stop the servers.
   const { stop: stopSource, ...sourceFacts } = source;
   const { stop: stopTarget, ...targetFacts } = target;
   project.provide('servers', { source: sourceFacts, target: targetFacts });
@@ -38,19 +38,19 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
 }
 
-/** TIDEGATE_TEST_SOURCE, as in `mysql 9.7`. */
+/** The value of TIDEGATE_TEST_SOURCE, for example `mysql 9.7`. */
 function wantedSource(): SourceOptions {
   const [flavor, version] = (process.env['TIDEGATE_TEST_SOURCE'] ?? '').split(' ');
   return flavor === 'mariadb' || flavor === 'mysql' ? { flavor, ...(version === undefined ? {} : { version }) } : {};
 }
 
-/** TIDEGATE_TEST_TARGET, a major version. */
+/** The value of TIDEGATE_TEST_TARGET, a major version. */
 function wantedTarget(): TargetOptions {
   const version = process.env['TIDEGATE_TEST_TARGET'];
   return version === undefined ? {} : { version };
 }
 
-/** Raises an error that lists what must not be there. A server may put its log elsewhere, where its own suite looks at it. */
+/** Throws an error that lists the forbidden statements. A server may log elsewhere; then its own suite checks the log. */
 async function judgeLogs(folder: string): Promise<void> {
   const unlisted = new Set<string>();
   const seen = { servers: 0, statements: 0 };
@@ -66,5 +66,5 @@ async function judgeLogs(folder: string): Promise<void> {
   }
   process.stdout.write(`general logs of ${seen.servers} sources: ${seen.statements} statements of Tidegate\n`);
   if (unlisted.size > 0)
-    throw new Error(`docs/safety.md does not list what sources were asked:\n  ${[...unlisted].join('\n  ')}`);
+    throw new Error(`docs/safety.md does not list these statements sent to sources:\n  ${[...unlisted].join('\n  ')}`);
 }

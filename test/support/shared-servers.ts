@@ -6,7 +6,7 @@ export interface SharedServers {
   readonly target: Omit<TargetServer, 'stop'>;
 }
 
-/** The servers of this test run, started once by global-setup.ts. Stopping them is not a suite's business. */
+/** The servers of this test run, started once by global-setup.ts. A suite cannot stop them. */
 export function sharedServers(): { source: SourceServer; target: TargetServer } {
   const { source, target } = inject('servers');
   const stop = async () => await Promise.resolve();

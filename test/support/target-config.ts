@@ -1,6 +1,6 @@
 import type { TargetConfig } from '../../src/config/config.ts';
 
-/** The target that a replica's environment names, for what is called without a program around it. */
+/** The target configuration of a replica's environment, for functions that are called without the program. */
 export function targetConfig(env: Readonly<Record<string, string>>): TargetConfig {
   return {
     host: env['TARGET_DB_HOST'] ?? '',

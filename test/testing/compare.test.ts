@@ -7,7 +7,7 @@ import { sharedServers } from '../support/shared-servers.ts';
 
 type Plant = readonly [name: string, sql: string, counts: Partial<TableComparison>, column: string];
 
-/** What is planted at the target, how the comparison must count it, and what its one example must end with. */
+/** The difference planted at the target, its expected counts, and the end of its one example. */
 const plants: readonly Plant[] = [
   ['a missing row', 'delete from planted where id = 2', { missing: 1, targetRows: 2 }, 'missing (2)'],
   ['an extra row', "insert into planted (id, note) values (9, 'x')", { extra: 1, targetRows: 4 }, ')'],
@@ -17,7 +17,7 @@ const plants: readonly Plant[] = [
     { extra: 1, targetRows: 4 },
     ')',
   ],
-  ['one changed letter', "update planted set note = 'Zahm' where id = 1", { different: 1 }, 'note'],
+  ['one changed character', "update planted set note = 'Zahm' where id = 1", { different: 1 }, 'note'],
   ['an empty string for NULL', "update planted set note = '' where id = 2", { different: 1 }, 'note'],
   ['NULL for an empty string', 'update planted set note = null where id = 3', { different: 1 }, 'note'],
   ['a trailing space', "update planted set note = note || ' ' where id = 1", { different: 1 }, 'note'],
@@ -63,9 +63,9 @@ const plants: readonly Plant[] = [
     { extra: 1, targetRows: 4 },
     'second row (1)',
   ],
-  ['a key that is lacking', 'alter table planted drop column id', { missing: 3, extra: 3 }, 'key id'],
-  ['a column that is lacking', 'alter table planted drop column note', { different: 3 }, 'columns note'],
-  ['a table that is lacking', 'drop table planted', { missing: 3, targetRows: 0 }, 'lacks the table'],
+  ['a key that is missing', 'alter table planted drop column id', { missing: 3, extra: 3 }, 'key id'],
+  ['a column that is missing', 'alter table planted drop column note', { different: 3 }, 'columns note'],
+  ['a table that is missing', 'drop table planted', { missing: 3, targetRows: 0 }, 'lacks the table'],
 ];
 
 describe('compareDatabases', () => {
@@ -101,7 +101,7 @@ describe('compareDatabases', () => {
          (3, '', '', 0, 0, 0, '-838:59:59.999999', '2023-00-10 01:02:03', '0000-00-00 00:00:00', '2023-02-00', '', b'0', 'new', 0,
           b'0', null, 0, null, null, null)`,
     );
-    // what cannot be exact in SQL text is set by the number itself
+    // SQL text cannot express this value exactly, so it is set as a number.
     await source.query('update planted set price = ? where id = 1', [0.3]);
   });
 
@@ -124,7 +124,7 @@ describe('compareDatabases', () => {
     return compared;
   }
 
-  /** The same rows by hand, as the documentation of types says they read. */
+  /** The same rows, written by hand after the documentation of types. */
   async function plantEqual(): Promise<void> {
     await target.query(`create schema if not exists "${replica.schema}"`);
     await target.query(`set search_path = "${replica.schema}"`);
@@ -169,7 +169,7 @@ describe('compareDatabases', () => {
     expect(compared.examples).toEqual([expect.toSatisfy((example: string) => example.endsWith(end))]);
   });
 
-  test('rows without a key are counted by their values, which no example tells', async () => {
+  test('rows without a key are counted by their values, which no example shows', async () => {
     await plantEqual();
     await target.query('drop table if exists keyless');
     await target.query('create table keyless (note text, tiny smallint)');
@@ -196,7 +196,7 @@ describe('compareDatabases', () => {
     });
   });
 
-  test('keys that become one at the target pair by their rows, in whatever order', async () => {
+  test('keys that become equal at the target pair by their rows, in any order', async () => {
     await plantEqual();
     await target.query('drop table if exists twice');
     await target.query('create table twice (day date, note text)');

@@ -107,8 +107,8 @@ function decimal(column: SourceColumn, random: SeededRandom): string {
     return text;
   };
   if (random.chance(0.1)) return '0';
-  const whole = digits(random.int(0, precision - scale)) || '0';
-  return sign + (scale === 0 ? whole : `${whole}.${digits(scale)}`);
+  const integer = digits(random.int(0, precision - scale)) || '0';
+  return sign + (scale === 0 ? integer : `${integer}.${digits(scale)}`);
 }
 
 function float(random: SeededRandom): string {

@@ -79,7 +79,7 @@ async function fromMachine(version: string): Promise<Binaries> {
 async function fetched(version: string): Promise<Binaries> {
   const release = releases[version];
   if (release === undefined)
-    throw new NotHere(`no Debian release is known to carry it (known: ${Object.keys(releases).join(', ')})`);
+    throw new NotHere(`no Debian release is known to contain it (known: ${Object.keys(releases).join(', ')})`);
   const root = await debianRoot(release.suite, release.packages);
   return {
     server: await programOf(root, 'usr/sbin/mariadbd'),

@@ -1,6 +1,6 @@
 /**
- * A schema of the kinds that sample databases and line-of-business systems have: people with dated salaries, a film shop, a music
- * library, and tables that each stand for one awkward thing. The statements run on MariaDB 10.5 and newer and on MySQL 8 and newer.
+ * A schema like those of sample databases and line-of-business systems: people with dated salaries, a film shop, a music library,
+ * and tables that each test one unusual feature. The statements run on MariaDB 10.5 and newer and on MySQL 8 and newer.
  */
 export const everydayTables: readonly string[] = [
   `create table country (
@@ -109,5 +109,5 @@ export const everydayTables: readonly string[] = [
   `create table archived (id int not null primary key, note varchar(20) null) engine=InnoDB`,
 ];
 
-/** Left out of a replica: nothing tells its rows apart. */
+/** This table is not replicated, because nothing identifies its rows. */
 export const tableWithoutPrimaryKey = `create table audit_line (happened datetime not null, line varchar(100) null) engine=InnoDB`;

@@ -1,7 +1,7 @@
 import type { CaseResult } from './oracle.ts';
 import { paths } from './type-case.ts';
 
-/** What one pair of servers said of every case. */
+/** The results of every case on one pair of servers. */
 export interface Column {
   readonly source: string;
   readonly target: string;
@@ -11,8 +11,8 @@ export interface Column {
 const pathCount = Object.keys(paths).length;
 
 /**
- * A markdown table, type by source: how many values on how many paths are equal, or that the type is not carried there. What
- * all targets agree on is said once.
+ * A markdown table of types by source. A cell shows how many values on all paths are equal, or that the type is not carried
+ * there. A result that all targets share appears once.
  */
 export function cellTable(columns: readonly Column[]): string {
   const types = [...new Set(columns.flatMap(({ results }) => results.map(({ type }) => type)))];
@@ -38,9 +38,9 @@ function agreed(cells: readonly (readonly [target: string, cell: string])[]): st
 
 function cell(results: readonly CaseResult[]): string {
   if (results.length === 0) return '–';
-  const carried = results.filter(({ refused }) => refused === null);
-  if (carried.length === 0) return 'not carried';
-  const rows = carried.reduce((sum, { values }) => sum + values * pathCount, 0);
-  const unequal = carried.filter(({ problems }) => problems.length > 0);
+  const replicated = results.filter(({ refused }) => refused === null);
+  if (replicated.length === 0) return 'not carried';
+  const rows = replicated.reduce((sum, { values }) => sum + values * pathCount, 0);
+  const unequal = replicated.filter(({ problems }) => problems.length > 0);
   return unequal.length === 0 ? `${rows}` : `UNEQUAL: ${unequal.map(({ name }) => name).join(', ')}`;
 }

@@ -3,7 +3,7 @@ import { Client } from 'pg';
 import type { Replica } from '../../../testing/replica.ts';
 import { type TypeCase, paths } from './type-case.ts';
 
-/** Why the stream gave the table up; null: it did not. */
+/** Why the stream suspended the table; null if it did not. */
 export async function suspendedReason(replica: Replica, table: string): Promise<string | null> {
   const { rows } = await replica.targetAdmin.query<{ reason: string }>(
     `select reason from tidegate_raw.tables where table_name = $1 and state = 'suspended'`,
@@ -12,7 +12,7 @@ export async function suspendedReason(replica: Replica, table: string): Promise<
   return rows[0]?.reason ?? null;
 }
 
-/** At the target alone: the three rows of a value print alike, and as the case says where it does. */
+/** Checks at the target alone that the three rows of a value print alike, and print the text of the case if it has one. */
 export async function differences(replica: Replica, one: TypeCase): Promise<string[]> {
   const target = new Client(replica.targetAdminOptions);
   await target.connect();
@@ -40,7 +40,9 @@ export async function differences(replica: Replica, one: TypeCase): Promise<stri
   }
 }
 
-/** Where PostgreSQL is to judge: whether it makes of the source's text the value it has, row by row. */
+/**
+ * For cases that PostgreSQL judges: checks for each row that PostgreSQL converts the source's text to the value that it holds.
+ */
 export async function misread(admin: Connection, replica: Replica, one: TypeCase): Promise<string[]> {
   if (one.byTarget === undefined) return [];
   const [source] = await admin.query(`select id, cast(v as char) as v from ${one.name} order by id`);

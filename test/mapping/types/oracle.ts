@@ -10,28 +10,28 @@ import { zoneStatements } from './cases/zones.ts';
 import { differences, misread, suspendedReason } from './direct-check.ts';
 import { type TypeCase, paths } from './type-case.ts';
 
-/** What became of one case on one server. */
+/** The result of one case on one server. */
 export interface CaseResult {
   readonly name: string;
   readonly type: string;
-  /** Values that the server took, each compared on three paths. */
+  /** The number of values that the server accepted; each was compared on three paths. */
   readonly values: number;
-  /** Why the table is not carried; null: it is. */
+  /** Why the table is not carried; null if it is. */
   readonly refused: string | null;
   readonly problems: readonly string[];
 }
 
 export interface OracleOptions {
   readonly seed: number;
-  /** Random values per type. */
+  /** The number of random values per type. */
   readonly random: number;
-  /** Options of every table that names none. */
+  /** The engine of every table that names none. */
   readonly engine?: string;
 }
 
 /**
- * Puts every value of every case into the source on three paths and asks three judges: the comparison by value with what the
- * server prints, the target's own text of the three rows of a value, and the text that a case says PostgreSQL must print.
+ * Writes every value of every case to the source on three paths and uses three judges: the comparison by value with the server's
+ * text, the target's text of the three rows of a value, and the text that a case expects from PostgreSQL.
  */
 export async function judgeTypes(
   source: SourceServer,
@@ -104,13 +104,13 @@ export async function createCaseTable(admin: Connection, one: TypeCase, engine: 
   if (making !== undefined) await admin.query(making[1]);
 }
 
-/** The session as a case wants it: anything goes in, times in UTC. */
+/** Sets the session for a case: it accepts any value, and times are in UTC. */
 export async function enter(admin: Connection, one: TypeCase): Promise<void> {
   await admin.query(`set sql_mode = '', time_zone = '+00:00'`);
   for (const statement of one.session ?? []) await admin.query(statement);
 }
 
-/** Together, or one by one where the server refuses one; a refused value is not this test's business. */
+/** Inserts the values together, or one by one if the server refuses one. A refused value is not part of the test. */
 export async function insertValues(
   admin: Connection,
   one: TypeCase,
@@ -132,7 +132,7 @@ async function accepted(admin: Connection, one: TypeCase): Promise<number> {
   return Number((rows as { n: number }[])[0]?.n);
 }
 
-/** One run of the program to the source's end; returns the tables it left out and why. */
+/** Runs the program to the source's end; returns the tables that it left out, with the reasons. */
 async function run(replica: Replica, rules: string): Promise<Map<string, string>> {
   const program = new RunProcess({ ...replica.env, COLUMN_RULES: rules }, ['--until-caught-up']);
   await program.succeeded();
@@ -143,7 +143,7 @@ async function run(replica: Replica, rules: string): Promise<Map<string, string>
   );
 }
 
-/** What the comparison by value finds, by table. */
+/** The differences that the comparison by value finds, by table. */
 async function unequal(
   source: SourceServer,
   replica: Replica,

@@ -5,41 +5,47 @@ export interface CaseServer {
   readonly version: string;
 }
 
-/** SQL text of a value, alone or with what PostgreSQL must print for it (null: NULL). */
+/** The SQL text of a value, alone or with the text that PostgreSQL must print for it (null: NULL). */
 export type CaseValue = string | readonly [sql: string, expected: string | null];
 
-/** One column type with the values it is tried with. A table is made of it: a key, and the column `v`. */
+/** One column type with its test values. Its table has a key and the column `v`. */
 export interface TypeCase {
-  /** Also the table's name. */
+  /** Also the name of the table. */
   readonly name: string;
-  /** The type as a line of the table of cells calls it. */
+  /** The name of the type in the table of cells. */
   readonly type: string;
-  /** Definition of `v`. */
+  /** The definition of `v`. */
   readonly column: string;
   readonly values: readonly CaseValue[];
-  /** SQL text of random values. */
+  /** The SQL text of random values. */
   readonly random?: Arbitrary<string>;
-  /** The column that values are written to; `v` by default, another where the server makes `v` of it. */
+  /** The column to which values are written: `v` by default, another one if the server computes `v` from it. */
   readonly written?: string;
-  /** More columns, indexes or checks of the table. */
+  /** Additional columns, indexes or checks of the table. */
   readonly more?: string;
   /** Table options: engine, character set. */
   readonly options?: string;
-  /** Run before values are written, in a session that begins with `sql_mode = ''` in UTC. */
+  /** Statements before the values are written, in a session that starts with `sql_mode = ''` in UTC. */
   readonly session?: readonly string[];
-  /** Run before and after the table is made. */
+  /** Statements before and after the table is created. */
   readonly making?: readonly [before: string, after: string];
   /** The rule that COLUMN_RULES gives `v`. */
   readonly rule?: string;
-  /** The two servers may spell a value differently: PostgreSQL judges by this expression of the source's text, `s.v`. */
+  /**
+   * Set if the two servers may print a value differently: PostgreSQL then compares with this expression of the source's text,
+   * `s.v`.
+   */
   readonly byTarget?: string;
-  /** It is not carried, for a reason that this is part of: left out, or suspended at its first change; undefined: it is. */
+  /**
+   * A part of the reason why the type is not carried: the table is left out, or suspended at its first change. Undefined if it is
+   * carried.
+   */
   readonly notCarried?: (server: CaseServer) => string | undefined;
-  /** Which servers have the type; all by default. */
+  /** Which servers have the type; by default all of them. */
   readonly on?: (server: CaseServer) => boolean;
 }
 
-/** Compares versions as numbers, two parts of them. */
+/** Compares the first two parts of versions as numbers. */
 export function atLeast(version: string, wanted: string): boolean {
   const [a = 0, b = 0] = version.split('.').map(Number);
   const [c = 0, d = 0] = wanted.split('.').map(Number);
@@ -56,7 +62,7 @@ export const mysql =
   ({ flavor, version }: CaseServer): boolean =>
     flavor === 'mysql' && atLeast(version, from);
 
-/** A string literal of any characters, whatever the session's escapes and character set. */
+/** A string literal of any characters, independent of the session's escapes and character set. */
 export function textLiteral(text: string): string {
   return text === '' ? `''` : `_utf8mb4 x'${Buffer.from(text, 'utf8').toString('hex')}'`;
 }
@@ -65,5 +71,5 @@ export function bytesLiteral(bytes: Uint8Array): string {
   return bytes.length === 0 ? `''` : `x'${Buffer.from(bytes).toString('hex')}'`;
 }
 
-/** Keys of a value on the three paths. The rows to be updated are there before the snapshot, without a value. */
+/** The key offsets of a value on the three paths. The rows that will be updated exist before the snapshot, without a value. */
 export const paths = { snapshot: 0, insert: 1_000_000, update: 2_000_000 } as const;

@@ -11,12 +11,12 @@ afterAll(async () => {
   for (const cleanUp of cleanUps.toReversed()) await cleanUp();
 });
 
-/** Two copies of one source that were given the same SOURCE_SERVER_ID: the server hangs up on whoever came first. */
+/** Two replicas of one source use the same SOURCE_SERVER_ID: the server ends the connection of the earlier one. */
 it.each([
   ['mariadb', 'server-id-taken'],
-  // MySQL gives this and others one number; the hint tells how they are told apart.
+  // MySQL uses one error number for this and other errors; the hint explains how to distinguish them.
   ['mysql', 'binlog-unreadable'],
-] as const)('%s: a server id that somebody else takes ends the run with a word about it', async (flavor, kind) => {
+] as const)('%s: a server id that another replica takes ends the run with a hint about it', async (flavor, kind) => {
   const { source: shared, target } = sharedServers();
   const source: SourceServer = flavor === 'mariadb' ? shared : await startSource({ flavor });
   if (flavor === 'mysql') cleanUps.push(async () => await source.stop());

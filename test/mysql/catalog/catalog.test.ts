@@ -35,7 +35,7 @@ async function warnings(include: string): Promise<Record<string, string>> {
   );
 }
 
-test('check names each table that cannot be carried exactly, before it is copied, and why', async () => {
+test('check names each table that cannot be replicated exactly, with the reason, before it is copied', async () => {
   expect(await warnings('')).toEqual({
     'table history': expect.stringContaining('system-versioned'),
     'table hashed': expect.stringContaining('index notes is kept by hashes'),

@@ -24,7 +24,7 @@ const servers: readonly Server[] = [
     : []),
 ];
 
-/** More than the first chunk of a snapshot. */
+/** More rows than the first chunk of a snapshot. */
 const rows = 3_000;
 
 const utf8 = 'default character set utf8mb4 collate utf8mb4_general_ci';
@@ -32,13 +32,13 @@ const utf8 = 'default character set utf8mb4 collate utf8mb4_general_ci';
 interface Keyed {
   readonly table: string;
   readonly columns: string;
-  /** The columns of the key that it gets, in its order. */
+  /** The columns of the key at the target, in order. */
   readonly key: readonly string[];
   readonly row: (n: number) => string;
 }
 
 /** Tables without a primary key. */
-const carried: readonly Keyed[] = [
+const keyed: readonly Keyed[] = [
   {
     table: 'badge',
     columns: 'label varchar(50), number int not null, unique key by_number (number)',
@@ -79,10 +79,10 @@ const derived: Keyed = {
   key: ['b'],
   row: (n) => `${n}, default`,
 };
-const carriedOn = ({ flavor, version }: Server) =>
-  flavor === 'mysql' && version !== '5.6' ? [...carried, derived] : carried;
+const keyedOn = ({ flavor, version }: Server) =>
+  flavor === 'mysql' && version !== '5.6' ? [...keyed, derived] : keyed;
 
-/** Indexes that the optimizer must not use, and such of both directions, came at about the same time. */
+/** Invisible indexes and indexes with mixed directions appeared at about the same time. */
 const isModern = ({ version }: Server) => version !== '5.6' && version !== '10.5';
 
 describe.each(servers)('a table whose key is a unique index, on $flavor $version', (server) => {
@@ -93,7 +93,7 @@ describe.each(servers)('a table whose key is a unique index, on $flavor $version
     source = await startSource(server);
     streaming = await Streaming.start(
       async (admin) => {
-        for (const { table, columns, row } of carriedOn(server)) {
+        for (const { table, columns, row } of keyedOn(server)) {
           await admin.query(
             `create table ${table} (${columns}) engine=${table === 'visit' ? 'MyISAM' : 'InnoDB'} ${utf8}`,
           );
@@ -127,9 +127,9 @@ describe.each(servers)('a table whose key is a unique index, on $flavor $version
     await streaming.until(async () => (await streaming.tableState(table)).state === state, `${table} is ${state}`);
   }
 
-  test('is copied whole, and has the narrowest index of not-null columns as its primary key', async () => {
+  test('is copied entirely, and its primary key is the narrowest index of not-null columns', async () => {
     await expectEqual();
-    for (const { table, key } of carriedOn(server)) expect(await keyOf(table), table).toEqual(key);
+    for (const { table, key } of keyedOn(server)) expect(await keyOf(table), table).toEqual(key);
   });
 
   test('inserts, updates and deletes arrive', async () => {
@@ -148,21 +148,21 @@ describe.each(servers)('a table whose key is a unique index, on $flavor $version
     await expectEqual();
   });
 
-  test('a value of the key that changes leaves no row under the old one', async () => {
+  test('a key value that changes leaves no row under the old one', async () => {
     const { source } = streaming;
     await source.query(`update badge set number = number + 5000000 where number % 2 = 0`);
     await source.query(`update badge set number = number + 1 order by number desc`);
     await source.query(`update visit set day = date_add(day, interval 1 year) where place like '%1%'`);
     await source.query(`update visit set place = concat(place, ' B') where place = 'Room 2'`);
     await source.query(`update half set b = b + 1000 where b = 4`);
-    if (carriedOn(server).includes(derived)) {
+    if (keyedOn(server).includes(derived)) {
       await source.query('update derived set a = a + 10000 where a % 2 = 0');
       await source.query('delete from derived where a % 5 = 0');
     }
     await expectEqual();
   });
 
-  test('keys that swap places within one transaction', async () => {
+  test('keys that swap within one transaction', async () => {
     const { source } = streaming;
     await source.query(`insert into badge values ('was -1', -1000001), ('was -2', -1000002)`);
     await streaming.caughtUp();
@@ -174,7 +174,7 @@ describe.each(servers)('a table whose key is a unique index, on $flavor $version
     await expectEqual();
   });
 
-  test('a text key that changes only its case, although the source takes both for the same', async () => {
+  test('a text key that changes only its case, although both are equal at the source', async () => {
     const { source } = streaming;
     await source.query(`update word set word = upper(word) where uses % 2 = 0`);
     await source.query(`delete from word where word = 'TIDE1' or word = 'eTe 2'`);
@@ -185,7 +185,7 @@ describe.each(servers)('a table whose key is a unique index, on $flavor $version
     expect(await streaming.rows(`select word from word where lower(word) = 'ebb'`)).toEqual([['ebb']]);
   });
 
-  test('is verified, and repaired, by the same index', async () => {
+  test('is verified and repaired by the same index', async () => {
     await streaming.target.query(`delete from visit where place = 'Room 8'`);
     await streaming.target.query(`update word set uses = -5 where uses % 100 = 0`);
     expect((await runCli(['verify'], streaming.env)).code).toBe(1);
@@ -196,7 +196,7 @@ describe.each(servers)('a table whose key is a unique index, on $flavor $version
     await expectEqual();
   });
 
-  test('keeps its key when a narrower index comes, and goes on after a restart', async () => {
+  test('keeps its key when a narrower index is added, and continues after a restart', async () => {
     const { source } = streaming;
     await source.query(`create unique index by_c on half (c)`);
     await source.query(`drop index ab on half`);
@@ -208,7 +208,7 @@ describe.each(servers)('a table whose key is a unique index, on $flavor $version
     expect(await keyOf('half')).toEqual(['b', 'c']);
   });
 
-  test('is suspended where the index goes, and is read again with what is its key then', async () => {
+  test('is suspended when the index is dropped, and is read again with its new key', async () => {
     const { source } = streaming;
     await source.query(`alter table half drop index BC, add index bc (b, c)`);
     await becomes('half', 'suspended');
@@ -246,7 +246,7 @@ describe.each(servers)('on $flavor $version', (server) => {
     await admin.query('create table in_memory (a int not null, unique key k (a) using hash) engine=MEMORY');
     if (isModern(server)) {
       const hidden = server.flavor === 'mysql' ? 'invisible' : 'ignored';
-      // The first index of not-null columns cannot be hidden: it may be what the engine keeps the rows by.
+      // The first index of not-null columns cannot be hidden, because the engine may store the rows by it.
       await admin.query(
         `create table hidden (a int not null, b int not null, c int not null, unique key ab (a, b), unique key k (c) ${hidden})`,
       );
@@ -269,7 +269,7 @@ describe.each(servers)('on $flavor $version', (server) => {
     ...(isModern(server) && server.flavor === 'mysql' ? ['expressed'] : []),
   ];
 
-  test('check names tables whose unique index is none of whole not-null columns in order, and what would help', async () => {
+  test('check names tables whose unique index is not of entire not-null columns in ascending order, and a remedy', async () => {
     const { stdout } = await runCli(['check', '--json'], replica.env);
     const { findings } = JSON.parse(stdout) as { findings: Finding[] };
     const warnings = findings.filter(({ level, subject }) => level === 'warning' && subject.startsWith('table '));
@@ -283,7 +283,7 @@ describe.each(servers)('on $flavor $version', (server) => {
   });
 
   if (isModern(server))
-    test('an index that is hidden from the optimizer is no key', async () => {
+    test('an index that is hidden from the optimizer is not a key', async () => {
       const admin = await replica.sourceAdmin();
       await admin.query('insert into hidden values (1, 1, 1), (1, 2, 2)');
       await admin.end();

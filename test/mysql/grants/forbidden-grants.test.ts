@@ -10,7 +10,7 @@ import { runCli } from '../../support/cli.ts';
 import { type Replica, createReplica } from '../../../testing/replica.ts';
 import { sharedServers } from '../../support/shared-servers.ts';
 
-/** Of its own: what PUBLIC holds here would be held by the users of every other suite. */
+/** This suite has its own server, because grants to PUBLIC would apply to the users of every other suite. */
 let source: SourceServer;
 
 beforeAll(async () => {
@@ -21,7 +21,7 @@ afterAll(async () => {
   await source?.stop();
 });
 
-test('each privilege there is, on each scope, held itself, through a role or through PUBLIC, is refused by its name', async () => {
+test('every privilege, on each scope, held directly, through a role or through PUBLIC, is refused by its name', async () => {
   const { judged, refused, wrong } = await judgeForbiddenGrants(source, sharedServers().target);
   expect(wrong).toEqual([]);
   expect(judged).toBeGreaterThan(600);
@@ -75,7 +75,7 @@ describe('by the program', () => {
     expect(await errors([], replica.env)).toEqual([]);
   });
 
-  test('--allow-privileged-source makes a warning of it, on every start, and in development only', async () => {
+  test('--allow-privileged-source turns the error into a warning on every start, and only in development', async () => {
     await admin.query(`grant insert on ${replica.database}.* to ${account('reader')}`);
     try {
       expect(await errors(['--allow-privileged-source'], replica.env)).toEqual([]);
@@ -93,12 +93,12 @@ describe('by the program', () => {
     } finally {
       await admin.query(`revoke insert on ${replica.database}.* from ${account('reader')}`);
     }
-    // Without anything to warn of, the word for production stays the same.
+    // In production the option is an error even without anything to warn of.
     expect(await errors(['--allow-privileged-source'], { ...replica.env, ENVIRONMENT: 'production' })).toHaveLength(1);
   });
 });
 
-/** As MySQL up to 5.6 and MariaDB up to 10.9 come: whatever the name, everybody may write to `test` databases. */
+/** MySQL up to 5.6 and MariaDB up to 10.9 are delivered like this: every account may write to `test` databases. */
 async function refusesAnonymousRights(server: SourceServer): Promise<void> {
   const replica = await createReplica(server, sharedServers().target);
   const admin = await replica.sourceAdmin();
@@ -110,13 +110,13 @@ async function refusesAnonymousRights(server: SourceServer): Promise<void> {
       `insert into mysql.db (Host, Db, User, Select_priv, Insert_priv) values ('%', 'clinic\\\\_%', '', 'Y', 'Y')`,
     );
     await admin.query('flush privileges');
-    // Some servers go by the row that fits best alone; an account that may read a table, but has no row, has these rights.
+    // Some servers apply only the best matching row. An account that may read a table, but has no row, then has these rights.
     const reader = `${config.reader.user}@'%'`;
     await admin.query(`revoke all privileges, grant option from ${reader}`);
     await admin.query(`grant select on ${replica.database}.patient to ${reader}`);
     for (const role of ['reader', 'replicator'] as const) {
       const findings = await findingsOf(config, server.flavor, role);
-      // That the reader sees one table only is said as well.
+      // A further finding says that the reader sees only one table.
       const [error, ...others] = findings.filter(({ level }) => level === 'error');
       expect(error).toMatchObject({ message: expect.stringContaining('INSERT') as string });
       expect(others).toEqual([]);
@@ -129,7 +129,7 @@ async function refusesAnonymousRights(server: SourceServer): Promise<void> {
   }
 }
 
-test('rights that no SHOW GRANTS prints are refused, too', async () => {
+test('rights that no SHOW GRANTS prints are refused too', async () => {
   await refusesAnonymousRights(source);
 });
 
@@ -156,5 +156,5 @@ function describeMatrix(): void {
   });
 }
 
-// Every server there is: `npm run test:matrix`.
+// The matrix covers every supported server: `npm run test:matrix`.
 if (process.env['TIDEGATE_MATRIX'] === '1') describe('the matrix of servers', { timeout: 600_000 }, describeMatrix);

@@ -13,10 +13,10 @@ import { type PrivilegeCase, privilegeCases, promised } from './privilege-cases.
 const roles = ['reader', 'replicator'] as const;
 
 export interface ForbiddenResult {
-  /** Accounts judged: privilege × scope × way × user. */
+  /** The number of accounts judged: privilege × scope × way × user. */
   readonly judged: number;
   readonly refused: number;
-  /** Where the check said something else than it promises, or its remedy did not repair it. */
+  /** Cases where the check did not report what it promises, or its remedy did not fix the account. */
   readonly wrong: readonly string[];
 }
 
@@ -34,7 +34,7 @@ export async function findingsOf(source: SourceConfig, flavor: 'mariadb' | 'mysq
   }
 }
 
-/** Gives each user each privilege singly, in each way there is, and lets the remedy of the finding take it away again. */
+/** Grants each privilege to each user separately, in each way, and runs the remedy of the finding to revoke it. */
 export async function judgeForbiddenGrants(source: SourceServer, target: TargetServer): Promise<ForbiddenResult> {
   const replica = await createReplica(source, target);
   const admin = await replica.sourceAdmin();
@@ -54,12 +54,12 @@ export async function judgeForbiddenGrants(source: SourceServer, target: TargetS
   }
 }
 
-/** Of PUBLIC the servers print no grant on everything that is GRANT OPTION alone, so no check can see it. */
+/** The servers do not print a grant of only GRANT OPTION on everything to PUBLIC, so no check can see it. */
 function isPrinted({ privilege, level }: PrivilegeCase): boolean {
   return privilege !== 'GRANT OPTION' || level !== 'everything';
 }
 
-/** MariaDB since 10.11; elsewhere the word means nothing or an account of that name. */
+/** MariaDB since 10.11 has PUBLIC; elsewhere the word has no meaning or names an account. */
 async function hasPublic(admin: Connection): Promise<boolean> {
   try {
     await admin.query('show grants for public');
@@ -85,7 +85,7 @@ class Trial implements ForbiddenResult {
     this.#role = `role_${replica.database}`.slice(0, 30);
   }
 
-  /** False where the server has no roles. */
+  /** Returns false if the server has no roles. */
   async makeRole(): Promise<boolean> {
     try {
       await this.#admin.query(`create role ${this.#role}`);
@@ -97,7 +97,7 @@ class Trial implements ForbiddenResult {
   }
 
   async judge(one: PrivilegeCase, through: 'itself' | 'a role' | 'PUBLIC'): Promise<void> {
-    // Nobody acts as another through a role or through everybody.
+    // PROXY cannot be granted through a role or through PUBLIC.
     if (one.level === 'an account' && through !== 'itself') return;
     for (const role of roles) {
       const account = this.#account(role);
@@ -109,12 +109,12 @@ class Trial implements ForbiddenResult {
       this.judged++;
       if (expected === 'error') this.refused++;
       this.#compare(one, role, through, expected, found);
-      await this.#repair(one, role, through, found);
+      await this.#fix(one, role, through, found);
       await this.#tidy(one, through, grantee, found);
     }
   }
 
-  /** A role may come by way of another, be active from the login on, or be everybody's. */
+  /** A role may be granted through another, be active from the login on, or be granted to everybody. */
   async judgeRoles(): Promise<void> {
     const [one, other] = [`one_${this.#role}`, `other_${this.#role}`].map((name) => name.slice(0, 30));
     const account = this.#account('reader');
@@ -138,9 +138,9 @@ class Trial implements ForbiddenResult {
       const found = await this.#judgeRole(way.join('; '));
       for (const sql of found.flatMap(({ remedy }) => remedy?.split(/(?<=;) /) ?? [])) await this.#admin.query(sql);
       if ((await findingsOf(this.#source, this.#flavor, 'reader')).length > 0)
-        this.wrong.push(`${way.join('; ')}: not repaired by ${found.map(({ remedy }) => remedy).join(' ')}`);
+        this.wrong.push(`${way.join('; ')}: not fixed by ${found.map(({ remedy }) => remedy).join(' ')}`);
     }
-    // Nobody can revoke it, so there is no remedy to be tried.
+    // A mandatory role cannot be revoked, so there is no remedy to test.
     if (isMysql) {
       await this.#admin.query(`set global mandatory_roles = '${one}'`);
       await this.#judgeRole('mandatory_roles');
@@ -158,13 +158,13 @@ class Trial implements ForbiddenResult {
     return found;
   }
 
-  /** Takes away what no remedy did. */
+  /** Revokes the privilege if no remedy did. */
   async #tidy(one: PrivilegeCase, through: string, grantee: string, found: readonly Finding[]): Promise<void> {
     if (through === 'a role') {
       await this.#admin.query(`drop role ${grantee}`);
       await this.#admin.query(`create role ${grantee}`);
     } else if (found.length === 0) {
-      // What the account needs anyway stays its own.
+      // Privileges that the account needs stay granted.
       if (through === 'PUBLIC')
         await this.#admin.query(one.grant(grantee).replace('grant', 'revoke').replace(' to ', ' from '));
     }
@@ -178,7 +178,7 @@ class Trial implements ForbiddenResult {
     found: readonly Finding[],
   ): void {
     const levels = [...new Set(found.map(({ level }) => level))];
-    // All is many.
+    // ALL PRIVILEGES is reported as many privileges.
     const named = found.every(({ message }) => one.privilege === 'ALL PRIVILEGES' || message.includes(one.privilege));
     if (expected === null ? levels.length > 0 : levels.join() !== expected || !named)
       this.wrong.push(
@@ -186,15 +186,15 @@ class Trial implements ForbiddenResult {
       );
   }
 
-  /** What the finding says to do must leave the account as it should be. */
-  async #repair(one: PrivilegeCase, role: 'reader' | 'replicator', through: string, found: readonly Finding[]) {
+  /** The remedy of the finding must leave the account in the correct state. */
+  async #fix(one: PrivilegeCase, role: 'reader' | 'replicator', through: string, found: readonly Finding[]) {
     const remedies = new Set(found.map(({ remedy }) => remedy ?? ''));
     for (const remedy of remedies) for (const sql of remedy.split(/(?<=;) /)) await this.#admin.query(sql);
     if (remedies.size === 0) return;
     const left = await findingsOf(this.#source, this.#flavor, role);
     if (left.length > 0)
       this.wrong.push(
-        `${role} with ${one.privilege} on ${one.level} through ${through}: not repaired by ${[...remedies].join(' ')}`,
+        `${role} with ${one.privilege} on ${one.level} through ${through}: not fixed by ${[...remedies].join(' ')}`,
       );
   }
 

@@ -1,6 +1,6 @@
 import type { Connection, RowDataPacket } from 'mysql2/promise';
 
-/** One privilege on one scope, as a GRANT takes it. */
+/** One privilege on one scope, in the form of a GRANT. */
 export interface PrivilegeCase {
   /** Upper case, as SHOW GRANTS prints it. */
   readonly privilege: string;
@@ -8,13 +8,13 @@ export interface PrivilegeCase {
   readonly grant: (grantee: string) => string;
 }
 
-/** MariaDB prints one privilege under its newer name. */
+/** MariaDB prints this privilege under its newer name. */
 const printed: Readonly<Record<string, string>> = { 'REPLICATION CLIENT': 'BINLOG MONITOR' };
 
-/** What the server says about a GRANT that makes no sense: wrong usage, no such privilege there, syntax, not its own to give. */
+/** Error numbers of a meaningless GRANT: wrong usage, no such privilege at this level, syntax, no right to grant it. */
 const senseless = new Set([1064, 1144, 1221, 1698, 3619, 3942]);
 
-/** Every privilege of a server, as it lists them itself, on every scope that it can be granted on. */
+/** Every privilege that the server lists, on every scope on which it can be granted. */
 export async function privilegeCases(admin: Connection, database: string): Promise<PrivilegeCase[]> {
   const [rows] = await admin.query<RowDataPacket[]>('show privileges');
   const names = rows.map((row) => String(row['Privilege']).toUpperCase()).filter((name) => name !== 'USAGE');
@@ -42,7 +42,7 @@ export async function privilegeCases(admin: Connection, database: string): Promi
   return await onlySensible(admin, possible);
 }
 
-/** MySQL's administrators may hand PROXY on only where it was handed to them. */
+/** MySQL's administrators may grant PROXY only if it was granted to them. */
 async function letProxy(admin: Connection): Promise<void> {
   const [[row]] = await admin.query<RowDataPacket[]>('select current_user() as account');
   const [user, host] = String(row?.['account']).split('@');
@@ -53,7 +53,7 @@ async function letProxy(admin: Connection): Promise<void> {
   await admin.query('flush privileges');
 }
 
-/** Those that the server takes, for an account that nobody uses. */
+/** The cases that the server accepts, tried with an unused account. */
 async function onlySensible(admin: Connection, cases: readonly PrivilegeCase[]): Promise<PrivilegeCase[]> {
   const sensible: PrivilegeCase[] = [];
   await admin.query(`create user nobody@'127.0.0.9'`);
@@ -74,13 +74,13 @@ async function versionOf(admin: Connection): Promise<string> {
   return String(row?.['v']);
 }
 
-/** The words on which the grants are judged; written down here once more, apart from the program. */
+/** The privileges that only read; repeated here independently of the program. */
 const reads = new Set([
   ...['SELECT', 'SHOW VIEW', 'SHOW DATABASES', 'SHOW CREATE ROUTINE', 'SHOW_ROUTINE'],
   ...['REPLICATION CLIENT', 'BINLOG MONITOR', 'SLAVE MONITOR'],
 ]);
 
-/** What the check must say about an account that holds this privilege beside what it needs. */
+/** The level at which the check must report this privilege of an account. */
 export function promised(
   role: 'reader' | 'replicator',
   { privilege, level }: PrivilegeCase,

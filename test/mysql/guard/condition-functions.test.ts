@@ -9,7 +9,7 @@ import { readCondition } from '../../../src/pipeline/jobs/where-condition.ts';
 import { conditionFunctions } from '../../../src/mysql/guard/statement-guard.ts';
 import { sharedServers } from '../../support/shared-servers.ts';
 
-/** Conditions by the function that they try; each must take the same rows at both ends, some and not all. */
+/** Conditions by the function that they test; each must match the same rows at both ends, some but not all. */
 const tried: Readonly<Record<string, readonly string[]>> = {
   ABS: ['abs(whole) = 3', 'abs(amount) > 2.4', 'abs(rate) < 2', 'abs(big) > 9'],
   CEIL: ['ceil(amount) = 3', 'ceil(rate) = -2', 'ceil(whole) = -3'],
@@ -34,7 +34,7 @@ const tried: Readonly<Record<string, readonly string[]>> = {
   DATE: [`date(moment) = '2026-01-05'`, `date(stamp) >= '2026-01-05'`, `date(day) < '2026-01-05'`],
 };
 
-/** Functions that PostgreSQL lacks, or takes for something else in some case. */
+/** Functions that PostgreSQL lacks, or that behave differently there in some case. */
 const others = [
   ...['mod(whole, 2)', 'truncate(amount, 1)', 'greatest(whole, 1)', 'least(whole, 1)', 'ifnull(whole, 1)'],
   ...['isnull(whole)', 'left(name, -1)', 'right(name, -1)', 'substring(name, 0)', 'substr(name, 0)', 'length(name)'],
@@ -61,7 +61,7 @@ const others = [
 
 const columns = ['whole', 'amount', 'rate', 'name', 'narrow', 'day', 'moment'].map((name) => ({ name }));
 
-test('each function that a condition may call is tried', () => {
+test('each function that a condition may call is tested', () => {
   expect(Object.keys(tried).toSorted()).toEqual([...conditionFunctions].toSorted());
 });
 
@@ -97,7 +97,7 @@ describe.each([
     const admin = await replica.sourceAdmin();
     end = async () => await admin.end();
     await admin.query(`set session time_zone = '+00:00', sql_mode = ''`);
-    // Which letters are taken for the same is no matter of functions, so here none are but the same.
+    // Which letters are equal depends on the collation, not on functions, so these columns have binary collations.
     await admin.query(
       `create table cell (id int not null primary key, whole int, big bigint unsigned, amount decimal(10,3), rate double,
          name varchar(40) character set utf8mb4 collate utf8mb4_bin, narrow varchar(20) character set latin1 collate latin1_bin,
@@ -138,7 +138,7 @@ describe.each([
     return rows.map(({ id }) => id);
   }
 
-  test.each(Object.values(tried).flat())('%s takes the same rows', async (condition) => {
+  test.each(Object.values(tried).flat())('%s matches the same rows', async (condition) => {
     const { source: there, target: here } = readCondition(condition, schema);
     const ids = await sourceIds(there);
     expect(await targetIds(here)).toEqual(ids);

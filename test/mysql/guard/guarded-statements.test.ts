@@ -5,11 +5,11 @@ import type { SourceServer } from '../../../testing/servers/server.ts';
 import { startSource } from '../../../testing/servers/source.ts';
 import { assertAllowedStatement, assertPlainCondition } from '../../../src/mysql/guard/statement-guard.ts';
 
-/** The same statements in every run. */
+/** A fixed seed gives the same statements in every run. */
 const seed = 20_260_101;
 const tries = 300_000;
 
-/** Where a word may be put in: between these. */
+/** Words are inserted between these tokens. */
 const statements = [
   'select|a|,|b|as|x|from|d|.|t|force|index|(|primary|)|where|a|>|1|and|b|<>|2|order|by|a|limit|5',
   'select|distinct|upper(|b|)|as|x|from|d|.|t|where|b|like|1|or|a|is|not|null',
@@ -31,7 +31,7 @@ const conditions = [
   'substring(|b|,|1|,|2|)|like|3|and|trim(|b|)|=|4|and|mod(|a|,|2|)|=|1',
 ].map((condition) => condition.split('|'));
 
-/** How a word of the server may stand there, W. */
+/** The forms in which a word W of the server is inserted. */
 const forms = [
   ...[
     'W',
@@ -67,7 +67,7 @@ const forms = [
   ],
 ];
 
-/** Stored functions of the names of what may be called: a server must never come upon them. */
+/** Stored functions with the names of permitted functions: the server must never call them. */
 const traps = [
   'count',
   'max',
@@ -83,11 +83,11 @@ const traps = [
 
 const modes = ['', 'ANSI_QUOTES,PIPES_AS_CONCAT', 'NO_BACKSLASH_ESCAPES', 'IGNORE_SPACE,HIGH_NOT_PRECEDENCE', 'ORACLE'];
 
-/** A server at which an administrator in a session that may write runs whatever the guard lets through. */
+/** A server where an administrator runs everything that the guard accepts, in a session that may write. */
 class Trial {
   readonly #server: SourceServer;
   #admin!: Connection;
-  /** Whom a lock would be in the way of. */
+  /** A session that a lock would block. */
   #other!: Connection;
 
   constructor(server: SourceServer) {
@@ -121,7 +121,7 @@ class Trial {
     await this.#server.stop();
   }
 
-  /** Every word that means something to the server. */
+  /** Every keyword and function name of the server. */
   async words(): Promise<string[]> {
     const tables = this.#server.flavor === 'mariadb' ? ['keywords', 'sql_functions'] : ['keywords'];
     const found: string[] = [];
@@ -132,14 +132,14 @@ class Trial {
     return found.filter((word) => /^\w+$/.test(word));
   }
 
-  /** Runs it, whatever becomes of it, in a session that may write. */
+  /** Runs a statement in a session that may write, and returns its result or error. */
   async run(sql: string): Promise<unknown> {
     const result = await this.#admin.query(sql).catch((error: unknown) => error);
     if (/transaction/i.test(sql)) await this.#admin.query('set session transaction read write');
     return result;
   }
 
-  /** What a statement that changes anything leaves behind. */
+  /** The traces that any change or lock of a statement leaves. */
   async traces(): Promise<unknown> {
     const ask = async (sql: string) => (await this.#admin.query<RowDataPacket[]>(sql))[0];
     const locked = await this.#other.query('select a from d.t for update nowait').catch((error: unknown) => error);
@@ -174,25 +174,25 @@ function isAllowed(check: () => void): boolean {
   }
 }
 
-/** What the guard lets through of statements and conditions with a word of the servers in them. */
+/** The statements and conditions with a word of the servers in them that the guard accepts. */
 function letThrough(words: readonly string[]): string[] {
   const passed = new Set<string>();
   const mutant = (of: readonly (readonly string[])[]) =>
     fc
       .tuple(fc.constantFrom(...of), fc.constantFrom(...words), fc.constantFrom(...forms), fc.nat(), fc.nat({ max: 2 }))
-      .map(([tokens, word, form, place, replaced]) => {
-        const at = place % (tokens.length + 1);
+      .map(([tokens, word, form, position, replaced]) => {
+        const at = position % (tokens.length + 1);
         return [...tokens.slice(0, at), form.replaceAll('W', word), ...tokens.slice(at + replaced)].join(' ');
       });
   const collect = (
     of: fc.Arbitrary<string>,
     numRuns: number,
     check: (text: string) => void,
-    whole: (text: string) => string,
+    statementOf: (text: string) => string,
   ) =>
     fc.assert(
       fc.property(of, (text) => {
-        if (isAllowed(() => check(text))) passed.add(whole(text));
+        if (isAllowed(() => check(text))) passed.add(statementOf(text));
       }),
       { seed, numRuns },
     );
@@ -206,7 +206,7 @@ function letThrough(words: readonly string[]): string[] {
   return [...passed];
 }
 
-describe('whatever the guard lets through, run where everything is allowed, changes nothing and locks nothing', () => {
+describe('whatever the guard accepts changes nothing and locks nothing, even in a session with all rights', () => {
   const trials: Trial[] = [];
 
   beforeAll(async () => {
@@ -224,7 +224,7 @@ describe('whatever the guard lets through, run where everything is allowed, chan
     for (const trial of trials) await trial.end();
   });
 
-  test('with every word of the servers in every place', async () => {
+  test('with every word of the servers at every position', async () => {
     const words = new Set<string>();
     for (const trial of trials) for (const word of await trial.words()) words.add(word);
     expect(words.size).toBeGreaterThan(900);
@@ -241,7 +241,7 @@ describe('whatever the guard lets through, run where everything is allowed, chan
     }
   });
 
-  test('and that it did would have been seen', async () => {
+  test('a change or a lock would be detected', async () => {
     for (const trial of trials) {
       await trial.mode('');
       for (const sql of [

@@ -30,7 +30,7 @@ afterAll(async () => {
   await source?.stop();
 });
 
-/** Opens a connection, works with it, and hangs up. */
+/** Opens a connection, passes it to `work`, and closes it. */
 async function connected<T>(
   role: SourceRole,
   work: (connection: SourceConnection) => Promise<T>,
@@ -44,7 +44,7 @@ async function connected<T>(
   }
 }
 
-/** The same session without the guard before it, to see what is left. */
+/** The same session without the guard, to show what the session itself refuses. */
 function unguarded({ raw }: SourceConnection): mysql.Connection {
   Reflect.deleteProperty(raw, 'writePacket');
   return raw;
@@ -56,17 +56,17 @@ async function ask(raw: mysql.Connection, sql: string): Promise<unknown> {
   });
 }
 
-describe('a connection that could write', () => {
-  test('cannot be asked for', async () => {
-    // @ts-expect-error: the types know two roles
+describe('a connection to the source', () => {
+  test('cannot be opened for an unknown role', async () => {
+    // @ts-expect-error: the types allow only two roles
     const opened = SourceConnection.open({ ...config, port: 1 }, 'writer');
     await expect(opened).rejects.toMatchObject({ kind: 'refused' });
-    // @ts-expect-error: no more does a word that is not known while compiling
+    // @ts-expect-error: nor does a word that is unknown at compile time
     const named = SourceConnection.open({ ...config, port: 1 }, 'toString' as string);
     await expect(named).rejects.toMatchObject({ kind: 'refused' });
   });
 
-  test('is none, whatever is said on it: nothing of it is sent, and the connection ends', async () => {
+  test('refuses every unlisted statement: nothing of it is sent, and the connection ends', async () => {
     for (const role of ['reader', 'replicator'] as const)
       for (const sql of ['insert into patient values (666)', 'select 666 for update', 'kill 666', 'select sleep(666)'])
         await connected(role, async (connection) => {
@@ -79,7 +79,7 @@ describe('a connection that could write', () => {
     expect(logged?.['n']).toBe(0);
   });
 
-  test('is none by another command of the protocol', async () => {
+  test('refuses every other command of the protocol', async () => {
     const commands: ((raw: mysql.Connection, done: (error: unknown) => void) => void)[] = [
       (raw, done) => raw.execute('select 1', done),
       (raw, done) => raw.prepare('select 1', done),
@@ -95,7 +95,7 @@ describe('a connection that could write', () => {
       });
   });
 
-  test('is none by account', async () => {
+  test('is refused writes by its account', async () => {
     for (const role of ['reader', 'replicator'] as const)
       await connected(role, async (connection) => {
         const table = `${replica.database}.patient`;
@@ -106,10 +106,10 @@ describe('a connection that could write', () => {
   });
 });
 
-/** What is asked there without a guard is none of Tidegate's doing, and must not be judged as such. */
+/** Statements on this server without the guard do not come from Tidegate, so the check of the logs must not see them. */
 const unlogged = ['--log-output=NONE'];
 
-/** Settings of a session that a guard is not watching any more, by their newer names. */
+/** The settings of a session whose guard is removed, by their newer names. */
 async function settingsOf(of: SourceConfig, role: SourceRole): Promise<Record<string, string>> {
   return await connected(
     role,
@@ -134,7 +134,7 @@ const limits = {
 };
 
 describe('a session', () => {
-  test('is read-only and short of patience, whichever role it is for and whatever the server makes of our greeting', async () => {
+  test('is read-only and has short timeouts, for every role and every server default', async () => {
     const other = await startSource({
       args: [
         ...unlogged,
@@ -170,7 +170,7 @@ describe('a session', () => {
     try {
       for (const sql of ['insert into patient values (2)', 'create table mine (a int)'])
         await connected('reader', async (connection) => {
-          // 1792: in a read-only transaction
+          // 1792: the transaction is read-only.
           await expect(ask(unguarded(connection), sql)).rejects.toMatchObject({ errno: 1792 });
         });
     } finally {
@@ -178,7 +178,7 @@ describe('a session', () => {
     }
   });
 
-  test('does not stand in front of a lock for long', async () => {
+  test('does not wait long for a lock', async () => {
     await admin.query('lock tables patient write');
     try {
       await connected('reader', async (connection) => {
@@ -192,13 +192,13 @@ describe('a session', () => {
   });
 });
 
-// Every server there is: `npm run test:matrix`.
+// The matrix covers every supported server: `npm run test:matrix`.
 if (process.env['TIDEGATE_MATRIX'] === '1')
   describe('the matrix of servers', () => {
     test.for([
       { flavor: 'mariadb', version: '10.5', expected: limits.mariadb },
       { flavor: 'mariadb', version: '11.8', expected: limits.mariadb },
-      // It knows no limit.
+      // MySQL 5.6 has no such limit.
       { flavor: 'mysql', version: '5.6', expected: {} },
       { flavor: 'mysql', version: '9.7', expected: limits.mysql },
     ] as const)('$flavor $version', async ({ expected, ...server }) => {

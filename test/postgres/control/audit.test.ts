@@ -28,7 +28,7 @@ async function events(): Promise<AuditEvent[]> {
   }));
 }
 
-test('who did what and when is written down, without a value, and cannot be changed', async () => {
+test('who did what and when is recorded, without a value, and cannot be changed', async () => {
   await streaming.source.query(`alter table visits add column more varchar(20) default 'secret'`);
   await streaming.until(async () => (await streaming.tableState('visits')).state === 'suspended', 'it is suspended');
   await runCli(['pause'], streaming.env);
@@ -70,7 +70,7 @@ test('who did what and when is written down, without a value, and cannot be chan
     await expect(streaming.target.query(change)).rejects.toMatchObject({ code: '42501' });
 });
 
-test('also what jobs did, how they ended, who agreed to deletions, and tables without a key', async () => {
+test('so are the results of jobs, how they ended, who confirmed deletions, and tables without a key', async () => {
   const other = await Streaming.start(
     async (source) => {
       await source.query('create table visits (id int not null primary key, note varchar(40))');

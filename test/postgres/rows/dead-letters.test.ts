@@ -8,9 +8,9 @@ import { seeDeadLetters } from '../../../src/postgres/control/dead-letter-list.t
 import { discardDeadLetters } from '../../../src/postgres/rows/dead-letter-actions.ts';
 import { TargetSession } from '../../../src/postgres/session.ts';
 
-/** A lone surrogate in UTF-8's form: MySQL and MariaDB take it for text, PostgreSQL does not. */
+/** A lone surrogate encoded as UTF-8: MySQL and MariaDB accept it as text, PostgreSQL does not. */
 const badText = `_utf8mb4 x'eda080'`;
-/** As clients store them that take ucs2 for utf16, or count surrogates as characters. */
+/** Half surrogate pairs, as written by clients that confuse ucs2 with utf16 or count surrogates as characters. */
 const halfPairs = { ucs2: `_ucs2 x'd83dde00'`, utf32: `_utf32 x'0000d83d'` };
 const tables = [
   'copied',
@@ -47,13 +47,13 @@ afterAll(async () => {
   await streaming?.end();
 });
 
-interface Letter {
+interface DeadLetter {
   readonly key: string;
   readonly column: string | null;
   readonly sqlState: string | null;
 }
 
-async function letters(table: string): Promise<Letter[]> {
+async function deadLetters(table: string): Promise<DeadLetter[]> {
   const rows = await streaming.rows(
     `select convert_from(key, 'utf8'), column_name, sqlstate from tidegate_raw.dead_letters where table_name = '${table}' order by key`,
   );
@@ -64,7 +64,7 @@ async function letters(table: string): Promise<Letter[]> {
   }));
 }
 
-/** Sessions of Tidegate that wait for a lock. */
+/** The number of sessions of Tidegate that wait for a lock. */
 async function waiting(): Promise<number> {
   const [row] = await streaming.rows(
     `select count(*) from pg_stat_activity where application_name like 'tidegate%' and wait_event_type = 'Lock'
@@ -77,17 +77,17 @@ async function ids(table: string): Promise<number[]> {
   return (await streaming.rows(`select id from ${table} order by id`)).map(([id]) => Number(id));
 }
 
-describe('a row that cannot be carried becomes a dead letter, and only that row', () => {
+describe('only a row that cannot be replicated becomes a dead letter', () => {
   test('in the snapshot', async () => {
     expect(await ids('copied')).toEqual([1, 3]);
-    expect(await letters('copied')).toEqual([
+    expect(await deadLetters('copied')).toEqual([
       { key: '2\tb', column: 'label', sqlState: null },
       { key: '4\td', column: 'note', sqlState: null },
     ]);
     expect(await streaming.tableState('copied')).toMatchObject({ state: 'streaming' });
   });
 
-  test('in the stream, the rest of its transaction applied; the log says so without values', async () => {
+  test('in the stream, with the rest of its transaction applied; the log reports it without values', async () => {
     const { source } = streaming;
     await source.query('begin');
     await source.query(`insert into streamed values (1, 'a', 'one', null)`);
@@ -96,20 +96,20 @@ describe('a row that cannot be carried becomes a dead letter, and only that row'
     await source.query('commit');
     await streaming.caughtUp();
     expect(await ids('streamed')).toEqual([1, 3]);
-    expect(await letters('streamed')).toEqual([{ key: '2\tb', column: 'label', sqlState: null }]);
+    expect(await deadLetters('streamed')).toEqual([{ key: '2\tb', column: 'label', sqlState: null }]);
     const line = await streaming.logged('rows became dead letters', ({ table }) => table === 'streamed');
     expect(line).toMatchObject({ rows: 1 });
     expect(JSON.stringify(streaming.run.lines)).not.toContain('secret');
   });
 
-  test('on both paths alike where the source has half a pair of surrogates', async () => {
+  test('on both paths alike if the source has half a surrogate pair', async () => {
     const { ucs2, utf32 } = halfPairs;
     await streaming.source.query(
       `insert into surrogates values (3, ${ucs2}, null), (4, null, ${utf32}), (5, 'a', 'b')`,
     );
     await streaming.caughtUp();
     expect(await ids('surrogates')).toEqual([5]);
-    const found = await letters('surrogates');
+    const found = await deadLetters('surrogates');
     expect(found.map(({ key, column }) => `${key} ${column}`)).toEqual(['1 ucs', '2 utf', '3 ucs', '4 utf']);
   });
 
@@ -120,10 +120,10 @@ describe('a row that cannot be carried becomes a dead letter, and only that row'
     );
     await streaming.caughtUp();
     expect(await ids('checked')).toEqual([1, 3]);
-    expect(await letters('checked')).toEqual([{ key: '2\tb', column: null, sqlState: '23514' }]);
+    expect(await deadLetters('checked')).toEqual([{ key: '2\tb', column: null, sqlState: '23514' }]);
   });
 
-  test('refused by PostgreSQL: many rows, by COPY and by the merge, neighbours and ends included', async () => {
+  test('refused by PostgreSQL: many rows, by COPY and by the merge, including neighbours and both ends', async () => {
     const { source, target } = streaming;
     await target.query(`alter table updated add constraint no_secret check (label <> 'secret')`);
     const bad = [1, 2, 500, 501, 777, 2999, 3000];
@@ -132,18 +132,18 @@ describe('a row that cannot be carried becomes a dead letter, and only that row'
       `insert into updated (id, part, label) select id, 'p', ${label} from (select seq as id from ${sequence(1, 3000)}) n order by id`,
     );
     await streaming.caughtUp();
-    expect((await letters('updated')).map(({ key }) => Number(key.split('\t')[0])).toSorted((a, b) => a - b)).toEqual(
-      bad,
-    );
+    expect(
+      (await deadLetters('updated')).map(({ key }) => Number(key.split('\t')[0])).toSorted((a, b) => a - b),
+    ).toEqual(bad);
     expect(await streaming.rows('select count(*) from updated')).toEqual([['2993']]);
     await source.query(`update updated set label = if(id in (7, 8, 2500), 'secret', 'changed')`);
     await streaming.caughtUp();
-    expect((await letters('updated')).map(({ key, sqlState }) => [Number(key.split('\t')[0]), sqlState])).toEqual([
+    expect((await deadLetters('updated')).map(({ key, sqlState }) => [Number(key.split('\t')[0]), sqlState])).toEqual([
       [2500, '23514'],
       [7, '23514'],
       [8, '23514'],
     ]);
-    // What was there of a row stays, as it was.
+    // The previous version of a refused row stays.
     expect(await streaming.rows(`select label, count(*) from updated group by label order by label`)).toEqual([
       ['changed', '2997'],
       ['label 2500', '1'],
@@ -152,7 +152,7 @@ describe('a row that cannot be carried becomes a dead letter, and only that row'
     ]);
   });
 
-  test('refused by a trigger, also by one that waits for the commit, whether inserted or updated', async () => {
+  test('refused by an immediate or deferred trigger, whether inserted or updated', async () => {
     const { source, target } = streaming;
     await target.query(
       `create function refuse() returns trigger language plpgsql as $$
@@ -163,7 +163,7 @@ describe('a row that cannot be carried becomes a dead letter, and only that row'
     const write = async (bad: readonly number[], tag: string, statement: (label: string) => string) => {
       await source.query(statement(`if(id in (${bad.join(', ')}), 'secret', concat('${tag} ', id))`));
       await streaming.caughtUp();
-      const found = await letters('triggered');
+      const found = await deadLetters('triggered');
       expect(found.map(({ key }) => Number(key.split('\t')[0])).toSorted((a, b) => a - b)).toEqual(bad);
       expect(new Set(found.map(({ sqlState }) => sqlState))).toEqual(new Set(['P0001']));
     };
@@ -182,20 +182,20 @@ describe('a row that cannot be carried becomes a dead letter, and only that row'
     expect(await streaming.rows('select count(*) from triggered')).toEqual([['1000']]);
   });
 
-  test('in a transaction too large to hold, which stays whole', async () => {
+  test('in a transaction too large for memory, which stays complete', async () => {
     const { source } = streaming;
     await source.query('begin');
     for (let part = 0; part < 6; part++)
       await source.query(
         `insert into huge select seq + ${part * 20_000}, 'p', if(seq = 7, ${badText}, repeat('x', 40)), repeat('y', 50) from ${sequence(1, 20_000)} order by seq`,
       );
-    // Resolved later in the same transaction, and refused by PostgreSQL in its last part.
+    // This row is resolved later in the same transaction; others are refused by PostgreSQL in its last part.
     await source.query(`update huge set label = 'sound' where id = 7`);
     await streaming.target.query(`alter table huge add constraint no_secret check (note <> 'secret')`);
     await source.query(`update huge set note = 'secret' where id in (3, 60003)`);
     await source.query('commit');
     await streaming.caughtUp();
-    expect((await letters('huge')).map(({ key }) => Number(key.split('\t')[0])).toSorted((a, b) => a - b)).toEqual([
+    expect((await deadLetters('huge')).map(({ key }) => Number(key.split('\t')[0])).toSorted((a, b) => a - b)).toEqual([
       3, 20_007, 40_007, 60_003, 60_007, 80_007, 100_007,
     ]);
     expect(await streaming.rows('select count(*) from huge')).toEqual([[String(120_000 - 5)]]);
@@ -209,14 +209,14 @@ describe('a later image of the key resolves it', () => {
       `insert into resolved values (1, 'a', ${badText}, null), (2, 'b', ${badText}, null), (3, 'c', ${badText}, null)`,
     );
     await streaming.caughtUp();
-    expect((await letters('resolved')).length).toBe(3);
+    expect((await deadLetters('resolved')).length).toBe(3);
     await source.query(`update resolved set label = 'sound' where id = 1`);
     await streaming.caughtUp();
-    expect((await letters('resolved')).map(({ key }) => key)).toEqual(['2\tb', '3\tc']);
+    expect((await deadLetters('resolved')).map(({ key }) => key)).toEqual(['2\tb', '3\tc']);
     await source.query(`delete from resolved where id = 2`);
     await source.query(`update resolved set id = 4, label = 'moved' where id = 3`);
     await streaming.caughtUp();
-    expect(await letters('resolved')).toEqual([]);
+    expect(await deadLetters('resolved')).toEqual([]);
     expect(await streaming.rows('select id, label from resolved order by id')).toEqual([
       ['1', 'sound'],
       ['4', 'moved'],
@@ -226,23 +226,23 @@ describe('a later image of the key resolves it', () => {
   test('a truncate', async () => {
     await streaming.source.query(`insert into emptied values (1, 'a', ${badText}, null)`);
     await streaming.caughtUp();
-    expect((await letters('emptied')).length).toBe(1);
+    expect((await deadLetters('emptied')).length).toBe(1);
     await streaming.source.query('truncate table emptied');
     await streaming.source.query(`insert into emptied values (2, 'a', ${badText}, null)`);
     await streaming.caughtUp();
-    expect((await letters('emptied')).map(({ key }) => key)).toEqual(['2\ta']);
+    expect((await deadLetters('emptied')).map(({ key }) => key)).toEqual(['2\ta']);
   });
 
-  test('also what a run before this one left', async () => {
+  test('also a dead letter of an earlier run', async () => {
     await streaming.restart();
     await streaming.source.query(`update copied set label = 'sound' where id = 2`);
     await streaming.caughtUp();
-    expect((await letters('copied')).map(({ key }) => key)).toEqual(['4\td']);
+    expect((await deadLetters('copied')).map(({ key }) => key)).toEqual(['4\td']);
     expect(await ids('copied')).toEqual([1, 2, 3]);
   });
 });
 
-describe('dead letters are told of and dealt with', () => {
+describe('dead letters are reported, retried and discarded', () => {
   test('list, lag and check name table, column and reason, and no value', async () => {
     await streaming.source.query(`insert into stated values (1, 'a', ${badText}, 'secret'), (2, 'b', 'sound', null)`);
     await streaming.caughtUp();
@@ -264,7 +264,7 @@ describe('dead letters are told of and dealt with', () => {
     );
   });
 
-  test('retry writes what the target no longer refuses, while the service runs; the others stay', async () => {
+  test('retry writes rows that the target no longer refuses, while the service runs; the others stay', async () => {
     await streaming.target.query('alter table checked drop constraint no_secret');
     const { code, stdout } = await runCli(['dead-letters', 'retry', 'checked', 'stated'], streaming.env);
     expect(stdout).toMatch(/checked: 1 of 1 written/u);
@@ -275,16 +275,16 @@ describe('dead letters are told of and dealt with', () => {
       ['2', 'secret'],
       ['3', 'three'],
     ]);
-    expect(await letters('checked')).toEqual([]);
+    expect(await deadLetters('checked')).toEqual([]);
   });
 
-  test('retry does not bring back a row that is deleted meanwhile', async () => {
+  test('retry does not restore a row that is deleted meanwhile', async () => {
     const { source, target } = streaming;
     await target.query(`alter table raced add constraint no_two check (id <> 2)`);
     await source.query(`insert into raced values (2, 'b', 'two', null)`);
-    await streaming.until(async () => (await letters('raced')).length === 1, 'the row is a dead letter');
+    await streaming.until(async () => (await deadLetters('raced')).length === 1, 'the row is a dead letter');
     await target.query(`alter table raced drop constraint no_two`);
-    // Retry and stream both come to wait here, retry first.
+    // Retry and stream both wait here, retry first.
     const holder = await streaming.newTargetSession();
     await holder.query(`begin; select from tidegate_raw.dead_letters where table_name = 'raced' for update`);
     const retried = runCli(['dead-letters', 'retry', 'raced'], streaming.env);
@@ -296,14 +296,14 @@ describe('dead letters are told of and dealt with', () => {
     expect((await retried).code).toBe(0);
     await streaming.caughtUp();
     expect(await ids('raced')).toEqual([]);
-    expect(await letters('raced')).toEqual([]);
+    expect(await deadLetters('raced')).toEqual([]);
   });
 
-  test('retry leaves a letter alone that became one of a later image meanwhile, which cannot be written', async () => {
+  test('retry leaves a dead letter that meanwhile belongs to a later image, which cannot be written', async () => {
     const { source, target } = streaming;
     await target.query(`alter table raced add constraint no_three check (id <> 3)`);
     await source.query(`insert into raced values (3, 'c', 'three', null)`);
-    await streaming.until(async () => (await letters('raced')).length === 1, 'the row is a dead letter');
+    await streaming.until(async () => (await deadLetters('raced')).length === 1, 'the row is a dead letter');
     await target.query(`alter table raced drop constraint no_three`);
     const holder = await streaming.newTargetSession();
     await holder.query(
@@ -315,12 +315,12 @@ describe('dead letters are told of and dealt with', () => {
     await holder.end();
     expect(await retried).toMatchObject({ code: 1, stdout: expect.stringMatching(/raced: 0 of 1 written/u) });
     expect(await ids('raced')).toEqual([]);
-    expect((await letters('raced')).length).toBe(1);
+    expect((await deadLetters('raced')).length).toBe(1);
     await source.query(`delete from raced where id = 3`);
-    await streaming.until(async () => (await letters('raced')).length === 0, 'the letter is resolved');
+    await streaming.until(async () => (await deadLetters('raced')).length === 0, 'the dead letter is resolved');
   });
 
-  test('discard forgets what was seen, and no letter that came since, though it bears an older time', async () => {
+  test('discard deletes the dead letters that were seen, and no later one, even with an older time', async () => {
     const { target, env } = streaming;
     await target.query(
       `insert into tidegate_raw.dead_letters (table_name, key, row, format, reason, at)
@@ -336,7 +336,7 @@ describe('dead letters are told of and dealt with', () => {
       );
       await target.query(`update tidegate_raw.dead_letters set at = at - interval '1 minute' where key = '\\x42'`);
       expect(await discardDeadLetters(session, seen.slice(-2), 'not asked')).toBe(1);
-      const keys = (await letters('stated')).map(({ key }) => key);
+      const keys = (await deadLetters('stated')).map(({ key }) => key);
       expect(keys).toContain('B');
       expect(keys).toContain('C');
       expect(keys).not.toContain('A');
@@ -346,14 +346,14 @@ describe('dead letters are told of and dealt with', () => {
     }
   });
 
-  test('discard asks in production, and forgets', async () => {
+  test('discard requires a confirmation in production, and deletes', async () => {
     const asked = await runCli(['dead-letters', 'discard', 'stated'], { ...streaming.env, ENVIRONMENT: 'production' });
     expect(asked).toMatchObject({ code: 1 });
     expect(asked.stderr).toMatch(/1 dead letters of stated in schema raw of clinic_.*must be confirmed/su);
-    expect((await letters('stated')).length).toBe(1);
+    expect((await deadLetters('stated')).length).toBe(1);
     const { stdout } = await runCli(['dead-letters', 'discard', 'stated'], streaming.env);
     expect(stdout).toMatch(/1 dead letters discarded/u);
-    expect(await letters('stated')).toEqual([]);
+    expect(await deadLetters('stated')).toEqual([]);
   });
 });
 

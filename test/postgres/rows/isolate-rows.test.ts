@@ -17,7 +17,7 @@ const column = {
   scale: null,
   fraction: 0,
 };
-/** A name with digits, so that a line number is not mistaken. */
+/** A name with digits, so that they are not mistaken for a line number. */
 const schema = {
   table: 'rows_12_34',
   columns: [
@@ -53,10 +53,10 @@ describe('writeIsolating', () => {
 
   it.each([
     ['copy, which names a line', [''], true],
-    ['copy, all of it first', [''], false],
-    ['copy of a relation that is not known', ['another'], true],
+    ['copy, all rows first', [''], false],
+    ['copy of an unknown relation', ['another'], true],
     ['a merge, which names none', [''], true],
-  ] as const)('rejects exactly the refused rows, wherever they are, by %s', async (way, [relation], isSuspected) => {
+  ] as const)('rejects exactly the refused rows at any position, by %s', async (way, [relation], isSuspected) => {
     const write: WriteRuns = async (runs, before, after) =>
       await session.copyEach(
         runs.map(({ lines }) => ({
@@ -86,7 +86,7 @@ describe('writeIsolating', () => {
     );
   });
 
-  it('rejects no row for lacking one that COPY had passed, but what lacks a rejected one', async () => {
+  it('rejects a row whose parent was rejected, and no row whose parent COPY accepted', async () => {
     const trx = await session.begin();
     await sql
       .raw(
@@ -118,7 +118,7 @@ describe('writeIsolating', () => {
     });
   });
 
-  it('raises what is no refusal of a row, and the session goes on', async () => {
+  it('throws an error that does not refuse a row, and the session continues', async () => {
     const trx = await session.begin();
     const writing = writeIsolating(
       trx,
@@ -136,7 +136,7 @@ describe('writeIsolating', () => {
   });
 });
 
-it('checkLines takes out the lines that are not UTF-8 and no other, and names the column', () => {
+it('checkLines removes exactly the lines that are not UTF-8, and names the column', () => {
   const field = fc
     .uint8Array({ maxLength: 6 })
     .map((bytes) => Buffer.from(bytes.filter((byte) => byte !== 9 && byte !== 10)));

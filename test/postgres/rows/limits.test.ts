@@ -8,12 +8,12 @@ import { runCli } from '../../support/cli.ts';
 import { sequence } from '../../support/sequence.ts';
 import { sharedServers } from '../../support/shared-servers.ts';
 
-/** As many columns as PostgreSQL takes, but for those that Tidegate adds. */
+/** The maximum number of columns in PostgreSQL, minus those that Tidegate adds. */
 const most = 1_598;
 const columns = (count: number) => Array.from({ length: count }, (_, index) => `c${index} tinyint`).join(', ');
 const wideText = Array.from({ length: 900 }, (_, index) => `c${index} varchar(12)`).join(', ');
 const longText = Array.from({ length: 900 }, () => `'123456789012'`).join(', ');
-/** More than an index of PostgreSQL holds, and not to be compressed. */
+/** Longer than an index entry of PostgreSQL, and not compressible. */
 const longKey = (seed: number) =>
   `(select group_concat(sha2(seq + ${seed}, 512) separator '') from ${sequence(1, 22)})`;
 
@@ -54,7 +54,7 @@ async function expectEqual(tables: readonly string[]): Promise<void> {
 }
 
 describe('what PostgreSQL cannot hold', () => {
-  test('is a table with too many columns or with names of its own, which check tells beforehand', async () => {
+  test('is a table with too many columns or with reserved names, which check reports beforehand', async () => {
     await source.query(`create table widest (id int primary key, ${columns(most - 1)}) engine=MyISAM`);
     await source.query(`create table too_wide (id int primary key, ${columns(most)}) engine=MyISAM`);
     await source.query(`create table spread (id int primary key, xmin int, XMAX int, ctid int) engine=InnoDB`);
@@ -101,7 +101,7 @@ describe('what PostgreSQL cannot hold', () => {
     await source.query('drop table widest, too_wide, spread, stamped, ordinary');
   });
 
-  test('is a row larger than a page: it is a dead letter that says so, and the others are carried', async () => {
+  test('is a row larger than a page: it is a dead letter with this reason, and the others are replicated', async () => {
     await source.query(`create table wide_text (id int primary key, ${wideText}) engine=MyISAM default charset=latin1`);
     await source.query(`insert into wide_text (id, c0) values (1, 'a')`);
     await source.query(`insert into wide_text values (2, ${longText})`);
@@ -112,10 +112,13 @@ describe('what PostgreSQL cannot hold', () => {
     const { rows } = await replica.targetAdmin.query(
       `select convert_from(key, 'utf8') as key, sqlstate, reason from tidegate_raw.dead_letters order by 1`,
     );
-    const letter = { sqlstate: '54000', reason: expect.stringContaining('8 kB for a row without its large values') };
+    const deadLetter = {
+      sqlstate: '54000',
+      reason: expect.stringContaining('8 kB for a row without its large values'),
+    };
     expect(rows).toEqual([
-      { key: '2', ...letter },
-      { key: '3', ...letter },
+      { key: '2', ...deadLetter },
+      { key: '3', ...deadLetter },
     ]);
     expect((await replica.targetAdmin.query('select id from raw.wide_text order by id')).rows).toEqual([
       { id: 1 },
@@ -125,7 +128,7 @@ describe('what PostgreSQL cannot hold', () => {
     await source.query('drop table wide_text');
   });
 
-  test('is a key too long for an index: the table is suspended, and carried but for such rows once it is backfilled', async () => {
+  test('is a key too long for an index: the table is suspended, and after a backfill replicated without such rows', async () => {
     await source.query(
       'create table long_key (id varchar(3000) character set latin1 primary key, n int) engine=InnoDB default charset=latin1 row_format=dynamic',
     );
@@ -144,22 +147,22 @@ describe('what PostgreSQL cannot hold', () => {
     expect(await reason()).toBeNull();
     const { rows } = await replica.targetAdmin.query('select n from raw.long_key order by n');
     expect(rows).toEqual([{ n: 2 }, { n: 4 }]);
-    const letters = await replica.targetAdmin.query(
+    const deadLetters = await replica.targetAdmin.query(
       'select sqlstate, count(*)::int as n from tidegate_raw.dead_letters group by 1',
     );
-    expect(letters.rows).toEqual([{ sqlstate: '54000', n: 2 }]);
+    expect(deadLetters.rows).toEqual([{ sqlstate: '54000', n: 2 }]);
     await replica.resetTarget();
     await source.query('drop table long_key');
   });
 
-  test('is a row of hundreds of megabytes: up to 200 MB are carried, and beyond the table is suspended until a rule leaves the column out', async () => {
+  test('is a row of hundreds of megabytes: up to 200 MB are replicated, and a larger one suspends the table until a rule omits the column', async () => {
     const suspended = async () =>
       (
         await replica.targetAdmin.query<{ reason: string | null }>(
           `select reason from tidegate_raw.tables where table_name = 'huge'`,
         )
       ).rows[0]?.reason;
-    const carried = async () =>
+    const replicated = async () =>
       (await replica.targetAdmin.query('select id, length(big), n from raw.huge order by id')).rows;
     await source.query('set global max_allowed_packet = 1073741824');
     const writer = await replica.sourceAdmin();
@@ -169,7 +172,7 @@ describe('what PostgreSQL cannot hold', () => {
       await run();
       await writer.query(`insert into huge values (2, repeat('b', 199000000), 2)`);
       await run();
-      expect(await carried()).toEqual([
+      expect(await replicated()).toEqual([
         { id: 1, length: 1, n: 1 },
         { id: 2, length: 199_000_000, n: 2 },
       ]);

@@ -73,7 +73,7 @@ const spatialCases: readonly TypeCase[] = [
   },
 ].map((spatial) => ({
   ...spatial,
-  // The function's name before MySQL 5.6, which all servers but the newest keep.
+  // The name of the function before MySQL 5.6; all servers except the newest keep it.
   values: spatial.values.map((value) => value.replace('@from', 'st_geomfromtext')),
   ...('random' in spatial ? { random: spatial.random.map((value) => value.replace('@from', 'st_geomfromtext')) } : {}),
 }));
@@ -115,7 +115,7 @@ export const bytesCases: readonly TypeCase[] = [
     on: hasVector,
   },
   {
-    // MySQL takes shorter ones than the column says.
+    // MySQL accepts fewer dimensions than the column declares.
     name: 'vector_shorter',
     type: 'vector(n)',
     column: 'vector(4)',

@@ -41,7 +41,7 @@ const documents: readonly string[] = [
   JSON.stringify(Array.from({ length: 12_000 }, (_, index) => ({ index, odd: index % 2 === 1, half: index / 2 }))),
 ];
 
-/** Values of SQL types that JSON lacks. */
+/** Values of SQL types that JSON does not have. */
 const opaque: readonly CaseValue[] = [
   [`json_array(cast('2024-02-29' as date))`, '["2024-02-29"]'],
   `json_array(cast('2024-02-29 12:34:56.123456' as datetime(6)))`,
@@ -80,7 +80,7 @@ export const jsonCases: readonly TypeCase[] = [
     random,
     on: mariadb(),
   },
-  // As MariaDB's json is declared, and as text that happens to be JSON.
+  // The declaration of MariaDB's json, and text that happens to be JSON.
   ...['json', 'longtext character set utf8mb4', 'varchar(300) character set utf16'].map((column, index): TypeCase => ({
     name: `json_rule_${index}`,
     type: 'text as jsonb',

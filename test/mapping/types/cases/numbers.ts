@@ -28,7 +28,7 @@ const integers = (Object.keys(bits) as (keyof typeof bits)[]).flatMap((type) => 
 function decimal(precision: number, scale: number, extra = ''): TypeCase {
   const digits = (length: number) =>
     fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: length }).map((all) => all.join(''));
-  const whole = '9'.repeat(precision - scale) || '0';
+  const integer = '9'.repeat(precision - scale) || '0';
   const fraction = scale === 0 ? '' : `.${'9'.repeat(scale)}`;
   const sign = extra.includes('unsigned') || extra.includes('zerofill') ? '' : '-';
   return {
@@ -38,8 +38,8 @@ function decimal(precision: number, scale: number, extra = ''): TypeCase {
     values: [
       '0',
       `${sign}0`,
-      `${sign}${whole}${fraction}`,
-      `${whole}${fraction}`,
+      `${sign}${integer}${fraction}`,
+      `${integer}${fraction}`,
       ...(precision > scale ? ['1', `${sign}1`] : []),
       ...(scale > 0 ? [`${sign}0.${'0'.repeat(scale - 1)}1`, `0.${'1'.repeat(scale)}`] : []),
     ],
@@ -79,7 +79,7 @@ const doubles = [
   '123456789.125',
 ];
 
-/** A number that the server does not take for a decimal, so that the sign of zero and all its digits arrive. */
+/** A number that the server does not parse as a decimal, so that the sign of zero and all digits arrive. */
 function sqlDouble(value: number): string {
   if (Object.is(value, -0)) return '-1e0 * 0e0';
   const text = String(value);

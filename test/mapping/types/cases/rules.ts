@@ -13,7 +13,7 @@ const shown: Readonly<Record<string, string>> = {
   time: 'time(n)',
 };
 
-/** Every case of a type that the rule fits: the target has what the server prints. */
+/** Every case of a type that the rule fits; the target must hold the text that the server prints. */
 const asText: readonly TypeCase[] = [...numberCases, ...temporalCases, ...zoneCases, ...oldTemporalCases].flatMap(
   (one) => {
     const [type = ''] = /^[a-z]+/.exec(one.column) ?? [];
@@ -62,7 +62,7 @@ const booleans: readonly TypeCase[] = ['tinyint(1)', 'tinyint unsigned', 'tinyin
   }),
 );
 
-/** Seconds around which the clocks of a zone are set, in two years far from each other. */
+/** The seconds around clock changes of a zone, in two distant years. */
 const nights: Readonly<Record<string, readonly number[]>> = {
   'America/New_York': [1710054000, 1730613600, 73609200, 57736800],
   'Europe/Berlin': [1711846800, 1729990800, 323830800, 338950800],
@@ -92,7 +92,7 @@ const local: readonly TypeCase[] = Object.entries(nights).flatMap(([zone, change
   }),
 );
 
-/** What the clocks showed, by hand, so that PostgreSQL is not the only one to ask. */
+/** The local times, written by hand, so that PostgreSQL is not the only reference. */
 const newYork: TypeCase = {
   name: 'local_by_hand',
   type: 'timestamp(n) as local time',

@@ -4,7 +4,7 @@ import { type CaseServer, type TypeCase, bytesLiteral, mariadb, mysql, textLiter
 const generates = (server: CaseServer) => mariadb()(server) || mysql('5.7')(server);
 const hides = (server: CaseServer) => mariadb('10.3')(server) || mysql('8.0')(server);
 
-/** MariaDB 11.8 leaves them out of its row images, full or not; nobody can know their values then. */
+/** MariaDB 11.8 omits these from its row images, even from full ones, so their values are unknown. */
 const imageLacksGenerated = (server: CaseServer) =>
   mariadb('11.8')(server) ? 'leaves it out of the images of updated rows' : undefined;
 
@@ -133,7 +133,7 @@ const addresses: readonly TypeCase[] = [
   },
 ];
 
-/** Columns that the server keeps to itself and that a TABLE_MAP may or may not name. */
+/** Hidden columns of the server, which a TABLE_MAP may or may not contain. */
 const hidden: readonly TypeCase[] = [
   {
     name: 'hidden_functional_index',

@@ -27,7 +27,7 @@ const dateValues: CaseValue[] = [
   [`'0099-12-31'`, '0099-12-31'],
 ];
 
-/** Dates that no calendar has, which the server takes when it is told to. */
+/** Dates that are not in the calendar; the server accepts them in some SQL modes. */
 const impossible: CaseValue[] = [
   [`'2023-02-29'`, null],
   [`'2023-02-31'`, null],
@@ -58,7 +58,7 @@ function datetime(fraction: number): TypeCase {
 function timestamp(fraction: number): TypeCase {
   const nines = fraction === 0 ? '' : `.${'9'.repeat(fraction)}`;
   const last = fraction === 0 ? '' : `.${'0'.repeat(fraction - 1)}1`;
-  // The session writes in UTC; see the night in `zones.ts` for others.
+  // The session writes in UTC; `zones.ts` tests other zones.
   return {
     name: `timestamp_${fraction}`,
     type: `timestamp(${fraction})`,
@@ -85,7 +85,7 @@ function time(fraction: number): TypeCase {
     type: `time(${fraction})`,
     column: `time(${fraction})`,
     values: [
-      // MySQL ends at 838:59:59 sharp, MariaDB with the second.
+      // MySQL ends at 838:59:59 exactly, MariaDB at the end of that second.
       `'838:59:59${nines}'`,
       `'-838:59:59${nines}'`,
       `'838:59:58${nines}'`,
@@ -104,7 +104,7 @@ function time(fraction: number): TypeCase {
   };
 }
 
-/** MariaDB on 64 bits, since 11.5, ends 68 years later than others. */
+/** MariaDB since 11.5 on 64 bits ends 68 years later than the others. */
 const late: readonly TypeCase[] = [0, 3, 6].map((fraction) => {
   const nines = fraction === 0 ? '' : `.${'9'.repeat(fraction)}`;
   return {

@@ -1,8 +1,8 @@
 import { type TypeCase, mariadb } from '../type-case.ts';
 
 /**
- * A zone of our own with one summer, 2024-03-31 01:00 UTC to 2024-10-27 01:00 UTC, as central Europe had it: made by hand,
- * because a fresh server knows no zones.
+ * A custom zone with one summer, 2024-03-31 01:00 UTC to 2024-10-27 01:00 UTC, as in central Europe. It is defined here because a
+ * fresh server knows no zones.
  */
 export const zoneStatements: readonly string[] = [
   `insert into mysql.time_zone (time_zone_id, use_leap_seconds) values (7001, 'N')`,
@@ -13,7 +13,7 @@ export const zoneStatements: readonly string[] = [
      values (7001, -2147483648, 0), (7001, 1711846800, 1), (7001, 1729990800, 0)`,
 ];
 
-/** Both halves of the hour that comes twice, and the edges of the one that never comes. */
+/** Both passes of the hour that occurs twice, and the edges of the hour that is skipped. */
 export const zoneCases: readonly TypeCase[] = [
   {
     name: 'dst_night',
@@ -50,7 +50,7 @@ export const zoneCases: readonly TypeCase[] = [
 const oldFormat = ['set global mysql56_temporal_format = 0', 'set global mysql56_temporal_format = 1'] as const;
 const oldFractions = [0, 1, 2, 3, 4, 5, 6] as const;
 
-/** The formats before MySQL 5.6, which MariaDB still writes when told to: the catalog marks them `mariadb-5.3`. */
+/** The formats before MySQL 5.6, which MariaDB still writes on request; the catalog marks them `mariadb-5.3`. */
 export const oldTemporalCases: readonly TypeCase[] = oldFractions.flatMap((n): TypeCase[] => {
   const nines = n === 0 ? '' : `.${'9'.repeat(n)}`;
   const last = n === 0 ? '' : `.${'0'.repeat(n - 1)}1`;
