@@ -1,12 +1,12 @@
-// Draws the picture in docs/architecture.md from the imports in src/, and names every arrow that breaks its rules.
+// Draws the picture in docs/architecture.md from the imports in src/, and names every import that breaks its rules.
 //
 //   node scripts/architecture.mjs            writes the picture
-//   node scripts/architecture.mjs --check    writes nothing; exit code 1 when the picture is old or a rule is broken
+//   node scripts/architecture.mjs --check    writes nothing; exit code 1 if the picture is outdated or a rule is broken
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The floors of the house, top first. A folder uses folders on lower floors only; mysql and postgres never meet. */
+/** The layers, top first. A folder imports only from lower layers; mysql and postgres never import each other. */
 const floors = [
   ['cli.ts', 'main.ts'],
   ['commands'],
@@ -35,7 +35,7 @@ else if (drawn !== text) {
 }
 if (problems.length > 0) process.exitCode = 1;
 
-/** Each file of src/, with the files of src/ that it imports, types included. Tests beside the code do not count. */
+/** Each file of src/ with the files of src/ that it imports, including types. Tests beside the code do not count. */
 function readImports() {
   const src = join(root, 'src');
   const files = readdirSync(src, { recursive: true })
@@ -71,7 +71,7 @@ function arrowsUp(graph) {
   return wrong;
 }
 
-/** Files that import each other, directly or through others (Tarjan's strongly connected components). */
+/** Finds files that import each other, directly or through others (Tarjan's strongly connected components). */
 function circles(graph) {
   const index = new Map();
   const low = new Map();
@@ -93,7 +93,7 @@ function circles(graph) {
   return found;
 }
 
-/** A Mermaid chart: a box for each folder, an arrow where a file of one imports a file of the other. */
+/** A Mermaid chart with a box for each folder and an arrow for each import from one folder to another. */
 function picture(graph) {
   const folders = new Set();
   const arrows = new Set();
