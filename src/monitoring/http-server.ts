@@ -4,12 +4,24 @@ import { type IncomingMessage, type ServerResponse, createServer } from 'node:ht
 import { type AddressInfo, isIP } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { ListenConfig } from '../config/config.ts';
+import { ConnectionSlots } from './connection-slots.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { Monitor } from './monitor.ts';
 
 /** Time between attempts: another process may hold the port for a while, as after a restart. */
 const retryMs = 30_000;
+
+/** How long a client may take. Node looks at its connections only every 30 s unless it is told otherwise. */
+const deadlines = {
+  headersTimeout: 5_000,
+  requestTimeout: 10_000,
+  keepAliveTimeout: 5_000,
+  connectionsCheckingInterval: 1_000,
+} as const;
+
+/** Connections that the kernel keeps until they are accepted. With Node's 511 it drops some of a burst, and they try again only a second later. */
+const mostBacklog = 4_096;
 
 /** The page may load files from this server only. */
 const securityHeaders = {
@@ -45,7 +57,9 @@ export interface Served {
 export function serveStatus(listen: ListenConfig, { log, metrics, monitor }: Served): { close(): Promise<void> } {
   const open = probeRoutes(monitor);
   const guarded = statusRoutes(monitor, metrics);
-  const server = createServer((request, response) => {
+  const slots = new ConnectionSlots();
+  const server = createServer(deadlines, (request, response) => {
+    if (!slots.asked(request.socket, response)) return;
     answer(request, listen, open, guarded)
       .catch((error: unknown): Answer => {
         log.error({ err: error }, 'request failed');
@@ -56,10 +70,8 @@ export function serveStatus(listen: ListenConfig, { log, metrics, monitor }: Ser
         () => response.destroy(),
       );
   });
-  // A client that is slow or opens many connections must not block the others.
-  server.requestTimeout = 10_000;
-  server.headersTimeout = 5_000;
-  server.maxConnections = 100;
+  server.on('connection', (socket) => slots.opened(socket));
+  const begin = () => server.listen({ port: listen.port, host: listen.host, backlog: mostBacklog });
   let retry: NodeJS.Timeout | undefined;
   let loggedCode: string | undefined;
   server.on('error', (error: NodeJS.ErrnoException) => {
@@ -73,13 +85,13 @@ export function serveStatus(listen: ListenConfig, { log, metrics, monitor }: Ser
         'no status page: cannot listen on LISTEN',
       );
     loggedCode = error.code;
-    retry = setTimeout(() => server.listen(listen.port, listen.host), retryMs);
+    retry = setTimeout(begin, retryMs);
   });
   server.on('listening', () => {
     const { port } = server.address() as AddressInfo;
     log.info({ url: `http://${isIP(listen.host) === 6 ? `[${listen.host}]` : listen.host}:${port}/` }, 'status page');
   });
-  server.listen(listen.port, listen.host);
+  begin();
   return {
     close: async () => {
       clearTimeout(retry);
