@@ -15,7 +15,8 @@ const floors = [
   ['mapping'],
   ['change', 'config'],
   ['definition'],
-  ['errors', 'lifetime'],
+  ['lifetime'],
+  ['errors'],
 ];
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const page = join(root, 'docs', 'architecture.md');
@@ -108,7 +109,9 @@ function picture(graph) {
     ...names.filter((name) => folders.has(name)).map((name) => `    ${idOf(name)}["${name}"]`),
     '  end',
   ]);
-  return ['```mermaid', 'flowchart TD', ...boxes, ...[...arrows].sort(), '```'].join('\n');
+  return ['```mermaid', 'flowchart TD', ...boxes, ...[...arrows].toSorted((a, b) => a.localeCompare(b)), '```'].join(
+    '\n',
+  );
 }
 
 function idOf(folder) {

@@ -1,12 +1,14 @@
 import type { Config } from '../config/config.ts';
 import type { Finding } from '../change/finding.ts';
+import { Scope } from '../lifetime/scope.ts';
 import { type CheckOptions, runChecks } from '../pipeline/check/preflight.ts';
 
 const labels = { ok: 'ok     ', warning: 'warning', error: 'ERROR  ' } as const;
 
 /** Prints every finding with its remedy. Returns 0 when `run` would start, 1 when it would refuse. */
 export async function check(config: Config, options: CheckOptions & { json: boolean }): Promise<number> {
-  const findings = await runChecks(config, options);
+  await using scope = new Scope();
+  const findings = await runChecks(scope, config, options);
   const errors = findings.filter(({ level }) => level === 'error').length;
   if (options.json) process.stdout.write(`${JSON.stringify({ ready: errors === 0, findings })}\n`);
   else process.stdout.write(`${findings.map(inWords).join('\n')}\n\n${verdict(findings, errors)}\n`);

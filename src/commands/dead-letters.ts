@@ -10,6 +10,7 @@ import {
 } from '../postgres/control/dead-letter-list.ts';
 import { discardDeadLetters, retryDeadLetters } from '../postgres/rows/dead-letter-actions.ts';
 import { hasControlTable } from '../postgres/control/migrate.ts';
+import { Scope } from '../lifetime/scope.ts';
 import { TargetSession } from '../postgres/session.ts';
 import { readTables } from '../postgres/control/table-states.ts';
 import { confirm, namesInWords } from './confirm.ts';
@@ -125,14 +126,11 @@ function keyText({ key }: DeadLetter, schema: TableSchema | undefined): string |
 }
 
 async function withTarget(config: Config, work: (session: TargetSession) => Promise<number>): Promise<number> {
-  const session = await TargetSession.open(config.target, 'tidegate dead-letters');
-  try {
-    return await session.guarded(async () => {
-      if (await hasControlTable(session.db, 'dead_letters')) return await work(session);
-      process.stdout.write('no dead letters\n');
-      return 0;
-    });
-  } finally {
-    await session.close();
-  }
+  await using scope = new Scope();
+  const session = await TargetSession.open(scope, config.target, 'tidegate dead-letters');
+  return await session.guarded(async () => {
+    if (await hasControlTable(session.db, 'dead_letters')) return await work(session);
+    process.stdout.write('no dead letters\n');
+    return 0;
+  });
 }

@@ -4,8 +4,9 @@ import { describeError } from '../errors/describe-error.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { type Progress, ProgressBars, type TablesDone, measureProgress } from '../monitoring/progress.ts';
 import { stalls } from '../monitoring/stalls.ts';
+import { Scope } from '../lifetime/scope.ts';
 import { runChecks } from '../pipeline/check/preflight.ts';
-import { replicate } from '../pipeline/replicator.ts';
+import { drainMs, replicate } from '../pipeline/replicator.ts';
 import { type Job, cancelJobs, readJobs } from '../postgres/control/jobs.ts';
 import { isPaused } from '../postgres/control/controls.ts';
 import { readLeaseHolder } from '../postgres/control/lease.ts';
@@ -21,7 +22,7 @@ const lineEveryMs = 10_000;
 export async function followJobs(config: Config, session: TargetSession, ids: readonly string[]): Promise<Job[]> {
   const cancelled = cancelOnSignal(session, ids);
   const progress = process.stderr.isTTY ? new ProgressBars(process.stderr) : new Lines();
-  const alone = new AbortController();
+  await using alone = new Scope();
   let working: Promise<unknown> | null = null;
   const failures: unknown[] = [];
   let isPauseShown = false;
@@ -47,7 +48,7 @@ export async function followJobs(config: Config, session: TargetSession, ids: re
         process.stderr.write('paused: the jobs wait for `tidegate resume`\n');
       }
       if (working === null && (await session.guarded(async () => await readLeaseHolder(session.db))) === null) {
-        working = workAlone(config, ids, alone.signal)
+        working = workAlone(alone, config, ids)
           .catch((error: unknown) => failures.push(error))
           .finally(() => {
             working = null;
@@ -58,7 +59,7 @@ export async function followJobs(config: Config, session: TargetSession, ids: re
   } finally {
     progress.close();
     cancelled.dispose();
-    alone.abort();
+    alone.drain(drainMs, new TidegateError('internal', 'the jobs have ended'));
     await working;
   }
 }
@@ -68,8 +69,8 @@ export function isEnded({ state }: Job): boolean {
 }
 
 /** Raises refused if the checks find an error, as `run` does. */
-async function workAlone(config: Config, ids: readonly string[], signal: AbortSignal): Promise<void> {
-  const findings = await runChecks(config, { allowPrivilegedSource: false });
+async function workAlone(scope: Scope, config: Config, ids: readonly string[]): Promise<void> {
+  const findings = await runChecks(scope, config, { allowPrivilegedSource: false });
   const errors = findings.filter(({ level }) => level === 'error');
   if (errors.length > 0)
     throw new TidegateError(
@@ -80,6 +81,7 @@ async function workAlone(config: Config, ids: readonly string[], signal: AbortSi
     );
   const print = (text: string) => process.stderr.write(`${text}\n`);
   await replicate(
+    scope,
     config,
     { until: { ended: ids } },
     {
@@ -101,7 +103,6 @@ async function workAlone(config: Config, ids: readonly string[], signal: AbortSi
       job: () => undefined,
       retrying: (error, delayMs) => print(`${describeError(error).message}; next attempt in ${delayMs} ms`),
     },
-    signal,
   );
 }
 

@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts';
 import { type Job, cancelJobs, latestJobs } from '../postgres/control/jobs.ts';
 import { hasControlTable } from '../postgres/control/migrate.ts';
+import { Scope } from '../lifetime/scope.ts';
 import { TargetSession } from '../postgres/session.ts';
 
 /** Prints the latest jobs, newest last. Returns the exit code. */
@@ -41,14 +42,11 @@ function inWords(job: Job): string {
 }
 
 async function withJobs(config: Config, work: (session: TargetSession) => Promise<void>): Promise<number> {
-  const session = await TargetSession.open(config.target, 'tidegate jobs');
-  try {
-    await session.guarded(async () => {
-      if (await hasControlTable(session.db, 'jobs')) await work(session);
-      else process.stdout.write('no jobs\n');
-    });
-    return 0;
-  } finally {
-    await session.close();
-  }
+  await using scope = new Scope();
+  const session = await TargetSession.open(scope, config.target, 'tidegate jobs');
+  await session.guarded(async () => {
+    if (await hasControlTable(session.db, 'jobs')) await work(session);
+    else process.stdout.write('no jobs\n');
+  });
+  return 0;
 }

@@ -11,6 +11,7 @@ import { type Confirmation, recordEvent } from '../postgres/control/events.ts';
 import type { JobKind } from '../postgres/control/control-schema.ts';
 import { type Job, readJobs, requestJobs } from '../postgres/control/jobs.ts';
 import { hasControlTable, migrateControlSchema } from '../postgres/control/migrate.ts';
+import { Scope } from '../lifetime/scope.ts';
 import { TargetSession } from '../postgres/session.ts';
 import { type KnownTable, readTables } from '../postgres/control/table-states.ts';
 import { confirm, namesInWords } from './confirm.ts';
@@ -30,39 +31,36 @@ export interface JobOptions {
  * a table, asks for confirmation at the terminal. Raises refused for an invalid request.
  */
 export async function requestAndFollow(config: Config, tables: readonly string[], options: JobOptions): Promise<Job[]> {
-  const session = await TargetSession.open(config.target, `tidegate ${options.kind}`);
-  try {
-    const names = await tablesToRead(config, session, tables, options);
-    const { kind, repair, condition } = options;
-    const { schema: replica } = config.target;
-    const request = async (of: readonly string[], confirmed: Confirmation | null) =>
-      await session.transaction(async (trx) => {
-        if (confirmed !== null) await recordEvent(trx, 'deletions-confirmed', { tables: of, confirmed });
-        return await requestJobs(trx, of, { kind, repair, condition, confirmed: confirmed !== null });
-      });
-    const ids = await request(names, options.yes ? 'option' : null);
-    if (options.detach) return await readJobs(session.db, ids);
-    const jobs = await followJobs(config, session, ids);
-    const unconfirmed = jobs.filter((job) => job.unconfirmed);
-    if (unconfirmed.length === 0 || !process.stdin.isTTY) return jobs;
-    for (const { reason } of unconfirmed) process.stderr.write(`${reason}\n`);
-    process.stderr.write(
-      `this deletes rows of ${namesInWords(unconfirmed.map(({ table }) => table))} in schema ${config.target.schema} of ${config.target.database}\n`,
-    );
-    const confirmed = await confirm(config.environment, false, replica);
-    if (confirmed === null) return jobs;
-    const again = await followJobs(
-      config,
-      session,
-      await request(
-        unconfirmed.map(({ table }) => table),
-        confirmed,
-      ),
-    );
-    return [...jobs.filter((job) => !job.unconfirmed), ...again];
-  } finally {
-    await session.close();
-  }
+  await using scope = new Scope();
+  const session = await TargetSession.open(scope, config.target, `tidegate ${options.kind}`);
+  const names = await tablesToRead(config, session, tables, options);
+  const { kind, repair, condition } = options;
+  const { schema: replica } = config.target;
+  const request = async (of: readonly string[], confirmed: Confirmation | null) =>
+    await session.transaction(async (trx) => {
+      if (confirmed !== null) await recordEvent(trx, 'deletions-confirmed', { tables: of, confirmed });
+      return await requestJobs(trx, of, { kind, repair, condition, confirmed: confirmed !== null });
+    });
+  const ids = await request(names, options.yes ? 'option' : null);
+  if (options.detach) return await readJobs(session.db, ids);
+  const jobs = await followJobs(config, session, ids);
+  const unconfirmed = jobs.filter((job) => job.unconfirmed);
+  if (unconfirmed.length === 0 || !process.stdin.isTTY) return jobs;
+  for (const { reason } of unconfirmed) process.stderr.write(`${reason}\n`);
+  process.stderr.write(
+    `this deletes rows of ${namesInWords(unconfirmed.map(({ table }) => table))} in schema ${config.target.schema} of ${config.target.database}\n`,
+  );
+  const confirmed = await confirm(config.environment, false, replica);
+  if (confirmed === null) return jobs;
+  const again = await followJobs(
+    config,
+    session,
+    await request(
+      unconfirmed.map(({ table }) => table),
+      confirmed,
+    ),
+  );
+  return [...jobs.filter((job) => !job.unconfirmed), ...again];
 }
 
 async function tablesToRead(
@@ -120,17 +118,14 @@ const replicable = 'replicable';
 
 /** Selected tables of the source, each with `replicable` or the reason why it cannot be replicated. */
 async function readNewTables(config: Config): Promise<ReadonlyMap<string, string>> {
-  const reader = await SourceConnection.open(config.source, 'reader');
-  try {
-    const { tables } = await readCatalog(reader, config.source.database);
-    const { planned, leftOut } = planTables(tables, selectionOf(config));
-    return new Map([
-      ...planned.map(({ codec }) => [codec.schema.table, replicable] as const),
-      ...leftOut.map(({ table, reasons }) => [table, reasons.join('; ')] as const),
-    ]);
-  } finally {
-    await reader.close();
-  }
+  await using scope = new Scope();
+  const reader = await SourceConnection.open(scope, config.source, 'reader');
+  const { tables } = await readCatalog(reader, config.source.database);
+  const { planned, leftOut } = planTables(tables, selectionOf(config));
+  return new Map([
+    ...planned.map(({ codec }) => [codec.schema.table, replicable] as const),
+    ...leftOut.map(({ table, reasons }) => [table, reasons.join('; ')] as const),
+  ]);
 }
 
 function checkCondition(name: string, table: KnownTable | undefined, condition: string): void {

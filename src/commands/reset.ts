@@ -1,30 +1,28 @@
 import type { Config } from '../config/config.ts';
 import { replicaTables, resetReplica } from '../postgres/control/reset.ts';
+import { Scope } from '../lifetime/scope.ts';
 import { TargetSession } from '../postgres/session.ts';
 import { confirm, namesInWords } from './confirm.ts';
 
 /** Drops the tables that Tidegate created at the target, so that the next `run` copies everything again. Returns the exit code. */
 export async function reset(config: Config, options: { yes: boolean }): Promise<number> {
   const { schema } = config.target;
-  const session = await TargetSession.open(config.target, 'tidegate reset');
-  try {
-    const tables = await replicaTables(session);
-    if (tables.length === 0) {
-      process.stdout.write(`nothing to reset: schema ${schema} has no table that Tidegate created\n`);
-      return 0;
-    }
-    process.stderr.write(
-      `this drops ${tables.length} tables of schema ${schema} in ${config.target.database} (${namesInWords(tables)}) and forgets the checkpoint; the source does not change\n`,
-    );
-    const confirmed = await confirm(config.environment, options.yes, schema);
-    if (confirmed === null) {
-      process.stderr.write('not confirmed: nothing was changed\n');
-      return 1;
-    }
-    await resetReplica(session, schema, tables, confirmed);
-    process.stdout.write(`dropped ${tables.length} tables; the next run copies everything again\n`);
+  await using scope = new Scope();
+  const session = await TargetSession.open(scope, config.target, 'tidegate reset');
+  const tables = await replicaTables(session);
+  if (tables.length === 0) {
+    process.stdout.write(`nothing to reset: schema ${schema} has no table that Tidegate created\n`);
     return 0;
-  } finally {
-    await session.close();
   }
+  process.stderr.write(
+    `this drops ${tables.length} tables of schema ${schema} in ${config.target.database} (${namesInWords(tables)}) and forgets the checkpoint; the source does not change\n`,
+  );
+  const confirmed = await confirm(config.environment, options.yes, schema);
+  if (confirmed === null) {
+    process.stderr.write('not confirmed: nothing was changed\n');
+    return 1;
+  }
+  await resetReplica(session, schema, tables, confirmed);
+  process.stdout.write(`dropped ${tables.length} tables; the next run copies everything again\n`);
+  return 0;
 }

@@ -3,6 +3,7 @@ import { tableFilter } from '../config/table-filter.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { resync as restart, tablesToResync } from '../pipeline/begin/resync.ts';
 import { hasControlTable } from '../postgres/control/migrate.ts';
+import { Scope } from '../lifetime/scope.ts';
 import { TargetSession } from '../postgres/session.ts';
 import { readTables } from '../postgres/control/table-states.ts';
 import { printBackfills } from './backfill.ts';
@@ -15,29 +16,26 @@ import { followJobs } from './follow-jobs.ts';
  */
 export async function resync(config: Config, options: { yes: boolean; detach: boolean }): Promise<number> {
   const { schema, database } = config.target;
-  const session = await TargetSession.open(config.target, 'tidegate resync');
-  try {
-    if (!(await session.guarded(async () => await hasControlTable(session.db, 'checkpoint'))))
-      throw new TidegateError('refused', `nothing was copied into schema ${schema} yet`, {
-        hint: 'Start `tidegate run`; it copies every table, then streams.',
-      });
-    const known = await session.guarded(async () => await readTables(session.db));
-    const tables = tablesToResync(known, tableFilter(config.tables)).map(({ table }) => table);
-    process.stderr.write(
-      `this makes ${tables.length} tables of schema ${schema} in ${database} (${namesInWords(tables)}) equal to ${config.source.database} on ${config.source.host} as it is now; rows that the source does not have are deleted\n`,
-    );
-    const confirmed = await confirm(config.environment, options.yes, schema);
-    if (confirmed === null) {
-      process.stderr.write('not confirmed: nothing was changed\n');
-      return 1;
-    }
-    const ids = await restart(config, confirmed);
-    if (options.detach) {
-      process.stdout.write(`the next run reads ${ids.length} tables; tidegate jobs shows the progress\n`);
-      return 0;
-    }
-    return printBackfills(await followJobs(config, session, ids));
-  } finally {
-    await session.close();
+  await using scope = new Scope();
+  const session = await TargetSession.open(scope, config.target, 'tidegate resync');
+  if (!(await session.guarded(async () => await hasControlTable(session.db, 'checkpoint'))))
+    throw new TidegateError('refused', `nothing was copied into schema ${schema} yet`, {
+      hint: 'Start `tidegate run`; it copies every table, then streams.',
+    });
+  const known = await session.guarded(async () => await readTables(session.db));
+  const tables = tablesToResync(known, tableFilter(config.tables)).map(({ table }) => table);
+  process.stderr.write(
+    `this makes ${tables.length} tables of schema ${schema} in ${database} (${namesInWords(tables)}) equal to ${config.source.database} on ${config.source.host} as it is now; rows that the source does not have are deleted\n`,
+  );
+  const confirmed = await confirm(config.environment, options.yes, schema);
+  if (confirmed === null) {
+    process.stderr.write('not confirmed: nothing was changed\n');
+    return 1;
   }
+  const ids = await restart(scope, config, confirmed);
+  if (options.detach) {
+    process.stdout.write(`the next run reads ${ids.length} tables; tidegate jobs shows the progress\n`);
+    return 0;
+  }
+  return printBackfills(await followJobs(config, session, ids));
 }

@@ -9,34 +9,71 @@ import { Monitor } from '../monitoring/monitor.ts';
 import { ProgressBars } from '../monitoring/progress.ts';
 import { stalls } from '../monitoring/stalls.ts';
 import { type CheckOptions, runChecks } from '../pipeline/check/preflight.ts';
-import { replicate } from '../pipeline/replicator.ts';
+import type { Finding } from '../change/finding.ts';
+import { type ErrorKind, errorKinds } from '../errors/error-kinds.ts';
+import { backoff, sleep } from '../lifetime/backoff.ts';
+import { Scope } from '../lifetime/scope.ts';
+import { drainMs, replicate } from '../pipeline/replicator.ts';
 import { RunListener } from './run-listener.ts';
 
 /** Exit codes of `run`: stopped cleanly; failed; refused by the checks. */
 const exit = { stopped: 0, failed: 1, refused: 2 } as const;
 
 /**
- * Copies the tables that are missing, then streams until stopped. The first SIGTERM or SIGINT finishes the current batch. The second
- * ends the process at once, which only costs that batch.
+ * Snapshots what is missing, then streams until stopped. The first SIGTERM or SIGINT finishes the batch that is being applied; what
+ * takes longer than ten seconds is hung up on. The second signal ends the process at once and drops that batch, which then comes again.
  */
 export async function run(config: Config, options: CheckOptions & { untilCaughtUp: boolean }): Promise<number> {
   const bars = process.stdout.isTTY ? new ProgressBars(process.stdout) : null;
   const log = createLog(config.logLevel, bars === null ? {} : { terminal: bars });
-  const stop = stopOnSignal(log);
+  await using scope = new Scope();
+  const stop = stopOnSignal(log, scope);
   log.info(
     { target: config.target.schema, source: config.source.database, host: hostname(), pid: process.pid },
     'starting',
   );
-  const findings = await runChecks(config, options);
-  for (const { level, message, ...facts } of findings) {
-    if (level === 'error') log.error(facts, message);
-    else if (level === 'warning') log.warn(facts, message);
+  try {
+    if (!(await areChecksPassed(scope, config, options, log)))
+      return scope.signal.aborted ? exit.stopped : exit.refused;
+    return await serve(scope, config, options, { log, bars });
+  } finally {
+    stop.dispose();
   }
-  if (findings.some(({ level }) => level === 'error')) {
-    log.error('refused: fix the errors above, then run again');
-    return exit.refused;
-  }
+}
 
+/** Runs the checks until both servers can be asked. False: they found an error that a person must correct, or the service stops. */
+async function areChecksPassed(scope: Scope, config: Config, options: CheckOptions, log: Log): Promise<boolean> {
+  for (let failures = 1; ; failures++) {
+    const findings = await runChecks(scope, config, options);
+    if (scope.signal.aborted) return false;
+    const errors = findings.filter(({ level }) => level === 'error');
+    for (const { level, message, ...facts } of findings) {
+      if (level === 'error') log.error(facts, message);
+      else if (level === 'warning') log.warn(facts, message);
+    }
+    if (errors.length === 0) return true;
+    // Another attempt may cure it. What else was found is only certain once the servers answer.
+    if (!errors.every(isPassing)) {
+      log.error('refused: repair the findings above, then run again');
+      return false;
+    }
+    const delayMs = backoff(failures);
+    log.warn({ delayMs }, 'the checks are repeated');
+    await sleep(delayMs, scope.signal);
+    if (scope.signal.aborted) return false;
+  }
+}
+
+function isPassing({ kind }: Finding): boolean {
+  return kind !== undefined && kind in errorKinds && errorKinds[kind as ErrorKind].action === 'retry';
+}
+
+async function serve(
+  scope: Scope,
+  config: Config,
+  { untilCaughtUp }: { untilCaughtUp: boolean },
+  { log, bars }: { log: Log; bars: ProgressBars | null },
+): Promise<number> {
   const metrics = new Metrics(packageJson.version);
   const monitor = new Monitor(config, metrics, (reason) => {
     if (reason === null) log.info('moves again');
@@ -45,9 +82,9 @@ export async function run(config: Config, options: CheckOptions & { untilCaughtU
   const server = config.listen === null ? null : serveStatus(config.listen, { log, metrics, monitor });
   const listener = new RunListener({ log, metrics, monitor, bars });
   try {
-    await replicate(config, { until: options.untilCaughtUp ? 'caught-up' : 'stopped' }, listener, stop.signal);
+    await replicate(scope, config, { until: untilCaughtUp ? 'caught-up' : 'stopped' }, listener);
     const { transactions, rows } = monitor.throughput.total;
-    log.info({ transactions, rows }, options.untilCaughtUp && !stop.signal.aborted ? 'caught up' : 'stopped');
+    log.info({ transactions, rows }, untilCaughtUp && !scope.signal.aborted ? 'caught up' : 'stopped');
     return exit.stopped;
   } catch (error) {
     log.fatal({ err: error }, error instanceof TidegateError ? error.message : 'failed');
@@ -56,24 +93,21 @@ export async function run(config: Config, options: CheckOptions & { untilCaughtU
     listener.close();
     await monitor.close();
     await server?.close();
-    stop.dispose();
   }
 }
 
-function stopOnSignal(log: Log) {
-  const controller = new AbortController();
+function stopOnSignal(log: Log, scope: Scope) {
   const onSignal = (signal: NodeJS.Signals) => {
-    if (controller.signal.aborted) {
+    if (scope.signal.aborted) {
       log.warn({ signal }, 'aborted: the current batch is dropped and will be read again');
       process.exit(exit.failed);
     }
     log.info({ signal }, 'stopping: finishing the current batch');
-    controller.abort(new TidegateError('internal', 'stopped'));
+    scope.drain(drainMs, new TidegateError('target-busy', 'stopped before the present work was complete'));
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
   return {
-    signal: controller.signal,
     dispose: () => {
       process.off('SIGTERM', onSignal);
       process.off('SIGINT', onSignal);

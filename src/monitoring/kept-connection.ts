@@ -1,4 +1,5 @@
 import { TidegateError } from '../errors/tidegate-error.ts';
+import { Scope } from '../lifetime/scope.ts';
 
 const goodbyeMs = 1_000;
 
@@ -7,10 +8,11 @@ const goodbyeMs = 1_000;
  */
 export class KeptConnection<T extends { close(): Promise<void> }> {
   readonly #side: 'source' | 'target';
-  readonly #open: (hangUp: AbortSignal) => Promise<T>;
-  #current: { readonly connection: Promise<T>; readonly hangUp: AbortController } | null = null;
+  readonly #open: (scope: Scope) => Promise<T>;
+  /** Each connection has a scope of its own, which is hung up with it. */
+  #current: { readonly connection: Promise<T>; readonly scope: Scope } | null = null;
 
-  constructor(side: 'source' | 'target', open: (hangUp: AbortSignal) => Promise<T>) {
+  constructor(side: 'source' | 'target', open: (scope: Scope) => Promise<T>) {
     this.#side = side;
     this.#open = open;
   }
@@ -22,7 +24,7 @@ export class KeptConnection<T extends { close(): Promise<void> }> {
 
   /** `patienceMs`: how long to wait for the connection and the answer together. Raises the error, or unreachable after that time. */
   async ask<R>(question: (connection: T) => Promise<R>, patienceMs: number): Promise<R> {
-    const { connection, hangUp } = this.#connect();
+    const { connection, scope } = this.#connect();
     const { promise: late, reject } = Promise.withResolvers<never>();
     const seconds = Math.round(patienceMs / 1000);
     const timer = setTimeout(
@@ -35,7 +37,7 @@ export class KeptConnection<T extends { close(): Promise<void> }> {
       answer.catch(() => undefined);
       return await Promise.race([answer, late]);
     } catch (error) {
-      hangUp.abort();
+      scope.hangUp(error);
       this.#current = null;
       throw error;
     } finally {
@@ -46,18 +48,18 @@ export class KeptConnection<T extends { close(): Promise<void> }> {
   /** Closes the connection, by force if the server does not respond in time. */
   async close(): Promise<void> {
     if (this.#current === null) return;
-    const { hangUp } = this.#current;
+    const { scope } = this.#current;
     await this.ask(async (connection) => await connection.close(), goodbyeMs).catch(() => undefined);
-    hangUp.abort();
+    await scope[Symbol.asyncDispose]();
     this.#current = null;
   }
 
   #connect() {
     if (this.#current === null) {
-      const hangUp = new AbortController();
-      const connection = this.#open(hangUp.signal);
+      const scope = new Scope();
+      const connection = this.#open(scope);
       connection.catch(() => undefined);
-      this.#current = { connection, hangUp };
+      this.#current = { connection, scope };
     }
     return this.#current;
   }

@@ -51,10 +51,10 @@ export class LagMeter {
   #findings: { readonly at: number; readonly found: Findings } | null = null;
 
   constructor(config: Config, applicationName: string) {
-    this.#source = new KeptConnection('source', async (hangUp) => await SourceProbe.open(config.source, hangUp));
+    this.#source = new KeptConnection('source', async (scope) => await SourceProbe.open(scope, config.source));
     this.#target = new KeptConnection(
       'target',
-      async (hangUp) => await TargetSession.open(config.target, applicationName, hangUp),
+      async (scope) => await TargetSession.open(scope, config.target, applicationName),
     );
   }
 

@@ -111,8 +111,7 @@ export function describeLag({ source, files, target, history, problems: unanswer
   if (target !== null && applied === null) problems.push('nothing was copied yet: start `tidegate run`');
   // Positions belong to the files of one server and cannot be compared with those of another.
   const isOtherServer = source !== null && checkpoint !== null && checkpoint.sourceIdentity !== source.identity;
-  if (isOtherServer)
-    problems.push('the source is another server than the replicated one: check SOURCE_DB_HOST');
+  if (isOtherServer) problems.push('the source is another server than the replicated one: check SOURCE_DB_HOST');
   const { service, detail } = target?.status ?? { service: null, detail: null };
   // While a service runs, the target may have passed the head since the source was asked.
   const isReset =

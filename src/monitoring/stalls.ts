@@ -2,8 +2,9 @@
 export const stalls = {
   'source-silent':
     'the source sends nothing, not even heartbeats: check its server and the network; after 15 s a new connection is opened',
-  'target-stuck':
-    'PostgreSQL does not finish a batch: check for locks on the tables and for a full disk; after 5 min a new connection is opened',
+  'target-silent':
+    'PostgreSQL does not answer, and is not at work: check its server and the network; after 10 to 20 s a new connection is opened',
+  'target-stuck': 'PostgreSQL does not finish a batch: check for locks on the tables and for a full disk',
   'no-leader': 'the instance that holds the lease does not report: check it, or stop it so that this one takes over',
 } as const;
 

@@ -1,5 +1,6 @@
 import type { SourceConfig } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
+import type { Scope } from '../lifetime/scope.ts';
 import { SourceConnection } from './connection.ts';
 import type { SourceRole } from './wire/guarded-connection.ts';
 import { flavorOf } from './server-version.ts';
@@ -37,8 +38,13 @@ export async function readServerFlavor(connection: SourceConnection): Promise<Se
 }
 
 /** Opens a connection to this server. Raises source-unreachable if the address leads to a different server. */
-export async function openOn(source: SourceConfig, role: SourceRole, server: ServerFlavor): Promise<SourceConnection> {
-  const connection = await SourceConnection.open(source, role);
+export async function openOn(
+  scope: Scope,
+  source: SourceConfig,
+  role: SourceRole,
+  server: ServerFlavor,
+): Promise<SourceConnection> {
+  const connection = await SourceConnection.open(scope, source, role);
   try {
     const { identity } = await readServerFlavor(connection);
     if (identity === server.identity) return connection;

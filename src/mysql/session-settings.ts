@@ -1,6 +1,9 @@
 import type { SourceRole } from './wire/guarded-connection.ts';
 import { type ServerVersion, isAtLeast } from './server-version.ts';
 
+const limitOfMariadb = { mariadb: [10, 3], mysql: null } as const;
+const limitOfMysql = { mariadb: null, mysql: [5, 7] } as const;
+
 /**
  * The longest that one of our statements may run, in seconds. A chunk aims at a 200th of it. The catalog of a cold server takes longest.
  */
@@ -39,10 +42,10 @@ export function sessionSettings(server: ServerVersion | null, role: SourceRole):
     `net_write_timeout = ${longestSend[role]}`,
     'wait_timeout = 28800',
   ];
-  if (server !== null && isAtLeast(server, { mariadb: [10, 3], mysql: null }))
+  if (server !== null && isAtLeast(server, limitOfMariadb))
     settings.push(`max_statement_time = ${longestStatement}`, `idle_transaction_timeout = ${longestIdleTransaction}`);
   // MySQL 5.7 has it since 5.7.8.
-  if (server !== null && isAtLeast(server, { mariadb: null, mysql: [5, 7] }))
+  if (server !== null && isAtLeast(server, limitOfMysql))
     settings.push(`max_execution_time = ${longestStatement * 1000}`);
   return [
     'set names utf8mb4 collate utf8mb4_general_ci',
@@ -53,3 +56,8 @@ export function sessionSettings(server: ServerVersion | null, role: SourceRole):
 
 /** A server without InnoDB does not know this variable and refuses the statement. */
 export const innodbSetting = `set session innodb_lock_wait_timeout = ${longestLockWait}`;
+
+/** Whether the server ends a SELECT of ours by itself. MySQL before 5.7 has no such limit. */
+export function limitsStatements(server: ServerVersion | null): boolean {
+  return server !== null && (isAtLeast(server, limitOfMariadb) || isAtLeast(server, limitOfMysql));
+}

@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts';
 import { type Position, comparePositions } from '../change/position.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
+import { type Scope, inPart } from '../lifetime/scope.ts';
 import { knownCodec } from '../mapping/table-codec.ts';
 import { SourceConnection } from '../mysql/connection.ts';
 import { readHead } from '../mysql/position/positions.ts';
@@ -14,56 +15,40 @@ import { assertContinues, readProgress } from './begin/continuation.ts';
 import type { ReplicatorListener, ReplicatorState, RunOptions } from './listener.ts';
 import { runJobs } from './jobs/job-runner.ts';
 import { prepare } from './begin/prepare.ts';
-import { openAll } from './open-all.ts';
 import { copyTables } from './snapshot/snapshot.ts';
 import { streamChanges } from './stream/stream.ts';
 import type { PlannedTable } from './begin/table-plan.ts';
 
-/** How long PostgreSQL may take to finish the present work after a stop. Then the work is aborted, and the next run repeats it. */
-const drainMs = 10_000;
-
 /** The work of the instance that holds the lease: snapshot what is missing, then stream. */
 export async function runAsLeaseHolder(
+  scope: Scope,
   config: Config,
   options: RunOptions,
   lease: Lease,
   listener: ReplicatorListener,
-  signal: AbortSignal,
 ): Promise<void> {
-  // Once the lease is lost, nothing may be awaited. Connections to the target are closed at once. The fence in every transaction
-  // stops what was already sent.
-  const lost = new AbortController();
-  lease.lost.catch((error: unknown) => lost.abort(error));
-  const ended = AbortSignal.any([signal, lost.signal]);
-  let drain: NodeJS.Timeout | undefined;
-  const stopping = () => {
-    drain = setTimeout(
-      () => lost.abort(new TidegateError('target-busy', 'stopped before the present work was complete')),
-      drainMs,
-    );
-  };
-  signal.addEventListener('abort', stopping, { once: true });
+  // Once the lease is lost, nothing may be awaited: every connection is destroyed. The fence in every transaction stops what was already
+  // sent.
+  lease.lost.catch((error: unknown) => scope.hangUp(error));
   try {
     listener.state('checking');
-    for (let outcome = 'again'; outcome === 'again' && !ended.aborted;) {
-      const basis = await snapshotMissing(config, lease, listener, ended, lost.signal);
-      if (ended.aborted) break;
-      outcome = await stream(config, options, lease, basis, listener, ended, lost.signal);
+    for (let outcome = 'again'; outcome === 'again' && !scope.signal.aborted;) {
+      const basis = await inPart(scope, async (part) => await snapshotMissing(part, config, lease, listener));
+      if (scope.signal.aborted) break;
+      outcome = await inPart(scope, async (part) => await stream(part, config, options, lease, basis, listener));
     }
   } catch (error) {
-    lost.signal.throwIfAborted();
-    if (await suspendedFor(error, config, lease, listener))
+    scope.throwIfHungUp();
+    if (await suspendedFor(scope, error, config, lease, listener))
       throw new TidegateError('target-busy', 'a table was suspended; the others continue', { cause: error });
-    throw await explain(config, lease, error);
-  } finally {
-    signal.removeEventListener('abort', stopping);
-    clearTimeout(drain);
+    throw await explain(scope, config, lease, error);
   }
-  lost.signal.throwIfAborted();
+  scope.throwIfHungUp();
 }
 
 /** Suspends the one table whose rows PostgreSQL refuses, so that the others continue. False: more than one table is concerned. */
 async function suspendedFor(
+  scope: Scope,
   error: unknown,
   config: Config,
   lease: Lease,
@@ -71,15 +56,13 @@ async function suspendedFor(
 ): Promise<boolean> {
   if (!(error instanceof TidegateError) || error.kind !== 'target-refused' || error.table === undefined) return false;
   const { table, message } = error;
-  const session = await TargetSession.open(config.target);
-  try {
+  await inPart(scope, async (part) => {
+    const session = await TargetSession.open(part, config.target);
     await session.transaction(async (trx) => {
       await assertEpoch(trx, lease.epoch);
       await suspendTable(trx, table, message);
     });
-  } finally {
-    await session.close();
-  }
+  });
   listener.suspended(table, message);
   return true;
 }
@@ -88,26 +71,23 @@ async function suspendedFor(
  * Returns the real cause of an error that would need an operator, if the cause can be looked up. A standby may have taken the lease;
  * its dump with our server id ended ours. Or the source purged binlog that was not read yet.
  */
-async function explain(config: Config, lease: Lease, error: unknown): Promise<unknown> {
+async function explain(scope: Scope, config: Config, lease: Lease, error: unknown): Promise<unknown> {
   if (!(error instanceof TidegateError) || error.action === 'retry') return error;
   try {
     await lease.assertHeld();
-    if (error.kind === 'binlog-unreadable') await assertCheckpointContinues(config);
+    if (error.kind === 'binlog-unreadable')
+      await inPart(scope, async (part) => await assertCheckpointContinues(part, config));
     return error;
   } catch (cause) {
     return cause;
   }
 }
 
-async function assertCheckpointContinues(config: Config): Promise<void> {
-  const { replicator, target } = await openBoth(config);
-  try {
-    const progress = await readProgress(target.db);
-    if (progress !== null)
-      await assertContinues(replicator, await readServerFlavor(replicator), config.source.database, progress);
-  } finally {
-    await Promise.all([replicator.close(), target.close()]);
-  }
+async function assertCheckpointContinues(scope: Scope, config: Config): Promise<void> {
+  const { replicator, target } = await openBoth(scope, config);
+  const progress = await target.guarded(async () => await readProgress(target.db));
+  if (progress !== null)
+    await assertContinues(replicator, await readServerFlavor(replicator), config.source.database, progress);
 }
 
 /** What the stream starts with. */
@@ -117,65 +97,50 @@ interface StreamBasis {
 }
 
 async function snapshotMissing(
+  scope: Scope,
   config: Config,
   lease: Lease,
   listener: ReplicatorListener,
-  signal: AbortSignal,
-  hangUp: AbortSignal,
 ): Promise<StreamBasis> {
   const replica = config.target.schema;
-  const { replicator, target } = await openBoth(config, sessionName('lead', replica, lease.epoch), hangUp);
-  let reader: SourceConnection | null = null;
-  try {
-    reader = await SourceConnection.open(config.source, 'reader');
-    const server = await readServerFlavor(replicator);
-    const prepared = await prepare(config, lease.epoch, { reader, replicator, server }, target, signal);
-    listener.prepared(prepared);
-    const planned = new Map(prepared.planned.map((table) => [table.codec.schema.table, table]));
-    if (prepared.copying.length === 0) return { server, planned };
-    listener.state('snapshotting');
-    await copyTables(
-      config,
-      server,
-      lease.epoch,
-      prepared.copying,
-      {
-        progress: (progress) => listener.progress(progress),
-        copied: (table, rows) => listener.copied(table, rows),
-        pace: (pace) => listener.pace(pace),
-        chunk: (elapsedMs) => listener.chunk(elapsedMs),
-        suspended: async (table, reason) => {
-          await target.transaction(async (trx) => {
-            await assertEpoch(trx, lease.epoch);
-            await suspendTable(trx, table, reason);
-          });
-          listener.suspended(table, reason);
-        },
-      },
-      signal,
-      hangUp,
-    );
-    const end = await readHead(replicator);
-    await target.transaction(async (trx) => {
-      await assertEpoch(trx, lease.epoch);
-      await finishSnapshot(trx, end);
-    });
-    return { server, planned };
-  } finally {
-    await Promise.all([reader?.close(), replicator.close(), target.close()]);
-  }
+  const { replicator, target } = await openBoth(scope, config, sessionName('lead', replica, lease.epoch));
+  const reader = await SourceConnection.open(scope, config.source, 'reader');
+  const server = await readServerFlavor(replicator);
+  const prepared = await prepare(config, lease.epoch, { reader, replicator, server }, target, scope.signal);
+  listener.prepared(prepared);
+  const planned = new Map(prepared.planned.map((table) => [table.codec.schema.table, table]));
+  if (prepared.copying.length === 0) return { server, planned };
+  listener.state('snapshotting');
+  await copyTables(scope, config, server, lease.epoch, prepared.copying, {
+    progress: (progress) => listener.progress(progress),
+    copied: (table, rows) => listener.copied(table, rows),
+    pace: (pace) => listener.pace(pace),
+    chunk: (elapsedMs) => listener.chunk(elapsedMs),
+    suspended: async (table, reason) => {
+      await target.transaction(async (trx) => {
+        await assertEpoch(trx, lease.epoch);
+        await suspendTable(trx, table, reason);
+      });
+      listener.suspended(table, reason);
+    },
+  });
+  const end = await readHead(replicator);
+  await target.transaction(async (trx) => {
+    await assertEpoch(trx, lease.epoch);
+    await finishSnapshot(trx, end);
+  });
+  return { server, planned };
 }
 
 async function stream(
+  scope: Scope,
   config: Config,
   options: RunOptions,
   lease: Lease,
   { server, planned }: StreamBasis,
   listener: ReplicatorListener,
-  signal: AbortSignal,
-  hangUp: AbortSignal,
 ): Promise<'done' | 'again'> {
-  const { start, tables, head } = await resume(config);
+  const { start, tables, head } = await inPart(scope, async (part) => await resume(part, config));
   const streaming = tables.filter(({ state }) => state === 'streaming' || state === 'backfilling');
   const exactFrom = snapshotEnd(streaming);
   let state: ReplicatorState = 'catching-up';
@@ -189,36 +154,29 @@ async function stream(
     listener.state(state);
   };
   passed(start);
-  return await streamChanges(
-    config,
-    {
-      start,
-      server,
-      epoch: lease.epoch,
-      tables: streaming.map(({ schema, from }) => ({ codec: knownCodec(schema), from })),
-      until: options.until === 'stopped' ? null : head,
-      beside: async (live, over) =>
-        await runJobs({
-          config,
-          epoch: lease.epoch,
-          server,
-          live,
-          planned,
-          isDone: doneWith(options.until),
-          listener,
-          signal: over,
-          hangUp,
-        }),
-      onApplied: (applied) => {
-        for (const [table, reason] of applied.suspended) listener.suspended(table, reason);
-        listener.applied(applied);
-        if (applied.position !== null) passed(applied.position);
-      },
-      stalls: listener,
+  return await streamChanges(scope, config, {
+    start,
+    server,
+    epoch: lease.epoch,
+    tables: streaming.map(({ schema, from }) => ({ codec: knownCodec(schema), from })),
+    until: options.until === 'stopped' ? null : head,
+    beside: async (part, live) =>
+      await runJobs(part, {
+        config,
+        epoch: lease.epoch,
+        server,
+        live,
+        planned,
+        isDone: doneWith(options.until),
+        listener,
+      }),
+    onApplied: (applied) => {
+      for (const [table, reason] of applied.suspended) listener.suspended(table, reason);
+      listener.applied(applied);
+      if (applied.position !== null) passed(applied.position);
     },
-    signal,
-    hangUp,
-  );
+    stalls: listener,
+  });
 }
 
 /** Whether nothing is left that `until` asks for, while these jobs are open. */
@@ -229,26 +187,20 @@ function doneWith(until: RunOptions['until']): (open: readonly Job[]) => boolean
 }
 
 /** The position and the tables to continue with, and the present end of the source's binlog. */
-async function resume(config: Config) {
-  const { replicator, target } = await openBoth(config);
-  try {
-    const progress = await readProgress(target.db);
-    if (progress === null) throw new TidegateError('internal', 'there is no checkpoint to stream from');
-    return {
-      start: progress.checkpoint.position,
-      tables: progress.tables,
-      head: await readHead(replicator),
-    };
-  } finally {
-    await Promise.all([replicator.close(), target.close()]);
-  }
+async function resume(scope: Scope, config: Config) {
+  const { replicator, target } = await openBoth(scope, config);
+  const progress = await target.guarded(async () => await readProgress(target.db));
+  if (progress === null) throw new TidegateError('internal', 'there is no checkpoint to stream from');
+  return {
+    start: progress.checkpoint.position,
+    tables: progress.tables,
+    head: await readHead(replicator),
+  };
 }
 
-async function openBoth(config: Config, name = 'tidegate', hangUp?: AbortSignal) {
-  const [replicator, target] = await openAll(
-    async () => await SourceConnection.open(config.source, 'replicator'),
-    async () => await TargetSession.open(config.target, name, hangUp),
-  );
+async function openBoth(scope: Scope, config: Config, name = 'tidegate') {
+  const replicator = await SourceConnection.open(scope, config.source, 'replicator');
+  const target = await TargetSession.open(scope, config.target, name);
   return { replicator, target };
 }
 

@@ -6,8 +6,11 @@ import type { Pace } from './read/throttle.ts';
 
 export type ReplicatorState = 'checking' | 'standby' | 'paused' | 'snapshotting' | 'catching-up' | 'streaming';
 
-/** Why nothing moves although both sides are connected: no event arrives, or PostgreSQL does not finish a batch. */
-export type StallReason = 'source-silent' | 'target-stuck';
+/**
+ * Why nothing moves although both sides are connected: the source sends nothing, PostgreSQL does not answer, or PostgreSQL does not finish
+ * a batch.
+ */
+export type StallReason = 'source-silent' | 'target-silent' | 'target-stuck';
 
 /** The result of a batch, or of all parts of one large transaction. It is durable. */
 export interface Applied {

@@ -1,14 +1,19 @@
 import type { Config } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
+import { type Scope, inPart } from '../lifetime/scope.ts';
 import { Lease } from '../postgres/control/lease.ts';
 import { migrateControlSchema } from '../postgres/control/migrate.ts';
 import { TargetSession } from '../postgres/session.ts';
 import { backoff, sleep } from '../lifetime/backoff.ts';
 import { recordStart, recordStop } from './start-and-stop.ts';
 import { runAsLeaseHolder } from './leader.ts';
-import type { ReplicatorListener, RunOptions } from './listener.ts';
+import type { ReplicatorListener, RunOptions, StallReason } from './listener.ts';
 
 const standbyPollMs = 1_000;
+/** How long PostgreSQL may take to finish the present work after a stop. Then the work is aborted, and the next run repeats it. */
+export const drainMs = 10_000;
+/** What is shown while a server sends nothing although it should answer. */
+const stallOf = { source: 'source-silent', target: 'target-silent' } as const;
 
 /**
  * The state machine: wait for the lease, snapshot what is missing, stream. A failure that a fresh connection may fix restarts it from
@@ -16,16 +21,22 @@ const standbyPollMs = 1_000;
  * `options.until` asks for is done.
  */
 export async function replicate(
+  scope: Scope,
   config: Config,
   options: RunOptions,
   listener: ReplicatorListener,
-  signal: AbortSignal,
 ): Promise<void> {
+  const { signal } = scope;
   let failures = 0;
   let isRecorded = false;
   // Durable progress shows that the trouble is over, so the next failure waits the shortest delay again.
+  const stall: { stream: StallReason | null; silence: StallReason | null } = { stream: null, silence: null };
   const watched: ReplicatorListener = {
     ...listener,
+    stalled: (reason) => {
+      stall.stream = reason;
+      listener.stalled(stall.silence ?? reason);
+    },
     applied: (batch) => {
       failures = 0;
       listener.applied(batch);
@@ -37,19 +48,28 @@ export async function replicate(
   };
   while (!signal.aborted) {
     try {
-      await migrate(config, signal);
-      const lease = await waitForLease(config, watched, signal);
+      // Every attempt has connections of its own.
+      await using attempt = scope.child();
+      stall.stream = stall.silence = null;
+      attempt.onSilence = (silence) => {
+        stall.silence = silence === null ? null : stallOf[silence.side];
+        listener.stalled(stall.silence ?? stall.stream);
+      };
+      await inPart(attempt, async (part) => {
+        await migrateControlSchema(await TargetSession.open(part, config.target));
+      });
+      const lease = await waitForLease(attempt, config, watched);
       if (lease === null) return;
       try {
-        if (!isRecorded) await recordStart(config, lease.epoch);
+        if (!isRecorded) await recordStart(attempt, config, lease.epoch);
         isRecorded = true;
-        await runUnlessPaused(config, options, lease, watched, signal);
-        await recordStop(config, lease.epoch, signal.aborted ? 'on request' : 'caught up');
+        await runUnlessPaused(attempt, config, options, lease, watched);
+        await recordStop(attempt, config, lease.epoch, signal.aborted ? 'on request' : 'caught up');
         return;
       } catch (error) {
         // This failure ends the service. If it cannot be recorded, the failure itself still matters more.
         if (isRecorded && error instanceof TidegateError && error.action !== 'retry')
-          await recordStop(config, lease.epoch, error.kind).catch(() => undefined);
+          await recordStop(attempt, config, lease.epoch, error.kind).catch(() => undefined);
         throw error;
       } finally {
         await lease.release();
@@ -65,18 +85,10 @@ export async function replicate(
   }
 }
 
-async function migrate(config: Config, signal: AbortSignal): Promise<void> {
-  const session = await TargetSession.open(config.target, 'tidegate', signal);
-  try {
-    await migrateControlSchema(session);
-  } finally {
-    await session.close();
-  }
-}
-
-async function waitForLease(config: Config, listener: ReplicatorListener, signal: AbortSignal): Promise<Lease | null> {
+async function waitForLease(scope: Scope, config: Config, listener: ReplicatorListener): Promise<Lease | null> {
+  const { signal } = scope;
   for (let announced = false; !signal.aborted;) {
-    const lease = await Lease.tryAcquire(config.target);
+    const lease = await Lease.tryAcquire(scope, config.target);
     if (lease !== null) return lease;
     if (!announced) listener.state('standby');
     announced = true;
@@ -87,12 +99,13 @@ async function waitForLease(config: Config, listener: ReplicatorListener, signal
 
 /** Works as the lease holder, and pauses for as long as the operator wants. */
 async function runUnlessPaused(
+  scope: Scope,
   config: Config,
   options: RunOptions,
   lease: Lease,
   listener: ReplicatorListener,
-  signal: AbortSignal,
 ): Promise<void> {
+  const { signal } = scope;
   const { pause } = lease;
   await lease.assertHeld();
   for (;;) {
@@ -103,7 +116,13 @@ async function runUnlessPaused(
     if (signal.aborted) return;
     const rest = pause.signal;
     try {
-      await runAsLeaseHolder(config, options, lease, listener, AbortSignal.any([signal, rest]));
+      await inPart(scope, async (part) => {
+        const stop = () => part.drain(drainMs, new TidegateError('target-busy', 'paused'));
+        rest.addEventListener('abort', stop, { once: true });
+        await runAsLeaseHolder(part, config, options, lease, listener).finally(() =>
+          rest.removeEventListener('abort', stop),
+        );
+      });
       if (!rest.aborted) return;
     } catch (error) {
       // The pause aborted the work. A failure with another cause will happen again after the pause.

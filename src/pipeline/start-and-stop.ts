@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts';
 import { configHash } from '../config/config-hash.ts';
+import { type Scope, inPart } from '../lifetime/scope.ts';
 import { SourceConnection } from '../mysql/connection.ts';
 import type { SourceRole } from '../mysql/wire/guarded-connection.ts';
 import { readGrants } from '../mysql/grants/read-grants.ts';
@@ -8,35 +9,34 @@ import { type EventKind, recordEvent } from '../postgres/control/events.ts';
 import { TargetSession } from '../postgres/session.ts';
 
 /** Records that the service starts to work, its settings, and what its accounts may do at the source. */
-export async function recordStart(config: Config, epoch: bigint): Promise<void> {
-  const grants = { reader: await grantsOf(config, 'reader'), replicator: await grantsOf(config, 'replicator') };
-  await record(config, 'started', { epoch: epoch.toString(), settings: configHash(config), grants });
+export async function recordStart(scope: Scope, config: Config, epoch: bigint): Promise<void> {
+  const grants = {
+    reader: await grantsOf(scope, config, 'reader'),
+    replicator: await grantsOf(scope, config, 'replicator'),
+  };
+  await record(scope, config, 'started', { epoch: epoch.toString(), settings: configHash(config), grants });
 }
 
-export async function recordStop(config: Config, epoch: bigint, reason: string): Promise<void> {
-  await record(config, 'stopped', { epoch: epoch.toString(), reason });
+export async function recordStop(scope: Scope, config: Config, epoch: bigint, reason: string): Promise<void> {
+  await record(scope, config, 'stopped', { epoch: epoch.toString(), reason });
 }
 
-async function record(config: Config, kind: EventKind, detail: Record<string, unknown>): Promise<void> {
-  const session = await TargetSession.open(config.target, 'tidegate audit');
-  try {
+async function record(scope: Scope, config: Config, kind: EventKind, detail: Record<string, unknown>): Promise<void> {
+  await inPart(scope, async (part) => {
+    const session = await TargetSession.open(part, config.target, 'tidegate audit');
     await session.guarded(async () => await recordEvent(session.db, kind, detail));
-  } finally {
-    await session.close();
-  }
+  });
 }
 
 /** As `SELECT on clinic.*`, with the grantee if that is not the account itself. */
-async function grantsOf(config: Config, role: SourceRole): Promise<string[]> {
-  const connection = await SourceConnection.open(config.source, role);
-  try {
+async function grantsOf(scope: Scope, config: Config, role: SourceRole): Promise<string[]> {
+  return await inPart(scope, async (part) => {
+    const connection = await SourceConnection.open(part, config.source, role);
     const { flavor } = await readServerFlavor(connection);
     const { account, grants } = await readGrants(connection, flavor);
     return grants.map(
       ({ privileges, scope, grantee }) =>
         `${privileges.join(', ')} on ${scope}${grantee === account ? '' : ` through ${grantee}`}`,
     );
-  } finally {
-    await connection.close();
-  }
+  });
 }

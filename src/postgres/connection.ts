@@ -2,6 +2,7 @@ import pg from 'pg';
 import type { TargetConfig } from '../config/config.ts';
 import { fromPostgres, sqlStateOf } from '../errors/postgres-errors.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
+import { type Scope, breakable } from '../lifetime/scope.ts';
 import { backendOf, socketOf } from './wire/client.ts';
 import { askForTls } from './wire/tls-probe.ts';
 
@@ -23,15 +24,11 @@ const limits = [
  * PostgreSQL loses only the last transactions, in order (https://www.postgresql.org/docs/current/wal-async-commit.html). The binlog then
  * delivers them again. Only the lease waits for the disk; see lease.ts.
  *
- * `hangUp` closes the connection immediately, also while it connects. A statement that is running then fails.
+ * The scope owns the connection while it connects; after that, the caller does.
  *
  * Raises TidegateError target-unreachable, target-tls, target-login, target-pooled or target-privilege.
  */
-export async function openTarget(
-  target: TargetConfig,
-  applicationName = 'tidegate',
-  hangUp?: AbortSignal,
-): Promise<pg.Client> {
+export async function openTarget(scope: Scope, target: TargetConfig, applicationName = 'tidegate'): Promise<pg.Client> {
   const { mode, ca } = target.tls;
   const client = new pg.Client({
     host: target.host,
@@ -59,10 +56,11 @@ export async function openTarget(
   client.on('error', () => undefined);
   // pg replaces the socket when it turns on TLS.
   const breakOff = () => socketOf(client).destroy();
-  hangUp?.addEventListener('abort', breakOff, { once: true });
+  const opening = breakable(breakOff);
+  scope.throwIfHungUp();
+  scope.own(opening);
   try {
     await client.connect();
-    if (hangUp?.aborted === true) breakOff();
     const { rows } = await client.query<{ pid: number }>(
       `select pg_backend_pid() as pid, count(set_config(name, '0', false)) from pg_settings where name in ('${limits.join("', '")}')`,
     );
@@ -86,6 +84,8 @@ export async function openTarget(
         hint: 'Turn on TLS there (ssl = on, ssl_cert_file, ssl_key_file). If a VPN or similar protects the connection, set TARGET_DB_TLS=disable instead.',
       });
     throw raised;
+  } finally {
+    scope.disown(opening);
   }
   return client;
 }

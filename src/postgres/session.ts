@@ -3,6 +3,9 @@ import type pg from 'pg';
 import type { LineBuffer } from '../change/line-buffer.ts';
 import type { TargetConfig } from '../config/config.ts';
 import { fromPostgres } from '../errors/postgres-errors.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
+import { Scope, type Silence, breakable } from '../lifetime/scope.ts';
+import { SilenceWatch } from '../lifetime/silence-watch.ts';
 import { openTarget } from './connection.ts';
 import { type ControlSchema, controlSchemaName } from './control/control-schema.ts';
 import { ControlSchemaPlugin } from './control/control-schema-plugin.ts';
@@ -22,17 +25,31 @@ export class TargetSession {
   /** Its control tables belong to the replica with this target schema. */
   readonly db: Target;
   readonly targetSchema: string;
+  readonly #scope: Scope;
   readonly #client: pg.Client;
+  readonly #watch: SilenceWatch;
+  readonly #silence: Silence = { side: 'target' };
+  #isOpen = true;
 
-  private constructor(client: pg.Client, targetSchema: string) {
+  private constructor(scope: Scope, client: pg.Client, { schema: targetSchema, ...server }: TargetConfig) {
+    this.#scope = scope;
     this.#client = client;
     this.targetSchema = targetSchema;
+    this.#watch = new SilenceWatch(
+      {
+        bytes: () => socketOf(client).bytesRead + socketOf(client).bytesWritten,
+        isAtWork: async () => await isAtWork({ schema: targetSchema, ...server }, this.backend),
+        silent: (now) => scope.silence(this.#silence, now),
+        hangUp: () => this.destroy(),
+      },
+      (seconds) => new TidegateError('target-unreachable', `target: no answer for ${seconds} s, and it is not at work`),
+    );
     this.db = new Kysely<ControlSchema>({
       plugins: [new ControlSchemaPlugin(controlSchemaName(targetSchema))],
       dialect: new PostgresDialect({
         // The pool holds exactly this connection. Kysely opens no other, and TargetSession closes it.
         pool: {
-          connect: async () => await Promise.resolve(lent(client)),
+          connect: async () => await Promise.resolve(lent(client, this.#watch)),
           end: async () => await Promise.resolve(),
           options: {},
         },
@@ -40,9 +57,11 @@ export class TargetSession {
     });
   }
 
-  /** `hangUp` closes the connection immediately. A statement that is running then fails. */
-  static async open(target: TargetConfig, applicationName?: string, hangUp?: AbortSignal): Promise<TargetSession> {
-    return new TargetSession(await openTarget(target, applicationName, hangUp), target.schema);
+  /** Opens a session in a scope. Raises what `openTarget` raises. */
+  static async open(scope: Scope, target: TargetConfig, applicationName?: string): Promise<TargetSession> {
+    const session = new TargetSession(scope, await openTarget(scope, target, applicationName), target);
+    scope.own(session);
+    return session;
   }
 
   /** The process id of the PostgreSQL backend. */
@@ -75,7 +94,9 @@ export class TargetSession {
    */
   async copyEach(copies: readonly Copy[]): Promise<readonly (Error | null)[]> {
     if (copies.length === 0) return [];
-    return await new Promise((resolve) => this.#client.query(new CopyIn(this.#client, copies, resolve)));
+    return await this.#watch.during(
+      new Promise((resolve) => this.#client.query(new CopyIn(this.#client, copies, resolve))),
+    );
   }
 
   /**
@@ -85,11 +106,14 @@ export class TargetSession {
   async copyOut(query: string, out: LineBuffer, mostBytes: number): Promise<number | null> {
     return await this.guarded(
       async () =>
-        await new Promise<number | null>((resolve, reject) => {
-          const text = `copy (${query}) to stdout`;
-          const copied = (error: Error | null, rows: number | null) => (error === null ? resolve(rows) : reject(error));
-          this.#client.query(new CopyOut(text, out, mostBytes, copied));
-        }),
+        await this.#watch.during(
+          new Promise<number | null>((resolve, reject) => {
+            const text = `copy (${query}) to stdout`;
+            const copied = (error: Error | null, rows: number | null) =>
+              error === null ? resolve(rows) : reject(error);
+            this.#client.query(new CopyOut(text, out, mostBytes, copied));
+          }),
+        ),
     );
   }
 
@@ -104,8 +128,44 @@ export class TargetSession {
 
   /** Closes the connection. Destroys the socket if the server does not answer within a second. */
   async close(): Promise<void> {
-    const timer = setTimeout(() => socketOf(this.#client).destroy(), goodbyeMs);
+    if (!this.#isOpen) return;
+    const timer = setTimeout(() => this.destroy(), goodbyeMs);
     await this.#client.end().catch(() => undefined);
     clearTimeout(timer);
+    this.destroy();
   }
+
+  /** Breaks the connection off at once. pg then fails every statement that is pending. */
+  destroy(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#watch.close();
+    this.#scope.disown(this);
+    socketOf(this.#client).destroy();
+  }
+}
+
+const probeMs = 8_000;
+
+/**
+ * Whether the PostgreSQL process `backend` executes something, or waits for a lock, as it tells another session. It is not at work while it
+ * waits for its client: so does one whose connection is dead. Raises when PostgreSQL cannot be asked.
+ * (https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW)
+ */
+export async function isAtWork(target: TargetConfig, backend: number): Promise<boolean> {
+  await using scope = new Scope();
+  const ask = async () => {
+    const client = await openTarget(scope, target, 'tidegate watch');
+    scope.own(breakable(() => socketOf(client).destroy()));
+    const { rowCount } = await client.query(
+      `select from pg_stat_activity where pid = $1 and state = 'active' and wait_event_type is distinct from 'Client'`,
+      [backend],
+    );
+    return rowCount === 1;
+  };
+  return await scope.within(
+    probeMs,
+    ask(),
+    () => new TidegateError('target-unreachable', 'target: no new connection works'),
+  );
 }

@@ -18,6 +18,7 @@ import { readServerFlavor } from '../../src/mysql/server-flavor.ts';
 import { eachLine, lineKey } from '../../src/postgres/rows/line-check.ts';
 import { createReplica, type Replica } from '../../testing/replica.ts';
 import { sharedServers } from '../support/shared-servers.ts';
+import { Scope } from '../../src/lifetime/scope.ts';
 
 /** Key types, with values that have more than one spelling. */
 const keys: Readonly<Record<string, readonly string[]>> = {
@@ -85,8 +86,8 @@ describe('a key', () => {
 
   test('of any type has the same spelling in the snapshot and the stream', async () => {
     const config = loadConfig(replica.env);
-    const replicator = await SourceConnection.open(config.source, 'replicator');
-    const reader = await SourceConnection.open(config.source, 'reader');
+    const replicator = await SourceConnection.open(new Scope(), config.source, 'replicator');
+    const reader = await SourceConnection.open(new Scope(), config.source, 'reader');
     const codecs = new Map<string, TableCodec>();
     for (const { schema } of (await readCatalog(reader, config.source.database)).tables) {
       const codec = tableCodec(schema);
@@ -107,6 +108,7 @@ describe('a key', () => {
       [...codecs.values()].map((codec) => ({ codec, from: start })),
     );
     const stream = new BinlogStream(
+      new Scope(),
       config.source,
       start,
       false,

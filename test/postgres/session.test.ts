@@ -8,8 +8,8 @@ import { startPgbouncer } from '../../testing/servers/pgbouncer.ts';
 import { runCli } from '../support/cli.ts';
 import { sharedServers } from '../support/shared-servers.ts';
 import { targetConfig } from '../support/target-config.ts';
-import { isAtWork } from '../../src/postgres/at-work.ts';
-import { TargetSession } from '../../src/postgres/session.ts';
+import { TargetSession, isAtWork } from '../../src/postgres/session.ts';
+import { Scope } from '../../src/lifetime/scope.ts';
 
 const { source, target } = sharedServers();
 let replica: Replica | undefined;
@@ -110,7 +110,7 @@ test.each([
 test('PostgreSQL reports whether it works for a session: true while it executes or waits for a lock, false while it waits for the session', async () => {
   const own = (replica = await createReplica(source, target));
   const config = targetConfig(own.env);
-  const session = await TargetSession.open(config);
+  const session = await TargetSession.open(new Scope(), config);
   const until = async (expected: boolean) => {
     for (const deadline = Date.now() + 10_000; (await isAtWork(config, session.backend)) !== expected; await sleep(20))
       if (Date.now() > deadline) throw new Error(`not ${expected}`);

@@ -3,6 +3,7 @@ import type { SourceConfig } from '../../config/config.ts';
 import type { Position } from '../../change/position.ts';
 import { fromMysql } from '../../errors/mysql-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
+import type { Scope } from '../../lifetime/scope.ts';
 import { SourceConnection } from '../connection.ts';
 import { isAtLeast } from '../server-version.ts';
 import { type Packet, tapDump, useConnection } from '../wire/dump-command.ts';
@@ -49,20 +50,27 @@ export class BinlogStream {
   readonly #watch: NodeJS.Timeout;
 
   /** `sinkFor` is called once, as soon as it is known whether events before the first file description carry checksums. */
-  constructor(source: SourceConfig, start: Position, byGtid: boolean, sinkFor: (checksums: boolean) => EventSink) {
+  constructor(
+    scope: Scope,
+    source: SourceConfig,
+    start: Position,
+    byGtid: boolean,
+    sinkFor: (checksums: boolean) => EventSink,
+  ) {
     // The promise may reject before any code awaits it.
     this.#failed.promise.catch(() => undefined);
-    this.#begin(source, start, byGtid, sinkFor).catch((error: unknown) => this.#fail(error));
+    this.#begin(scope, source, start, byGtid, sinkFor).catch((error: unknown) => this.#fail(error));
     this.#watch = setInterval(() => this.#checkSilence(), 1_000);
   }
 
   async #begin(
+    scope: Scope,
     source: SourceConfig,
     start: Position,
     byGtid: boolean,
     sinkFor: (checksums: boolean) => EventSink,
   ): Promise<void> {
-    const connection = await SourceConnection.open(source, 'replicator');
+    const connection = await SourceConnection.open(scope, source, 'replicator');
     if (this.#closed) return connection.destroy();
     this.#connection = connection;
     const zongji = this.#zongji;

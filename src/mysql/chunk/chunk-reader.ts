@@ -45,7 +45,7 @@ export async function readChunk(
   // Discards the counts of an earlier read that failed.
   takeConversions(codec);
   const journal = lineByLine ? new ConversionJournal(codec) : null;
-  return await new Promise<Chunk>((resolve, reject) => {
+  return await connection.answer<Chunk>((resolve, reject) => {
     const command = new RowPackets(query, codec, out, limits, journal, (error) => {
       const chunk = () => ({
         rows: command.rows,
@@ -56,10 +56,10 @@ export async function readChunk(
         lastKeyText: command.lastKeyText(),
         cut: command.cut,
       });
-      // The server has not finished, at a limit and after an error alike.
-      if (command.cut || error instanceof TidegateError) connection.destroy();
       if (error === null) resolve(chunk());
       else reject(fromMysql(error, { what: `read table ${codec.schema.table}`, role: connection.role }));
+      // The server has not finished, at a limit and after an error alike.
+      if (command.cut || error instanceof TidegateError) connection.destroy();
     });
     // A connection that breaks during a command reports it to the `onResult` of the command.
     sendRowPackets(connection.raw, command);

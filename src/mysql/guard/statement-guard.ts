@@ -23,6 +23,7 @@ const allowedForms = [
   'show master status',
   'show binary log status',
   'show binary logs',
+  'show processlist',
   'show all slaves status',
   'show slave status',
   'show replica status',

@@ -1,5 +1,6 @@
 import { type Position, comparePositions } from '../../change/position.ts';
 import type { SourceConfig } from '../../config/config.ts';
+import type { Scope } from '../../lifetime/scope.ts';
 import { SourceConnection } from '../connection.ts';
 import { mariadbTransactionsBehind, mysqlTransactionsBehind } from './gtid-distance.ts';
 import { readBinlogFiles, readHead } from './positions.ts';
@@ -39,8 +40,8 @@ export class SourceProbe {
     this.#connection = connection;
   }
 
-  static async open(source: SourceConfig, hangUp: AbortSignal): Promise<SourceProbe> {
-    return new SourceProbe(await SourceConnection.open(source, 'replicator', hangUp));
+  static async open(scope: Scope, source: SourceConfig): Promise<SourceProbe> {
+    return new SourceProbe(await SourceConnection.open(scope, source, 'replicator'));
   }
 
   /**

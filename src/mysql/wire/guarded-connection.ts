@@ -3,6 +3,7 @@ import mysql from 'mysql2';
 import type { SourceConfig } from '../../config/config.ts';
 import { fromMysql } from '../../errors/mysql-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
+import { type Scope, breakable } from '../../lifetime/scope.ts';
 import { assertAllowedStatement } from '../guard/statement-guard.ts';
 import { socketOf } from './socket.ts';
 
@@ -27,27 +28,27 @@ const headerBytes = 4;
  * that we or zongji send. It refuses what it does not allow, and that ends the connection. Raises TidegateError refused,
  * source-unreachable, source-tls, source-login or source-privilege.
  */
-export async function openGuarded(
-  source: SourceConfig,
-  role: SourceRole,
-  hangUp?: AbortSignal,
-): Promise<mysql.Connection> {
+export async function openGuarded(scope: Scope, source: SourceConfig, role: SourceRole): Promise<mysql.Connection> {
   // The types require this, too. The check is for callers without types.
   if (!Object.hasOwn(commandsOf, role))
     throw new TidegateError('refused', 'the source can be connected to as reader or as replicator only');
+  scope.throwIfHungUp();
   const connection = mysql.createConnection(connectionOptions(source, role));
   // Not by its destroy(), which would wait to send a goodbye to a server that does not answer.
   const socket = socketOf(connection);
-  hangUp?.addEventListener('abort', () => socket.destroy(new Error('hung up')), { once: true });
+  const opening = breakable(() => socket.destroy(new Error('hung up')));
+  scope.own(opening);
   if (source.tls.mode === 'verify-full') verifyHost(connection, source.host);
   await new Promise<void>((resolve, reject) => {
     // Also keeps a connection that breaks while idle from crashing the process. The next query reports it.
     connection.on('error', reject);
     connection.connect((error) => (error ? reject(error) : resolve()));
-  }).catch((error: unknown) => {
-    connection.destroy();
-    throw fromMysql(error, { what: 'connect', role });
-  });
+  })
+    .catch((error: unknown) => {
+      connection.destroy();
+      throw fromMysql(error, { what: 'connect', role });
+    })
+    .finally(() => scope.disown(opening));
   const wire = connection as unknown as { writePacket(packet: { readonly buffer: Buffer }): void };
   const writePacket = wire.writePacket.bind(connection);
   // mysql2 passes an error thrown here to the callback of the command and hangs up.

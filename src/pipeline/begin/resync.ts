@@ -2,6 +2,7 @@ import type { Config } from '../../config/config.ts';
 import { formatPosition } from '../../change/position.ts';
 import { tableFilter } from '../../config/table-filter.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
+import { type Scope, inPart } from '../../lifetime/scope.ts';
 import { readCatalog } from '../../mysql/catalog/catalog.ts';
 import { SourceConnection } from '../../mysql/connection.ts';
 import { readSnapshotPosition } from '../../mysql/position/positions.ts';
@@ -13,60 +14,51 @@ import { Lease, readLeaseHolder } from '../../postgres/control/lease.ts';
 import { migrateControlSchema } from '../../postgres/control/migrate.ts';
 import { TargetSession } from '../../postgres/session.ts';
 import { type KnownTable, holdForResync, readTables, excludeTable } from '../../postgres/control/table-states.ts';
-import { openAll } from '../open-all.ts';
 
 /**
  * Restarts at the present end of the source's binlog, whichever server that is. The changes between the checkpoint and this position
  * are no longer available. So every streamed table is suspended, and a job is requested to read each table again. Nothing is dropped,
  * and rows stay readable throughout. Returns the ids of the jobs. Raises refused while a service runs.
  */
-export async function resync(config: Config, confirmed: Confirmation): Promise<string[]> {
+export async function resync(scope: Scope, config: Config, confirmed: Confirmation): Promise<string[]> {
   const isSelected = tableFilter(config.tables);
-  const session = await TargetSession.open(config.target, 'tidegate resync');
+  const session = await TargetSession.open(scope, config.target, 'tidegate resync');
+  await migrateControlSchema(session);
+  const lease = await Lease.tryAcquire(scope, config.target);
+  if (lease === null) {
+    const holder = await session.guarded(async () => await readLeaseHolder(session.db));
+    throw new TidegateError('refused', `a service is running on this target${holder === null ? '' : ` (${holder})`}`, {
+      hint: 'While it runs, its binlog position is not lost: `tidegate backfill --all` reads every table again. To resync anyway, stop it first.',
+    });
+  }
   try {
-    await migrateControlSchema(session);
-    const lease = await Lease.tryAcquire(config.target);
-    if (lease === null) {
-      const holder = await session.guarded(async () => await readLeaseHolder(session.db));
-      throw new TidegateError(
-        'refused',
-        `a service is running on this target${holder === null ? '' : ` (${holder})`}`,
-        {
-          hint: 'While it runs, its binlog position is not lost: `tidegate backfill --all` reads every table again. To resync anyway, stop it first.',
-        },
-      );
-    }
-    try {
-      const { position, identity } = await presentPosition(config);
-      return await session.transaction(async (trx) => {
-        const from = await restartCheckpoint(trx, position, { identity, database: config.source.database });
-        await assertEpoch(trx, lease.epoch);
-        const all = await readTables(trx);
-        for (const { table, state } of all)
-          if (state !== 'excluded' && !isSelected(table)) await excludeTable(trx, table);
-        const known = tablesToResync(all, isSelected);
-        for (const { table } of known) await endJobsOf(trx, table, 'the target restarted at another binlog position');
-        const names = known.map(({ table }) => table);
-        await holdForResync(trx, names, 'it is read again because the binlog position was lost');
-        await recordEvent(trx, 'resynced', {
-          from,
-          to: formatPosition(position),
-          tables: known.length,
-          confirmed,
-        });
-        const entire = { repair: true, condition: null, confirmed: true } as const;
-        const named = (isFullRefresh: boolean) =>
-          known.filter(({ state }) => (state === 'full-refresh') === isFullRefresh).map(({ table }) => table);
-        return [
-          ...(await requestJobs(trx, named(false), { kind: 'backfill', ...entire })),
-          ...(await requestJobs(trx, named(true), { kind: 'refresh', ...entire })),
-        ];
+    const { position, identity } = await inPart(scope, async (part) => await presentPosition(part, config));
+    return await session.transaction(async (trx) => {
+      const from = await restartCheckpoint(trx, position, { identity, database: config.source.database });
+      await assertEpoch(trx, lease.epoch);
+      const all = await readTables(trx);
+      for (const { table, state } of all)
+        if (state !== 'excluded' && !isSelected(table)) await excludeTable(trx, table);
+      const known = tablesToResync(all, isSelected);
+      for (const { table } of known) await endJobsOf(trx, table, 'the target restarted at another binlog position');
+      const names = known.map(({ table }) => table);
+      await holdForResync(trx, names, 'it is read again because the binlog position was lost');
+      await recordEvent(trx, 'resynced', {
+        from,
+        to: formatPosition(position),
+        tables: known.length,
+        confirmed,
       });
-    } finally {
-      await lease.release();
-    }
+      const entire = { repair: true, condition: null, confirmed: true } as const;
+      const named = (isFullRefresh: boolean) =>
+        known.filter(({ state }) => (state === 'full-refresh') === isFullRefresh).map(({ table }) => table);
+      return [
+        ...(await requestJobs(trx, named(false), { kind: 'backfill', ...entire })),
+        ...(await requestJobs(trx, named(true), { kind: 'refresh', ...entire })),
+      ];
+    });
   } finally {
-    await session.close();
+    await lease.release();
   }
 }
 
@@ -78,18 +70,12 @@ export function tablesToResync(
   return tables.filter(({ table, state }) => state !== 'excluded' && isSelected(table));
 }
 
-async function presentPosition(config: Config) {
-  const [replicator, reader] = await openAll(
-    async () => await SourceConnection.open(config.source, 'replicator'),
-    async () => await SourceConnection.open(config.source, 'reader'),
-  );
-  try {
-    const server = await readServerFlavor(replicator);
-    const { tables } = await readCatalog(reader, config.source.database);
-    const allInnodb = tables.every(({ engine }) => engine.toLowerCase() === 'innodb');
-    const position = await readSnapshotPosition(reader, replicator, server, allInnodb, new AbortController().signal);
-    return { position, identity: server.identity };
-  } finally {
-    await Promise.all([reader.close(), replicator.close()]);
-  }
+async function presentPosition(scope: Scope, config: Config) {
+  const replicator = await SourceConnection.open(scope, config.source, 'replicator');
+  const reader = await SourceConnection.open(scope, config.source, 'reader');
+  const server = await readServerFlavor(replicator);
+  const { tables } = await readCatalog(reader, config.source.database);
+  const allInnodb = tables.every(({ engine }) => engine.toLowerCase() === 'innodb');
+  const position = await readSnapshotPosition(reader, replicator, server, allInnodb, scope.signal);
+  return { position, identity: server.identity };
 }

@@ -25,6 +25,7 @@ import { checkTarget } from '../../postgres/check/check-target.ts';
 import { hasControlTable, isOfVersion01 } from '../../postgres/control/migrate.ts';
 import { type Target, TargetSession } from '../../postgres/session.ts';
 import { type KnownTable, suspendedRemedy, readTables } from '../../postgres/control/table-states.ts';
+import { type Scope, inPart } from '../../lifetime/scope.ts';
 import { checkTables } from './check-tables.ts';
 import { assertContinues, readProgress } from '../begin/continuation.ts';
 import { assertSameRules } from '../begin/rule-changes.ts';
@@ -39,20 +40,26 @@ export interface CheckOptions {
  * Checks everything that can be known before work starts, and changes nothing anywhere. Each connection is checked by itself, so a
  * failure of one does not hide the findings of another.
  */
-export async function runChecks(config: Config, options: CheckOptions): Promise<Finding[]> {
+export async function runChecks(scope: Scope, config: Config, options: CheckOptions): Promise<Finding[]> {
   const asked = options.allowPrivilegedSource;
   const judge = judgeGrants(asked && config.environment === 'development');
-  const reader = await withSource(config, 'reader', async (connection) => await checkReader(connection, config, judge));
+  const reader = await withSource(
+    scope,
+    config,
+    'reader',
+    async (connection) => await checkReader(scope, connection, config, judge),
+  );
   const replicator = await withSource(
+    scope,
     config,
     'replicator',
-    async (connection) => await checkReplicator(connection, config, judge),
+    async (connection) => await checkReplicator(scope, connection, config, judge),
   );
   const planned = reader.value ?? [];
-  const target = await checkTargetSide(config, planned);
+  const target = await checkTargetSide(scope, config, planned);
   return [
     ...(asked && config.environment === 'production' ? [notInProduction] : []),
-    ...(await explainShutOut(config, reader.findings, judge)),
+    ...(await explainShutOut(scope, config, reader.findings, judge)),
     ...replicator.findings,
     ...target,
   ];
@@ -83,14 +90,15 @@ interface Checked<T> {
 }
 
 async function withSource<T>(
+  scope: Scope,
   config: Config,
   role: SourceRole,
   work: (connection: SourceConnection) => Promise<Checked<T>>,
 ): Promise<Checked<T>> {
   const subject = `source (${role})`;
-  let connection: SourceConnection | null = null;
+  await using part = scope.child();
   try {
-    connection = await SourceConnection.open(config.source, role);
+    const connection = await SourceConnection.open(part, config.source, role);
     const { findings, value } = await work(connection);
     const connected: Finding = {
       level: 'ok',
@@ -100,8 +108,6 @@ async function withSource<T>(
     return { findings: [connected, ...findings], ...(value === undefined ? {} : { value }) };
   } catch (error) {
     return { findings: [failure(subject, error)] };
-  } finally {
-    await connection?.close();
   }
 }
 
@@ -117,11 +123,16 @@ function tlsInWords(mode: string): string {
 }
 
 /** An account without any right on a database cannot connect to it. Without a database, its grants still show the missing right. */
-async function explainShutOut(config: Config, findings: readonly Finding[], judge: Judge): Promise<readonly Finding[]> {
+async function explainShutOut(
+  scope: Scope,
+  config: Config,
+  findings: readonly Finding[],
+  judge: Judge,
+): Promise<readonly Finding[]> {
   const at = findings.findIndex(({ kind }) => kind === 'source-privilege');
   if (at === -1) return findings;
   const outside = { ...config, source: { ...config.source, database: '' } };
-  const seen = await withSource(outside, 'reader', async (connection) => ({
+  const seen = await withSource(scope, outside, 'reader', async (connection) => ({
     findings: judge(await readerGrants(connection, config.source.database)),
   }));
   const [missing, ...others] = seen.findings.filter(({ subject }) => subject === readerGrantsSubject);
@@ -145,11 +156,16 @@ async function readerGrants(connection: SourceConnection, database: string): Pro
 }
 
 /** Its value: the names of the tables that will be replicated. */
-async function checkReader(connection: SourceConnection, config: Config, judge: Judge): Promise<Checked<string[]>> {
+async function checkReader(
+  scope: Scope,
+  connection: SourceConnection,
+  config: Config,
+  judge: Judge,
+): Promise<Checked<string[]>> {
   const { database } = config.source;
   const grants = judge(await readerGrants(connection, database));
   const { findings, tables } = checkTables(await readCatalog(connection, database), config);
-  const known = await fromTarget(config, async ({ db }) => await readTables(db));
+  const known = await fromTarget(scope, config, async ({ db }) => await readTables(db));
   return { findings: [...grants, ...findings, ...changedRules(config, known ?? [])], value: tables };
 }
 
@@ -162,7 +178,12 @@ function changedRules(config: Config, known: readonly KnownTable[]): Finding[] {
   }
 }
 
-async function checkReplicator(connection: SourceConnection, config: Config, judge: Judge): Promise<Checked<never>> {
+async function checkReplicator(
+  scope: Scope,
+  connection: SourceConnection,
+  config: Config,
+  judge: Judge,
+): Promise<Checked<never>> {
   const { database } = config.source;
   const named = async (statement: string) =>
     new Map(
@@ -182,7 +203,7 @@ async function checkReplicator(connection: SourceConnection, config: Config, jud
   // These checks come last, when nothing above explains a failure better: the database is logged, and the source can continue.
   if (findings.every(({ level }) => level !== 'error')) {
     findings.push(...checkBinlogFilters(await readBinlogStatus(connection), database));
-    const progress = await fromTarget(config, async ({ db }) => await readProgress(db));
+    const progress = await fromTarget(scope, config, async ({ db }) => await readProgress(db));
     if (progress !== null)
       await assertContinues(connection, server, database, progress).catch((error: unknown) =>
         findings.push(failure('position', error)),
@@ -192,18 +213,22 @@ async function checkReplicator(connection: SourceConnection, config: Config, jud
 }
 
 /** What the target has; null if it has nothing yet or cannot be asked. The target's own check reports that. */
-async function fromTarget<T>(config: Config, read: (session: TargetSession) => Promise<T>): Promise<T | null> {
+async function fromTarget<T>(
+  scope: Scope,
+  config: Config,
+  read: (session: TargetSession) => Promise<T>,
+): Promise<T | null> {
   try {
-    return await withTarget(config, read);
+    return await withTarget(scope, config, read);
   } catch {
     // There is no control schema yet, or no target. Another check reports both.
     return null;
   }
 }
 
-async function checkTargetSide(config: Config, tables: readonly string[]): Promise<Finding[]> {
+async function checkTargetSide(scope: Scope, config: Config, tables: readonly string[]): Promise<Finding[]> {
   try {
-    return await withTarget(config, async (session) => {
+    return await withTarget(scope, config, async (session) => {
       const connected: Finding = {
         level: 'ok',
         subject: 'target',
@@ -247,11 +272,9 @@ async function checkStates(db: Target, config: Config): Promise<Finding[]> {
     }));
 }
 
-async function withTarget<T>(config: Config, work: (session: TargetSession) => Promise<T>): Promise<T> {
-  const session = await TargetSession.open(config.target, 'tidegate check');
-  try {
-    return await work(session);
-  } finally {
-    await session.close();
-  }
+async function withTarget<T>(scope: Scope, config: Config, work: (session: TargetSession) => Promise<T>): Promise<T> {
+  return await inPart(
+    scope,
+    async (part) => await work(await TargetSession.open(part, config.target, 'tidegate check')),
+  );
 }

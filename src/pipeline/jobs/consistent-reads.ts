@@ -2,6 +2,7 @@ import type { Position } from '../../change/position.ts';
 import type { SourceConfig } from '../../config/config.ts';
 import { backoff, sleep } from '../../lifetime/backoff.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
+import type { Scope } from '../../lifetime/scope.ts';
 import type { Chunk } from '../../mysql/chunk/chunk-reader.ts';
 import { OnDemandConnection } from '../../mysql/on-demand-connection.ts';
 import { readHead, visibleAfterMs } from '../../mysql/position/positions.ts';
@@ -70,17 +71,17 @@ export class ConsistentReads {
   #failure: { readonly error: unknown } | null = null;
 
   constructor(
+    scope: Scope,
     source: SourceConfig,
     live: LiveStream,
     server: ServerFlavor,
     replicator: OnDemandConnection,
-    signal: AbortSignal,
   ) {
     this.#live = live;
     this.#server = server;
     this.#replicator = replicator;
-    this.#reader = new OnDemandConnection(async () => await openOn(source, 'reader', server));
-    this.#signal = signal;
+    this.#reader = new OnDemandConnection(async () => await openOn(scope, source, 'reader', server));
+    this.#signal = scope.signal;
   }
 
   /** This table will be read soon. If its reads need a low watermark of some time ago, it is taken from now on. */

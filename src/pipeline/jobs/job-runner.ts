@@ -1,5 +1,7 @@
 import type { Config } from '../../config/config.ts';
 import { sleep } from '../../lifetime/backoff.ts';
+import { TidegateError } from '../../errors/tidegate-error.ts';
+import type { Scope } from '../../lifetime/scope.ts';
 import { OnDemandConnection } from '../../mysql/on-demand-connection.ts';
 import { ReplicaLag } from '../../mysql/replica-lag.ts';
 import { type ServerFlavor, openOn } from '../../mysql/server-flavor.ts';
@@ -31,8 +33,6 @@ export interface JobRunnerOptions {
   /** Whether the work is done, so that the stream may end although these jobs are open. */
   readonly isDone: (open: readonly Job[]) => boolean;
   readonly listener: ReplicatorListener;
-  readonly signal: AbortSignal;
-  readonly hangUp: AbortSignal;
 }
 
 /**
@@ -40,14 +40,19 @@ export interface JobRunnerOptions {
  * one job at a time. A failure of one job alone ends that job. Any other failure ends the stream; after the restart the jobs continue
  * where they were. Resolves with `again` when a table must be added, resumed or suspended first.
  */
-export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'again'> {
-  const { config, epoch, signal, hangUp } = options;
+export async function runJobs(scope: Scope, options: JobRunnerOptions): Promise<'done' | 'again'> {
+  const { config, epoch } = options;
+  const { signal } = scope;
   const replica = config.target.schema;
-  const failed = new AbortController();
-  const stop = AbortSignal.any([signal, failed.signal]);
-  const session = await TargetSession.open(config.target, sessionName('jobs', replica, epoch), hangUp);
-  const replicator = new OnDemandConnection(async () => await openOn(config.source, 'replicator', options.server));
-  const reads = new ConsistentReads(config.source, options.live, options.server, replicator, stop);
+  // The first failure stops all jobs.
+  await using jobScope = scope.child();
+  const stop = jobScope.signal;
+  let failure: { readonly error: unknown } | null = null;
+  const session = await TargetSession.open(jobScope, config.target, sessionName('jobs', replica, epoch));
+  const replicator = new OnDemandConnection(
+    async () => await openOn(jobScope, config.source, 'replicator', options.server),
+  );
+  const reads = new ConsistentReads(jobScope, config.source, options.live, options.server, replicator);
   const throttle = new Throttle(config.snapshotWindow, new ReplicaLag(replicator), options.listener);
   const tools: JobTools = { ...options, reads, throttle };
   const active = new Map<string, Promise<unknown>>();
@@ -60,7 +65,7 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
     for (; ; await Promise.race([sleep(pollMs, stop), ended.promise])) {
       ended = Promise.withResolvers<void>();
       if (signal.aborted) return 'done';
-      if (failed.signal.aborted) throw failed.signal.reason;
+      if (failure !== null) throw (failure as { readonly error: unknown }).error;
       if (isOutdated) return 'again';
       const jobs = await session.guarded(async () => await openJobs(session.db));
       if (performance.now() - lookedAt > scheduleMs) {
@@ -88,9 +93,12 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
           if (active.size >= config.snapshotConnections || active.has(job.table)) continue;
           active.set(
             job.table,
-            runJob(tools, job, { ...planned, codec: knownCodec(table.schema), from }, stop)
+            runJob(jobScope, tools, job, { ...planned, codec: knownCodec(table.schema), from })
               .then((isChanged) => (isOutdated ||= isChanged))
-              .catch((error: unknown) => failed.abort(error))
+              .catch((error: unknown) => {
+                failure ??= { error };
+                jobScope.stop(error);
+              })
               .finally(() => {
                 active.delete(job.table);
                 ended.resolve();
@@ -106,9 +114,8 @@ export async function runJobs(options: JobRunnerOptions): Promise<'done' | 'agai
       if (options.isDone(jobs)) return 'done';
     }
   } finally {
-    failed.abort();
+    jobScope.stop(new TidegateError('internal', 'the jobs have ended'));
     await Promise.all(active.values());
-    await Promise.all([session.close(), replicator.close()]);
   }
 }
 

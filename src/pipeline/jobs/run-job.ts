@@ -3,6 +3,7 @@ import type { Config } from '../../config/config.ts';
 import { backoff, sleep } from '../../lifetime/backoff.ts';
 import { errorKinds } from '../../errors/error-kinds.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
+import { type Scope, inPart } from '../../lifetime/scope.ts';
 import { type ServerFlavor, openOn } from '../../mysql/server-flavor.ts';
 import { assertEpoch } from '../../postgres/control/checkpoint.ts';
 import {
@@ -36,7 +37,6 @@ export interface JobTools {
   readonly reads: ConsistentReads;
   readonly throttle: Throttle;
   readonly listener: ReplicatorListener;
-  readonly hangUp: AbortSignal;
 }
 
 /** The table of a job. It is streamed from a position on; null: it is in full refresh. */
@@ -49,18 +49,18 @@ export interface TableOfJob extends PlannedTable {
  * Resolves with true when the stream must learn of a change: the table was suspended for the job, or its definition differs from the
  * known one. Rejects for failures that concern more than this job.
  */
-export async function runJob(tools: JobTools, job: Job, table: TableOfJob, signal: AbortSignal): Promise<boolean> {
+export async function runJob(scope: Scope, tools: JobTools, job: Job, table: TableOfJob): Promise<boolean> {
+  const { signal } = scope;
   let rows = -1;
   for (let failures = 0; ;) {
-    const over = new AbortController();
     try {
-      return await withSession(tools, async (session) => {
+      return await withSession(scope, tools, async (session, part) => {
         const present = await readJob(session, job);
-        return await attempt(tools, session, present, table, AbortSignal.any([signal, over.signal]));
+        return await attempt(part, tools, session, present, table);
       });
     } catch (error) {
       if (signal.aborted || !isPassing(error)) throw error;
-      const present = await withSession(tools, async (session) => {
+      const present = await withSession(scope, tools, async (session) => {
         await session.guarded(async () => await delayJob(session.db, job.id, error.message));
         return await readJob(session, job);
       });
@@ -69,23 +69,20 @@ export async function runJob(tools: JobTools, job: Job, table: TableOfJob, signa
       tools.listener.job({ ...present, state: 'waiting', reason: error.message });
       await sleep(backoff(failures), signal);
       signal.throwIfAborted();
-    } finally {
-      over.abort();
     }
   }
 }
 
 /** Runs `work` in a session that only one job uses. */
 async function withSession<T>(
-  { config, epoch, hangUp }: JobTools,
-  work: (session: TargetSession) => Promise<T>,
+  scope: Scope,
+  { config, epoch }: JobTools,
+  work: (session: TargetSession, part: Scope) => Promise<T>,
 ): Promise<T> {
-  const session = await TargetSession.open(config.target, sessionName('jobs', config.target.schema, epoch), hangUp);
-  try {
-    return await work(session);
-  } finally {
-    await session.close();
-  }
+  return await inPart(scope, async (part) => {
+    const name = sessionName('jobs', config.target.schema, epoch);
+    return await work(await TargetSession.open(part, config.target, name), part);
+  });
 }
 
 /** The present state of the job. */
@@ -99,12 +96,13 @@ function isPassing(error: unknown): error is TidegateError {
 }
 
 async function attempt(
+  scope: Scope,
   tools: JobTools,
   session: TargetSession,
   job: Job,
   table: TableOfJob,
-  signal: AbortSignal,
 ): Promise<boolean> {
+  const { signal } = scope;
   const { epoch, live, reads, listener } = tools;
   let counts = job.counts;
   try {
@@ -113,7 +111,7 @@ async function attempt(
       await live.at(table.from, async () => await Promise.resolve(reads.begin(job.table, table.engine)), signal);
     if (!(await session.guarded(async () => await beginJob(session.db, job.id, table.estimatedRows)))) return false;
     listener.job({ ...job, state: 'running', reason: null, estimatedRows: table.estimatedRows });
-    await perform(tools, session, job, table, signal, (found) => {
+    await perform(scope, tools, session, job, table, (found) => {
       counts = found;
     });
     await session.transaction(async (trx) => {
@@ -136,29 +134,26 @@ async function attempt(
 }
 
 async function perform(
+  scope: Scope,
   tools: JobTools,
   session: TargetSession,
   job: Job,
   table: TableOfJob,
-  signal: AbortSignal,
   found: (counts: JobCounts) => void,
 ): Promise<void> {
   const { config, epoch, server, throttle } = tools;
-  const connection = { reader: await openOn(config.source, 'reader', server) };
+  const { signal } = scope;
+  const connection = { reader: await openOn(scope, config.source, 'reader', server) };
+  if (table.from === null) {
+    found({ ...job.counts, ...(await refresh(config, epoch, table, connection, session, throttle, signal)) });
+    return;
+  }
+  const condition = job.condition === null ? null : readCondition(job.condition, table.codec.schema);
+  const comparison = new TableComparison(job, { ...tools, connection, session, scope }, table, condition);
   try {
-    if (table.from === null) {
-      found({ ...job.counts, ...(await refresh(config, epoch, table, connection, session, throttle, signal)) });
-      return;
-    }
-    const condition = job.condition === null ? null : readCondition(job.condition, table.codec.schema);
-    const comparison = new TableComparison(job, { ...tools, connection, session, signal }, table, condition);
-    try {
-      await comparison.run();
-    } finally {
-      found(comparison.counts);
-    }
+    await comparison.run();
   } finally {
-    await connection.reader.close();
+    found(comparison.counts);
   }
 }
 

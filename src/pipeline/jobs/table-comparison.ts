@@ -2,6 +2,7 @@ import type { Config } from '../../config/config.ts';
 import { failpoint } from '../../lifetime/failpoint.ts';
 import { isForeignText } from '../../errors/mysql-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
+import type { Scope as Lifetime } from '../../lifetime/scope.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
 import type { ServerFlavor } from '../../mysql/server-flavor.ts';
 import type { JobProgress } from '../../postgres/control/control-schema.ts';
@@ -39,7 +40,7 @@ export interface JobContext {
   readonly throttle: Throttle;
   readonly connection: ReaderSlot;
   readonly session: TargetSession;
-  readonly signal: AbortSignal;
+  readonly scope: Lifetime;
 }
 
 export interface JobTable {
@@ -80,13 +81,16 @@ export class TableComparison {
   readonly #tally: JobTally;
 
   constructor(job: Job, context: JobContext, table: JobTable, condition: Condition | null) {
-    const { config, server, connection, throttle, session } = context;
+    const { scope, config, server, connection, throttle, session } = context;
     const { schema: replica } = config.target;
     this.#job = job;
     this.#context = context;
     this.#table = table;
     this.#condition = condition;
-    this.#source = new TableReader(config, server, connection, throttle, table, { mostRows, lineByLine: job.repair });
+    this.#source = new TableReader(scope, config, server, connection, throttle, table, {
+      mostRows,
+      lineByLine: job.repair,
+    });
     this.#sourceKeys = new SourceKeys(this.#source, table.codec);
     this.#targetKeys = new TargetKeys(session, replica, table.codec);
     this.#diffs = {
@@ -112,7 +116,7 @@ export class TableComparison {
   }
 
   async #readSource(progress: JobProgress | null): Promise<void> {
-    const { signal } = this.#context;
+    const { signal } = this.#context.scope;
     let { after, afterKey } = progress ?? { after: null, afterKey: null };
     const read = async () =>
       await this.#read(
@@ -154,7 +158,7 @@ export class TableComparison {
       if (last === undefined) return;
       for (let at = 0; at < keys.length; at += lookupRows) {
         const some = keys.slice(at, at + lookupRows);
-        const absent = await this.#sourceKeys.absent(some, this.#condition?.source ?? null, this.#context.signal);
+        const absent = await this.#sourceKeys.absent(some, this.#condition?.source ?? null, this.#context.scope.signal);
         await this.#lookAt(absent, 0);
       }
       after = last;
@@ -184,7 +188,7 @@ export class TableComparison {
     const lookup = async (some: readonly KeyText[]) => {
       const literals = this.#sourceKeys.literals(some);
       return await this.#read(
-        async (withinView) => await this.#source.lookup(literals, this.#context.signal, withinView),
+        async (withinView) => await this.#source.lookup(literals, this.#context.scope.signal, withinView),
       );
     };
     try {
@@ -215,7 +219,7 @@ export class TableComparison {
     const left: KeyText[] = [];
     for (;;) {
       const { outOfCondition, changing, unknown } = await this.#reconcile(difference, reading, isPart, converted);
-      this.#context.signal.throwIfAborted();
+      this.#context.scope.signal.throwIfAborted();
       failpoint('chunk-merged');
       left.push(...unknown);
       await this.#lookAt(outOfCondition, looks);
@@ -238,7 +242,8 @@ export class TableComparison {
     isPart: boolean,
     converted: Converted,
   ): Promise<Pick<Reconciliation, 'outOfCondition' | 'changing' | 'unknown'>> {
-    const { live, signal } = this.#context;
+    const { live } = this.#context;
+    const { signal } = this.#context.scope;
     const { schema } = this.#table.codec;
     const { repair } = this.#job;
     // This runs while the stream rests, so an error raised here fails the stream. The job's own errors are returned and raised later.
@@ -291,7 +296,8 @@ export class TableComparison {
   }
 
   async #advance(progress: JobProgress): Promise<void> {
-    const { session, signal } = this.#context;
+    const { session } = this.#context;
+    const { signal } = this.#context.scope;
     const goesOn = await session.guarded(
       async () => await advanceJob(session.db, this.#job.id, progress, this.#tally.counts, this.#tally.examples),
     );

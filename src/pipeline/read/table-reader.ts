@@ -2,6 +2,7 @@ import type { Conversion } from '../../change/conversion.ts';
 import { LineBuffer } from '../../change/line-buffer.ts';
 import type { Config } from '../../config/config.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
+import type { Scope } from '../../lifetime/scope.ts';
 import { type TableCodec, convertedKeyColumn, keyCodec, takeConversions } from '../../mapping/table-codec.ts';
 import { chunkQuery, filterQuery, lookupQuery } from '../../mysql/chunk/chunk-query.ts';
 import { type Chunk, readChunk } from '../../mysql/chunk/chunk-reader.ts';
@@ -33,6 +34,7 @@ const plainly: WithinView = async (_reader, read) => await read();
  * share a connection and its read view.
  */
 export class TableReader {
+  readonly #scope: Scope;
   readonly #config: Config;
   readonly #server: ServerFlavor;
   readonly #codec: TableCodec;
@@ -50,6 +52,7 @@ export class TableReader {
    * that writes only some lines.
    */
   constructor(
+    scope: Scope,
     config: Config,
     server: ServerFlavor,
     connection: ReaderSlot,
@@ -57,6 +60,7 @@ export class TableReader {
     table: { readonly codec: TableCodec; readonly engine: string },
     { mostRows, lineByLine = false }: { readonly mostRows?: number; readonly lineByLine?: boolean } = {},
   ) {
+    this.#scope = scope;
     this.#config = config;
     this.#server = server;
     this.#connection = connection;
@@ -171,7 +175,7 @@ export class TableReader {
     select: (read: (query: string) => Promise<Chunk>) => Promise<Chunk>,
   ): Promise<Omit<TableChunk, 'isLast'>> {
     const holder = this.#connection;
-    if (!holder.reader.isOpen) holder.reader = await openOn(this.#config.source, 'reader', this.#server);
+    if (!holder.reader.isOpen) holder.reader = await openOn(this.#scope, this.#config.source, 'reader', this.#server);
     // The caller that closes the connection may have finished already.
     if (signal.aborted) await holder.reader.close();
     signal.throwIfAborted();

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Config } from '../../config/config.ts';
 import { matchesAny } from '../../config/table-filter.ts';
 import { failpoint } from '../../lifetime/failpoint.ts';
+import type { Scope } from '../../lifetime/scope.ts';
 import { isRowRefusal } from '../../errors/postgres-errors.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
 import type { ServerFlavor } from '../../mysql/server-flavor.ts';
@@ -45,6 +46,7 @@ export interface CopyWorker extends ReaderSlot {
  * crash loses at most the present chunk. The next chunk is read while this one is written. The target's primary key is created last.
  */
 export async function copyTable(
+  scope: Scope,
   config: Config,
   server: ServerFlavor,
   epoch: bigint,
@@ -52,11 +54,11 @@ export async function copyTable(
   throttle: Throttle,
   task: CopyTask,
   onProgress: (progress: CopyProgress) => void,
-  signal: AbortSignal,
 ): Promise<number> {
+  const { signal } = scope;
   const { codec } = task;
   const { table } = codec.schema;
-  const source = new TableReader(config, server, worker, throttle, task);
+  const source = new TableReader(scope, config, server, worker, throttle, task);
   let after = task.copiedKey;
   let rows = task.copiedRows;
   let allRejected = 0;

@@ -1,6 +1,6 @@
 import type { Config } from '../../config/config.ts';
-import { openAll } from '../open-all.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
+import type { Scope } from '../../lifetime/scope.ts';
 import { OnDemandConnection } from '../../mysql/on-demand-connection.ts';
 import { ReplicaLag } from '../../mysql/replica-lag.ts';
 import { type ServerFlavor, openOn } from '../../mysql/server-flavor.ts';
@@ -21,35 +21,27 @@ export interface SnapshotListener extends ThrottleListener {
  * Committed chunks stay.
  */
 export async function copyTables(
+  scope: Scope,
   config: Config,
   server: ServerFlavor,
   epoch: bigint,
   tasks: readonly CopyTask[],
   listener: SnapshotListener,
-  signal: AbortSignal,
-  hangUp: AbortSignal,
 ): Promise<void> {
   const queue = tasks.toSorted((a, b) => b.estimatedRows - a.estimatedRows);
-  const failed = new AbortController();
-  const stop = AbortSignal.any([signal, failed.signal]);
-
-  const replicator = new OnDemandConnection(async () => await openOn(config.source, 'replicator', server));
+  // The first failure stops all workers.
+  await using workers = scope.child();
+  const failed = { error: null as unknown };
+  const replicator = new OnDemandConnection(async () => await openOn(workers, config.source, 'replicator', server));
   const throttle = new Throttle(config.snapshotWindow, new ReplicaLag(replicator), listener);
   const work = async () => {
-    const worker = await openWorker(config, server, epoch, hangUp);
     try {
-      for (let task = queue.shift(); task !== undefined && !stop.aborted; task = queue.shift()) {
+      const worker = await openWorker(workers, config, server, epoch);
+      for (let task = queue.shift(); task !== undefined && !workers.signal.aborted; task = queue.shift()) {
         const { table } = task.codec.schema;
         try {
-          const rows = await copyTable(
-            config,
-            server,
-            epoch,
-            worker,
-            throttle,
-            task,
-            (progress) => listener.progress(progress),
-            stop,
+          const rows = await copyTable(workers, config, server, epoch, worker, throttle, task, (progress) =>
+            listener.progress(progress),
           );
           listener.copied(table, rows);
         } catch (error) {
@@ -59,19 +51,17 @@ export async function copyTables(
         }
       }
     } catch (error) {
-      failed.abort(error);
+      failed.error ??= error;
+      workers.stop(error);
       throw error;
-    } finally {
-      await Promise.all([worker.reader.close(), worker.target.close()]);
     }
   };
 
   const count = Math.max(1, Math.min(config.snapshotConnections, tasks.length));
   const results = await Promise.allSettled(Array.from({ length: count }, work));
-  await replicator.close();
-  signal.throwIfAborted();
-  const failure = results.find((result) => result.status === 'rejected');
-  if (failure !== undefined) throw failed.signal.reason;
+  scope.throwIfHungUp();
+  scope.signal.throwIfAborted();
+  if (results.some(({ status }) => status === 'rejected')) throw failed.error;
 }
 
 /** The reason to suspend a table, if a failure concerns only that table; else null. */
@@ -81,15 +71,8 @@ function reasonToSuspend(error: unknown): string | null {
   return error.kind === 'target-refused' ? error.message : null;
 }
 
-async function openWorker(
-  config: Config,
-  server: ServerFlavor,
-  epoch: bigint,
-  hangUp: AbortSignal,
-): Promise<CopyWorker> {
-  const [reader, target] = await openAll(
-    async () => await openOn(config.source, 'reader', server),
-    async () => await TargetSession.open(config.target, sessionName('snapshot', config.target.schema, epoch), hangUp),
-  );
-  return { reader, target };
+async function openWorker(scope: Scope, config: Config, server: ServerFlavor, epoch: bigint): Promise<CopyWorker> {
+  const reader = await openOn(scope, config.source, 'reader', server);
+  const name = sessionName('snapshot', config.target.schema, epoch);
+  return { reader, target: await TargetSession.open(scope, config.target, name) };
 }

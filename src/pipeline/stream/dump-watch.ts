@@ -1,6 +1,7 @@
 import type { SourceConfig } from '../../config/config.ts';
 import { type Position, comparePositions } from '../../change/position.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
+import { type Scope, inPart } from '../../lifetime/scope.ts';
 import { SourceConnection } from '../../mysql/connection.ts';
 import { readHead } from '../../mysql/position/positions.ts';
 
@@ -12,6 +13,7 @@ const everyMs = 10_000;
  * with the end of the binlog. That check opens a connection and closes it again.
  */
 export class DumpWatch {
+  readonly #scope: Scope;
   readonly #source: SourceConfig;
   readonly #position: () => Position | null;
   readonly #fail: (error: Error) => void;
@@ -22,7 +24,8 @@ export class DumpWatch {
   #isLooking = false;
 
   /** `position`: the position of the dump; null while it moves. `fail` may be called more than once. */
-  constructor(source: SourceConfig, position: () => Position | null, fail: (error: Error) => void) {
+  constructor(scope: Scope, source: SourceConfig, position: () => Position | null, fail: (error: Error) => void) {
+    this.#scope = scope;
     this.#source = source;
     this.#position = position;
     this.#fail = fail;
@@ -58,11 +61,9 @@ export class DumpWatch {
   }
 
   async #readHead(): Promise<Position> {
-    const connection = await SourceConnection.open(this.#source, 'replicator');
-    try {
-      return await readHead(connection);
-    } finally {
-      await connection.close();
-    }
+    return await inPart(
+      this.#scope,
+      async (part) => await readHead(await SourceConnection.open(part, this.#source, 'replicator')),
+    );
   }
 }

@@ -5,8 +5,6 @@ const everyMs = 1_000;
 const silentMs = 5_000;
 /** A batch takes milliseconds; a batch full of changes takes a second or two. */
 const stuckMs = 10_000;
-/** At this interval PostgreSQL is asked whether it still works. A lock is worth waiting for; a dead connection is not. */
-const hopelessMs = 300_000;
 
 /** What a stream reads from. */
 interface Reader {
@@ -25,33 +23,26 @@ export interface StallListener {
 
 /**
  * Checks each second whether a stream is stalled although both connections are open. Either the source sends nothing, or PostgreSQL
- * does not finish its work. If PostgreSQL does not even work on it, `giveUp` is called, so that a fresh connection is tried.
+ * does not finish its work. It only reports; the connections' own watches replace what is dead.
  */
 export class StallWatch {
   readonly #reader: Reader;
   readonly #listener: StallListener;
-  readonly #isAtWork: () => Promise<boolean>;
-  readonly #giveUp: () => void;
   readonly #timer: NodeJS.Timeout;
   #writingSince: number | null = null;
-  /** When PostgreSQL was asked last, or received this work. */
-  #askedAt = 0;
   #reason: StallReason | null = null;
   #readBytes = 0;
 
-  /** `isAtWork`: whether PostgreSQL works on what it received. A rejection counts as no. */
-  constructor(reader: Reader, listener: StallListener, isAtWork: () => Promise<boolean>, giveUp: () => void) {
+  constructor(reader: Reader, listener: StallListener) {
     this.#reader = reader;
     this.#listener = listener;
-    this.#isAtWork = isAtWork;
-    this.#giveUp = giveUp;
     this.#timer = setInterval(() => this.#look(), everyMs);
   }
 
   /** Does work that waits for PostgreSQL, and returns its duration in seconds. */
   async writing(work: () => Promise<void>): Promise<number> {
     const startedAt = performance.now();
-    this.#writingSince = this.#askedAt = startedAt;
+    this.#writingSince = startedAt;
     try {
       await work();
       return (performance.now() - startedAt) / 1000;
@@ -69,16 +60,8 @@ export class StallWatch {
   #look(): void {
     this.#reportRead();
     const writingMs = this.#writingSince === null ? 0 : performance.now() - this.#writingSince;
-    if (this.#writingSince !== null && performance.now() - this.#askedAt > hopelessMs)
-      void this.#ask(this.#writingSince);
     if (writingMs > stuckMs) this.#enter('target-stuck');
     else this.#enter(this.#reader.silentMs > silentMs ? 'source-silent' : null);
-  }
-
-  async #ask(since: number): Promise<void> {
-    this.#askedAt = performance.now();
-    const isAtWork = await this.#isAtWork().catch(() => false);
-    if (!isAtWork && this.#writingSince === since) this.#giveUp();
   }
 
   #reportRead(): void {

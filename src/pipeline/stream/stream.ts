@@ -13,8 +13,8 @@ import type { ServerFlavor } from '../../mysql/server-flavor.ts';
 import { Applier } from '../../postgres/rows/applier.ts';
 import { sessionName } from '../../postgres/control/lease.ts';
 import { TargetSession } from '../../postgres/session.ts';
-import { isAtWork } from '../../postgres/at-work.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
+import type { Scope } from '../../lifetime/scope.ts';
 import { BatchQueue } from './batch-queue.ts';
 import { DumpWatch } from './dump-watch.ts';
 import type { Applied } from '../listener.ts';
@@ -29,47 +29,39 @@ export interface StreamOptions {
   /** Return once the target is at this position and `beside` is done; null: run forever. */
   readonly until: Position | null;
   /** Work beside the stream. Resolves when none is left, or with `again` when the stream must restart for it. */
-  readonly beside: (live: LiveStream, signal: AbortSignal) => Promise<'done' | 'again'>;
+  readonly beside: (scope: Scope, live: LiveStream) => Promise<'done' | 'again'>;
   /** A batch is durable. */
   readonly onApplied: (applied: Applied) => void;
   readonly stalls: StallListener;
 }
 
 /**
- * Tails the binlog from `start` and applies it. It ends when `signal` aborts, `until` is reached, `beside` asks for a restart, or something
- * fails. After `signal` the present batch is still finished; `hangUp` closes the target connection at once. Only the checkpoint survives a
+ * Tails the binlog from `start` and applies it. It ends when the scope stops, `until` is reached, `beside` asks for a restart, or something
+ * fails. After a stop of the scope the present batch is still finished; a hang-up of it closes every connection at once. Only the checkpoint survives a
  * failure, and a restart needs nothing else.
  */
-export async function streamChanges(
-  config: Config,
-  options: StreamOptions,
-  signal: AbortSignal,
-  hangUp: AbortSignal,
-): Promise<'done' | 'again'> {
+export async function streamChanges(scope: Scope, config: Config, options: StreamOptions): Promise<'done' | 'again'> {
+  const { signal } = scope;
   const { start, server, until } = options;
   const codecs = new Map<string, TableCodec>(options.tables.map(({ codec }) => [codec.schema.table, codec]));
-  const stuck = new AbortController();
   const target = await TargetSession.open(
+    scope,
     config.target,
     sessionName('stream', config.target.schema, options.epoch),
-    AbortSignal.any([hangUp, stuck.signal]),
   );
   const cursor = new BinlogCursor(start, server.flavor === 'mysql' ? mysqlGtids(start.gtid) : mariadbGtids(start.gtid));
   const tables = new StreamTables(config.source.database, server.foldNames, options.tables);
   const reader = new BinlogStream(
+    scope,
     config.source,
     start,
     startsByGtid(server, start),
     (checksums) => new BinlogDecoder(cursor, tables, queue, server.serverId, checksums),
   );
   const queue = new BatchQueue(reader, cursor.gtids, start);
-  const watch = new StallWatch(
-    reader,
-    options.stalls,
-    async () => await isAtWork(config.target, target.backend),
-    () => stuck.abort(),
-  );
+  const watch = new StallWatch(reader, options.stalls);
   const dump = new DumpWatch(
+    scope,
     config.source,
     () => (reader.isIdle ? cursor.position : null),
     (error) => queue.fail(error),
@@ -78,15 +70,17 @@ export async function streamChanges(
   signal.addEventListener('abort', stop, { once: true });
   reader.failed.catch((error: Error) => queue.fail(error));
   const live = new LiveStream(start, (position) => queue.want(position));
-  const over = new AbortController();
+  await using besideScope = scope.child();
   const beside: { state: 'busy' | 'done' | 'again' } = { state: 'busy' };
-  const work = options.beside(live, AbortSignal.any([signal, over.signal])).then(
+  const work = options.beside(besideScope, live).then(
     (outcome) => {
       beside.state = outcome;
       queue.wake();
     },
     (error: Error) => queue.fail(error),
   );
+  /** The stream came to its end by itself, not by a failure. */
+  let isOver = false;
   try {
     const applier = await Applier.start(target, {
       schema: config.target.schema,
@@ -98,8 +92,11 @@ export async function streamChanges(
     const tally = new Tally();
     const merge: Merge = async (changes) => await applier.merge(changes);
     while (!signal.aborted) {
-      if (beside.state === 'again') return 'again';
-      if (beside.state === 'done' && until !== null && comparePositions(live.position, until) >= 0) return 'done';
+      if (beside.state === 'again') {
+        isOver = true;
+        return 'again';
+      }
+      if (beside.state === 'done' && until !== null && comparePositions(live.position, until) >= 0) break;
       const batch = await queue.take();
       if (batch === null) break;
       if (!batch.isEmpty) {
@@ -110,16 +107,19 @@ export async function streamChanges(
       }
       await watch.writing(async () => await live.rest(merge));
     }
+    isOver = true;
     return 'done';
   } finally {
     signal.removeEventListener('abort', stop);
     reader.close();
     dump.close();
     watch.close();
-    live.end(new TidegateError('internal', 'the stream ended'));
-    over.abort();
+    const ended = new TidegateError('internal', 'the stream ended');
+    live.end(ended);
+    // A job must not wait for a server that the stream has lost.
+    if (isOver) besideScope.stop(ended);
+    else besideScope.hangUp(ended);
     await work;
-    await target.close();
   }
 }
 

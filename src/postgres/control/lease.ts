@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { sql } from 'kysely';
 import type { TargetConfig } from '../../config/config.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
+import type { Scope } from '../../lifetime/scope.ts';
 import { PauseSwitch } from './pause-switch.ts';
 import { type Target, TargetSession } from '../session.ts';
 
@@ -37,23 +38,20 @@ export class Lease {
   /** Set at each renewal. */
   readonly pause = new PauseSwitch();
   readonly #session: TargetSession;
-  readonly #hangUp: AbortController;
   readonly #lost = Promise.withResolvers<never>();
   #timer: NodeJS.Timeout | undefined;
 
-  private constructor(session: TargetSession, hangUp: AbortController, epoch: bigint) {
+  private constructor(session: TargetSession, epoch: bigint) {
     this.#session = session;
-    this.#hangUp = hangUp;
     this.epoch = epoch;
     this.#lost.promise.catch(() => undefined);
     this.#timer = setTimeout(() => void this.#renew(), renewEveryMs);
   }
 
   /** Acquires the lease if it is free; null if another instance holds it. The control schema must exist. */
-  static async tryAcquire(target: TargetConfig): Promise<Lease | null> {
-    const hangUp = new AbortController();
-    const session = await TargetSession.open(target, 'tidegate lease', hangUp.signal);
-    const timer = setTimeout(() => hangUp.abort(), answerMs);
+  static async tryAcquire(scope: Scope, target: TargetConfig): Promise<Lease | null> {
+    const session = await TargetSession.open(scope, target, 'tidegate lease');
+    const timer = setTimeout(() => session.destroy(), answerMs);
     try {
       await session.guarded(async () => {
         await sql`set lock_timeout = ${sql.raw(String(lockTimeoutMs))}`.execute(session.db);
@@ -77,7 +75,7 @@ export class Lease {
         await trx.updateTable('checkpoint').set({ lease_epoch: taken }).execute();
         return BigInt(taken);
       });
-      if (epoch !== null) return new Lease(session, hangUp, epoch);
+      if (epoch !== null) return new Lease(session, epoch);
     } catch (error) {
       await session.close();
       throw error;
@@ -137,7 +135,7 @@ export class Lease {
 
   /** Closes the connection if PostgreSQL does not answer in time. */
   async #within<T>(ms: number, work: () => Promise<T>): Promise<T> {
-    const timer = setTimeout(() => this.#hangUp.abort(), ms);
+    const timer = setTimeout(() => this.#session.destroy(), ms);
     try {
       return await this.#session.guarded(work);
     } finally {

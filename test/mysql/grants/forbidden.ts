@@ -9,6 +9,7 @@ import { SourceConnection } from '../../../src/mysql/connection.ts';
 import { readEffectiveRights, readGrants } from '../../../src/mysql/grants/read-grants.ts';
 import { type Replica, createReplica } from '../../../testing/replica.ts';
 import { type PrivilegeCase, privilegeCases, promised } from './privilege-cases.ts';
+import { Scope } from '../../../src/lifetime/scope.ts';
 
 const roles = ['reader', 'replicator'] as const;
 
@@ -22,7 +23,7 @@ export interface ForbiddenResult {
 
 /** The findings of `check` about the grants of one user. */
 export async function findingsOf(source: SourceConfig, flavor: 'mariadb' | 'mysql', role: 'reader' | 'replicator') {
-  const connection = await SourceConnection.open(source, role);
+  const connection = await SourceConnection.open(new Scope(), source, role);
   try {
     const grants = await readGrants(connection, flavor);
     const effective = await readEffectiveRights(connection, source.database);

@@ -9,6 +9,7 @@ import { SourceConnection } from '../../../src/mysql/connection.ts';
 import type { SourceRole } from '../../../src/mysql/wire/guarded-connection.ts';
 import { type Replica, createReplica } from '../../../testing/replica.ts';
 import { sharedServers } from '../../support/shared-servers.ts';
+import { Scope } from '../../../src/lifetime/scope.ts';
 
 let source: SourceServer;
 let replica: Replica;
@@ -36,7 +37,7 @@ async function connected<T>(
   work: (connection: SourceConnection) => Promise<T>,
   of = config,
 ): Promise<T> {
-  const connection = await SourceConnection.open(of, role);
+  const connection = await SourceConnection.open(new Scope(), of, role);
   try {
     return await work(connection);
   } finally {
@@ -59,10 +60,10 @@ async function ask(raw: mysql.Connection, sql: string): Promise<unknown> {
 describe('a connection to the source', () => {
   test('cannot be opened for an unknown role', async () => {
     // @ts-expect-error: the types allow only two roles
-    const opened = SourceConnection.open({ ...config, port: 1 }, 'writer');
+    const opened = SourceConnection.open(new Scope(), { ...config, port: 1 }, 'writer');
     await expect(opened).rejects.toMatchObject({ kind: 'refused' });
     // @ts-expect-error: nor does a word that is unknown at compile time
-    const named = SourceConnection.open({ ...config, port: 1 }, 'toString' as string);
+    const named = SourceConnection.open(new Scope(), { ...config, port: 1 }, 'toString' as string);
     await expect(named).rejects.toMatchObject({ kind: 'refused' });
   });
 

@@ -13,6 +13,7 @@ import { readChunk } from '../../../src/mysql/chunk/chunk-reader.ts';
 import { SourceConnection } from '../../../src/mysql/connection.ts';
 
 import { sharedServers } from '../../support/shared-servers.ts';
+import { Scope } from '../../../src/lifetime/scope.ts';
 
 const secret = `secret-${randomBytes(8).toString('hex')}`;
 const file = join(tmpdir(), `tidegate-${secret}`);
@@ -104,7 +105,7 @@ test('a server that asks for a file in answer to a statement is sent none', asyn
   };
   for (const [statement, send] of Object.entries(statements)) {
     const way = await between(isQuery(statement), asksForFile);
-    const connection = await SourceConnection.open(way.config, 'reader');
+    const connection = await SourceConnection.open(new Scope(), way.config, 'reader');
     try {
       await expect(send(connection)).rejects.toMatchObject({
         kind: expect.stringMatching(/^(refused|internal)$/) as string,
@@ -124,7 +125,9 @@ test('a server that asks for the password in clear is not told it', async () => 
     (data) => packet((data[3] ?? 0) + 1, Buffer.from('\xfemysql_clear_password\0', 'latin1')),
   );
   try {
-    await expect(SourceConnection.open(way.config, 'reader')).rejects.toMatchObject({ kind: 'source-login' });
+    await expect(SourceConnection.open(new Scope(), way.config, 'reader')).rejects.toMatchObject({
+      kind: 'source-login',
+    });
     expect(way.sent().includes(config.reader.password)).toBe(false);
   } finally {
     way.close();

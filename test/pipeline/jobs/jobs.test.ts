@@ -143,7 +143,7 @@ describe('jobs', () => {
     await sleep(2_500);
     expect((await runCli(['resume'], streaming.env)).code).toBe(0);
     const { code, stderr } = await asked;
-    expect(stderr).toContain('paused: this waits until `tidegate resume`');
+    expect(stderr).toContain('paused: the jobs wait for `tidegate resume`');
     expect(code).toBe(0);
   });
 

@@ -6,6 +6,7 @@ import { sharedServers } from '../../support/shared-servers.ts';
 import { checkLines } from '../../../src/postgres/rows/line-check.ts';
 import { TargetSession } from '../../../src/postgres/session.ts';
 import { type WriteRuns, writeIsolating } from '../../../src/postgres/rows/isolate-rows.ts';
+import { Scope } from '../../../src/lifetime/scope.ts';
 
 const column = {
   type: 'text',
@@ -32,7 +33,7 @@ describe('writeIsolating', () => {
 
   beforeAll(async () => {
     const { host, port, user, password } = sharedServers().target;
-    session = await TargetSession.open({
+    session = await TargetSession.open(new Scope(), {
       host,
       port,
       database: 'postgres',
