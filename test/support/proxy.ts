@@ -21,14 +21,19 @@ export interface Flip {
   readonly times?: number;
 }
 
-/** What the proxy does at a packet of a client. `cut`: it cuts the connection and loses the packet. `lose-answer`: it passes the packet and cuts instead of the answer. */
-type PacketFault = 'cut' | 'lose-answer';
+/**
+ * What the proxy does at a packet of a client. `cut`: it cuts the connection and loses the packet. `lose-answer`: it passes the packet and
+ * cuts instead of the answer. `freeze`: it passes nothing more on this connection and leaves it open.
+ */
+export type PacketFault = 'cut' | 'lose-answer' | 'freeze';
 
 interface Link {
   readonly client: Socket;
   readonly server: Socket;
   /** What the server sends is lost from now on. */
   isMute: boolean;
+  /** What the client sends is lost, too. */
+  isFrozen: boolean;
 }
 
 /** How long a link whose answer is lost stays open, so that the server can do what it was asked. */
@@ -36,7 +41,7 @@ const muteMs = 200;
 
 /**
  * A TCP proxy in the test process, between a program and a server. It misbehaves on request: `mode`, `delayMs`, `cut`, `flip`,
- * `cutAtPacket`, `loseAnswerOfPacket`. All of these apply to open connections, too, and may be changed at any time.
+ * `cutAtPacket`, `loseAnswerOfPacket`, `faultAtPacket`. All of these apply to open connections, too, and may be changed at any time.
  *
  * A packet is what one read of a socket returns. A client that waits for each answer sends one packet per request.
  */
@@ -50,7 +55,7 @@ export class Proxy implements AsyncDisposable {
   packets = 0;
   /** Bits flipped so far. */
   flips = 0;
-  /** Connections cut so far. */
+  /** Connections cut or frozen so far. */
   cuts = 0;
   readonly #server: Server;
   readonly #links = new Set<Link>();
@@ -93,14 +98,22 @@ export class Proxy implements AsyncDisposable {
   }
 
   /** Cuts the connection at the nth packet of a client from now on, counted over all connections. Only packets that match count. */
-  cutAtPacket(n: number, matches: (packet: Buffer) => boolean = () => true): void {
-    this.#fault = { kind: 'cut', matches, left: n };
+  cutAtPacket(n: number, matches?: (packet: Buffer) => boolean): void {
+    this.faultAtPacket('cut', n, matches);
   }
 
   /** Passes the nth packet of a client from now on, and cuts the connection instead of passing the answer. */
-  loseAnswerOfPacket(n: number, matches: (packet: Buffer) => boolean = () => true): void {
-    this.#fault = { kind: 'lose-answer', matches, left: n };
+  loseAnswerOfPacket(n: number, matches?: (packet: Buffer) => boolean): void {
+    this.faultAtPacket('lose-answer', n, matches);
   }
+
+  /** Does this at the nth packet of a client from now on. */
+  faultAtPacket(kind: PacketFault, n: number, matches: (packet: Buffer) => boolean = () => true): void {
+    this.#fault = { kind, matches, left: n };
+  }
+
+  /** Called with each packet of a client. */
+  onPacket: (packet: Buffer) => void = () => undefined;
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.cut();
@@ -122,7 +135,7 @@ export class Proxy implements AsyncDisposable {
       return;
     }
     const server = connect({ host, port, allowHalfOpen: true });
-    const link: Link = { client, server, isMute: false };
+    const link: Link = { client, server, isMute: false, isFrozen: false };
     this.#links.add(link);
     for (const socket of [client, server]) {
       socket.setNoDelay(true);
@@ -140,14 +153,19 @@ export class Proxy implements AsyncDisposable {
     from.on('data', (packet: Buffer) => {
       if (direction === 'up') {
         this.packets++;
+        this.onPacket(packet);
+        if (link.isFrozen) return;
         const fault = this.#faultAt(packet);
         if (fault === 'cut') {
           this.#cut(link);
           return;
         }
-        if (fault === 'lose-answer') {
-          link.isMute = true;
-          setTimeout(() => this.#cut(link), muteMs);
+        if (fault !== null) link.isMute = true;
+        if (fault === 'lose-answer') setTimeout(() => this.#cut(link), muteMs);
+        if (fault === 'freeze') {
+          link.isFrozen = true;
+          this.cuts++;
+          return;
         }
       }
       if (this.mode === 'swallow' || (direction === 'down' && (this.mode === 'half' || link.isMute))) return;
@@ -162,7 +180,7 @@ export class Proxy implements AsyncDisposable {
     });
     from.on('end', () => {
       // An end that is swallowed is a connection that fell silent.
-      if (this.mode === 'swallow' || (direction === 'down' && this.mode === 'half')) return;
+      if (this.mode === 'swallow' || link.isFrozen || (direction === 'down' && this.mode === 'half')) return;
       void sent.then(() => to.end());
     });
   }
