@@ -8,7 +8,7 @@ export interface Closable {
   destroy(): void;
 }
 
-/** Something that has no other end than being broken off, such as a socket that is being connected. */
+/** A thing that can only be destroyed, such as a socket that is being connected. */
 export function breakable(destroy: () => unknown): Closable {
   const breakOff = () => {
     destroy();
@@ -16,7 +16,7 @@ export function breakable(destroy: () => unknown): Closable {
   return { destroy: breakOff, close: async () => await Promise.resolve(breakOff()) };
 }
 
-/** Which server says nothing, and since when; null: none does. */
+/** A connection whose server should answer and sends nothing. */
 export interface Silence {
   readonly side: 'source' | 'target';
 }

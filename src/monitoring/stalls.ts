@@ -1,9 +1,9 @@
 /** Why nothing moves although everything is connected, each with a remedy. docs/operations.md has more. */
 export const stalls = {
   'source-silent':
-    'the source sends nothing, not even heartbeats: check its server and the network; after 15 s a new connection is opened',
+    'the source does not answer, or its dump brings no heartbeat: check its server and the network; within 20 s a new connection is opened',
   'target-silent':
-    'PostgreSQL does not answer, and is not at work: check its server and the network; after 10 to 20 s a new connection is opened',
+    'PostgreSQL does not answer, and is not at work: check its server and the network; within 20 s a new connection is opened',
   'target-stuck': 'PostgreSQL does not finish a batch: check for locks on the tables and for a full disk',
   'no-leader': 'the instance that holds the lease does not report: check it, or stop it so that this one takes over',
 } as const;

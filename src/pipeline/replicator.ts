@@ -29,8 +29,8 @@ export async function replicate(
   const { signal } = scope;
   let failures = 0;
   let isRecorded = false;
-  // Durable progress shows that the trouble is over, so the next failure waits the shortest delay again.
   const stall: { stream: StallReason | null; silence: StallReason | null } = { stream: null, silence: null };
+  // Durable progress shows that the trouble is over, so the next failure waits the shortest delay again.
   const watched: ReplicatorListener = {
     ...listener,
     stalled: (reason) => {

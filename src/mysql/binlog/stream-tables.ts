@@ -64,7 +64,7 @@ export class StreamTables {
     return this.#tables.get(this.#key(table.codec.schema.table)) === table;
   }
 
-  /** Removes a table from the stream until it is resynced. */
+  /** Removes a table from the stream until a job reads it again. */
   remove(table: StreamTable): void {
     this.#tables.delete(this.#key(table.codec.schema.table));
   }
