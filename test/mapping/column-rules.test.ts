@@ -190,7 +190,7 @@ describe.each(['10.11', '11.8'])('omitted generated columns of MariaDB %s', (ver
       await admin.query(`update t set flag = 2 where id = 3`);
       await replicate();
       const deadLetters = await made.targetAdmin.query<{ format: string; hex: string }>(
-        `select format, encode("row", 'hex') as hex from tidegate_raw.dead_deadLetters`,
+        `select format, encode("row", 'hex') as hex from tidegate_raw.dead_letters`,
       );
       expect(deadLetters.rows).toEqual([{ format: 'image', hex: '8a0300000003000000000002332102' }]);
       const { stdout } = await runCli(['check', '--json'], made.env);
@@ -275,7 +275,7 @@ test('a number that is not a boolean makes its row a dead letter until it is cor
     (
       await replica.targetAdmin.query<{ key: string; column: string; format: string; leaks: boolean }>(
         `select convert_from(key, 'utf8') as key, column_name as column, format, position('omitted'::bytea in row) > 0 as leaks
-           from tidegate_raw.dead_deadLetters order by 1`,
+           from tidegate_raw.dead_letters order by 1`,
       )
     ).rows;
   await source.query(
@@ -339,7 +339,7 @@ test('a text that is not JSON, or that jsonb cannot hold, makes its row a dead l
   });
   expect(rows).toEqual([...good, ...good]);
   const deadLetters = await replica.targetAdmin.query<{ key: string }>(
-    `select convert_from(key, 'utf8')::int % 10 as key, column_name as column, sqlstate, count(*)::int as n from tidegate_raw.dead_deadLetters group by 1, 2, 3 order by 1`,
+    `select convert_from(key, 'utf8')::int % 10 as key, column_name as column, sqlstate, count(*)::int as n from tidegate_raw.dead_letters group by 1, 2, 3 order by 1`,
   );
   expect(deadLetters.rows).toEqual([
     { key: 1, column: 'doc', sqlstate: null, n: 2 },
@@ -351,7 +351,7 @@ test('a text that is not JSON, or that jsonb cannot hold, makes its row a dead l
   expect(counted.rows).toEqual([{ kind: 'nul-replaced', count: 4 }]);
   await source.query(`update t set doc = '{}' where id % 10 in (1, 2, 4, 8)`);
   await run('t.doc=jsonb');
-  expect((await replica.targetAdmin.query('select from tidegate_raw.dead_deadLetters')).rowCount).toBe(0);
+  expect((await replica.targetAdmin.query('select from tidegate_raw.dead_letters')).rowCount).toBe(0);
   expect((await replica.targetAdmin.query('select from raw.t')).rowCount).toBe(documents.length * 2);
 });
 
