@@ -111,6 +111,7 @@ const whyItWaits = {
   considerate: null,
   waiting: 'waits: the source is busy',
   lagging: 'waits: the source is a replica and falls behind',
+  trickling: 'reads one small chunk a minute: the source has been busy for ten minutes',
   closed: 'waits for SNAPSHOT_WINDOW',
 } as const;
 

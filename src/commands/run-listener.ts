@@ -90,6 +90,7 @@ export class RunListener implements ReplicatorListener {
 
   pace: ReplicatorListener['pace'] = (pace) => {
     this.#outputs.metrics.pace(pace);
+    this.#outputs.monitor.slowed(pace === 'trickling');
     this.#outputs.log.info({ pace }, paceMessages[pace]);
   };
 
@@ -197,6 +198,7 @@ const paceMessages = {
   considerate: 'snapshot slowed: other sessions write at the source',
   waiting: 'snapshot waits: the source is busy',
   lagging: 'snapshot waits: the source is a replica and falls behind',
+  trickling: 'snapshot reads one small chunk a minute: the source has been busy for ten minutes',
   closed: 'snapshot waits for SNAPSHOT_WINDOW',
 } as const;
 

@@ -20,6 +20,8 @@ export interface Config {
   readonly snapshotConnections: number;
   /** When a snapshot may read; null: always. */
   readonly snapshotWindow: SnapshotWindow | null;
+  /** While so many statements of others work at the source, nothing is read there. */
+  readonly sourceBusyAt: number;
   readonly refreshEveryMinutes: number;
   /** How often the service compares each table with the source by itself; null: never. */
   readonly verifyEveryHours: number | null;

@@ -103,6 +103,11 @@ export const environmentSchema = z.object({
       'hours in which snapshots, backfills and verifications may read, as in 21:00-06:00; a time zone may follow; not set: always',
     ),
   SNAPSHOT_CONNECTIONS: wholeNumber(1, 16).default(2).describe('tables read at the same time during a snapshot'),
+  SOURCE_BUSY_AT: wholeNumber(1, 100_000)
+    .default(24)
+    .describe(
+      'number of statements at work at the source, without our own, at which snapshots, backfills and verifications wait',
+    ),
   TABLES_REFRESH: list.describe(
     'tables without a key, the same way, that cannot be streamed and get a full refresh every REFRESH_EVERY instead',
   ),

@@ -140,6 +140,7 @@ function assemble(env: Environment, authorities: Authorities, problems: string[]
     columnRules: env.COLUMN_RULES,
     snapshotConnections: env.SNAPSHOT_CONNECTIONS,
     snapshotWindow: env.SNAPSHOT_WINDOW ?? null,
+    sourceBusyAt: env.SOURCE_BUSY_AT,
     refreshEveryMinutes: env.REFRESH_EVERY,
     verifyEveryHours: env.VERIFY_EVERY ?? null,
     listen: listen(env, problems),

@@ -11,7 +11,7 @@ import type { Findings, ReplicaStatus, SnapshotStatus } from '../postgres/contro
 export interface LagReport {
   /** checking, standby, snapshotting, catching-up, streaming, retrying, paused, stalled, stopped, or unknown. */
   readonly state: string;
-  /** Why it is stalled or retrying. */
+  /** Why it is stalled or retrying, or hardly reads at the source. */
   readonly reason: string | null;
   /** What to do about it; null: nothing to do. */
   readonly remedy: string | null;

@@ -9,7 +9,7 @@ const states = [
   ...['checking', 'standby', 'snapshotting', 'catching-up', 'streaming'],
   ...['retrying', 'paused', 'stalled', 'stopped', 'unknown'],
 ];
-const paces = ['free', 'considerate', 'waiting', 'lagging', 'closed'];
+const paces = ['free', 'considerate', 'waiting', 'lagging', 'trickling', 'closed'];
 
 /** One measurement, for the gauges. */
 export interface Observed {

@@ -7,7 +7,7 @@ import { LagMeter, type Measured } from './lag-meter.ts';
 import type { LagReport } from './lag-report.ts';
 import type { Metrics } from './metrics.ts';
 import { SnapshotProgress } from './snapshot-progress.ts';
-import { type Stall, stalls } from './stalls.ts';
+import { type Stall, slow, stalls } from './stalls.ts';
 import { type StatusDetail, type TableStatus, writeStatus } from '../postgres/control/status.ts';
 import { Throughput } from './throughput.ts';
 
@@ -83,6 +83,7 @@ export class Monitor {
   /** Why it is retrying. */
   #reason: string | null = null;
   #remedy: string | null = null;
+  #isSlowed = false;
   #stall: Stall | null = null;
   readonly #applied = new Map<string, number>();
   #trend: { readonly at: number; readonly bytes: number }[] = [];
@@ -116,6 +117,12 @@ export class Monitor {
     this.#holdsLease = state !== 'standby' && (this.#holdsLease || state !== 'retrying');
     if (state !== 'snapshotting' && state !== 'retrying') this.snapshot.begin([]);
     this.#meter.forgetFindings();
+    this.#changed();
+  }
+
+  /** Reading at the source is nearly at a standstill, because the source has been busy for long. */
+  slowed(isSlowed: boolean): void {
+    this.#isSlowed = isSlowed;
     this.#changed();
   }
 
@@ -162,7 +169,12 @@ export class Monitor {
 
   get #stateNow(): Pick<LagReport, 'state' | 'reason' | 'remedy'> {
     if (this.#stall !== null) return { state: this.state, reason: this.#stall, remedy: stalls[this.#stall] };
+    if (this.#isSlowed && this.#reason === null && this.#isReading) return { state: this.state, ...slow };
     return { state: this.state, reason: this.#reason, remedy: this.#remedy };
+  }
+
+  get #isReading(): boolean {
+    return this.#state === 'snapshotting' || this.#document?.lag.jobs.some(({ state }) => state === 'running') === true;
   }
 
   /** Publishes the new state at once, without waiting for a server that may not answer. */

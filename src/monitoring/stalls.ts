@@ -8,4 +8,11 @@ export const stalls = {
   'no-leader': 'the instance that holds the lease does not report: check it, or stop it so that this one takes over',
 } as const;
 
+/** Why hardly anything is read at the source, with a remedy. */
+export const slow = {
+  reason: 'source-busy',
+  remedy:
+    'the source has been busy for ten minutes, and one small chunk a minute is read: find out what runs there; a higher SOURCE_BUSY_AT reads nevertheless, and SNAPSHOT_WINDOW chooses quieter hours',
+} as const;
+
 export type Stall = keyof typeof stalls;

@@ -53,7 +53,7 @@ export async function runJobs(scope: Scope, options: JobRunnerOptions): Promise<
     async () => await openOn(jobScope, config.source, 'replicator', options.server),
   );
   const reads = new ConsistentReads(jobScope, config.source, options.live, options.server, replicator);
-  const throttle = new Throttle(config.snapshotWindow, new ReplicaLag(replicator), options.listener);
+  const throttle = new Throttle(config, new ReplicaLag(replicator), options.listener);
   const tools: JobTools = { ...options, reads, throttle };
   const active = new Map<string, Promise<unknown>>();
   /** Resolves when a job ends, so that the next job does not wait for `pollMs`. */

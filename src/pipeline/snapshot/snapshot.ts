@@ -33,7 +33,7 @@ export async function copyTables(
   await using workers = scope.child();
   const failed = { error: null as unknown };
   const replicator = new OnDemandConnection(async () => await openOn(workers, config.source, 'replicator', server));
-  const throttle = new Throttle(config.snapshotWindow, new ReplicaLag(replicator), listener);
+  const throttle = new Throttle(config, new ReplicaLag(replicator), listener);
   const work = async () => {
     try {
       const worker = await openWorker(workers, config, server, epoch);
