@@ -1,6 +1,10 @@
+import { TidegateError } from '../errors/tidegate-error.ts';
 import type { SourceConnection } from './connection.ts';
 
-/** A connection that is opened on first use, kept, and reopened after a failure. */
+/**
+ * A connection that is opened on first use, kept, and reopened once it is broken. Several may use it at once: a statement that the server
+ * refuses to one of them takes nothing from the others.
+ */
 export class OnDemandConnection {
   readonly #open: () => Promise<SourceConnection>;
   #connection: Promise<SourceConnection> | null = null;
@@ -14,6 +18,7 @@ export class OnDemandConnection {
     try {
       return await work(await connection);
     } catch (error) {
+      if (isRefusal(error) && (await isOpen(connection))) throw error;
       if (this.#connection === connection) this.#connection = null;
       connection.then(
         (broken) => broken.destroy(),
@@ -32,4 +37,16 @@ export class OnDemandConnection {
       () => undefined,
     );
   }
+}
+
+/** The server answered, and said no. The connection is as good as before. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof TidegateError && error.action === 'operator';
+}
+
+async function isOpen(connection: Promise<SourceConnection>): Promise<boolean> {
+  return await connection.then(
+    ({ isOpen: open }) => open,
+    () => false,
+  );
 }

@@ -216,7 +216,7 @@ describe('assertAllowedStatement', () => {
     ['rollback', 'a kind of statement'],
     ['begin', 'a kind of statement'],
     ['shutdown', 'a kind of statement'],
-    ['show processlist', 'a kind of statement'],
+    ['show full processlist', 'a kind of statement'],
     ['show create user `a`', 'a kind of statement'],
     ["call p('x')", 'a kind of statement'],
     ['handler t open', 'a kind of statement'],
