@@ -1,8 +1,9 @@
 import type { SourceConfig } from '../../config/config.ts';
 import { type Position, comparePositions } from '../../change/position.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
-import { type Scope, inPart } from '../../lifetime/scope.ts';
+import type { Scope } from '../../lifetime/scope.ts';
 import { SourceConnection } from '../../mysql/connection.ts';
+import { OnDemandConnection } from '../../mysql/on-demand-connection.ts';
 import { readHead } from '../../mysql/position/positions.ts';
 
 const everyMs = 10_000;
@@ -10,11 +11,10 @@ const everyMs = 10_000;
 /**
  * Checks whether a dump that brings nothing new has nothing to bring. After RESET MASTER a server sends heartbeats forever: it waits until
  * its new file reaches the position in the old one. If a dump has not moved since the last check, its position is compared
- * with the end of the binlog. That check opens a connection and closes it again.
+ * with the end of the binlog. The connection for that is opened once and kept: a login each time would fill the log of an idle source.
  */
 export class DumpWatch {
-  readonly #scope: Scope;
-  readonly #source: SourceConfig;
+  readonly #replicator: OnDemandConnection;
   readonly #position: () => Position | null;
   readonly #fail: (error: Error) => void;
   readonly #timer: NodeJS.Timeout;
@@ -24,12 +24,17 @@ export class DumpWatch {
   #isLooking = false;
 
   /** `position`: the position of the dump; null while it moves. `fail` may be called more than once. */
-  constructor(scope: Scope, source: SourceConfig, position: () => Position | null, fail: (error: Error) => void) {
-    this.#scope = scope;
-    this.#source = source;
+  constructor(
+    scope: Scope,
+    source: SourceConfig,
+    position: () => Position | null,
+    fail: (error: Error) => void,
+    interval = everyMs,
+  ) {
+    this.#replicator = new OnDemandConnection(async () => await SourceConnection.open(scope, source, 'replicator'));
     this.#position = position;
     this.#fail = fail;
-    this.#timer = setInterval(() => void this.#look(), everyMs);
+    this.#timer = setInterval(() => void this.#look(), interval);
   }
 
   close(): void {
@@ -45,7 +50,7 @@ export class DumpWatch {
       else if (this.#head !== null && comparePositions(position, this.#head) < 0)
         this.#fail(new TidegateError('source-unreachable', 'the source has more binlog than it sends'));
       else {
-        this.#head = await this.#readHead();
+        this.#head = await this.#replicator.use(readHead);
         if (comparePositions(this.#head, position) < 0)
           this.#fail(
             new TidegateError('source-unreachable', "the source's binlog ends before the position it was read to"),
@@ -58,12 +63,5 @@ export class DumpWatch {
     } finally {
       this.#isLooking = false;
     }
-  }
-
-  async #readHead(): Promise<Position> {
-    return await inPart(
-      this.#scope,
-      async (part) => await readHead(await SourceConnection.open(part, this.#source, 'replicator')),
-    );
   }
 }
