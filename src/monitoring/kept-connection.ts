@@ -45,6 +45,13 @@ export class KeptConnection<T extends { close(): Promise<void> }> {
     }
   }
 
+  /** Destroys the connection. A query that waits for it fails. */
+  hangUp(): void {
+    this.#current?.scope.hangUp(
+      new TidegateError(`${this.#side}-unreachable`, `${this.#side}: the connection was closed`),
+    );
+  }
+
   /** Closes the connection, by force if the server does not respond in time. */
   async close(): Promise<void> {
     if (this.#current === null) return;

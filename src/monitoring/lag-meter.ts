@@ -114,8 +114,14 @@ export class LagMeter {
   }
 
   /** Runs `work` at the target, on the same connection. */
-  async atTarget<T>(work: (db: Target) => Promise<T>): Promise<T> {
-    return await this.#askTarget(work, performance.now() + patienceMs);
+  async atTarget<T>(work: (db: Target) => Promise<T>, patience = patienceMs): Promise<T> {
+    return await this.#askTarget(work, performance.now() + patience);
+  }
+
+  /** Gives up on the present measurement: what it waits for fails. */
+  hangUp(): void {
+    this.#source.hangUp();
+    this.#target.hangUp();
   }
 
   async close(): Promise<void> {

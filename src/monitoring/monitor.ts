@@ -12,6 +12,8 @@ import { type StatusDetail, type TableStatus, writeStatus } from '../postgres/co
 import { Throughput } from './throughput.ts';
 
 const everyMs = 1_000;
+/** How long a server may take to answer once the program ends. */
+const goodbyeMs = 1_000;
 /** The lease holder writes its status each second, so silence for this long means that it hangs. */
 const silentHolderSeconds = 30;
 /** The time to catch up is estimated from this much history. */
@@ -162,8 +164,11 @@ export class Monitor {
     this.#ended.abort();
     this.#wake.resolve();
     this.#firstMeasurement.resolve();
+    // A server that does not answer must not keep the program from ending.
+    const giveUp = setTimeout(() => this.#meter.hangUp(), goodbyeMs);
     await this.#watching;
-    if (holdsLease) await this.#write().catch(() => undefined);
+    clearTimeout(giveUp);
+    if (holdsLease) await this.#write(goodbyeMs).catch(() => undefined);
     await this.#meter.close();
   }
 
@@ -195,7 +200,7 @@ export class Monitor {
     }
   }
 
-  async #write(): Promise<void> {
+  async #write(patience?: number): Promise<void> {
     const { heads, identity } = this.#meter;
     const detail: StatusDetail = {
       reason: this.#stateNow.reason,
@@ -205,7 +210,7 @@ export class Monitor {
       snapshot: this.snapshot.status,
       ...{ identity, heads },
     };
-    await this.#meter.atTarget(async (db) => await writeStatus(db, this.state, detail));
+    await this.#meter.atTarget(async (db) => await writeStatus(db, this.state, detail), patience);
   }
 
   #take(measured: Measured): void {
