@@ -10,6 +10,7 @@ export class KeptConnection<T extends { close(): Promise<void> }> {
   readonly #side: 'source' | 'target';
   readonly #open: (scope: Scope) => Promise<T>;
   /** Each connection has a scope of its own, which is hung up with it. */
+  #ended: TidegateError | null = null;
   #current: { readonly connection: Promise<T>; readonly scope: Scope } | null = null;
 
   constructor(side: 'source' | 'target', open: (scope: Scope) => Promise<T>) {
@@ -19,11 +20,12 @@ export class KeptConnection<T extends { close(): Promise<void> }> {
 
   /** Starts to connect, if it is not connected. The next `ask` raises a failure. */
   begin(): void {
-    this.#connect();
+    if (this.#ended === null) this.#connect();
   }
 
   /** `patienceMs`: how long to wait for the connection and the answer together. Raises the error, or unreachable after that time. */
   async ask<R>(question: (connection: T) => Promise<R>, patienceMs: number): Promise<R> {
+    if (this.#ended !== null) throw this.#ended;
     const { connection, scope } = this.#connect();
     const { promise: late, reject } = Promise.withResolvers<never>();
     const seconds = Math.round(patienceMs / 1000);
@@ -45,11 +47,10 @@ export class KeptConnection<T extends { close(): Promise<void> }> {
     }
   }
 
-  /** Destroys the connection. A query that waits for it fails. */
+  /** Destroys the connection for good: what waits for it fails, and so does every later query. */
   hangUp(): void {
-    this.#current?.scope.hangUp(
-      new TidegateError(`${this.#side}-unreachable`, `${this.#side}: the connection was closed`),
-    );
+    this.#ended ??= new TidegateError(`${this.#side}-unreachable`, `${this.#side}: the connection was closed`);
+    this.#current?.scope.hangUp(this.#ended);
   }
 
   /** Closes the connection, by force if the server does not respond in time. */
