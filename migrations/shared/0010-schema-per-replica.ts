@@ -44,11 +44,32 @@ const renamed: Readonly<Record<string, string>> = {
 
 /**
  * Moves every replica of version 0.1 from the shared tables into a schema of its own, `tidegate_<target schema>`. Raises
- * CannotMoveReplicas while a service of 0.1 runs, and if a schema cannot have that name.
+ * CannotMoveReplicas while a service of 0.1 runs, if a schema cannot have that name, and if a view depends on the shared tables.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const old = (name: string) => sql.id('tidegate', name);
+  // The lock would stop a running service at work, so the service is refused before the lock. Another may start meanwhile.
+  await assertNoneRuns(db);
   await sql`lock table ${sql.join(Object.keys(tables).map(old))} in access exclusive mode`.execute(db);
+  await assertNoneRuns(db);
+  await assertNoViews(db);
+  const { rows: replicas } = await sql<{ replica: string; hasTables: boolean }>`
+    select replica, replica in (select replica from tidegate.tables) as "hasTables" from (${sql.join(
+      Object.keys(tables).map((name) => sql`select replica from ${old(name)}`),
+      sql` union `,
+    )}) known order by 1`.execute(db);
+  for (const { replica, hasTables } of replicas) {
+    const refusal = nameRefusal(replica);
+    // After a reset, only its audit and its lease are left.
+    if (refusal !== null && !hasTables) continue;
+    if (refusal !== null) throw refusal;
+    await moveReplica(db, replica);
+  }
+  await sql`drop table ${sql.join(Object.keys(tables).map(old))}`.execute(db);
+  await sql`drop function tidegate.refuse_change()`.execute(db);
+}
+
+async function assertNoneRuns(db: Kysely<unknown>): Promise<void> {
   const { rows: running } = await sql<{ replica: string; holder: string }>`
     select replica, holder from tidegate.lease l where expires_at > now()
        and exists (select from pg_stat_activity a where a.pid = l.backend_pid and a.backend_start = l.backend_start)
@@ -58,23 +79,47 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       `services of Tidegate 0.1 are running on this database: ${running.map(({ replica, holder }) => `schema ${replica} on ${holder}`).join(', ')}`,
       'Stop all of them, then start one service of this version. It moves all replicas of the database at once.',
     );
-  const { rows: replicas } = await sql<{ replica: string }>`
-    ${sql.join(
-      Object.keys(tables).map((name) => sql`select replica from ${old(name)}`),
-      sql` union `,
-    )} order by 1`.execute(db);
-  for (const { replica } of replicas) await moveReplica(db, replica);
-  await sql`drop table ${sql.join(Object.keys(tables).map(old))}`.execute(db);
-  await sql`drop function tidegate.refuse_change()`.execute(db);
+}
+
+/** Why no service of this version can have this target schema; null if one can. */
+function nameRefusal(replica: string): CannotMoveReplicas | null {
+  const remedy =
+    'Drop the replica with `tidegate reset` of version 0.1, then copy it again into a schema with another name. Its audit stays in the backup only.';
+  if (Buffer.byteLength(schemaOf(replica)) > longestNameBytes)
+    return new CannotMoveReplicas(
+      `the target schema ${replica} has a longer name than ${longestNameBytes - schemaOf('').length} bytes`,
+      remedy,
+    );
+  if (replica.toLowerCase().startsWith(schemaOf('')))
+    return new CannotMoveReplicas(
+      `the target schema ${replica} has a name that is reserved for control schemas`,
+      remedy,
+    );
+  return null;
+}
+
+function schemaOf(replica: string): string {
+  return `tidegate_${replica}`;
+}
+
+/** In pg_depend, the dependent object of a view is its rewrite rule. */
+async function assertNoViews(db: Kysely<unknown>): Promise<void> {
+  const { rows: views } = await sql<{ name: string }>`
+    select distinct pg_describe_object('pg_class'::regclass, r.ev_class, 0) as name
+      from pg_depend d
+      join pg_rewrite r on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
+      join pg_class t on d.refclassid = 'pg_class'::regclass and d.refobjid = t.oid
+     where t.relnamespace = 'tidegate'::regnamespace and r.ev_class <> t.oid
+     order by 1`.execute(db);
+  if (views.length > 0)
+    throw new CannotMoveReplicas(
+      `the control tables of version 0.1 are in use by ${views.map(({ name }) => name).join(', ')}`,
+      'Save its SQL and drop it. Create it again after the first run, on the tables of the new control schemas.',
+    );
 }
 
 async function moveReplica(db: Kysely<unknown>, replica: string): Promise<void> {
-  const schema = `tidegate_${replica}`;
-  if (Buffer.byteLength(schema) > longestNameBytes)
-    throw new CannotMoveReplicas(
-      `the target schema ${replica} has a longer name than ${longestNameBytes - 'tidegate_'.length} bytes`,
-      'Drop the replica with `tidegate reset` of version 0.1, then copy it again into a schema with a shorter name.',
-    );
+  const schema = schemaOf(replica);
   if (await exists(db, schema))
     throw new CannotMoveReplicas(
       `a schema ${schema} already exists, and Tidegate did not create it`,
@@ -87,9 +132,11 @@ async function moveReplica(db: Kysely<unknown>, replica: string): Promise<void> 
     await sql`insert into ${sql.id(schema, name)} (${sql.raw(columns)}) overriding system value
       select ${sql.raw(values.join(', '))} from ${sql.id('tidegate', name)} where replica = ${replica}`.execute(db);
   }
+  // Ids continue after the last one that 0.1 gave out, so an id that somebody noted never names another row.
   for (const name of withIdentity)
-    await sql`select setval(pg_get_serial_sequence(${`"${schema.replaceAll('"', '""')}"."${name}"`}, 'id'), max(id))
-      from ${sql.id(schema, name)} having max(id) is not null`.execute(db);
+    await sql`select setval(
+        pg_get_serial_sequence(${`"${schema.replaceAll('"', '""')}"."${name}"`}, 'id'),
+        pg_sequence_last_value(pg_get_serial_sequence(${`tidegate.${name}`}, 'id')::regclass))`.execute(db);
   // The same table as Kysely creates. The migrations of the replica continue from there.
   await sql`create table ${sql.id(schema, 'migrations')} (name varchar(255) primary key, timestamp varchar(255) not null)`.execute(
     db,

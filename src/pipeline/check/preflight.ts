@@ -255,7 +255,7 @@ const takeOver: Finding = {
   message:
     'the control schema is of Tidegate 0.1; the next run moves all replicas of this database into schemas of their own',
   remedy:
-    'make a copy first, so that you can go back: pg_dump --schema=tidegate --file=tidegate-0.1.sql, with this database and role',
+    'stop all services of 0.1 and make the backup of docs/install.md (Upgrade from 0.1) first, so that you can go back',
 };
 
 /** Suspended tables. Tables that are no longer selected are excluded by the next run, so they are not reported. */
