@@ -71,9 +71,10 @@ export async function refresh(
     );
   signal.throwIfAborted();
   const { missing, extra } = await session.transaction(async (trx) => {
-    await assertEpoch(trx, epoch);
     const written = await refreshRows(session, trx, replica, codec, checked.lines);
     await replaceConversions(trx, schema.table, conversions);
+    // The fence comes last, because it locks the checkpoint: the stream's commits would wait for all of the above.
+    await assertEpoch(trx, epoch);
     return written;
   });
   return { rows: chunk.rows, missing, extra, repaired: missing + extra };

@@ -86,6 +86,29 @@ describe.each(['InnoDB', 'MyISAM'] as const)('tables without a key that TABLES_R
     ]);
   });
 
+  test('the stream goes on while rows are written', async () => {
+    await fullyRefreshed('log_line');
+    const reader = await streaming.newTargetSession();
+    await reader.query('begin');
+    await reader.query('select from log_line for update');
+    await streaming.source.query(`update log_line set size = 3 where note = ''`);
+    const backfill = runCli(['backfill', 'log_line'], env());
+    await streaming.until(
+      async () =>
+        (
+          await streaming.rows(
+            `select 1 from pg_stat_activity where datname = current_database() and application_name like 'tidegate jobs%' and wait_event_type = 'Lock'`,
+          )
+        ).length > 0,
+      'the full refresh waits for the lock',
+    );
+    await streaming.caughtUp();
+    await reader.query('rollback');
+    await reader.end();
+    expect((await backfill).code).toBe(0);
+    expect(await streaming.rows(`select size from log_line where note = ''`)).toEqual([['3']]);
+  });
+
   test('get their current columns, after a restart and while it runs', async () => {
     const { source } = streaming;
     await source.query(`alter table log_line add column who varchar(10) null, drop column size`);
@@ -133,7 +156,7 @@ describe.each(['InnoDB', 'MyISAM'] as const)('tables without a key that TABLES_R
     expect(stdout).toMatch(/more than 32 MiB|takes too long/);
     expect(await streaming.rows(`select count(*) from large`)).toEqual([['10']]);
     expect(await failedJobs()).toEqual([{ table: 'large', kind: 'backfill' }]);
-    expect((await runCli(['lag'], env())).stdout).toMatch(/failed +backfill large: table large has no key and/);
+    expect((await runCli(['lag'], env())).stdout).toMatch(/failed +backfill large: table large has no key, and/);
     await streaming.source.query(`delete from large`);
     expect((await runCli(['backfill', 'large'], env())).code).toBe(0);
     expect(await failedJobs()).toEqual([]);
