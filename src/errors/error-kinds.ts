@@ -44,6 +44,10 @@ export const errorKinds = {
     action: 'operator',
     hint: 'Tidegate cannot follow the binlog exactly at this position. Correct what the message names (`tidegate check` prints the line), then run `tidegate resync`: it reads every table again, in place.',
   },
+  'binlog-damaged': {
+    action: 'retry',
+    hint: 'An event of the binlog arrived damaged. Tidegate reads it again on a new connection. If this happens often, check the network and the memory of both machines.',
+  },
   'server-id-taken': {
     action: 'operator',
     hint: 'Another replica uses SOURCE_SERVER_ID; choose a number that no other server or tool uses.',

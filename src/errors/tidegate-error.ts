@@ -10,12 +10,19 @@ export class TidegateError extends Error {
   readonly hint: string;
   /** The only table that the failure concerns. If this table is suspended, the others can continue. */
   readonly table: string | undefined;
+  /** The position in the binlog of what could not be read. */
+  readonly position: string | undefined;
 
-  constructor(kind: ErrorKind, message: string, options: { hint?: string; cause?: unknown; table?: string } = {}) {
+  constructor(
+    kind: ErrorKind,
+    message: string,
+    options: { hint?: string; cause?: unknown; table?: string; position?: string } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.kind = kind;
     this.hint = options.hint ?? errorKinds[kind].hint;
     this.table = options.table;
+    this.position = options.position;
   }
 
   /** Returns the same failure, bound to this table. */

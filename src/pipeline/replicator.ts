@@ -7,6 +7,7 @@ import { TargetSession } from '../postgres/session.ts';
 import { backoff, sleep } from '../lifetime/backoff.ts';
 import { recordStart, recordStop } from './start-and-stop.ts';
 import { runAsLeaseHolder } from './leader.ts';
+import { RepeatedDamage } from './stream/repeated-damage.ts';
 import type { ReplicatorListener, RunOptions, StallReason } from './listener.ts';
 
 const standbyPollMs = 1_000;
@@ -29,6 +30,7 @@ export async function replicate(
   const { signal } = scope;
   let failures = 0;
   let isRecorded = false;
+  const damage = new RepeatedDamage();
   const stall: { stream: StallReason | null; silence: StallReason | null } = { stream: null, silence: null };
   // Durable progress shows that the trouble is over, so the next failure waits the shortest delay again.
   const watched: ReplicatorListener = {
@@ -63,7 +65,9 @@ export async function replicate(
       try {
         if (!isRecorded) await recordStart(attempt, config, lease.epoch);
         isRecorded = true;
-        await runUnlessPaused(attempt, config, options, lease, watched);
+        await runUnlessPaused(attempt, config, options, lease, watched).catch((error: unknown) => {
+          throw damage.judged(error);
+        });
         await recordStop(attempt, config, lease.epoch, signal.aborted ? 'on request' : 'caught up');
         return;
       } catch (error) {

@@ -8,6 +8,7 @@ import {
   checksumLength,
   eventType,
   headerLength,
+  typeAt,
   readEventHeader,
   rowsFormOf,
 } from './event-header.ts';
@@ -25,8 +26,8 @@ type Group = 'none' | 'open' | 'xa';
  * Groups: a transaction is Gtid, Query BEGIN, row events, and then Xid (engines with transactions) or Query COMMIT (MyISAM). MariaDB's Gtid
  * event replaces BEGIN. A definition statement is a group of its own and commits implicitly.
  *
- * Raises TidegateError binlog-unreadable where it would have to guess in order to continue. Raises source-unreachable if the address leads
- * to another server than the one that reported its positions.
+ * Raises TidegateError binlog-damaged for an event that contradicts its checksum or itself. Raises binlog-unreadable where it would have to
+ * guess in order to continue. Raises source-unreachable if the address leads to another server than the one that reported its positions.
  */
 export class BinlogDecoder {
   readonly cursor: BinlogCursor;
@@ -55,6 +56,16 @@ export class BinlogDecoder {
 
   /** Takes one complete event: `source` from `at` to `end`, including header and checksum. */
   event(source: Buffer, at: number, end: number): void {
+    try {
+      this.#event(source, at, end);
+    } catch (error) {
+      if (error instanceof RangeError)
+        this.#damaged(`an event of type ${source[at + typeAt]} does not have the length that it states`, error);
+      throw error;
+    }
+  }
+
+  #event(source: Buffer, at: number, end: number): void {
     const header = readEventHeader(source, at);
     if (header.type === eventType.formatDescription) {
       // The byte before its own checksum shows whether the events of this file have checksums.
@@ -67,20 +78,13 @@ export class BinlogDecoder {
       return;
     }
     const bodyEnd = this.#checksums ? this.#checked(source, at, end) : end;
-    const body = at + headerLength;
-    try {
-      this.#dispatch(header, source, body, bodyEnd);
-    } catch (error) {
-      if (error instanceof RangeError)
-        this.#unreadable(`an event of type ${header.type} does not have the length that it states`, error);
-      throw error;
-    }
+    this.#dispatch(header, source, at + headerLength, bodyEnd);
   }
 
   #checked(source: Buffer, at: number, end: number): number {
     const bodyEnd = end - checksumLength;
     if (crc32(source.subarray(at, bodyEnd)) !== source.readUInt32LE(bodyEnd))
-      this.#unreadable('an event failed its checksum');
+      this.#damaged('an event failed its checksum');
     return bodyEnd;
   }
 
@@ -290,7 +294,13 @@ export class BinlogDecoder {
     }
   }
 
-  #unreadable(what: string, cause?: unknown): never {
-    throw new TidegateError('binlog-unreadable', `${what}; near ${formatPosition(this.cursor.position)}`, { cause });
+  #unreadable(what: string): never {
+    throw new TidegateError('binlog-unreadable', `${what}; near ${formatPosition(this.cursor.position)}`);
+  }
+
+  /** The event may be whole at the source. */
+  #damaged(what: string, cause?: unknown): never {
+    const position = formatPosition(this.cursor.position);
+    throw new TidegateError('binlog-damaged', `${what}; near ${position}`, { cause, position });
   }
 }
