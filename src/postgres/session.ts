@@ -40,7 +40,11 @@ export class TargetSession {
         bytes: () => socketOf(client).bytesRead + socketOf(client).bytesWritten,
         isAtWork: async () => await isAtWork({ schema: targetSchema, ...server }, this.backend),
         silent: (now) => scope.silence(this.#silence, now),
-        hangUp: () => this.destroy(),
+        hangUp: () => {
+          this.destroy();
+          // A frozen connection keeps its locks until PostgreSQL notices, which may take hours. Where this fails, they last so long.
+          void endBackend({ schema: targetSchema, ...server }, this.backend).catch(() => undefined);
+        },
       },
       (seconds) => new TidegateError('target-unreachable', `target: no answer for ${seconds} s, and it is not at work`),
     );
@@ -153,19 +157,34 @@ const probeMs = 8_000;
  * (https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW)
  */
 export async function isAtWork(target: TargetConfig, backend: number): Promise<boolean> {
+  return await ask(
+    target,
+    `select from pg_stat_activity where pid = $1 and state = 'active' and wait_event_type is distinct from 'Client'`,
+    backend,
+  );
+}
+
+/** Ends a session of our own role that is dead to us, so that it lets go of its locks. */
+async function endBackend(target: TargetConfig, backend: number): Promise<boolean> {
+  return await ask(
+    target,
+    'select pg_terminate_backend(pid) from pg_stat_activity where pid = $1 and usename = current_user and datname = current_database()',
+    backend,
+  );
+}
+
+/** Runs a query about a backend on another connection. Returns whether it has a row. */
+async function ask(target: TargetConfig, query: string, backend: number): Promise<boolean> {
   await using scope = new Scope();
-  const ask = async () => {
+  const answer = async () => {
     const client = await openTarget(scope, target, 'tidegate watch');
     scope.own(breakable(() => socketOf(client).destroy()));
-    const { rowCount } = await client.query(
-      `select from pg_stat_activity where pid = $1 and state = 'active' and wait_event_type is distinct from 'Client'`,
-      [backend],
-    );
+    const { rowCount } = await client.query(query, [backend]);
     return rowCount === 1;
   };
   return await scope.within(
     probeMs,
-    ask(),
+    answer(),
     () => new TidegateError('target-unreachable', 'target: no new connection works'),
   );
 }
