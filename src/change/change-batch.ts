@@ -25,16 +25,89 @@ export class ChangeBatch {
   rows = 0;
   /** The last transaction end in this batch; null: the batch is a part of a transaction that continues. */
   end: CommitPoint | null = null;
-  /** A transaction started and did not end in this batch. */
-  open = false;
   /** Bytes held, including bookkeeping. The code that adds rows updates it, and back-pressure counts it. */
   size = 0;
+  #open = false;
+  /** The number of the last transaction that began here. A transaction that began in an earlier batch is number 0. */
+  #number = 0;
+  /** Rows and suspended tables before the open transaction. */
+  #before = { rows: 0, suspended: 0 };
+  /** The earlier changes of tables that the open transaction truncated. */
+  readonly #truncated = new Map<string, TableChanges>();
+
+  /** A batch that continues an open transaction. */
+  static continuing(): ChangeBatch {
+    const batch = new ChangeBatch();
+    batch.#open = true;
+    return batch;
+  }
+
+  /** A transaction started and did not end in this batch. */
+  get open(): boolean {
+    return this.#open;
+  }
+
+  /** A source transaction starts. */
+  begin(): void {
+    this.#open = true;
+    this.#number++;
+    this.#before = { rows: this.rows, suspended: this.suspended.size };
+    if (this.#truncated.size > 0) this.#truncated.clear();
+  }
+
+  /** A source transaction ends, or a statement that is a transaction of its own. */
+  commit(end: CommitPoint): void {
+    this.#open = false;
+    this.transactions++;
+    this.end = end;
+  }
 
   /** The changes of a table, created on first use. `schema.table` is the name as the catalog spells it. */
   changes(schema: TableSchema): TableChanges {
     let changes = this.tables.get(schema.table);
     if (changes === undefined) this.tables.set(schema.table, (changes = new TableChanges(schema)));
+    changes.mark(this.#number);
     return changes;
+  }
+
+  /** The source has emptied a table. */
+  truncate(schema: TableSchema): void {
+    const earlier = this.changes(schema);
+    if (this.#open && !earlier.isNewIn(this.#number)) {
+      this.#truncated.set(schema.table, earlier);
+      this.tables.delete(schema.table);
+    } else this.size -= earlier.size;
+    this.changes(schema).truncate();
+  }
+
+  /**
+   * Takes out the open transaction and returns it as a batch of its own, which continues it. This batch then ends with a complete
+   * transaction.
+   */
+  splitOff(): ChangeBatch {
+    const rest = ChangeBatch.continuing();
+    for (const [table, changes] of this.tables) {
+      // Moved as a whole, which is the usual case for a table of a large transaction.
+      const isWhole = changes.isNewIn(this.#number);
+      const part = isWhole ? changes : changes.splitOff(this.#number);
+      if (part !== null && !part.isEmpty) rest.tables.set(table, part);
+      if (isWhole || changes.isEmpty) this.tables.delete(table);
+    }
+    for (const [table, earlier] of this.#truncated) {
+      earlier.splitOff(this.#number);
+      if (!earlier.isEmpty) this.tables.set(table, earlier);
+    }
+    for (const [table, reason] of [...this.suspended].slice(this.#before.suspended)) {
+      rest.suspended.set(table, reason);
+      this.suspended.delete(table);
+    }
+    rest.rows = this.rows - this.#before.rows;
+    rest.size = sizeOf(rest);
+    this.rows = this.#before.rows;
+    this.size = sizeOf(this);
+    this.#open = false;
+    this.#truncated.clear();
+    return rest;
   }
 
   /** Nothing to write, not even a position. */
@@ -46,4 +119,10 @@ export class ChangeBatch {
   get isPositionOnly(): boolean {
     return this.tables.size === 0 && this.suspended.size === 0;
   }
+}
+
+function sizeOf({ tables }: ChangeBatch): number {
+  let size = 0;
+  for (const changes of tables.values()) size += changes.size;
+  return size;
 }

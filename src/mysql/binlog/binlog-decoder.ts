@@ -202,7 +202,7 @@ export class BinlogDecoder {
   #enter(group: Group): void {
     this.#group = group;
     this.#rowEvents.begin();
-    this.#filler.batch.open = group !== 'none';
+    if (group !== 'none') this.#filler.batch.begin();
   }
 
   #endGroup(header: EventHeader): void {
@@ -210,10 +210,7 @@ export class BinlogDecoder {
     if (this.#gtid !== null) this.cursor.gtids.add(this.#gtid);
     this.#gtid = null;
     this.#groupStart = this.cursor.position;
-    const { batch } = this.#filler;
-    batch.open = false;
-    batch.transactions++;
-    batch.end = { position: this.#groupStart, committedAt: header.timestamp };
+    this.#filler.batch.commit({ position: this.#groupStart, committedAt: header.timestamp });
     this.#filler.boundary();
   }
 
@@ -254,10 +251,7 @@ export class BinlogDecoder {
       case 'truncate': {
         const table = this.#tables.find(statement.table.database, statement.table.table);
         if (table === undefined || !isNewTo(table, this.#groupStart)) return;
-        const { batch } = this.#filler;
-        const changes = batch.changes(table.codec.schema);
-        batch.size -= changes.size;
-        changes.truncate();
+        this.#filler.batch.truncate(table.codec.schema);
         return;
       }
       case 'unfollowed': {

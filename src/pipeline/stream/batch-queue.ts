@@ -3,8 +3,8 @@ import { type Position, comparePositions } from '../../change/position.ts';
 import type { GtidProgress } from '../../mysql/binlog/gtid-progress.ts';
 import type { BatchFiller } from '../../mysql/binlog/row-events.ts';
 
-/** A batch of this many bytes is handed over even within a transaction. If the applier is busy, reading pauses. */
-const batchBytes = 4 * 1024 * 1024;
+/** A batch of this many bytes is handed over, or waits for the applier while reading pauses. */
+const defaultBatchBytes = 4 * 1024 * 1024;
 /** An idle source, or writes to its other databases, move the checkpoint at most this often. */
 const idleCheckpointMs = 500;
 
@@ -19,8 +19,8 @@ export interface Pausable {
  * is there, cut at the end of a source transaction. So a change of an idle source is applied at once. The batches of a busy source grow
  * by themselves: group commit without a timer. A full batch that waits for the applier pauses the reader.
  *
- * Invariant: a batch below `batchBytes` always ends at the end of a source transaction. A larger batch may end within a transaction;
- * then the next batch continues that transaction. Between two parts of a transaction the applier gets no other batch.
+ * Invariant: a batch consists of complete source transactions. Only a transaction that fills a batch alone is handed over in parts, and
+ * the complete transactions before it are handed over first. Between two parts of a transaction the applier gets no other batch.
  */
 export class BatchQueue implements BatchFiller {
   batch = new ChangeBatch();
@@ -36,20 +36,27 @@ export class BatchQueue implements BatchFiller {
   /** The lowest position that the target was asked to reach. */
   #wanted: Position | null = null;
 
+  readonly #batchBytes: number;
+
   /** `start`: the present position of the target. */
-  constructor(reader: Pausable, gtids: GtidProgress, start: Position) {
+  constructor(reader: Pausable, gtids: GtidProgress, start: Position, batchBytes = defaultBatchBytes) {
     this.#reader = reader;
+    this.#batchBytes = batchBytes;
     this.#lastEnd = start;
     this.#gtids = gtids;
   }
 
   boundary(): void {
-    if (this.batch.size >= batchBytes) this.#full();
+    if (this.#isFull) this.#full();
     else this.#offer();
   }
 
   grown(): void {
-    if (this.batch.size >= batchBytes) this.#full();
+    if (this.#isFull) this.#full();
+  }
+
+  get #isFull(): boolean {
+    return this.batch.size >= this.#batchBytes;
   }
 
   /**
@@ -68,7 +75,7 @@ export class BatchQueue implements BatchFiller {
     }
     return await new Promise<ChangeBatch | null>((resolve, reject) => {
       // A position alone is not urgent, but it must not wait for the next change either.
-      const tick = setInterval(() => this.#offer(), idleCheckpointMs / 4);
+      const tick = setInterval(() => this.#offerLate(), idleCheckpointMs / 4);
       this.#taker = {
         give: (batch) => {
           clearInterval(tick);
@@ -79,7 +86,7 @@ export class BatchQueue implements BatchFiller {
           reject(error);
         },
       };
-      if (this.batch.size >= batchBytes) this.#hand();
+      if (this.#isFull) this.#hand();
       else this.#offer();
     });
   }
@@ -135,6 +142,13 @@ export class BatchQueue implements BatchFiller {
     this.#hand();
   }
 
+  /** A transaction that takes long to arrive must not hold back the complete ones before it. */
+  #offerLate(): void {
+    const { batch } = this;
+    if (batch.open && batch.end !== null && !batch.isPositionOnly) this.#hand();
+    else this.#offer();
+  }
+
   #full(): void {
     if (this.#taker === null) this.#reader.pause();
     else this.#hand();
@@ -145,6 +159,7 @@ export class BatchQueue implements BatchFiller {
     if (taker === null) return;
     const { batch } = this;
     this.#taker = null;
+    this.batch = batch.open ? (batch.end === null ? ChangeBatch.continuing() : batch.splitOff()) : new ChangeBatch();
     this.#partHanded = batch.open;
     // The GTID set is formatted only here and not at every transaction: it is long, and only the last one is stored.
     if (batch.end !== null) {
@@ -152,9 +167,7 @@ export class BatchQueue implements BatchFiller {
       this.#lastEnd = batch.end.position;
       if (this.#isThere()) this.#wanted = null;
     }
-    this.batch = new ChangeBatch();
-    this.batch.open = batch.open;
-    this.#reader.resume();
+    if (!this.#isFull) this.#reader.resume();
     taker.give(batch);
   }
 }

@@ -7,9 +7,8 @@ const at = (offset: number) => ({ file: 'b.000001', offset, gtid: null });
 describe('the position of the target', () => {
   it('moves only when a transaction is complete', () => {
     const live = new LiveStream(at(100), () => undefined);
-    const part = new ChangeBatch();
+    const part = ChangeBatch.continuing();
     part.end = { position: at(200), committedAt: null };
-    part.open = true;
     live.applied(part);
     expect(live.position).toEqual(at(100));
     const last = new ChangeBatch();
