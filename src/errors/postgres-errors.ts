@@ -14,6 +14,10 @@ const refused: Meaning = { kind: 'target-refused' };
 /** Meanings by SQLSTATE, or by its class for other states (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
 const byState: Readonly<Record<string, Meaning>> = {
   '08': unreachable,
+  '0A000': {
+    kind: 'target-refused',
+    hint: 'PostgreSQL cannot do this with an object that was changed at the target. Most likely the table has a rule for insert or update there: drop it.',
+  },
   '0B': refused,
   '22': refused,
   '23': refused,

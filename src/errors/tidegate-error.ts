@@ -34,6 +34,11 @@ export class TidegateError extends Error {
     });
   }
 
+  /** Why a table is suspended: the message, and the next step if it is known better than for the kind. */
+  get reason(): string {
+    return this.hint === errorKinds[this.kind].hint ? this.message : `${this.message}. ${this.hint}`;
+  }
+
   /** What a supervisor does: retry by itself, or stop and wait for a person. */
   get action(): ErrorAction {
     return errorKinds[this.kind].action;

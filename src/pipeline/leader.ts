@@ -55,15 +55,15 @@ async function suspendedFor(
   listener: ReplicatorListener,
 ): Promise<boolean> {
   if (!(error instanceof TidegateError) || error.kind !== 'target-refused' || error.table === undefined) return false;
-  const { table, message } = error;
+  const { table, reason } = error;
   await inPart(scope, async (part) => {
     const session = await TargetSession.open(part, config.target);
     await session.transaction(async (trx) => {
       await assertEpoch(trx, lease.epoch);
-      await suspendTable(trx, table, message);
+      await suspendTable(trx, table, reason);
     });
   });
-  listener.suspended(table, message);
+  listener.suspended(table, reason);
   return true;
 }
 

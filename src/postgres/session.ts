@@ -10,8 +10,9 @@ import { openTarget } from './connection.ts';
 import { type ControlSchema, controlSchemaName } from './control/control-schema.ts';
 import { ControlSchemaPlugin } from './control/control-schema-plugin.ts';
 import { backendOf, lent, socketOf } from './wire/client.ts';
-import { type Copy, CopyIn } from './wire/copy-in.ts';
 import { CopyOut } from './wire/copy-out.ts';
+import { type Outcome, Pipeline, type Statement } from './wire/pipeline.ts';
+import { PreparedStatements } from './wire/prepared-statements.ts';
 
 const goodbyeMs = 1_000;
 
@@ -28,6 +29,7 @@ export class TargetSession {
   readonly #scope: Scope;
   readonly #client: pg.Client;
   readonly #watch: SilenceWatch;
+  readonly #prepared = new PreparedStatements();
   readonly #silence: Silence = { side: 'target' };
   #isOpen = true;
 
@@ -83,23 +85,22 @@ export class TargetSession {
   }
 
   /**
-   * Sends COPY text lines into a table, inside the open transaction if there is one. `columns` are already quoted. `before` holds
-   * statements for the same message, which saves a round trip.
+   * Sends COPY text lines into a table, inside the open transaction if there is one. `columns` are already quoted. Returns how many rows
+   * the table has taken: a trigger of the target may have skipped some.
    */
-  async copy(table: string, columns: string, lines: Buffer, before = ''): Promise<void> {
-    const statement = `${before}copy ${table} (${columns}) from stdin`;
-    const [error] = await this.copyEach([{ statement, lines: [lines] }]);
-    if (error) throw fromPostgres(error, { what: 'apply' });
+  async copy(table: string, columns: string, lines: Buffer): Promise<number> {
+    const [outcome] = await this.pipeline([[{ text: `copy ${table} (${columns}) from stdin`, lines: [lines] }]]);
+    if (outcome?.error) throw fromPostgres(outcome.error, { what: 'apply' });
+    return outcome?.rows[0] ?? 0;
   }
 
   /**
-   * Sends several COPYs without waiting in between. Returns the error of each COPY, or null. These errors hold row values, so only code
-   * may read them.
+   * Sends groups of statements without waiting in between. An error ends only its group. Returns the outcome of each group. Errors hold
+   * row values, so only code may read them.
    */
-  async copyEach(copies: readonly Copy[]): Promise<readonly (Error | null)[]> {
-    if (copies.length === 0) return [];
+  async pipeline(groups: Iterable<Iterable<Statement>>): Promise<readonly Outcome[]> {
     return await this.#watch.during(
-      new Promise((resolve) => this.#client.query(new CopyIn(this.#client, copies, resolve))),
+      new Promise((resolve) => this.#client.query(new Pipeline(this.#client, groups, this.#prepared, resolve))),
     );
   }
 

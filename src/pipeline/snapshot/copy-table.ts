@@ -10,7 +10,8 @@ import { assertEpoch } from '../../postgres/control/checkpoint.ts';
 import { recordConversions } from '../../postgres/control/conversions.ts';
 import { assertNotTooMany, badRow, writeDeadLetters } from '../../postgres/rows/dead-letters.ts';
 import { checkLines } from '../../postgres/rows/line-check.ts';
-import type { TargetSession } from '../../postgres/session.ts';
+import type { Target, TargetSession } from '../../postgres/session.ts';
+import { swallowedBy } from '../../postgres/rows/swallowed-writes.ts';
 import { addPrimaryKey, columnList, quoteTable } from '../../postgres/rows/tables.ts';
 import { copyRuns, writeIsolating } from '../../postgres/rows/isolate-rows.ts';
 import { type ReaderSlot, type TableChunk, TableReader } from '../read/table-reader.ts';
@@ -108,16 +109,28 @@ async function writeChunk(
   const { table } = schema;
   const { lines, rejected } = checkLines(chunk.lines.bytes.subarray(0, chunk.lines.length), schema);
   const [into, columns] = [quoteTable(replica, table), columnList(schema)];
-  const writeRuns = copyRuns(target, into, schema);
+  const counted = async (trx: Target, meant: number, written: number) => {
+    if (written === meant) return;
+    throw await swallowedBy(trx, replica, table, { what: 'insert', meant, written });
+  };
   const write = async (isolates: boolean) =>
     await target.transaction(async (trx) => {
       await assertEpoch(trx, epoch);
       // A constraint that is checked at the commit could not name the row.
       if (isolates) await sql`set constraints all immediate`.execute(trx);
+      let [meant, written] = [0, 0];
+      const writeRuns = copyRuns(target, into, schema, (...rows) => {
+        meant += rows[0];
+        written += rows[1];
+      });
       const refused = isolates
         ? await writeIsolating(trx, lines, schema, writeRuns, { relations: [table], isSuspected: true })
         : [];
-      if (!isolates) await target.copy(into, columns, lines);
+      if (!isolates) {
+        meant = chunk.rows - chunk.rejected.length - rejected.length;
+        written = await target.copy(into, columns, lines);
+      }
+      await counted(trx, meant, written);
       const dead = [...chunk.rejected, ...rejected, ...refused];
       if (dead[0] !== undefined && matchesAny(config.tables.halt)(table)) throw badRow(table, dead[0], null);
       await writeDeadLetters(trx, table, dead, null);
@@ -126,7 +139,7 @@ async function writeChunk(
         .set({ copied_key: JSON.stringify(chunk.lastKey), copied_rows: copiedRows, updated_at: sql`now()` })
         .where('table_name', '=', table)
         .execute();
-      await recordConversions(trx, table, chunk.conversions);
+      await recordConversions(trx, [[table, chunk.conversions]]);
       failpoint('chunk-copied');
       return dead.length;
     });

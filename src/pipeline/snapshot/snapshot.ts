@@ -68,7 +68,7 @@ export async function copyTables(
 function reasonToSuspend(error: unknown): string | null {
   if (!(error instanceof TidegateError)) return null;
   if (error.kind === 'source-table') return `${error.message}. ${error.hint}`;
-  return error.kind === 'target-refused' ? error.message : null;
+  return error.kind === 'target-refused' ? error.reason : null;
 }
 
 async function openWorker(scope: Scope, config: Config, server: ServerFlavor, epoch: bigint): Promise<CopyWorker> {

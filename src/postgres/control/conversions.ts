@@ -2,14 +2,14 @@ import { sql } from 'kysely';
 import type { Conversion, ConversionKind } from '../../change/conversion.ts';
 import type { Target } from '../session.ts';
 
-/** Adds the conversions in a table's rows to the counts of the control schema, in the transaction of those rows. */
-export async function recordConversions(trx: Target, table: string, conversions: Iterable<Conversion>): Promise<void> {
-  const rows = [...conversions].map(({ column, kind, count }) => ({
-    table_name: table,
-    column_name: column,
-    kind,
-    count,
-  }));
+/** Adds the conversions in the rows of tables to the counts of the control schema, in the transaction of those rows. */
+export async function recordConversions(
+  trx: Target,
+  tables: Iterable<readonly [table: string, conversions: Iterable<Conversion>]>,
+): Promise<void> {
+  const rows = [...tables].flatMap(([table, conversions]) =>
+    [...conversions].map(({ column, kind, count }) => ({ table_name: table, column_name: column, kind, count })),
+  );
   if (rows.length === 0) return;
   await trx
     .insertInto('conversions')
@@ -25,7 +25,7 @@ export async function recordConversions(trx: Target, table: string, conversions:
 /** Replaces the counts of a table after all of its rows were read again. */
 export async function replaceConversions(trx: Target, table: string, conversions: Iterable<Conversion>): Promise<void> {
   await trx.deleteFrom('conversions').where('table_name', '=', table).execute();
-  await recordConversions(trx, table, conversions);
+  await recordConversions(trx, [[table, conversions]]);
 }
 
 /** How many values of a column were converted since the replica was created. */

@@ -4,15 +4,16 @@ import type { Position } from '../../change/position.ts';
 import type { RejectedRow } from '../../change/rejected-row.ts';
 import type { TableChanges } from '../../change/table-changes.ts';
 import { failpoint } from '../../lifetime/failpoint.ts';
-import { fromPostgres, isRowRefusal } from '../../errors/postgres-errors.ts';
+import { isRowRefusal } from '../../errors/postgres-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
 import { assertEpoch, moveCheckpoint } from '../control/checkpoint.ts';
 import type { ControlSchema } from '../control/control-schema.ts';
 import { recordConversions } from '../control/conversions.ts';
 import { DeadLetters, badRow } from './dead-letters.ts';
-import type { TargetSession } from '../session.ts';
+import type { Target, TargetSession } from '../session.ts';
 import { suspendTable } from '../control/table-states.ts';
+import { TableWriting, aboutTable, assertDeleted, writeAlone, writeTogether } from './write-tables.ts';
 import { TableWriter } from './table-writer.ts';
 
 export interface ApplierOptions {
@@ -35,12 +36,12 @@ export class Applier {
   readonly #session: TargetSession;
   readonly #options: ApplierOptions;
   readonly #writers = new Map<string, TableWriter>();
-  /** The number of staging tables created so far, including rolled back ones. Each table has its own number. */
-  #stagings = 0;
   /** Loaded again after the rollback of a transaction that changed dead letters. */
   #deadLetters: DeadLetters;
   #deadLettersChanged = false;
   #open: ControlledTransaction<ControlSchema> | null = null;
+  /** What the present batch has written can be undone without more. */
+  #isUndoable = false;
   /** The position at the end of the last batch. */
   #at: Position;
   /** Suspended tables with their reasons, and numbers of rejected rows, from all parts of the open transaction. */
@@ -61,19 +62,17 @@ export class Applier {
   }
 
   /**
-   * Returns when a complete batch is durable, or when a part of a transaction is written. If PostgreSQL refuses a row, a complete batch
-   * is rolled back and written again with refused rows isolated. Later batches of that table isolate rows, too, as long as PostgreSQL
-   * refuses some. Earlier parts of a transaction cannot be written again, so parts isolate refused rows from the start.
+   * Returns when a complete batch is durable, or when a part of a transaction is written. If PostgreSQL refuses a row, what this batch has
+   * written is undone, and it is written again with refused rows isolated. Later batches of that table isolate rows, too, as long as
+   * PostgreSQL refuses some. A part is undone up to a savepoint, because the earlier parts cannot be written again.
    */
   async apply(batch: ChangeBatch): Promise<void> {
     const isPart = batch.open || this.#open !== null;
     try {
-      await this.#write(batch, isPart ? 'refused' : 'no');
+      await this.#write(batch, isPart, false);
     } catch (error) {
-      if (isPart || !isRowRefusal(error)) throw error;
-      await this.#rollBack();
-      if (error instanceof TidegateError && error.table !== undefined) this.#suspected.add(error.table);
-      await this.#write(batch, 'refused');
+      if (!isRowRefusal(error) || !(await this.#undo(isPart))) throw error;
+      await this.#write(batch, isPart, true);
     }
   }
 
@@ -89,31 +88,64 @@ export class Applier {
     return (batch.rejected.get(changes.schema.table) ?? 0) - changes.rejectedCount;
   }
 
-  async #write(batch: ChangeBatch, isolate: 'no' | 'refused'): Promise<void> {
+  /** `isCareful`: PostgreSQL has just refused a row of this batch. */
+  async #write(batch: ChangeBatch, isPart: boolean, isCareful: boolean): Promise<void> {
+    const isFirst = this.#open === null;
     this.#open ??= await this.#session.begin();
     const trx = this.#open;
-    // A deferred constraint fails at the commit and cannot name the row.
-    if (isolate === 'refused' || [...batch.tables.keys()].some((table) => this.#suspected.has(table)))
-      await this.#session.guarded(async () => await sql`set constraints all immediate`.execute(trx));
+    await this.#session.guarded(async () => {
+      // A deferred constraint fails at the commit. It cannot name the row, and the parts before it cannot be written again.
+      const isExact = isCareful || isPart || [...batch.tables.keys()].some((table) => this.#suspected.has(table));
+      if (isFirst && isExact) await sql`set constraints all immediate`.execute(trx);
+      if (isPart && !isCareful) await sql`savepoint part`.execute(trx);
+    });
+    this.#isUndoable = true;
+    const unwritten = await this.#tables(trx, batch, isCareful);
     for (const [table, changes] of batch.tables) {
       try {
-        const how = this.#suspected.has(table) ? 'suspected' : isolate;
-        const unwritten = await this.#writer(table).write(trx, changes, how);
-        if (unwritten.every(({ sqlState }) => sqlState === null)) this.#suspected.delete(table);
-        else this.#suspected.add(table);
-        const rejected = this.#judged(changes, unwritten);
+        const rejected = this.#judged(changes, unwritten.get(table) ?? []);
         this.#deadLettersChanged = true;
         await this.#deadLetters.keep(trx, changes, rejected, this.#at);
         if (rejected.size > 0) this.#rejected.set(table, rejected.size + (this.#rejected.get(table) ?? 0));
-        await recordConversions(trx, table, changes.conversions.values());
       } catch (error) {
-        throw error instanceof TidegateError && error.table === table
-          ? error
-          : fromPostgres(error, { what: 'write' }).about(table);
+        throw aboutTable(table, error);
       }
     }
+    await this.#session.guarded(async () => {
+      await recordConversions(
+        trx,
+        [...batch.tables].map(([table, { conversions }]) => [table, conversions.values()] as const),
+      );
+      if (isPart) await sql`release savepoint part`.execute(trx);
+    });
+    if (isPart) this.#isUndoable = false;
     for (const [table, reason] of batch.suspended) this.#suspended.set(table, reason);
     if (!batch.open) await this.#commit(batch, trx);
+  }
+
+  /** Writes the rows of all tables. Returns those that cannot be written, by table. */
+  async #tables(
+    trx: Target,
+    { tables }: ChangeBatch,
+    isCareful: boolean,
+  ): Promise<ReadonlyMap<string, readonly RejectedRow[]>> {
+    const writing = [...tables.values()].map(
+      (changes) => new TableWriting(this.#writer(changes.schema.table), changes),
+    );
+    const { schema } = this.#options;
+    const isSuspected = ({ table }: TableWriting) => this.#suspected.has(table);
+    const target = { session: this.#session, trx, schema, isCareful };
+    await writeTogether(
+      target,
+      writing.filter((one) => !isSuspected(one)),
+    );
+    for (const one of writing.filter(isSuspected)) await writeAlone(target, one, true);
+    await assertDeleted(target, writing);
+    for (const { table, unwritten } of writing) {
+      if (unwritten.every(({ sqlState }) => sqlState === null)) this.#suspected.delete(table);
+      else this.#suspected.add(table);
+    }
+    return new Map(writing.map(({ table, unwritten }) => [table, unwritten]));
   }
 
   /** Returns the rows of a table that become dead letters. Raises bad-row for a table of TABLES_HALT. */
@@ -145,17 +177,20 @@ export class Applier {
     failpoint('committed');
   }
 
-  async #rollBack(): Promise<void> {
+  /** Undoes what this batch has written. Returns false if it cannot be undone without the earlier parts of its transaction. */
+  async #undo(isPart: boolean): Promise<boolean> {
+    const trx = this.#open;
+    if (trx === null || !this.#isUndoable) return false;
     await this.#session.guarded(async () => {
-      await this.#open?.rollback().execute();
-      // These are staging tables of earlier transactions. The rollback removed those of this transaction.
-      for (const writer of this.#writers.values()) await writer.dropStaging();
-      if (this.#deadLettersChanged) this.#deadLetters = await DeadLetters.load(this.#session.db);
+      if (isPart) await sql`rollback to savepoint part`.execute(trx);
+      else await trx.rollback().execute();
+      if (this.#deadLettersChanged) this.#deadLetters = await DeadLetters.load(isPart ? trx : this.#session.db);
     });
+    if (isPart) return true;
     this.#open = null;
     this.#suspended = new Map();
     this.#rejected = new Map();
-    this.#writers.clear();
+    return true;
   }
 
   #writer(table: string): TableWriter {
@@ -164,7 +199,7 @@ export class Applier {
       const { schema, codecs } = this.#options;
       const codec = codecs.get(table);
       if (codec === undefined) throw new TidegateError('internal', `table ${table} has no schema version`);
-      this.#writers.set(table, (writer = new TableWriter(this.#session, schema, codec, this.#stagings++)));
+      this.#writers.set(table, (writer = new TableWriter(schema, codec)));
     }
     return writer;
   }

@@ -1,21 +1,5 @@
 import { fromCopyText } from '../../change/copy-text.ts';
 
-/**
- * Splits COPY text lines into one array of values per column, with NULL as null. It serves small batches, where one statement with
- * parameters is faster than a COPY and a merge.
- */
-export function linesToColumns(lines: Buffer, columnCount: number): (string | null)[][] {
-  const columns: (string | null)[][] = Array.from({ length: columnCount }, () => []);
-  const text = lines.toString('utf8');
-  let at = 0;
-  while (at < text.length) {
-    const end = text.indexOf('\n', at);
-    splitLine(text.slice(at, end), columns);
-    at = end + 1;
-  }
-  return columns;
-}
-
 /** Splits keys of a batch (COPY bytes as latin1, columns joined by tabs) into one array of values per column. */
 export function keysToColumns(keys: readonly string[], columnCount: number): (string | null)[][] {
   const columns: (string | null)[][] = Array.from({ length: columnCount }, () => []);

@@ -1,5 +1,4 @@
 import { sql } from 'kysely';
-import type { RejectedRow } from '../../change/rejected-row.ts';
 import { TableChanges } from '../../change/table-changes.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
@@ -7,6 +6,7 @@ import { type Confirmation, recordEvent } from '../control/events.ts';
 import type { Target, TargetSession } from '../session.ts';
 import { type SeenDeadLetter, microseconds } from '../control/dead-letter-list.ts';
 import { readTables } from '../control/table-states.ts';
+import { TableWriting, writeAlone } from './write-tables.ts';
 import { TableWriter } from './table-writer.ts';
 
 /** The most dead letters retried in one transaction, in rows and in bytes. The stream waits during such a transaction. */
@@ -22,7 +22,7 @@ const retryBytes = 8 * 1024 * 1024;
  */
 export async function retryDeadLetters(session: TargetSession, replica: string, codec: TableCodec): Promise<number> {
   const { table } = codec.schema;
-  const writer = new TableWriter(session, replica, codec, 0);
+  const writer = new TableWriter(replica, codec);
   let written = 0;
   for (let last = '0'; ;) {
     const page = await session.transaction(async (trx) => {
@@ -47,7 +47,9 @@ export async function retryDeadLetters(session: TargetSession, replica: string, 
         changes.lines.plain(row, 0, row.length);
         changes.upsert('update', key.toString('latin1'), start);
       }
-      const refused = new Set((await writer.write(trx, changes, 'suspected')).map(({ key }: RejectedRow) => key));
+      const writing = new TableWriting(writer, changes);
+      await writeAlone({ session, trx, schema: replica, isCareful: true }, writing, true);
+      const refused = new Set(writing.unwritten.map(({ key }) => key));
       const done = deadLetters.filter(({ key }) => !refused.has(key.toString('latin1'))).map(({ id }) => id);
       if (done.length > 0) await trx.deleteFrom('dead_letters').where('id', 'in', done).execute();
       return { last: ids.at(-1), written: done.length };

@@ -4,6 +4,7 @@ import type { RejectedRow } from '../../change/rejected-row.ts';
 import type { TableSchema } from '../../definition/table-schema.ts';
 import { lineStarts, rejectedLine } from './line-check.ts';
 import type { Target, TargetSession } from '../session.ts';
+import type { Outcome, Statement } from '../wire/pipeline.ts';
 import { columnList } from './tables.ts';
 
 /**
@@ -30,21 +31,37 @@ export interface RunToWrite {
   readonly lines: readonly Buffer[];
 }
 
-/**
- * Writes runs without waiting in between, each inside a savepoint. `before` and `after` enclose the statements of a run in the same
- * message. Returns the error of each run, or null.
- */
-export type WriteRuns = (
-  runs: readonly RunToWrite[],
-  before: string,
-  after: string,
-) => Promise<readonly (Error | null)[]>;
+/** Writes runs without waiting in between, each with `inSavepoint`. Returns the error of each run, or null. */
+export type WriteRuns = (runs: readonly RunToWrite[]) => Promise<readonly (Error | null)[]>;
 
-/** Writes runs by COPY into the relation `into`, given as SQL. */
-export function copyRuns(session: TargetSession, into: string, schema: TableSchema): WriteRuns {
-  const copy = `copy ${into} (${columnList(schema)}) from stdin`;
-  return async (runs, before, after) =>
-    await session.copyEach(runs.map(({ lines }) => ({ statement: before + copy + after, lines })));
+/** Writes runs by COPY into the relation `into`, given as SQL. `counted` gets how many rows each run should have and has written. */
+export function copyRuns(
+  session: TargetSession,
+  into: string,
+  schema: TableSchema,
+  counted: (meant: number, written: number) => void = () => undefined,
+): WriteRuns {
+  const text = `copy ${into} (${columnList(schema)}) from stdin`;
+  return async (runs) =>
+    outcomesOf(runs, await session.pipeline(runs.map(({ lines }) => inSavepoint([{ text, lines }]))), counted);
+}
+
+/** The errors of runs that were written with `inSavepoint`. */
+export function outcomesOf(
+  runs: readonly RunToWrite[],
+  outcomes: readonly Outcome[],
+  counted: (meant: number, written: number) => void,
+): (Error | null)[] {
+  return runs.map(({ rows }, index) => {
+    const outcome = outcomes[index];
+    if (outcome === undefined) throw outcomes.at(-1)?.error ?? new Error('no answer');
+    if (outcome.error === null)
+      counted(
+        count(rows),
+        outcome.rows.reduce((sum, written) => sum + written, 0),
+      );
+    return outcome.error;
+  });
 }
 
 /**
@@ -69,16 +86,12 @@ export async function writeIsolating(
   const bytes = ({ from, to }: Range) => lines.subarray(starts[from], starts[to]);
   const rejected: RejectedRow[] = [];
   const all = { from: 0, to: starts.length - 1 };
-  await sql.raw(savepoint.first).execute(trx);
+  await sql.raw(setSavepoint).execute(trx);
   let passed: Range[] = [];
   let lacking: Run[] = [];
   let isLast = false;
   for (let waiting = isSuspected ? inRuns([all]) : [[all]]; waiting.length > 0;) {
-    const outcomes = await write(
-      waiting.map((run) => ({ rows: run, lines: run.map(bytes) })),
-      savepoint.before,
-      savepoint.after,
-    );
+    const outcomes = await write(waiting.map((run) => ({ rows: run, lines: run.map(bytes) })));
     const next: Run[] = [];
     const behind: Range[] = [];
     for (const [index, run] of waiting.entries()) {
@@ -109,20 +122,25 @@ export async function writeIsolating(
       isLast = true;
     }
   }
-  await sql.raw(savepoint.end).execute(trx);
+  await sql.raw(undo).execute(trx);
+  await sql.raw(release).execute(trx);
   return rejected;
 }
 
+const setSavepoint = 'savepoint row_run';
+const undo = 'rollback to savepoint row_run';
+const release = 'release savepoint row_run';
+
 /**
- * `before` rolls back to the savepoint behind the last written run, whether the previous run was written or refused. Only a written run
- * sets a new savepoint.
+ * The statements of a run. They start at the savepoint behind the last written run, whether the previous run was written or refused. Only
+ * a written run sets a new savepoint.
  */
-const savepoint = {
-  first: 'savepoint row_run',
-  before: 'rollback to savepoint row_run; ',
-  after: '; release savepoint row_run; savepoint row_run',
-  end: 'rollback to savepoint row_run; release savepoint row_run',
-} as const;
+export function* inSavepoint(statements: Iterable<Statement>): Generator<Statement> {
+  yield { text: undo };
+  yield* statements;
+  yield { text: release };
+  yield { text: setSavepoint };
+}
 
 function count(run: Run): number {
   return run.reduce((sum, { from, to }) => sum + to - from, 0);

@@ -21,8 +21,8 @@ export async function stageIsolating(
   const [into, columns] = [`pg_temp.${name}`, columnList(schema)];
   let isInOrder = true;
   const copy = copyRuns(session, into, schema);
-  const write: WriteRuns = async (...runs) => {
-    const outcomes = await copy(...runs);
+  const write: WriteRuns = async (runs) => {
+    const outcomes = await copy(runs);
     if (outcomes.some((error) => error !== null)) isInOrder = false;
     return outcomes;
   };

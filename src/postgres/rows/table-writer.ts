@@ -1,202 +1,178 @@
 import { isUtf8 } from 'node:buffer';
-import { sql } from 'kysely';
 import type { RejectedRow } from '../../change/rejected-row.ts';
 import type { TableChanges } from '../../change/table-changes.ts';
 import type { TableSchema } from '../../definition/table-schema.ts';
-import { sqlStateOf } from '../../errors/postgres-errors.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
-import { keysToColumns, linesToColumns } from './copy-lines.ts';
-import { checkLines } from './line-check.ts';
-import type { Target, TargetSession } from '../session.ts';
-import { columnList, loadedAtColumn, quoteIdentifier, quoteTable, stagedLine } from './tables.ts';
-import { stageIsolating } from './stage-isolated.ts';
-import { type WriteRuns, copyRuns, writeIsolating } from './isolate-rows.ts';
+import type { Statement } from '../wire/pipeline.ts';
+import { checkLines, eachLine } from './line-check.ts';
+import { columnList, loadedAtColumn, quoteIdentifier, quoteTable } from './tables.ts';
+import { TextArrays } from './text-arrays.ts';
 
-/** Up to this many rows are sent as parameters of one statement. For more rows, COPY to a staging table and a merge are faster. */
-const statementRows = 200;
-/** The same limit in bytes. They are converted to strings on the way. */
+/** The most rows of one statement. More rows would spill to disk at the server. */
+const statementRows = 1_000;
+/** The same limit in bytes. */
 const statementBytes = 1024 * 1024;
-/** After a direct COPY found existing rows, this many large batches use the merge before the next direct COPY. */
-const mergesAfterConflict = 50;
-const uniqueViolation = '23505';
-/** Keys per delete statement. It bounds the size of one message. */
-const deleteRows = 10_000;
+/** From this many rows on, rows that should all be new are copied directly. */
+const copyRows = 200;
+/** After a direct COPY found existing rows, this many batches use statements before the next direct COPY. */
+const batchesAfterConflict = 50;
 
-/** Writes the changes of one table. Its statements are built once, from names and types only. */
+/** A statement of a table, and the number of rows that it must write. */
+export interface Step {
+  readonly statement: Statement;
+  /**
+   * `write`: writes exactly `rows` rows. `delete`: deletes at most that many, because some may be missing. `check`: finds none. `copy`: as
+   * `write`, and it fails if a row is already there. `control` writes no rows.
+   */
+  readonly kind: 'write' | 'delete' | 'check' | 'copy' | 'control';
+  readonly rows: number;
+}
+
+/** The rows to write and those that cannot be. */
+export interface Lines {
+  readonly lines: Buffer;
+  readonly rows: number;
+  readonly rejected: readonly RejectedRow[];
+}
+
+/** A savepoint before a direct COPY. */
+export const directCopy = { set: 'savepoint direct_copy', undo: 'rollback to savepoint direct_copy' } as const;
+
+/** Builds the statements that write the changes of one table. Their texts are made once, from names and types only. */
 export class TableWriter {
-  readonly #session: TargetSession;
-  readonly #schema: TableSchema;
-  readonly #table: string;
-  readonly #staging: string;
-  readonly #columns: string;
-  readonly #types: readonly string[];
-  readonly #keyNames: readonly string[];
-  readonly #keyTypes: readonly string[];
-  /** `on conflict (key) do update set …`: a new row replaces an existing row. */
-  readonly #onConflict: string;
-  #hasStaging = false;
-  /** Large inserts that still use the merge, because the last direct COPY found existing rows. */
-  #mergesLeft = 0;
+  /** The table, quoted. */
+  readonly table: string;
+  readonly schema: TableSchema;
+  readonly #width: number;
+  readonly #keyWidth: number;
+  readonly #upsert: string;
+  readonly #delete: string;
+  readonly #deleteAll: string;
+  readonly #anyRow: string;
+  readonly #copy: string;
+  /** The keys given as in `#delete` that are at the target. */
+  readonly #present: string;
+  #batchesLeft = 0;
 
-  constructor(session: TargetSession, schemaName: string, { schema, codecs }: TableCodec, stagingNumber: number) {
-    this.#session = session;
-    this.#schema = schema;
-    this.#table = quoteTable(schemaName, schema.table);
-    this.#staging = `pg_temp.tidegate_staging_${stagingNumber}`;
-    this.#columns = columnList(schema);
-    this.#types = codecs.map(({ pgType }) => pgType);
+  constructor(schemaName: string, { schema, codecs }: TableCodec) {
+    this.schema = schema;
+    this.table = quoteTable(schemaName, schema.table);
+    const columns = columnList(schema);
     const names = schema.columns.map(({ name }) => quoteIdentifier(name));
-    this.#keyNames = schema.primaryKey.map((index) => names[index] as string);
-    this.#keyTypes = schema.primaryKey.map((index) => this.#types[index] as string);
-    const assignments = names
-      .filter((name) => !this.#keyNames.includes(name))
-      .map((name) => `${name} = excluded.${name}`);
-    assignments.push(`${loadedAtColumn} = excluded.${loadedAtColumn}`);
-    this.#onConflict = `on conflict (${this.#keyNames.join(', ')}) do update set ${assignments.join(', ')}`;
+    const types = codecs.map(({ pgType }) => pgType);
+    const keys = schema.primaryKey.map((index) => ({ name: names[index] as string, type: types[index] as string }));
+    this.#width = names.length;
+    this.#keyWidth = keys.length;
+    const isKey = new Set(keys.map(({ name }) => name));
+    const assignments = [...names.filter((name) => !isKey.has(name)), loadedAtColumn]
+      .map((name) => `${name} = excluded.${name}`)
+      .join(', ');
+    this.#upsert =
+      `insert into ${this.table} (${columns}, ${loadedAtColumn})` +
+      ` select ${types.map((type, i) => `c${i}::${type}`).join(', ')}, now() from ${listOf(types.length, 'c')}` +
+      ` on conflict (${keys.map(({ name }) => name).join(', ')}) do update set ${assignments}`;
+    const isGiven = keys.map(({ name, type }, i) => `t.${name} = l.k${i}::${type}`).join(' and ');
+    this.#delete = `delete from ${this.table} t using ${listOf(keys.length, 'k')} where ${isGiven}`;
+    this.#present = `select from ${this.table} t, ${listOf(keys.length, 'k')} where ${isGiven} limit 1`;
+    this.#deleteAll = `delete from ${this.table}`;
+    this.#anyRow = `select from ${this.table} limit 1`;
+    this.#copy = `copy ${this.table} (${columns}) from stdin`;
   }
 
-  /**
-   * Writes inside the open transaction `trx` of the session. Returns the rows that cannot be written. With `isolate` 'refused' or
-   * 'suspected', they include rows that PostgreSQL refuses; 'suspected' expects some. With 'no', a refused row fails the entire write,
-   * which is faster when there is none.
-   */
-  async write(
-    trx: Target,
-    changes: TableChanges,
-    isolate: 'no' | 'refused' | 'suspected',
-  ): Promise<readonly RejectedRow[]> {
+  /** The rows of the changes as lines that PostgreSQL can read. */
+  lines(changes: TableChanges): Lines {
+    if (changes.upsertCount === 0) return { lines: Buffer.alloc(0), rows: 0, rejected: [] };
+    const { lines, rejected } = checkLines(changes.upsertLines(), this.schema);
+    return { lines, rows: changes.upsertCount - rejected.length, rejected };
+  }
+
+  /** Deletes what the changes delete. */
+  *deletes(changes: TableChanges): Generator<Step> {
     // Not TRUNCATE: readers with an older snapshot would see it, and it waits for every reader.
-    if (changes.truncated) await sql.raw(`delete from ${this.#table}`).execute(trx);
-    await this.#delete(trx, changes.deletedKeys());
-    if (changes.upsertCount === 0) return [];
-    const { lines, rejected } = checkLines(changes.upsertLines(), this.#schema);
-    if (isolate === 'no') {
-      await this.#upsert(trx, lines, changes.upsertCount - rejected.length, changes.onlyInserts);
-      return rejected;
+    if (changes.truncated) {
+      yield { statement: { text: this.#deleteAll }, kind: 'control', rows: 0 };
+      yield { statement: { text: this.#anyRow }, kind: 'check', rows: 0 };
     }
-    const refused = await this.#writeIsolating(trx, lines, changes.onlyInserts, isolate === 'suspected');
-    return [...rejected, ...refused];
+    for (const { values, rows } of keyPages(changes, this.#keyWidth))
+      yield { statement: { text: this.#delete, values }, kind: 'delete', rows };
+  }
+
+  /** Whether the changes delete rows that are still at the target. */
+  *present(changes: TableChanges): Generator<Statement> {
+    for (const { values } of keyPages(changes, this.#keyWidth)) yield { text: this.#present, values };
+  }
+
+  /** Writes rows. A row that exists is replaced. */
+  *upserts(lines: Iterable<Buffer>): Generator<Step> {
+    for (const { values, rows } of pages(lines, this.#width))
+      yield { statement: { text: this.#upsert, values }, kind: 'write', rows };
   }
 
   /**
-   * Copies directly into the table if no row exists there yet. It uses COPY for any number of rows, because COPY names the refused line.
+   * Writes all rows. Rows that should all be new are copied directly into the table, twice as fast. That fails if a row exists already,
+   * which happens while the stream repeats rows of a snapshot.
    */
-  async #writeIsolating(trx: Target, lines: Buffer, isNew: boolean, isSuspected: boolean): Promise<RejectedRow[]> {
-    if (!isNew || this.#mergesLeft > 0) return await this.#mergeIsolating(trx, lines, isSuspected);
-    const there: Buffer[] = [];
-    const copy = copyRuns(this.#session, this.#table, this.#schema);
-    const write: WriteRuns = async (runs, before, after) => {
-      const outcomes = await copy(runs, before, after);
-      return outcomes.map((error, index) => {
-        if (sqlStateOf(error) !== uniqueViolation) return error;
-        there.push(...(runs[index]?.lines ?? []));
-        return null;
-      });
-    };
-    const relations = [this.#schema.table];
-    const refused = await writeIsolating(trx, lines, this.#schema, write, { relations, isSuspected });
-    if (there.length === 0) return refused;
-    this.#mergesLeft = mergesAfterConflict;
-    return [...refused, ...(await this.#mergeIsolating(trx, Buffer.concat(there), isSuspected))];
-  }
-
-  /**
-   * Stages the lines in a table with the same constraints and merges from there. COPY names the rows that break a constraint. Errors that
-   * only the merge raises, for example from a trigger, are located by halving.
-   */
-  async #mergeIsolating(trx: Target, lines: Buffer, isSuspected: boolean): Promise<RejectedRow[]> {
-    const staging = 'tidegate_checked';
-    await sql
-      .raw(
-        `create temporary table ${staging} (${stagedLine} bigint generated always as identity primary key, like ${this.#table} including constraints including defaults)`,
-      )
-      .execute(trx);
-    const staged = await stageIsolating(this.#session, trx, staging, lines, this.#schema, isSuspected);
-    const merge: WriteRuns = async (runs, before, after) =>
-      await this.#session.copyEach(
-        runs.map(({ rows }) => {
-          const which = rows.map(({ from, to }) => `${stagedLine} > ${from} and ${stagedLine} <= ${to}`).join(' or ');
-          return { statement: `${before}${this.#mergeFrom(`pg_temp.${staging} where ${which}`)}${after}`, lines: [] };
-        }),
-      );
-    const refused = await writeIsolating(trx, staged.lines, this.#schema, merge, { relations: [], isSuspected: false });
-    await sql.raw(`drop table pg_temp.${staging}`).execute(trx);
-    return [...staged.refused, ...refused];
-  }
-
-  /** Drops the staging table, outside a transaction. The staged rows are no longer needed. */
-  async dropStaging(): Promise<void> {
-    if (this.#hasStaging) await sql.raw(`drop table if exists ${this.#staging}`).execute(this.#session.db);
-  }
-
-  async #upsert(trx: Target, lines: Buffer, rows: number, isNew: boolean): Promise<void> {
+  *writes({ lines, rows }: Lines, isNew: boolean): Generator<Step> {
     if (rows === 0) return;
-    if (rows <= statementRows && lines.length <= statementBytes) await this.#upsertByStatement(trx, lines);
-    else if (!isNew || !(await this.#insertByCopy(trx, lines))) await this.#upsertByMerge(trx, lines);
+    const isLarge = rows > copyRows || lines.length > statementBytes;
+    if (!isNew || !isLarge || !this.mayCopy) {
+      if (isNew && isLarge) this.#batchesLeft--;
+      yield* this.upserts([lines]);
+      return;
+    }
+    yield { statement: { text: directCopy.set }, kind: 'control', rows: 0 };
+    yield { statement: { text: this.#copy, lines: [lines] }, kind: 'copy', rows };
+    yield { statement: { text: 'release savepoint direct_copy' }, kind: 'control', rows: 0 };
   }
 
-  async #delete(trx: Target, deleted: readonly string[]): Promise<void> {
+  /** Whether rows that should all be new are worth a direct COPY. */
+  get mayCopy(): boolean {
+    return this.#batchesLeft === 0;
+  }
+
+  /** A direct COPY found a row that exists already. */
+  foundExisting(): void {
+    this.#batchesLeft = batchesAfterConflict;
+  }
+}
+
+/** A list of rows `l` from one text array per column, as a relation. */
+function listOf(columns: number, letter: string): string {
+  const numbers = Array.from({ length: columns }, (_, i) => i);
+  return `unnest(${numbers.map((i) => `$${i + 1}::text[]`).join(', ')}) as l(${numbers.map((i) => `${letter}${i}`).join(', ')})`;
+}
+
+interface Page {
+  readonly values: readonly Buffer[];
+  readonly rows: number;
+}
+
+function* pages(buffers: Iterable<Buffer>, width: number): Generator<Page> {
+  let [page, bytes] = [new TextArrays(width), 0];
+  for (const lines of buffers) {
+    for (const line of eachLine(lines)) {
+      if (page.rows > 0 && (page.rows >= statementRows || bytes + line.length > statementBytes)) {
+        yield { values: page.values(), rows: page.rows };
+        [page, bytes] = [new TextArrays(width), 0];
+      }
+      page.add(line, 0, line.length - 1);
+      bytes += line.length;
+    }
+  }
+  if (page.rows > 0) yield { values: page.values(), rows: page.rows };
+}
+
+function* keyPages(changes: TableChanges, width: number): Generator<Page> {
+  let page = new TextArrays(width);
+  for (const deleted of changes.deletedKeys()) {
+    const key = Buffer.from(deleted, 'latin1');
     // A key that is not UTF-8 was never written. Decoded as text, it would become another key.
-    const keys = deleted.filter((key) => isUtf8(Buffer.from(key, 'latin1')));
-    const on = this.#keyNames.map((name, i) => `t.${name} = k.k${i}::${this.#keyTypes[i]}`).join(' and ');
-    for (let from = 0; from < keys.length; from += deleteRows) {
-      const columns = keysToColumns(keys.slice(from, from + deleteRows), this.#keyNames.length);
-      const arrays = sql.join(columns.map((values) => sql`${values}::text[]`));
-      const names = sql.raw(columns.map((_, i) => `k${i}`).join(', '));
-      await sql`delete from ${sql.raw(this.#table)} t using unnest(${arrays}) as k(${names}) where ${sql.raw(on)}`.execute(
-        trx,
-      );
+    if (!isUtf8(key)) continue;
+    if (page.rows >= statementRows) {
+      yield { values: page.values(), rows: page.rows };
+      page = new TextArrays(width);
     }
+    page.add(key, 0, key.length);
   }
-
-  async #upsertByStatement(trx: Target, lines: Buffer): Promise<void> {
-    const columns = linesToColumns(lines, this.#types.length);
-    const arrays = sql.join(columns.map((values) => sql`${values}::text[]`));
-    const names = columns.map((_, i) => `c${i}`);
-    const values = names.map((name, i) => `${name}::${this.#types[i]}`).join(', ');
-    await sql`insert into ${sql.raw(`${this.#table} (${this.#columns}, ${loadedAtColumn})`)}
-      select ${sql.raw(`${values}, now()`)} from unnest(${arrays}) as line(${sql.raw(names.join(', '))})
-      ${sql.raw(this.#onConflict)}`.execute(trx);
-  }
-
-  /**
-   * Copies rows that should all be new directly into the table, twice as fast as a merge. Returns false, with nothing written, if a row
-   * already exists or did recently. This happens while the stream repeats rows of a snapshot.
-   */
-  async #insertByCopy(trx: Target, lines: Buffer): Promise<boolean> {
-    if (this.#mergesLeft > 0) {
-      this.#mergesLeft--;
-      return false;
-    }
-    try {
-      await this.#session.copy(this.#table, this.#columns, lines, 'savepoint direct_copy; ');
-      return true;
-    } catch (error) {
-      if (sqlStateOf(error) !== uniqueViolation) throw error;
-      await sql`rollback to savepoint direct_copy`.execute(trx);
-      this.#mergesLeft = mergesAfterConflict;
-      return false;
-    }
-  }
-
-  async #upsertByMerge(trx: Target, lines: Buffer): Promise<void> {
-    await this.#emptyStaging(trx);
-    await this.#session.copy(this.#staging, this.#columns, lines);
-    await sql.raw(this.#mergeFrom(this.#staging)).execute(trx);
-  }
-
-  #mergeFrom(relation: string): string {
-    return `insert into ${this.#table} (${this.#columns}, ${loadedAtColumn}) select ${this.#columns}, now() from ${relation} ${this.#onConflict}`;
-  }
-
-  async #emptyStaging(trx: Target): Promise<void> {
-    if (this.#hasStaging) await sql.raw(`truncate ${this.#staging}`).execute(trx);
-    else
-      await sql
-        .raw(
-          `create temporary table ${this.#staging.slice('pg_temp.'.length)} as select ${this.#columns} from ${this.#table} with no data`,
-        )
-        .execute(trx);
-    this.#hasStaging = true;
-  }
+  if (page.rows > 0) yield { values: page.values(), rows: page.rows };
 }

@@ -5,7 +5,14 @@ import { sql } from 'kysely';
 import { sharedServers } from '../../support/shared-servers.ts';
 import { checkLines } from '../../../src/postgres/rows/line-check.ts';
 import { TargetSession } from '../../../src/postgres/session.ts';
-import { type WriteRuns, writeIsolating } from '../../../src/postgres/rows/isolate-rows.ts';
+import {
+  type RunToWrite,
+  type WriteRuns,
+  inSavepoint,
+  outcomesOf,
+  writeIsolating,
+} from '../../../src/postgres/rows/isolate-rows.ts';
+import type { Statement } from '../../../src/postgres/wire/pipeline.ts';
 import { Scope } from '../../../src/lifetime/scope.ts';
 
 const column = {
@@ -30,6 +37,12 @@ const schema = {
 
 describe('writeIsolating', () => {
   let session: TargetSession;
+
+  /** Writes each run with the statements that `of` makes. */
+  const runsOf = (of: (run: RunToWrite) => readonly Statement[]): WriteRuns => {
+    return async (runs) =>
+      outcomesOf(runs, await session.pipeline(runs.map((run) => inSavepoint(of(run)))), () => undefined);
+  };
 
   beforeAll(async () => {
     const { host, port, user, password } = sharedServers().target;
@@ -58,15 +71,14 @@ describe('writeIsolating', () => {
     ['copy of an unknown relation', ['another'], true],
     ['a merge, which names none', [''], true],
   ] as const)('rejects exactly the refused rows at any position, by %s', async (way, [relation], isSuspected) => {
-    const write: WriteRuns = async (runs, before, after) =>
-      await session.copyEach(
-        runs.map(({ lines }) => ({
-          statement: way.startsWith('a merge')
-            ? `${before}copy staged from stdin; with line as (delete from staged returning *) insert into rows_12_34 select * from line${after}`
-            : `${before}copy rows_12_34 (id, note) from stdin${after}`,
-          lines,
-        })),
-      );
+    const write = runsOf(({ lines }) =>
+      way.startsWith('a merge')
+        ? [
+            { text: 'copy staged from stdin', lines },
+            { text: 'with line as (delete from staged returning *) insert into rows_12_34 select * from line' },
+          ]
+        : [{ text: 'copy rows_12_34 (id, note) from stdin', lines }],
+    );
     await fc.assert(
       fc.asyncProperty(fc.array(fc.boolean(), { minLength: 1, maxLength: 700 }), async (bad) => {
         const lines = Buffer.from(bad.map((isBad, id) => `${id}\t${isBad ? 'bad' : 'good'}\n`).join(''));
@@ -94,10 +106,7 @@ describe('writeIsolating', () => {
         `create temporary table tree (id int primary key, parent int references tree, note text check (note <> 'bad'))`,
       )
       .execute(trx);
-    const write: WriteRuns = async (runs, before, after) =>
-      await session.copyEach(
-        runs.map(({ lines }) => ({ statement: `${before}copy tree from stdin${after}`, lines: [...lines] })),
-      );
+    const write = runsOf(({ lines }) => [{ text: 'copy tree from stdin', lines }]);
     const lines = ['1\t\\N\tgood', '2\t1\tbad', '3\t1\tgood', '4\t3\tgood', '5\t2\tgood', '6\t4\tbad'];
     const rejected = await writeIsolating(
       trx,
@@ -125,10 +134,7 @@ describe('writeIsolating', () => {
       trx,
       Buffer.from('1\tgood\n2\tgood\n'),
       schema,
-      async (runs, before, after) =>
-        await session.copyEach(
-          runs.map(({ lines }) => ({ statement: `${before}copy not_there from stdin${after}`, lines })),
-        ),
+      runsOf(({ lines }) => [{ text: 'copy not_there from stdin', lines }]),
       { relations: [], isSuspected: true },
     );
     await expect(writing).rejects.toMatchObject({ kind: 'target-refused', cause: { code: '42P01' } });
