@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { ChangeBatch } from '../../change/change-batch.ts';
+import type { ChangeBatch } from '../../change/change-batch.ts';
 import { mysqlGtids } from '../../mysql/binlog/gtid-progress.ts';
 import { BatchQueue } from './batch-queue.ts';
 
