@@ -101,7 +101,7 @@ describe('tables that are new or resumed while the others stream', () => {
     );
     const refused = await runCli(['backfill', 'visit'], streaming.env);
     expect(refused.code).toBe(1);
-    expect(refused.stdout).toContain('a view or another object at the target depends on one that must go or change');
+    expect(refused.stdout).toContain('a view or another object at the target depends on a column that must be dropped or altered');
     await target.query(`drop view visit_view`);
     expect((await runCli(['backfill', 'visit'], streaming.env)).code).toBe(0);
     expect(await streaming.differences()).toEqual([]);
