@@ -2,7 +2,14 @@ import { crc32 } from 'node:zlib';
 import { formatPosition } from '../../change/position.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { BinlogCursor } from './binlog-cursor.ts';
-import { type StatementText, readMariadbGtid, readMysqlGtid, readStatement, readTaggedGtid } from './event-bodies.ts';
+import {
+  type StatementText,
+  readLoadStatement,
+  readMariadbGtid,
+  readMysqlGtid,
+  readStatement,
+  readTaggedGtid,
+} from './event-bodies.ts';
 import {
   type EventHeader,
   checksumLength,
@@ -13,6 +20,7 @@ import {
   rowsFormOf,
 } from './event-header.ts';
 import { type BatchFiller, RowEvents } from './row-events.ts';
+import { readPayload } from './transaction-payload.ts';
 import { type Statement, classifyStatement, mayName } from './statement.ts';
 import { type StreamTables, isNewTo } from './stream-tables.ts';
 
@@ -38,6 +46,7 @@ export class BinlogDecoder {
   #checksums: boolean;
   #group: Group = 'none';
   #groupStart;
+  #isInPayload = false;
   #gtid: string | null = null;
 
   /**
@@ -91,7 +100,7 @@ export class BinlogDecoder {
   #dispatch(header: EventHeader, source: Buffer, body: number, end: number): void {
     const rows = rowsFormOf(header.type);
     if (rows !== undefined) {
-      this.cursor.advance(header);
+      this.#advance(header);
       this.#rowEvents.rows(rows, source, body, end, { start: this.#groupStart, isXa: this.#group === 'xa' });
       return;
     }
@@ -129,19 +138,19 @@ export class BinlogDecoder {
       case eventType.mariadbQueryCompressed:
         // Without GTIDs a group starts with its first statement.
         if (this.#group === 'none' && this.#gtid === null) this.#groupStart = this.cursor.position;
-        this.cursor.advance(header);
+        this.#advance(header);
         this.#statement(header, readStatement(source, body, end, header.type === eventType.mariadbQueryCompressed));
         return;
       case eventType.tableMap:
-        this.cursor.advance(header);
+        this.#advance(header);
         this.#rowEvents.mapTable(source, body, end);
         return;
       case eventType.xid:
-        this.cursor.advance(header);
+        this.#advance(header);
         this.#endGroup(header);
         return;
       case eventType.xaPrepare:
-        this.cursor.advance(header);
+        this.#advance(header);
         this.#endGroup(header);
         return;
       case eventType.stop:
@@ -153,6 +162,9 @@ export class BinlogDecoder {
       case eventType.previousGtids:
       case eventType.transactionContext:
       case eventType.viewChange:
+      case eventType.appendBlock:
+      case eventType.deleteFile:
+      case eventType.beginLoadQuery:
       case eventType.mariadbAnnotateRows:
       case eventType.mariadbBinlogCheckpoint:
       case eventType.mariadbGtidList:
@@ -161,12 +173,13 @@ export class BinlogDecoder {
       case eventType.incident:
         return this.#unreadable('the source reports that its binlog lost events (incident)');
       case eventType.transactionPayload:
-        return this.#unreadable('the source compresses transactions (binlog_transaction_compression)');
-      case eventType.partialUpdateRows:
-        return this.#unreadable('the source logs partial JSON updates (binlog_row_value_options)');
-      case eventType.beginLoadQuery:
+        this.#advance(header);
+        this.#payload(header, source, body, end);
+        return;
       case eventType.executeLoadQuery:
-        return this.#unreadable('the source logs LOAD DATA as a statement (binlog_format)');
+        this.#advance(header);
+        this.#statement(header, readLoadStatement(source, body, end));
+        return;
       case eventType.mariadbStartEncryption:
         this.#skip(header);
         return;
@@ -176,8 +189,35 @@ export class BinlogDecoder {
     }
   }
 
+  /** The events of a compressed transaction have no positions of their own. */
+  #advance(header: EventHeader): void {
+    if (!this.#isInPayload) this.cursor.advance(header);
+  }
+
+  /** A transaction as one compressed event: from BEGIN to Xid, without checksums. */
+  #payload(header: EventHeader, source: Buffer, body: number, end: number): void {
+    const events = readPayload(source, body, end);
+    if (events === null) {
+      this.#suspendAll('a compressed transaction is too large to see which tables it changed');
+      this.#endGroup(header);
+      return;
+    }
+    this.#isInPayload = true;
+    try {
+      for (let at = 0; at < events.length;) {
+        const inner = readEventHeader(events, at);
+        if (inner.length < headerLength || at + inner.length > events.length)
+          throw new RangeError('an event exceeds its compressed transaction');
+        this.#dispatch(inner, events, at + headerLength, at + inner.length);
+        at += inner.length;
+      }
+    } finally {
+      this.#isInPayload = false;
+    }
+  }
+
   #skip(header: EventHeader): void {
-    this.cursor.advance(header);
+    this.#advance(header);
     if (this.#group === 'none') this.#idle();
   }
 
@@ -275,17 +315,16 @@ export class BinlogDecoder {
         )
           return;
         // Whatever it names, it may have changed any table through a view, trigger or function.
-        for (const table of this.#tables.named(this.#tables.database))
-          if (isNewTo(table, this.#groupStart))
-            this.#rowEvents.suspend(
-              table,
-              'a statement was logged instead of its rows (binlog_format is not ROW)',
-              this.#groupStart,
-            );
+        this.#suspendAll('a statement was logged instead of its rows (binlog_format is not ROW)');
         return;
       default:
         return;
     }
+  }
+
+  #suspendAll(reason: string): void {
+    for (const table of this.#tables.named(this.#tables.database))
+      if (isNewTo(table, this.#groupStart)) this.#rowEvents.suspend(table, reason, this.#groupStart);
   }
 
   #unreadable(what: string): never {

@@ -102,9 +102,17 @@ const noBackslashEscapes = 1 << 20;
  * `Query_event`).
  */
 export function readStatement(source: Buffer, body: number, end: number, isCompressed: boolean): StatementText {
+  return readQuery(source, body, body + 13, end, isCompressed);
+}
+
+/** Reads an Execute_load_query event, which has 13 more bytes on the file (`Execute_load_query_event`). */
+export function readLoadStatement(source: Buffer, body: number, end: number): StatementText {
+  return readQuery(source, body, body + 26, end, false);
+}
+
+function readQuery(source: Buffer, body: number, status: number, end: number, isCompressed: boolean): StatementText {
   const databaseLength = source[body + 8] as number;
   const statusLength = source.readUInt16LE(body + 11);
-  const status = body + 13;
   const database = status + statusLength;
   const modeAt = statusLength > 5 && source[status] === 0 ? status + 5 : status;
   // An event without this variable comes from a server that had no SQL modes.

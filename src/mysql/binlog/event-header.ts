@@ -7,6 +7,8 @@ export const eventType = {
   stop: 3,
   rotate: 4,
   intvar: 5,
+  appendBlock: 9,
+  deleteFile: 11,
   rand: 13,
   userVar: 14,
   formatDescription: 15,
@@ -55,6 +57,8 @@ export interface RowsForm {
   readonly hasExtra: boolean;
   /** By log_bin_compress: only the images are compressed, not the fields before them. */
   readonly isCompressed: boolean;
+  /** By binlog_row_value_options: each image after a change comes with options, and may hold JSON values as differences. */
+  readonly isPartial: boolean;
 }
 
 const rowsForms = new Map<number, RowsForm>(
@@ -66,6 +70,7 @@ const rowsForms = new Map<number, RowsForm>(
       [eventType.writeRows, 'insert', true, false],
       [eventType.updateRows, 'update', true, false],
       [eventType.deleteRows, 'delete', true, false],
+      [eventType.partialUpdateRows, 'update', true, false],
       [eventType.mariadbWriteRowsCompressedV1, 'insert', false, true],
       [eventType.mariadbUpdateRowsCompressedV1, 'update', false, true],
       [eventType.mariadbDeleteRowsCompressedV1, 'delete', false, true],
@@ -73,7 +78,10 @@ const rowsForms = new Map<number, RowsForm>(
       [eventType.mariadbUpdateRowsCompressed, 'update', true, true],
       [eventType.mariadbDeleteRowsCompressed, 'delete', true, true],
     ] as const
-  ).map(([type, change, hasExtra, isCompressed]) => [type, { change, hasExtra, isCompressed }]),
+  ).map(([type, change, hasExtra, isCompressed]) => [
+    type,
+    { change, hasExtra, isCompressed, isPartial: type === eventType.partialUpdateRows },
+  ]),
 );
 
 /** Undefined: the event holds no rows. */

@@ -3,6 +3,7 @@ import { LineBuffer } from '../../change/line-buffer.ts';
 import { type Position, formatPosition } from '../../change/position.ts';
 import { mostRowBytes, rowTooLarge } from '../../change/rejected-row.ts';
 import type { TableChanges } from '../../change/table-changes.ts';
+import { binlogType } from '../../mapping/binlog-types.ts';
 import { InvalidValue } from '../../mapping/invalid-value.ts';
 import { convertedKeyColumn, takeConversions } from '../../mapping/table-codec.ts';
 import { inflate } from './event-bodies.ts';
@@ -141,7 +142,8 @@ export class RowEvents {
     const changes = batch.changes(table.codec.schema);
     const sizeBefore = changes.size;
     const images = form.isCompressed ? inflate(source, at, end) : source.subarray(at, end);
-    const unsound = this.#readRows(readers, images, changes, isUpdate, isDelete, (oldKey) => {
+    const partialBytes = form.isPartial ? jsonBitmapBytes(mapped.map) : null;
+    const unsound = this.#readRows(readers, images, changes, isUpdate, isDelete, partialBytes, (oldKey) => {
       changes.delete(oldKey);
       for (const dependent of mapped.dependents)
         if (dependent.cascade.onUpdate) this.#suspendDependent(dependent, mapped.map, group);
@@ -149,8 +151,12 @@ export class RowEvents {
     const keyColumn = convertedKeyColumn(table.codec);
     changes.converted(takeConversions(table.codec));
     batch.size += changes.size - sizeBefore;
-    if (unsound !== null) this.suspend(table, unsound, group.start);
-    else if (keyColumn !== null)
+    if (unsound !== null) {
+      this.suspend(table, unsound, group.start);
+      // The rows after it were not read, so their keys may have changed.
+      for (const dependent of mapped.dependents)
+        if (isUpdate && dependent.cascade.onUpdate) this.#suspendDependent(dependent, mapped.map, group);
+    } else if (keyColumn !== null)
       this.suspend(
         table,
         `a value of key column ${keyColumn} cannot be held by PostgreSQL as it is, so that two rows could become one`,
@@ -166,6 +172,7 @@ export class RowEvents {
     changes: TableChanges,
     isUpdate: boolean,
     isDelete: boolean,
+    partialBytes: number | null,
     onKeyChanged: (oldKey: string) => void,
   ): string | null {
     const { batch } = this.#filler;
@@ -185,6 +192,14 @@ export class RowEvents {
         if (isUpdate) {
           at = before.readKey(source, at, scratch);
           oldKey = before.keyOf(scratch);
+          if (partialBytes !== null) {
+            const options = readLengthEncoded(source, at);
+            at = options.next;
+            if ((options.value & partialJson) !== 0) {
+              if (source.subarray(at, at + partialBytes).some((byte) => byte !== 0)) return partialJsonLogged;
+              at += partialBytes;
+            }
+          }
         }
         const from = lines.length;
         const rowAt = at;
@@ -267,6 +282,17 @@ export class RowEvents {
     this.#tables.remove(table);
     this.#filler.batch.suspended.set(table.codec.schema.table, `${reason}; at ${formatPosition(at)}`);
   }
+}
+
+/**
+ * Before each image after a change, a PARTIAL_UPDATE_ROWS event has options. If they allow it, a bit for each JSON column follows, which
+ * tells whether its value is a difference (sql/log_event.cc, `Update_rows_log_event::pack_info` and `unpack_row`).
+ */
+const partialJson = 1;
+const partialJsonLogged = 'a session logged JSON values as differences (binlog_row_value_options)';
+
+function jsonBitmapBytes({ types }: TableMap): number {
+  return (types.filter((type) => type === binlogType.json).length + 7) >> 3;
 }
 
 /** Whether a foreign key refers only to columns of the replicated parent's key. Then only a change of that key matters. */

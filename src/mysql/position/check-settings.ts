@@ -12,7 +12,7 @@ const secondsPerDay = 86_400;
 export function checkSettings(variables: ServerVariables, flavor: 'mariadb' | 'mysql', serverId: number): Finding[] {
   const findings: Finding[] = [];
   const is = (name: string, value: string) => (variables.get(name) ?? '').toUpperCase() === value;
-  // A server without a variable behaves like its default: full images, and no compression.
+  // A server without a variable behaves like its default: full images.
   const isOther = (name: string, value: string) => variables.has(name) && !is(name, value);
   const wrong = (message: string, remedy: string) => findings.push({ level: 'error', subject, message, remedy });
 
@@ -33,14 +33,9 @@ export function checkSettings(variables: ServerVariables, flavor: 'mariadb' | 'm
       "SOURCE_SERVER_ID is the source's own server_id",
       'choose another number for SOURCE_SERVER_ID, one that no server or replica has',
     );
-  if (is('binlog_transaction_compression', 'ON'))
-    wrong(
-      'binlog_transaction_compression is ON: transactions would arrive in a form that Tidegate does not read',
-      `${inFile('binlog_transaction_compression = OFF')}; and for new sessions: set global binlog_transaction_compression = OFF;`,
-    );
   if ((variables.get('binlog_row_value_options') ?? '').toUpperCase().includes('PARTIAL_JSON'))
     wrong(
-      'binlog_row_value_options has PARTIAL_JSON: JSON columns would arrive as differences',
+      'binlog_row_value_options has PARTIAL_JSON: JSON columns would arrive as differences, and their tables be suspended',
       `${inFile("binlog_row_value_options = ''")}; and for new sessions: set global binlog_row_value_options = '';`,
     );
   findings.push(...checkRetention(variables));

@@ -1,0 +1,40 @@
+import { zstdDecompressSync } from 'node:zlib';
+import { readLengthEncoded } from '../wire/length-encoded.ts';
+
+/** The most bytes of a transaction that are decompressed at once. */
+const mostBytes = 64 * 1024 * 1024;
+
+/** Numbers of the fields and of the compressions (libs/mysql/binlog/event/binlog_event.h, `Transaction_payload_event`). */
+const field = { end: 0, compression: 2, size: 3 } as const;
+const compression = { zstd: 0, none: 255 } as const;
+
+/**
+ * The events of a compressed transaction (binlog_transaction_compression), one after the other; null: they are too large to be held. Fields
+ * with number, length and value come first, and then the payload. Raises RangeError if the event has another form.
+ */
+export function readPayload(source: Buffer, body: number, end: number): Buffer | null {
+  let how: number = compression.none;
+  let size: number | null = null;
+  let at = body;
+  for (;;) {
+    const { value: number, next } = readLengthEncoded(source, at);
+    at = next;
+    if (number === field.end) break;
+    if (at >= end) throw new RangeError('a compressed transaction has no payload');
+    const length = readLengthEncoded(source, at);
+    const { value } = readLengthEncoded(source, length.next);
+    if (number === field.compression) how = value;
+    if (number === field.size) size = value;
+    at = length.next + length.value;
+  }
+  const payload = source.subarray(at, end);
+  if ((size ?? payload.length) > mostBytes) return null;
+  if (how === compression.none) return payload;
+  if (how !== compression.zstd) throw new RangeError('a transaction is compressed by another method than known');
+  try {
+    return zstdDecompressSync(payload, { maxOutputLength: mostBytes });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') return null;
+    throw new RangeError('a compressed transaction cannot be decompressed', { cause: error });
+  }
+}
