@@ -1,5 +1,6 @@
 import type { Migration } from 'kysely/migration';
 import { up as controlTables } from './replica/0001-control-tables.ts';
+import { up as tableLife } from './replica/0002-table-life.ts';
 import { up as controlSchema } from './shared/0001-control-schema.ts';
 import { up as deadLetters } from './shared/0002-dead-letters.ts';
 import { up as controls } from './shared/0003-controls.ts';
@@ -33,5 +34,6 @@ export const sharedMigrations: Readonly<Record<string, Migration>> = {
 export function replicaMigrations(schema: string): Readonly<Record<string, Migration>> {
   return {
     '0001-control-tables': { up: async (db) => await controlTables(db, schema) },
+    '0002-table-life': { up: async (db) => await tableLife(db, schema) },
   };
 }

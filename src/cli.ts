@@ -1,6 +1,7 @@
 import { constants, setPriority } from 'node:os';
 import { Command, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
+import { adopt } from './commands/adopt.ts';
 import { backfill } from './commands/backfill.ts';
 import { check } from './commands/check.ts';
 import { discard, listDeadLetters, retry } from './commands/dead-letters.ts';
@@ -252,6 +253,20 @@ program
   .addHelpText('after', '\nExit code: 0 done, 1 failed.\n\nExample:\n  tidegate reset && tidegate run')
   .action(async (options: { yes?: true }) => {
     process.exitCode = await reset(settings(), { yes: options.yes === true });
+  });
+
+program
+  .command('adopt')
+  .description(
+    'after a restore of the target from a dump: take over tables with the columns, key and owner of those that Tidegate made',
+  )
+  .option('--yes', 'in production: do not ask for confirmation')
+  .addHelpText(
+    'after',
+    '\nA restored table has another identity, so Tidegate leaves it alone until it is adopted.\nExit code: 0 done, 1 failed or not all fit.\n\nExample:\n  tidegate adopt',
+  )
+  .action(async (options: { yes?: true }) => {
+    process.exitCode = await adopt(settings(), { yes: options.yes === true });
   });
 
 const deadLetters = program

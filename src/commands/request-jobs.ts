@@ -107,7 +107,11 @@ async function tablesToRead(
       tables.length > 0
         ? [...new Set(tables)]
         : [...known.keys()].filter(
-            (name) => isSelected(name) && stateOf(name) !== 'excluded' && !(kind === 'verify' && isKeyless(name)),
+            (name) =>
+              isSelected(name) &&
+              stateOf(name) !== 'excluded' &&
+              stateOf(name) !== 'gone' &&
+              !(kind === 'verify' && isKeyless(name)),
           );
     if (condition !== null) for (const name of names) checkCondition(name, known.get(name), condition);
     return names;
@@ -129,7 +133,7 @@ async function readNewTables(config: Config): Promise<ReadonlyMap<string, string
 }
 
 function checkCondition(name: string, table: KnownTable | undefined, condition: string): void {
-  if (table === undefined || table.state === 'suspended' || table.state === 'excluded')
+  if (table === undefined || ['suspended', 'excluded', 'gone'].includes(table.state))
     throw new TidegateError('refused', `table ${name} needs a complete backfill first: run it without --where`);
   readCondition(condition, knownCodec(table.schema).schema);
 }

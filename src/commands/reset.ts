@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts';
 import { replicaTables, resetReplica } from '../postgres/control/reset.ts';
 import { Scope } from '../lifetime/scope.ts';
+import { hasControlTable, migrateControlSchema } from '../postgres/control/migrate.ts';
 import { TargetSession } from '../postgres/session.ts';
 import { confirm, namesInWords } from './confirm.ts';
 
@@ -9,14 +10,19 @@ export async function reset(config: Config, options: { yes: boolean }): Promise<
   const { schema } = config.target;
   await using scope = new Scope();
   const session = await TargetSession.open(scope, config.target, 'tidegate reset');
-  const tables = await replicaTables(session);
-  if (tables.length === 0) {
+  if (await session.guarded(async () => await hasControlTable(session.db, 'tables')))
+    await migrateControlSchema(session);
+  const found = await session.guarded(async () => await replicaTables(session));
+  if (found === null) {
     process.stdout.write(`nothing to reset: schema ${schema} has no table that Tidegate created\n`);
     return 0;
   }
+  const { ours: tables, foreign } = found;
   process.stderr.write(
     `this drops ${tables.length} tables of schema ${schema} in ${config.target.database} (${namesInWords(tables)}) and forgets the checkpoint; the source does not change\n`,
   );
+  if (foreign.length > 0)
+    process.stderr.write(`Tidegate did not make ${namesInWords(foreign)} there, so these objects stay\n`);
   const confirmed = await confirm(config.environment, options.yes, schema);
   if (confirmed === null) {
     process.stderr.write('not confirmed: nothing was changed\n');

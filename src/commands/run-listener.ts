@@ -58,8 +58,13 @@ export class RunListener implements ReplicatorListener {
     log.info({ state }, stateMessages[state]);
   };
 
-  prepared: ReplicatorListener['prepared'] = ({ checkpoint, copying, leftOut }) => {
+  prepared: ReplicatorListener['prepared'] = ({ checkpoint, copying, leftOut, gone }) => {
     const { log, monitor } = this.#outputs;
+    for (const table of gone)
+      log.warn(
+        { table, remedy: 'it stays at the target; if the source has it again, it is read again' },
+        'table gone: the source dropped it',
+      );
     for (const { table, reasons } of leftOut) log.warn({ table, reasons }, 'table left out');
     log.info({ position: formatPosition(checkpoint), copying: copying.length }, 'prepared');
     const tables = copying.map(({ codec, copiedRows, estimatedRows }) => ({
@@ -120,7 +125,7 @@ export class RunListener implements ReplicatorListener {
   suspended: ReplicatorListener['suspended'] = (table, reason) => {
     this.#copying.delete(table);
     this.#outputs.log.error(
-      { table, reason, remedy: `the other tables continue; \`tidegate backfill ${table}\` resumes this one` },
+      { table, reason, remedy: `the other tables continue; \`tidegate lag\` shows when it returns` },
       'table suspended',
     );
   };

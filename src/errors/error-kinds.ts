@@ -80,7 +80,7 @@ export const errorKinds = {
   },
   'target-foreign': {
     action: 'operator',
-    hint: 'Use another TARGET_DB_SCHEMA, or move those tables away; Tidegate never overwrites tables that it did not create.',
+    hint: 'Use another TARGET_DB_SCHEMA, or move those objects away; Tidegate never touches what it did not create. After a restore of the target from a dump, run `tidegate adopt`.',
   },
   'control-schema-newer': {
     action: 'operator',

@@ -40,7 +40,9 @@ const everything: Answers = {
       },
     },
     findings: {
-      tables: [{ table: 'claim', state: 'suspended', reason: 'changed', copiedRows: 1 }],
+      tables: [
+        { table: 'claim', state: 'suspended', reason: 'changed', copiedRows: 1, retryAt: new Date(0), decision: null },
+      ],
       deadLetters: [{ table: 'visit', column: 'note', reason: 'no text', sqlState: '23514', rows: 2 }],
       conversions: [{ table: 'visit', column: 'day', kind: 'date-to-null', count: 8 }],
       jobs: [job],

@@ -42,7 +42,7 @@ export interface LagReport {
   /** The target has everything up to here. */
   readonly appliedPosition: string | null;
   readonly appliedGtid: string | null;
-  readonly suspendedTables: readonly { readonly table: string; readonly reason: string; readonly remedy: string }[];
+  readonly suspendedTables: readonly SuspendedTable[];
   /** Rows that cannot be replicated, by table and reason. */
   readonly deadLetters: readonly DeadLetterGroup[];
   /** Values that had to change to fit, by column, since the replica was made. */
@@ -55,6 +55,15 @@ export interface LagReport {
   readonly failedJobs: readonly FailedJob[];
   /** Why a field is not known. */
   readonly problems: readonly string[];
+}
+
+export interface SuspendedTable {
+  readonly table: string;
+  readonly reason: string;
+  /** When it is tried again by itself; null: it waits for a person. */
+  readonly retryAt: Date | null;
+  /** Whether it returns by itself, or the line to run. */
+  readonly remedy: string;
 }
 
 export interface RunningJob {
@@ -150,7 +159,10 @@ export function describeLag({ source, files, target, history, problems: unanswer
     appliedGtid: applied?.gtid ?? null,
     suspendedTables: (target?.findings.tables ?? [])
       .filter(({ state }) => state === 'suspended')
-      .map(({ table, reason }) => ({ table, reason: reason ?? '', remedy: suspendedRemedy(table) })),
+      .map(({ table, reason, retryAt, decision }) => ({
+        ...{ table, reason: reason ?? '', retryAt },
+        remedy: suspendedRemedy({ table, retryAt, decision }),
+      })),
     deadLetters: target?.findings.deadLetters ?? [],
     conversions: target?.findings.conversions ?? [],
     jobs: (target?.findings.jobs ?? []).map(running),

@@ -10,7 +10,9 @@ const report: LagReport = {
   snapshot: { tables: 3, tablesDone: 1, rows: 1_000, estimatedRows: 2_000, percent: 50 },
   ...{ retentionSeconds: 259_200, headroomSeconds: 200_000, clockSkewSeconds: -300 },
   ...{ sourcePosition: 'b.000002:4', appliedPosition: 'b.000001:4', appliedGtid: null },
-  suspendedTables: [{ table: 'claim', reason: 'its definition changed', remedy: 'tidegate backfill claim' }],
+  suspendedTables: [
+    { table: 'claim', reason: 'its definition changed', retryAt: null, remedy: 'tidegate backfill claim' },
+  ],
   deadLetters: [{ table: 'visit', column: 'note', reason: 'no text', sqlState: null, rows: 2 }],
   conversions: [
     { table: 'visit', column: 'day', kind: 'date-to-null', count: 1_000 },
@@ -69,6 +71,7 @@ it('cuts long lists, and replaces control characters in names', () => {
   const suspendedTables = Array.from({ length: 300 }, () => ({
     table: 'a\u001b[2Jb',
     reason: 'changed',
+    retryAt: null,
     remedy: 'wait',
   }));
   const suspended = lagDetails({ ...report, suspendedTables }).filter((line) => line.includes('suspended'));

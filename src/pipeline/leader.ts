@@ -11,12 +11,14 @@ import { type Job, readsAll } from '../postgres/control/jobs.ts';
 import { type Lease, sessionName } from '../postgres/control/lease.ts';
 import { TargetSession } from '../postgres/session.ts';
 import { type KnownTable, finishSnapshot, suspendTable } from '../postgres/control/table-states.ts';
+import { readStanding } from '../postgres/rows/standing.ts';
 import { assertContinues, readProgress } from './begin/continuation.ts';
 import type { ReplicatorListener, ReplicatorState, RunOptions } from './listener.ts';
 import { runJobs } from './jobs/job-runner.ts';
 import { prepare } from './begin/prepare.ts';
 import { copyTables } from './snapshot/snapshot.ts';
 import { streamChanges } from './stream/stream.ts';
+import { suspensionOf } from './suspension.ts';
 import type { PlannedTable } from './begin/table-plan.ts';
 
 /** The work of the instance that holds the lease: snapshot what is missing, then stream. */
@@ -33,20 +35,23 @@ export async function runAsLeaseHolder(
   try {
     listener.state('checking');
     for (let outcome = 'again'; outcome === 'again' && !scope.signal.aborted;) {
-      const basis = await inPart(scope, async (part) => await snapshotMissing(part, config, lease, listener));
-      if (scope.signal.aborted) break;
-      outcome = await inPart(scope, async (part) => await stream(part, config, options, lease, basis, listener));
+      try {
+        const basis = await inPart(scope, async (part) => await snapshotMissing(part, config, lease, listener));
+        if (scope.signal.aborted) break;
+        outcome = await inPart(scope, async (part) => await stream(part, config, options, lease, basis, listener));
+      } catch (error) {
+        scope.throwIfHungUp();
+        if (scope.signal.aborted || !(await suspendedFor(scope, error, config, lease, listener))) throw error;
+      }
     }
   } catch (error) {
     scope.throwIfHungUp();
-    if (await suspendedFor(scope, error, config, lease, listener))
-      throw new TidegateError('target-busy', 'a table was suspended; the others continue', { cause: error });
     throw await explain(scope, config, lease, error);
   }
   scope.throwIfHungUp();
 }
 
-/** Suspends the one table whose rows PostgreSQL refuses, so that the others continue. False: more than one table is concerned. */
+/** Suspends the one table that a failure concerns, so that the others continue. False: more than one table is concerned. */
 async function suspendedFor(
   scope: Scope,
   error: unknown,
@@ -54,16 +59,20 @@ async function suspendedFor(
   lease: Lease,
   listener: ReplicatorListener,
 ): Promise<boolean> {
-  if (!(error instanceof TidegateError) || error.kind !== 'target-refused' || error.table === undefined) return false;
-  const { table, reason } = error;
+  const suspension = suspensionOf(error);
+  if (!(error instanceof TidegateError) || error.table === undefined || suspension === null) return false;
+  const { table } = error;
+  const { schema } = config.target;
   await inPart(scope, async (part) => {
     const session = await TargetSession.open(part, config.target);
+    const standing = await session.guarded(async () => await readStanding(session.db, schema, table));
+    const reason = 'what' in standing ? standing.what : suspension.reason;
     await session.transaction(async (trx) => {
       await assertEpoch(trx, lease.epoch);
-      await suspendTable(trx, table, reason);
+      await suspendTable(trx, table, reason, suspension.decision);
     });
+    listener.suspended(table, reason);
   });
-  listener.suspended(table, reason);
   return true;
 }
 
@@ -108,6 +117,7 @@ async function snapshotMissing(
   const server = await readServerFlavor(replicator);
   const prepared = await prepare(config, lease.epoch, { reader, replicator, server }, target, scope.signal);
   listener.prepared(prepared);
+  for (const [table, reason] of prepared.suspended) listener.suspended(table, reason);
   const planned = new Map(prepared.planned.map((table) => [table.codec.schema.table, table]));
   if (prepared.copying.length === 0) return { server, planned };
   listener.state('snapshotting');
@@ -116,10 +126,10 @@ async function snapshotMissing(
     copied: (table, rows) => listener.copied(table, rows),
     pace: (pace) => listener.pace(pace),
     chunk: (elapsedMs) => listener.chunk(elapsedMs),
-    suspended: async (table, reason) => {
+    suspended: async (table, { reason, decision }) => {
       await target.transaction(async (trx) => {
         await assertEpoch(trx, lease.epoch);
-        await suspendTable(trx, table, reason);
+        await suspendTable(trx, table, reason, decision);
       });
       listener.suspended(table, reason);
     },

@@ -42,7 +42,8 @@ export async function openTarget(scope: Scope, target: TargetConfig, application
     options:
       '-c timezone=UTC -c datestyle=ISO,YMD -c extra_float_digits=1 -c intervalstyle=postgres -c bytea_output=hex' +
       ' -c synchronous_commit=off -c client_encoding=UTF8 -c client_min_messages=warning -c standard_conforming_strings=on' +
-      ' -c array_nulls=on -c default_transaction_isolation=read\\ committed',
+      // Row level security that would hide rows raises an error instead, so no row goes missing in silence.
+      ' -c array_nulls=on -c default_transaction_isolation=read\\ committed -c row_security=off',
     ssl:
       mode === 'disable'
         ? false

@@ -67,7 +67,7 @@ export function tablesToResync(
   tables: readonly KnownTable[],
   isSelected: (table: string) => boolean,
 ): readonly KnownTable[] {
-  return tables.filter(({ table, state }) => state !== 'excluded' && isSelected(table));
+  return tables.filter(({ table, state }) => state !== 'excluded' && state !== 'gone' && isSelected(table));
 }
 
 async function presentPosition(scope: Scope, config: Config) {

@@ -236,12 +236,14 @@ async function checkTargetSide(scope: Scope, config: Config, tables: readonly st
       };
       return [
         connected,
-        ...(await session.guarded(async () => [
-          ...(await checkTarget(session, config.target.schema, config.target.database, tables)),
-          ...((await isOfVersion01(session.db))
-            ? [takeOver]
-            : [...(await checkStates(session.db, config)), ...(await checkCarried(session.db))]),
-        ])),
+        ...(await session.guarded(async () => {
+          const found = await checkTarget(session, config.target.schema, config.target.database, tables);
+          if (await isOfVersion01(session.db)) return [...found, takeOver];
+          // What is in the way of a table explains its suspension better.
+          const isExplained = new Set(found.map(({ subject }) => subject));
+          const states = (await checkStates(session.db, config)).filter(({ subject }) => !isExplained.has(subject));
+          return [...found, ...states, ...(await checkCarried(session.db))];
+        })),
       ];
     });
   } catch (error) {
@@ -264,11 +266,11 @@ async function checkStates(db: Target, config: Config): Promise<Finding[]> {
   const { isSelected } = selectionOf(config);
   return (await readTables(db))
     .filter(({ table, state }) => state === 'suspended' && isSelected(table))
-    .map(({ table, reason }) => ({
+    .map(({ table, reason, retryAt, decision }) => ({
       level: 'warning',
       subject: `table ${table}`,
       message: `suspended, so its rows at the target stay as they were then: ${reason}`,
-      remedy: suspendedRemedy(table),
+      remedy: suspendedRemedy({ table, retryAt, decision }),
     }));
 }
 

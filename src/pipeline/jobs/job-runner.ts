@@ -9,7 +9,9 @@ import { requestDueRefreshes, requestDueVerification } from '../../postgres/cont
 import { type Job, openJobs, readsAll } from '../../postgres/control/jobs.ts';
 import { sessionName } from '../../postgres/control/lease.ts';
 import { type Target, TargetSession } from '../../postgres/session.ts';
-import { type KnownTable, readStates, readTables } from '../../postgres/control/table-states.ts';
+import { type KnownTable, readStates, readTables, suspendTable } from '../../postgres/control/table-states.ts';
+import { readStandings } from '../../postgres/rows/standing.ts';
+import { assertEpoch } from '../../postgres/control/checkpoint.ts';
 import { ConsistentReads } from './consistent-reads.ts';
 import type { ReplicatorListener } from '../listener.ts';
 import type { LiveStream } from '../stream/live-stream.ts';
@@ -74,6 +76,9 @@ export async function runJobs(scope: Scope, options: JobRunnerOptions): Promise<
         const isRead = new Set(jobs.filter(readsAll).map(({ table }) => table));
         // Its job was cancelled, and without it the table stays incomplete.
         if (states.some(({ table, state }) => state === 'backfilling' && !isRead.has(table))) return 'again';
+        const due = states.filter(({ isDue }) => isDue).map(({ table }) => table);
+        if (due.length > 0 && (await session.guarded(async () => await anyReturns(options, session, due))))
+          return 'again';
         await session.guarded(async () => await requestDue(config, session.db, states));
       }
       if (jobs.length > 0) {
@@ -119,6 +124,28 @@ export async function runJobs(scope: Scope, options: JobRunnerOptions): Promise<
   }
 }
 
+/**
+ * Whether one of these suspended tables can return now. Tables that cannot, because of an object of somebody else or missing rights at the
+ * target, wait for their next pause, and the stream need not restart for them.
+ */
+async function anyReturns(
+  { config, epoch }: JobRunnerOptions,
+  session: TargetSession,
+  due: readonly string[],
+): Promise<boolean> {
+  const standings = await readStandings(session.db, config.target.schema, due);
+  const blocked = due.flatMap((table) => {
+    const standing = standings.get(table);
+    return standing !== undefined && 'what' in standing ? [{ table, reason: standing.what }] : [];
+  });
+  if (blocked.length > 0)
+    await session.transaction(async (trx) => {
+      await assertEpoch(trx, epoch);
+      for (const { table, reason } of blocked) await suspendTable(trx, table, reason);
+    });
+  return blocked.length < due.length;
+}
+
 /** Why a job is impossible on a table in this state, whatever is done first; null: it is possible, or that is unknown. */
 function refusalOf({ kind, condition }: Job, table: KnownTable | undefined): string | null {
   const isEntire = kind !== 'verify' && condition === null;
@@ -130,7 +157,8 @@ function refusalOf({ kind, condition }: Job, table: KnownTable | undefined): str
         ? null
         : `the table is suspended: ${table.reason}; backfill the entire table first`;
     case 'excluded':
-      return isEntire && kind === 'backfill' ? null : `the table is excluded: ${table.reason}`;
+    case 'gone':
+      return isEntire && kind === 'backfill' ? null : `the table is ${table.state}: ${table.reason}`;
     case 'streaming':
     case 'backfilling':
       return kind === 'refresh' ? `the table is ${table.state}; only a table in full refresh can be refreshed` : null;

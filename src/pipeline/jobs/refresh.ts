@@ -10,6 +10,7 @@ import { readChunk } from '../../mysql/chunk/chunk-reader.ts';
 import { assertEpoch } from '../../postgres/control/checkpoint.ts';
 import { replaceConversions } from '../../postgres/control/conversions.ts';
 import { refreshRows } from '../../postgres/rows/refresh-rows.ts';
+import { assertOurs } from '../../postgres/rows/standing.ts';
 import { checkLines } from '../../postgres/rows/line-check.ts';
 import type { JobCounts } from '../../postgres/control/jobs.ts';
 import type { TargetSession } from '../../postgres/session.ts';
@@ -73,6 +74,7 @@ export async function refresh(
   const { missing, extra } = await session.transaction(async (trx) => {
     const written = await refreshRows(session, trx, replica, codec, checked.lines);
     await replaceConversions(trx, schema.table, conversions);
+    await assertOurs(trx, replica, [schema.table]);
     // The fence comes last, because it locks the checkpoint: the stream's commits would wait for all of the above.
     await assertEpoch(trx, epoch);
     return written;

@@ -18,7 +18,7 @@ import {
 } from '../../postgres/control/jobs.ts';
 import { sessionName } from '../../postgres/control/lease.ts';
 import { TargetSession } from '../../postgres/session.ts';
-import { finishBackfill, suspendTable, readTables } from '../../postgres/control/table-states.ts';
+import { finishBackfill, readTables, suspendTable } from '../../postgres/control/table-states.ts';
 import { readCondition } from './where-condition.ts';
 import type { ConsistentReads } from './consistent-reads.ts';
 import { JobOver, TableComparison } from './table-comparison.ts';
@@ -175,7 +175,7 @@ export async function failJob(
     await endJob(trx, job.id, { state: 'failed', reason, unconfirmed });
     const state = (await readTables(trx)).find(({ table }) => table === job.table)?.state;
     if (state !== 'backfilling' || !readsAll(job)) return false;
-    await suspendTable(trx, job.table, reason);
+    await suspendTable(trx, job.table, reason, unconfirmed ? 'confirm-deletions' : null);
     return true;
   });
   listener.job({ ...job, state: 'failed', reason });

@@ -6,11 +6,12 @@ import type { Scope as Lifetime } from '../../lifetime/scope.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
 import type { ServerFlavor } from '../../mysql/server-flavor.ts';
 import type { JobProgress } from '../../postgres/control/control-schema.ts';
-import { type Job, type JobCounts, advanceJob } from '../../postgres/control/jobs.ts';
+import { type Job, type JobCounts, advanceJob, isAutomatic } from '../../postgres/control/jobs.ts';
 import { lineKey, lineStarts } from '../../postgres/rows/line-check.ts';
 import { type Difference, RowDiff, type Scope } from '../../postgres/rows/row-diff.ts';
 import type { TargetSession } from '../../postgres/session.ts';
 import type { KeyText } from '../../postgres/rows/table-key.ts';
+import { unconfirmedDeletions } from '../../postgres/rows/tables.ts';
 import { TargetKeys } from '../../postgres/rows/target-keys.ts';
 import type { Condition } from './where-condition.ts';
 import type { ConsistentReads, Reading } from './consistent-reads.ts';
@@ -29,8 +30,6 @@ const lookupRows = 500;
 const pageKeys = 10_000;
 /** How often a row is compared again because it changed during the comparison. */
 const mostLooks = 4;
-/** What may be deleted without a confirmation in production: this many rows, or this share of the table, whichever is more. */
-const unconfirmed = { rows: 1_000, share: 0.1 } as const;
 
 export interface JobContext {
   readonly config: Config;
@@ -280,14 +279,19 @@ export class TableComparison {
     return outcome;
   }
 
-  /** Why so many rows must not be deleted; null: they may be deleted. */
+  /**
+   * Why so many rows must not be deleted; null: they may be deleted. Everywhere, a person must confirm what an automatic read would delete
+   * beyond the limit. In production, this holds for every read.
+   */
   #refusalToDelete(more: number): TidegateError | null {
     const { confirmed } = this.#job;
     const { environment } = this.#context.config;
     const { codec, estimatedRows } = this.#table;
     const { extra } = this.#tally.counts;
-    if (confirmed || environment !== 'production' || more === 0) return null;
-    const limit = Math.max(unconfirmed.rows, Math.floor(estimatedRows * unconfirmed.share));
+    const isLimited = environment === 'production' || isAutomatic(this.#job);
+    if (confirmed || !isLimited || more === 0) return null;
+    const { rows, share } = unconfirmedDeletions;
+    const limit = Math.max(rows, Math.floor(estimatedRows * share));
     if (extra + more <= limit) return null;
     return new TidegateError(
       'unconfirmed',

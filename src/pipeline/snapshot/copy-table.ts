@@ -11,6 +11,7 @@ import { recordConversions } from '../../postgres/control/conversions.ts';
 import { assertNotTooMany, badRow, writeDeadLetters } from '../../postgres/rows/dead-letters.ts';
 import { checkLines } from '../../postgres/rows/line-check.ts';
 import type { Target, TargetSession } from '../../postgres/session.ts';
+import { assertOurs } from '../../postgres/rows/standing.ts';
 import { swallowedBy } from '../../postgres/rows/swallowed-writes.ts';
 import { addPrimaryKey, columnList, quoteTable } from '../../postgres/rows/tables.ts';
 import { copyRuns, writeIsolating } from '../../postgres/rows/isolate-rows.ts';
@@ -88,6 +89,7 @@ export async function copyTable(
     // The target may share the source's machine. There, the index build must not take more than one processor from other users.
     if (throttle.pace !== 'free') await sql`set local max_parallel_maintenance_workers = 0`.execute(trx);
     await addPrimaryKey(trx, config.target.schema, codec);
+    await assertOurs(trx, config.target.schema, [table]);
   });
   return rows;
 }
@@ -140,6 +142,7 @@ async function writeChunk(
         .where('table_name', '=', table)
         .execute();
       await recordConversions(trx, [[table, chunk.conversions]]);
+      await assertOurs(trx, replica, [table]);
       failpoint('chunk-copied');
       return dead.length;
     });

@@ -1,5 +1,4 @@
 import type { Config } from '../../config/config.ts';
-import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { Scope } from '../../lifetime/scope.ts';
 import { OnDemandConnection } from '../../mysql/on-demand-connection.ts';
 import { ReplicaLag } from '../../mysql/replica-lag.ts';
@@ -7,13 +6,15 @@ import { type ServerFlavor, openOn } from '../../mysql/server-flavor.ts';
 import { sessionName } from '../../postgres/control/lease.ts';
 import { TargetSession } from '../../postgres/session.ts';
 import { Throttle, type ThrottleListener } from '../read/throttle.ts';
+import { type Suspension, suspensionOf } from '../suspension.ts';
+import { limitLockWaits } from '../../postgres/rows/lock-timeout.ts';
 import { type CopyProgress, type CopyTask, type CopyWorker, copyTable } from './copy-table.ts';
 
 export interface SnapshotListener extends ThrottleListener {
   progress(progress: CopyProgress): void;
   copied(table: string, rows: number): void;
-  /** The source no longer gives the rows of the table as it was known. The operator must act; the other tables continue. */
-  suspended(table: string, reason: string): Promise<void>;
+  /** A failure concerns this table alone, so the other tables continue. */
+  suspended(table: string, suspension: Suspension): Promise<void>;
 }
 
 /**
@@ -45,9 +46,9 @@ export async function copyTables(
           );
           listener.copied(table, rows);
         } catch (error) {
-          const reason = reasonToSuspend(error);
-          if (reason === null) throw error;
-          await listener.suspended(table, reason);
+          const suspension = suspensionOf(error);
+          if (suspension === null) throw error;
+          await listener.suspended(table, suspension);
         }
       }
     } catch (error) {
@@ -64,15 +65,10 @@ export async function copyTables(
   if (results.some(({ status }) => status === 'rejected')) throw failed.error;
 }
 
-/** The reason to suspend a table, if a failure concerns only that table; else null. */
-function reasonToSuspend(error: unknown): string | null {
-  if (!(error instanceof TidegateError)) return null;
-  if (error.kind === 'source-table') return `${error.message}. ${error.hint}`;
-  return error.kind === 'target-refused' ? error.reason : null;
-}
-
 async function openWorker(scope: Scope, config: Config, server: ServerFlavor, epoch: bigint): Promise<CopyWorker> {
   const reader = await openOn(scope, config.source, 'reader', server);
   const name = sessionName('snapshot', config.target.schema, epoch);
-  return { reader, target: await TargetSession.open(scope, config.target, name) };
+  const target = await TargetSession.open(scope, config.target, name);
+  await target.guarded(async () => await limitLockWaits(target.db));
+  return { reader, target };
 }

@@ -3,6 +3,7 @@ import type { Finding } from '../../change/finding.ts';
 import { type ErrorKind, errorKinds } from '../../errors/error-kinds.ts';
 import { controlSchemaName, sharedSchemaName } from '../control/control-schema.ts';
 import { assertNotNewer, hasControlTable, isOfVersion01 } from '../control/migrate.ts';
+import { readStandings } from '../rows/standing.ts';
 import { quoteIdentifier } from '../rows/tables.ts';
 import type { Target, TargetSession } from '../session.ts';
 
@@ -54,17 +55,9 @@ export async function checkTarget(
   // Both checks need rights in these schemas.
   if (findings.every(({ level }) => level !== 'error')) {
     await assertNotNewer(session);
-    const foreign = await foreignTables(session, schemaName, tables);
-    if (foreign.length > 0)
-      findings.push({
-        level: 'error',
-        subject,
-        kind: 'target-foreign' satisfies ErrorKind,
-        message: `schema ${schemaName} holds tables of the same names that Tidegate did not make: ${foreign.slice(0, 10).join(', ')}${foreign.length > 10 ? ` and ${foreign.length - 10} more` : ''}`,
-        remedy: errorKinds['target-foreign'].hint,
-      });
+    findings.push(...(await inTheWay(session, schemaName, tables)));
   }
-  if (findings.length === 0)
+  if (findings.every(({ level }) => level !== 'error'))
     findings.push({ level: 'ok', subject, message: `PostgreSQL ${facts.printed}, schema ${schemaName}` });
   return findings;
 }
@@ -97,7 +90,54 @@ async function missingRight(
       };
 }
 
-/** Views, indexes and sequences share one namespace with tables, so they conflict as well. */
+/**
+ * Objects of somebody else under the names of tables, and tables that the role cannot write. Such tables are suspended and the others are
+ * replicated. If every name is taken, the schema is probably the wrong one, or was restored from a dump: that is an error.
+ */
+async function inTheWay(session: TargetSession, schemaName: string, tables: readonly string[]): Promise<Finding[]> {
+  const { db } = session;
+  const kind = 'target-foreign' satisfies ErrorKind;
+  const blocked = (await recordsOids(db))
+    ? [...(await readStandings(db, schemaName, tables))].flatMap(([table, standing]) =>
+        'what' in standing ? [{ table, ...standing }] : [],
+      )
+    : (await foreignTables(session, schemaName, tables)).map((table) => ({
+        ...{ table, kind: 'foreign' as const },
+        what: `schema ${schemaName} of the target holds an object of that name that Tidegate did not make`,
+      }));
+  const foreign = blocked.filter((found) => found.kind === 'foreign').map(({ table }) => table);
+  if (tables.length > 0 && foreign.length === tables.length)
+    return [
+      {
+        ...{ level: 'error', subject, kind },
+        message: `schema ${schemaName} holds objects of the same names that Tidegate did not make: ${foreign.slice(0, 10).join(', ')}${foreign.length > 10 ? ` and ${foreign.length - 10} more` : ''}`,
+        remedy: errorKinds[kind].hint,
+      },
+    ];
+  return blocked.map((found): Finding => ({
+    level: 'warning',
+    subject: `table ${found.table}`,
+    kind: found.kind === 'foreign' ? kind : 'target-privilege',
+    message: `it is left out until this is resolved: ${found.what}`,
+    remedy:
+      found.kind === 'foreign'
+        ? 'rename or drop that object; or, after a restore of the target from a dump, run tidegate adopt; the table then returns by itself'
+        : 'make the target role the owner of the table, or grant it the rights; the table then returns by itself',
+  }));
+}
+
+/** Whether the control schema has the OIDs of the tables. `check` does not migrate it. */
+async function recordsOids(db: Target): Promise<boolean> {
+  const { sql: name } = sql`${sql.table('tables')}`.compile(db);
+  const { rows } = await sql`
+    select from pg_attribute where attrelid = to_regclass(${name}) and attname = 'table_oid'`.execute(db);
+  return rows.length > 0;
+}
+
+/**
+ * The names that an object has which an earlier version did not record. Views, indexes and sequences share one namespace with tables, so
+ * they conflict as well.
+ */
 async function foreignTables({ db }: TargetSession, schemaName: string, tables: readonly string[]): Promise<string[]> {
   const { rows: present } = await sql<{ name: string }>`
     select c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace

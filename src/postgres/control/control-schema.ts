@@ -67,6 +67,8 @@ export interface LeaseTable {
 }
 
 /**
+ * The states of a table. src/pipeline/table-life.ts says what leads from one to another.
+ *
  * `full-refresh`: copied completely again and again instead of streamed, because it has no key. `snapshotting`: copied before the stream
  * starts. `backfilling`: streamed, while its older rows are still being read. `suspended`: held back until it is read again. `excluded`:
  * no longer selected, and left unchanged. `gone`: the source has dropped it.
@@ -89,7 +91,23 @@ export interface TablesTable {
   copied_key: ColumnType<string[] | null, string | null, string | null>;
   copied_rows: ColumnType<string, number | string | undefined, number | string>;
   updated_at: Instant;
+  /** The table that Tidegate made at the target; null: it made none. Any other object under the name belongs to somebody else. */
+  table_oid: ColumnType<number | null, number | null | undefined, number | null>;
+  /** The columns that Tidegate made there, each with its `attnum`. Other columns belong to somebody else. */
+  made_columns: ColumnType<Record<string, number> | null, string | null | undefined, string | null>;
+  /** How often the table was suspended in a row. */
+  failures: ColumnType<number, number | undefined, number>;
+  /** When a suspended table is tried again; null: it waits for a person. */
+  retry_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
+  /** The decision that a suspended table waits for. */
+  decision: ColumnType<Decision | null, Decision | null | undefined, Decision | null>;
 }
+
+/**
+ * What only a person can decide about a suspended table. `confirm-deletions`: its read would delete many rows. `correct-source`: the source
+ * has it in a form that cannot be replicated. `backfill`: somebody cancelled its read.
+ */
+export type Decision = 'confirm-deletions' | 'correct-source' | 'backfill';
 
 /** A table's columns, valid from a position on. */
 export interface SchemaVersionsTable {

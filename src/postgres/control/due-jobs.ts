@@ -1,8 +1,6 @@
 import { sql } from 'kysely';
 import type { Target } from '../session.ts';
-
-/** The requester of jobs that the service requests itself. */
-const schedule = 'schedule';
+import { schedule } from './jobs.ts';
 
 /**
  * Requests the scheduled verification that is due, if any. It is due for the table with the oldest verification, if that is `hours` old.

@@ -11,6 +11,8 @@ export type EventKind =
   | 'table-suspended'
   | 'table-resumed'
   | 'table-excluded'
+  | 'table-gone'
+  | 'tables-adopted'
   | 'job-ended'
   | 'deletions-confirmed'
   | 'resynced'

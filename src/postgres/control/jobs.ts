@@ -76,6 +76,26 @@ export async function requestJobs(db: Target, tables: readonly string[], request
   return rows.map(({ id }) => id);
 }
 
+/** The requesters of jobs that no person requested: the schedule, and the return of a table. */
+export const schedule = 'schedule';
+const tableLife = 'table life';
+
+/** No person requested the job, so nobody has agreed to what it deletes. */
+export function isAutomatic({ requestedBy }: Job): boolean {
+  return requestedBy === schedule || requestedBy === tableLife;
+}
+
+/** Requests the job that reads a new or returning table. */
+export async function requestReturn(db: Target, table: string): Promise<void> {
+  await db
+    .insertInto('jobs')
+    .values({
+      ...{ table_name: table, kind: 'backfill', repair: true, condition: null, confirmed: false },
+      ...{ state: 'waiting', requested_by: tableLife, estimated_rows: 0 },
+    })
+    .execute();
+}
+
 /** Jobs that wait or run, oldest first. */
 export async function openJobs(db: Target): Promise<Job[]> {
   return await select(db, (query) => query.where('state', 'in', ['waiting', 'running']));

@@ -4,6 +4,7 @@ import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { ControlSchema } from './control-schema.ts';
 import { type Confirmation, recordEvent } from './events.ts';
 import { hasControlTable } from './migrate.ts';
+import { type Standing, assertOurs, readStandings } from '../rows/standing.ts';
 import type { Target, TargetSession } from '../session.ts';
 
 /** The control tables that a reset empties. The audit stays. The lease stays as well, because its epochs must never repeat. */
@@ -18,13 +19,23 @@ const stateTables = [
   'status',
 ] as const satisfies (keyof ControlSchema)[];
 
-/** The tables that Tidegate created in a target schema; none if there is no replica. */
-export async function replicaTables(session: TargetSession): Promise<string[]> {
-  return await session.guarded(async () => {
-    if (!(await hasControlTable(session.db, 'tables'))) return [];
-    const rows = await session.db.selectFrom('tables').select('table_name').orderBy('table_name').execute();
-    return rows.map(({ table_name }) => table_name);
-  });
+/** The tables of a replica. Null: there is no replica. */
+export interface ReplicaTables {
+  /** Those that Tidegate created and that are still there. */
+  readonly ours: readonly string[];
+  /** Those with an object of somebody else under their name at the target, which stays. */
+  readonly foreign: readonly string[];
+}
+
+export async function replicaTables({ db, targetSchema }: TargetSession): Promise<ReplicaTables | null> {
+  if (!(await hasControlTable(db, 'tables'))) return null;
+  const rows = await db.selectFrom('tables').select('table_name').orderBy('table_name').execute();
+  if (rows.length === 0) return null;
+  const names = rows.map(({ table_name }) => table_name);
+  const standings = await readStandings(db, targetSchema, names);
+  const are = (...kinds: Standing['kind'][]) =>
+    names.filter((name) => kinds.includes(standings.get(name)?.kind ?? 'free'));
+  return { ours: are('ours', 'closed'), foreign: are('foreign') };
 }
 
 /**
@@ -47,7 +58,13 @@ export async function resetReplica(
       throw new TidegateError('refused', `the service on ${lease.holder} is running`, {
         hint: 'Stop it first. A running service would undo the reset.',
       });
-    for (const table of tables) await sql`drop table if exists ${sql.id(replica, table)}`.execute(trx);
+    // Under the lock nobody can exchange a table before it is dropped.
+    if (tables.length > 0)
+      await sql`lock table ${sql.join(tables.map((table) => sql.id(replica, table)))} in access exclusive mode`.execute(
+        trx,
+      );
+    await assertOurs(trx, replica, tables);
+    for (const table of tables) await sql`drop table ${sql.id(replica, table)}`.execute(trx);
     for (const table of stateTables) await trx.deleteFrom(table).execute();
     await recordEvent(trx, 'reset', { tables: tables.length, confirmed });
   };

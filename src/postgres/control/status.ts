@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import packageJson from '../../../package.json' with { type: 'json' };
-import type { TableState } from './control-schema.ts';
+import type { Decision, TableState } from './control-schema.ts';
 import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
 import { type ConvertedColumn, readConversions } from './conversions.ts';
 import { type DeadLetterGroup, groupDeadLetters } from './dead-letter-list.ts';
@@ -92,6 +92,9 @@ export interface TableStatus {
   readonly state: TableState;
   readonly reason: string | null;
   readonly copiedRows: number;
+  /** When a suspended table is tried again; null: it waits for a person. */
+  readonly retryAt: Date | null;
+  readonly decision: Decision | null;
 }
 
 const eventsKept = 50;
@@ -102,18 +105,16 @@ export const noFindings: Findings = {
 
 export async function readFindings(db: Target): Promise<Findings> {
   if (!(await isMigrated(db))) return noFindings;
-  const tables = await db
-    .selectFrom('tables')
-    .select(['table_name', 'state', 'reason', 'copied_rows'])
-    .orderBy('table_name')
-    .execute();
+  const tables = await db.selectFrom('tables').selectAll().orderBy('table_name').execute();
   // Excluded tables need no attention.
   const excluded = new Set(tables.filter(({ state }) => state === 'excluded').map(({ table_name }) => table_name));
   const kept = <T extends { readonly table: string }>(found: readonly T[]) =>
     found.filter(({ table }) => !excluded.has(table));
   return {
-    tables: tables.map(({ table_name, state, reason, copied_rows }) => ({
+    tables: tables.map(({ table_name, state, reason, copied_rows, retry_at, decision }) => ({
       ...{ table: table_name, state, reason, copiedRows: Number(copied_rows) },
+      // These columns are missing until the control schema is migrated, and `lag` does not migrate it.
+      ...{ retryAt: retry_at ?? null, decision: decision ?? null },
     })),
     deadLetters: kept(await groupDeadLetters(db)),
     conversions: await readConversions(db),

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { type Position, formatPosition } from '../../change/position.ts';
 import type { TableSchema } from '../../definition/table-schema.ts';
-import type { TableState } from './control-schema.ts';
+import type { Decision, TableState } from './control-schema.ts';
 import { recordEvent } from './events.ts';
 import { endJobsOf } from './jobs.ts';
 import type { Target } from '../session.ts';
@@ -17,6 +17,11 @@ export interface KnownTable {
   readonly until: Position | null;
   readonly copiedKey: readonly string[] | null;
   readonly copiedRows: number;
+  /** When a suspended table is tried again; null: it waits for a person. */
+  readonly retryAt: Date | null;
+  /** It is suspended, and its next try is due. */
+  readonly isDue: boolean;
+  readonly decision: Decision | null;
 }
 
 export async function readTables(db: Target): Promise<KnownTable[]> {
@@ -28,7 +33,7 @@ export async function readTables(db: Target): Promise<KnownTable[]> {
     .orderBy('t.table_name')
     .orderBy('v.version', 'desc')
     .selectAll('t')
-    .select('v.definition')
+    .select(['v.definition', isDue.as('isDue')])
     .execute();
   return rows.map((row) => ({
     table: row.table_name,
@@ -39,23 +44,32 @@ export async function readTables(db: Target): Promise<KnownTable[]> {
     until: row.until_file === null ? null : { file: row.until_file, offset: Number(row.until_offset), gtid: null },
     copiedKey: row.copied_key,
     copiedRows: Number(row.copied_rows),
+    // These columns are missing until the control schema is migrated, and `check` does not migrate it.
+    retryAt: row.retry_at ?? null,
+    isDue: row.isDue,
+    decision: row.decision ?? null,
   }));
 }
 
+const isDue = sql<boolean>`coalesce(state = 'suspended' and (to_jsonb(t) ->> 'retry_at')::timestamptz <= now(), false)`;
+
 /** The tables and their states, without their columns. */
-export async function readStates(db: Target): Promise<{ table: string; state: TableState }[]> {
-  return await db.selectFrom('tables').select(['table_name as table', 'state']).execute();
+export async function readStates(db: Target): Promise<{ table: string; state: TableState; isDue: boolean }[]> {
+  return await db
+    .selectFrom('tables as t')
+    .select(['table_name as table', 'state', isDue.as('isDue')])
+    .execute();
 }
 
 /**
  * Adds a table with its columns as of `from`. A snapshotting table is copied first. A backfilling table streams from there, while its
- * older rows are read beside the stream.
+ * older rows are read beside the stream. A suspended table is not at the target yet.
  */
 export async function addTable(
   trx: Target,
   schema: TableSchema,
   from: Position,
-  state: 'snapshotting' | 'backfilling',
+  state: 'snapshotting' | 'backfilling' | 'suspended',
 ): Promise<void> {
   const position = { from_file: from.file, from_offset: from.offset };
   await trx
@@ -86,8 +100,7 @@ export async function resumeTable(trx: Target, schema: TableSchema, from: Positi
   await trx
     .updateTable('tables')
     .set({
-      state: 'backfilling',
-      reason: null,
+      ...{ state: 'backfilling', reason: null, retry_at: null, decision: null },
       ...position,
       until_file: null,
       until_offset: null,
@@ -105,6 +118,7 @@ export async function keepFullRefresh(trx: Target, schema: TableSchema, at: Posi
   const values = {
     ...{ state: 'full-refresh' as const, reason: null, from_file: at.file, from_offset: at.offset },
     ...{ until_file: null, until_offset: null, copied_key: null, updated_at: sql<Date>`now()` },
+    ...{ retry_at: null, decision: null },
   };
   await trx
     .insertInto('tables')
@@ -146,19 +160,64 @@ export async function finishSnapshot(trx: Target, until: Position): Promise<void
   await recordEvent(trx, 'snapshot-finished', { until: formatPosition(until) });
 }
 
-/** What the operator can do about a suspended table. */
-export function suspendedRemedy(table: string): string {
-  return `tidegate backfill ${table}; or, if it is meant to be gone, add it to TABLES_EXCLUDE and restart`;
+/** What becomes of a suspended table: when it is tried again, or the decision that it waits for with the line to run. */
+export function suspendedRemedy({
+  table,
+  retryAt,
+  decision,
+}: Pick<KnownTable, 'table' | 'retryAt' | 'decision'>): string {
+  const next = retryAt === null ? '' : `, next try at ${retryAt.toISOString()}`;
+  const lines: Readonly<Record<Decision, string>> = {
+    'confirm-deletions': `it waits for a decision: check that the source is complete, then run tidegate backfill ${table} --yes`,
+    'correct-source': `it waits for a decision: correct what the reason names, then run tidegate backfill ${table}`,
+    backfill: `it waits for a decision: run tidegate backfill ${table}`,
+  };
+  const line =
+    decision === null ? `it returns by itself${next}; to try now: tidegate backfill ${table}` : lines[decision];
+  return `${line}; or, if it is meant to be gone, add it to TABLES_EXCLUDE and restart`;
 }
 
-export async function suspendTable(trx: Target, table: string, reason: string): Promise<void> {
+const shortestPause = '30 seconds';
+/** After this time without a failure, the next pause is the shortest one again. */
+const longestPause = '1 hour';
+
+/**
+ * Suspends a table and ends its jobs. It returns by itself after a pause that doubles with each failure, unless a person must decide.
+ * A repeated reason is not recorded again. Returns whether the state or the reason is new.
+ */
+export async function suspendTable(
+  trx: Target,
+  table: string,
+  reason: string,
+  decision: Decision | null = null,
+): Promise<boolean> {
+  const { rows } = await sql<{ isNew: boolean }>`
+    with was as (
+      select table_name, state, reason,
+             case when state = 'streaming' and updated_at < now() - ${longestPause}::interval then 0 else failures end as failures
+        from ${sql.table('tables')} where table_name = ${table} for update)
+    update ${sql.table('tables')} t
+       set state = 'suspended', reason = ${reason}, decision = ${decision}, failures = was.failures + 1, updated_at = now(),
+           retry_at = case when ${decision}::text is null
+             then now() + least(${shortestPause}::interval * power(2, least(was.failures, 20)), ${longestPause}::interval) end
+      from was where t.table_name = was.table_name
+    returning was.state <> 'suspended' or was.reason is distinct from ${reason} as "isNew"`.execute(trx);
+  await endJobsOf(trx, table, `the table is suspended: ${reason}`);
+  const isNew = rows[0]?.isNew === true;
+  if (isNew) await recordEvent(trx, 'table-suspended', { table, reason });
+  return isNew;
+}
+
+/** The source has dropped the table. It stays at the target unchanged. */
+export async function markGone(trx: Target, table: string): Promise<void> {
+  const reason = 'the source dropped it';
   await trx
     .updateTable('tables')
-    .set({ state: 'suspended', reason, updated_at: sql`now()` })
+    .set({ state: 'gone', reason, retry_at: null, decision: null, updated_at: sql`now()` })
     .where('table_name', '=', table)
     .execute();
-  await endJobsOf(trx, table, `the table was suspended: ${reason}`);
-  await recordEvent(trx, 'table-suspended', { table, reason });
+  await endJobsOf(trx, table, `the table is gone: ${reason}`);
+  await recordEvent(trx, 'table-gone', { table });
 }
 
 /** Excludes a table that is no longer selected. It stays at the target unchanged and needs no attention. */
@@ -166,7 +225,7 @@ export async function excludeTable(trx: Target, table: string): Promise<void> {
   const reason = 'TABLES_INCLUDE and TABLES_EXCLUDE no longer select it';
   await trx
     .updateTable('tables')
-    .set({ state: 'excluded', reason, updated_at: sql`now()` })
+    .set({ state: 'excluded', reason, retry_at: null, decision: null, updated_at: sql`now()` })
     .where('table_name', '=', table)
     .execute();
   await endJobsOf(trx, table, `the table was excluded: ${reason}`);
@@ -175,17 +234,20 @@ export async function excludeTable(trx: Target, table: string): Promise<void> {
 
 /** Whether the stream keeps a table exact, now or from a later binlog position on. */
 export function isFollowed({ state }: Pick<KnownTable, 'state'>): boolean {
-  return state !== 'suspended' && state !== 'excluded' && state !== 'full-refresh';
+  return state === 'snapshotting' || state === 'backfilling' || state === 'streaming';
 }
 
-/** Suspends these tables until they are read again, except excluded tables and tables in full refresh. */
+/** Suspends these tables until they are read again, except excluded and gone tables and tables in full refresh. */
 export async function holdForResync(trx: Target, tables: readonly string[], reason: string): Promise<void> {
   if (tables.length === 0) return;
   await trx
     .updateTable('tables')
-    .set({ state: 'suspended', reason, copied_key: null, copied_rows: 0, updated_at: sql`now()` })
+    .set({
+      ...{ state: 'suspended', reason, copied_key: null, copied_rows: 0, updated_at: sql`now()` },
+      ...{ retry_at: sql<Date>`now()`, decision: null },
+    })
     .where('table_name', 'in', tables)
-    .where('state', 'not in', ['full-refresh', 'excluded'])
+    .where('state', 'not in', ['full-refresh', 'excluded', 'gone'])
     .execute();
 }
 

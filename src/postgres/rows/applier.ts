@@ -14,6 +14,8 @@ import { DeadLetters, badRow } from './dead-letters.ts';
 import type { Target, TargetSession } from '../session.ts';
 import { suspendTable } from '../control/table-states.ts';
 import { TableWriting, aboutTable, assertDeleted, writeAlone, writeTogether } from './write-tables.ts';
+import { limitLockWaits } from './lock-timeout.ts';
+import { assertOurs } from './standing.ts';
 import { TableWriter } from './table-writer.ts';
 
 export interface ApplierOptions {
@@ -47,6 +49,8 @@ export class Applier {
   /** Suspended tables with their reasons, and numbers of rejected rows, from all parts of the open transaction. */
   #suspended = new Map<string, string>();
   #rejected = new Map<string, number>();
+  /** Tables that the open transaction has written. */
+  readonly #written = new Set<string>();
   /** Tables with rows that PostgreSQL refused in their last batch. */
   readonly #suspected = new Set<string>();
 
@@ -58,7 +62,10 @@ export class Applier {
   }
 
   static async start(session: TargetSession, options: ApplierOptions): Promise<Applier> {
-    return await session.guarded(async () => new Applier(session, options, await DeadLetters.load(session.db)));
+    return await session.guarded(async () => {
+      await limitLockWaits(session.db);
+      return new Applier(session, options, await DeadLetters.load(session.db));
+    });
   }
 
   /**
@@ -102,6 +109,7 @@ export class Applier {
     this.#isUndoable = true;
     const unwritten = await this.#tables(trx, batch, isCareful);
     for (const [table, changes] of batch.tables) {
+      this.#written.add(table);
       try {
         const rejected = this.#judged(changes, unwritten.get(table) ?? []);
         this.#deadLettersChanged = true;
@@ -157,8 +165,9 @@ export class Applier {
   }
 
   async #commit(batch: ChangeBatch, trx: ControlledTransaction<ControlSchema>): Promise<void> {
-    const { epoch } = this.#options;
+    const { epoch, schema } = this.#options;
     await this.#session.guarded(async () => {
+      await assertOurs(trx, schema, [...this.#written]);
       for (const [table, reason] of this.#suspended) await suspendTable(trx, table, reason);
       failpoint('batch-applied');
       if (batch.end === null) await assertEpoch(trx, epoch);
@@ -167,6 +176,7 @@ export class Applier {
       await trx.commit().execute();
     });
     this.#open = null;
+    this.#written.clear();
     this.#deadLettersChanged = false;
     if (batch.end !== null) this.#at = batch.end.position;
     // The report of a durable batch includes its earlier parts.
@@ -188,6 +198,7 @@ export class Applier {
     });
     if (isPart) return true;
     this.#open = null;
+    this.#written.clear();
     this.#suspended = new Map();
     this.#rejected = new Map();
     return true;

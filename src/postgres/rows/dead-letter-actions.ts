@@ -7,6 +7,7 @@ import type { Target, TargetSession } from '../session.ts';
 import { type SeenDeadLetter, microseconds } from '../control/dead-letter-list.ts';
 import { readTables } from '../control/table-states.ts';
 import { TableWriting, writeAlone } from './write-tables.ts';
+import { assertOurs } from './standing.ts';
 import { TableWriter } from './table-writer.ts';
 
 /** The most dead letters retried in one transaction, in rows and in bytes. The stream waits during such a transaction. */
@@ -30,6 +31,7 @@ export async function retryDeadLetters(session: TargetSession, replica: string, 
       await sql`lock table ${sql.id(replica, table)} in share row exclusive mode`.execute(trx);
       await sql`set constraints all immediate`.execute(trx);
       await assertSame(trx, codec);
+      await assertOurs(trx, replica, [table]);
       const ids = await nextPage(trx, table, last);
       if (ids.length === 0) return { last: undefined, written: 0 };
       const deadLetters = await trx

@@ -78,7 +78,7 @@ describe('tables that are new or resumed while the others stream', () => {
     await streaming.until(async () => (await streaming.tableState('fee')).state === 'suspended', 'fee is suspended');
     expect((await runCli(['verify', 'fee'], streaming.env)).stdout).toContain('the table is suspended');
     expect((await runCli(['check'], streaming.env)).stdout).toMatch(
-      /warning +table fee: suspended, .*\n +-> tidegate backfill fee; or, .* TABLES_EXCLUDE/,
+      /warning +table fee: suspended, .*\n +-> it returns by itself, next try at .*; to try now: tidegate backfill fee; or, .* TABLES_EXCLUDE/,
     );
     const { code, stdout, stderr } = await runCli(['backfill', 'fee'], streaming.env);
     expect(code, stdout + stderr).toBe(0);
@@ -101,7 +101,9 @@ describe('tables that are new or resumed while the others stream', () => {
     );
     const refused = await runCli(['backfill', 'visit'], streaming.env);
     expect(refused.code).toBe(1);
-    expect(refused.stdout).toContain('a view or another object at the target depends on a column that must be dropped or altered');
+    expect(refused.stdout).toContain(
+      'a view or another object at the target depends on a column that must be dropped or altered',
+    );
     await target.query(`drop view visit_view`);
     expect((await runCli(['backfill', 'visit'], streaming.env)).code).toBe(0);
     expect(await streaming.differences()).toEqual([]);
