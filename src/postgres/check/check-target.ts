@@ -110,7 +110,7 @@ async function inTheWay(session: TargetSession, schemaName: string, tables: read
     return [
       {
         ...{ level: 'error', subject, kind },
-        message: `schema ${schemaName} holds objects of the same names that Tidegate did not make: ${foreign.slice(0, 10).join(', ')}${foreign.length > 10 ? ` and ${foreign.length - 10} more` : ''}`,
+        message: `schema ${schemaName} holds objects of the same names that Tidegate did not make: ${foreign.toSorted().slice(0, 10).join(', ')}${foreign.length > 10 ? ` and ${foreign.length - 10} more` : ''}`,
         remedy: errorKinds[kind].hint,
       },
     ];
