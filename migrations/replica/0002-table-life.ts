@@ -3,7 +3,7 @@ import { type Kysely, sql } from 'kysely';
 /**
  * Records which table at the target belongs to each replicated table, and when a suspended table returns. A table of version 0.1 is adopted
  * if the role owns it and it has every column of its newest definition. Any other object under a name belongs to somebody else. Tables
- * that are suspended already return at the next start.
+ * that are suspended already return ten minutes later, when the rest has caught up.
  */
 export async function up(db: Kysely<unknown>, schema: string): Promise<void> {
   const target = schema.slice('tidegate_'.length);
@@ -34,5 +34,6 @@ export async function up(db: Kysely<unknown>, schema: string): Promise<void> {
     update ${sql.id(schema, 'tables')} t
        set table_oid = made.table_oid, made_columns = made.made_columns
       from made where made.table_name = t.table_name`.execute(db);
-  await sql`update ${sql.id(schema, 'tables')} set retry_at = now() where state = 'suspended'`.execute(db);
+  await sql`update ${sql.id(schema, 'tables')} set retry_at = now() + interval '10 minutes'
+    where state = 'suspended'`.execute(db);
 }

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Finding } from '../../change/finding.ts';
 import { type ErrorKind, errorKinds } from '../../errors/error-kinds.ts';
+import { sqlStateOf } from '../../errors/postgres-errors.ts';
 import { controlSchemaName, sharedSchemaName } from '../control/control-schema.ts';
 import { assertNotNewer, hasControlTable, isOfVersion01 } from '../control/migrate.ts';
 import { readStandings } from '../rows/standing.ts';
@@ -8,6 +9,8 @@ import { quoteIdentifier } from '../rows/tables.ts';
 import type { Target, TargetSession } from '../session.ts';
 
 const subject = 'target';
+/** SQLSTATE undefined_table. */
+const undefinedTable = '42P01';
 const oldestVersion = 130_000;
 
 interface TargetFacts {
@@ -55,7 +58,14 @@ export async function checkTarget(
   // Both checks need rights in these schemas.
   if (findings.every(({ level }) => level !== 'error')) {
     await assertNotNewer(session);
-    findings.push(...(await inTheWay(session, schemaName, tables)));
+    const look = async () => await inTheWay(session, schemaName, tables);
+    findings.push(
+      ...(await look().catch(async (error: unknown) => {
+        if (sqlStateOf(error) !== undefinedTable) throw error;
+        // Another replica has moved the state of version 0.1 in this moment.
+        return await look();
+      })),
+    );
   }
   if (findings.every(({ level }) => level !== 'error'))
     findings.push({ level: 'ok', subject, message: `PostgreSQL ${facts.printed}, schema ${schemaName}` });

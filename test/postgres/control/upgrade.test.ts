@@ -284,6 +284,9 @@ describe('run is refused by name and changes nothing', () => {
   });
 });
 
+/** Columns of the control table `tables` that 0.1 does not have. */
+const lifeColumns = ['table_oid', 'made_columns', 'failures', 'retry_at', 'decision'];
+
 describe('the first run moves all replicas of the database', () => {
   beforeAll(async () => {
     for (const schema of schemas) {
@@ -345,7 +348,14 @@ describe('the first run moves all replicas of the database', () => {
         ...{ altered: 'suspended', counters: 'full-refresh', letters: 'streaming', old_visits: 'excluded' },
         ...{ tide_mark: 'streaming', visits: 'streaming' },
       });
-      expect(without(is.tables, 'updated_at')).toEqual(without(was.tables, 'updated_at'));
+      expect(without(is.tables, 'updated_at', ...lifeColumns)).toEqual(without(was.tables, 'updated_at'));
+      // The tables are adopted, and what is suspended returns by itself.
+      for (const { table_name, table_oid, made_columns, state, retry_at, decision } of is.tables) {
+        const [oid] = await rows(`select '${quoted(schema)}.${String(table_name)}'::regclass::oid::text as oid`);
+        expect(table_oid).toBe(oid?.['oid']);
+        expect(made_columns).toContain('"_loaded_at"');
+        expect([retry_at !== null, decision]).toEqual([state === 'suspended', null]);
+      }
       expect(is.schema_versions).toEqual(was.schema_versions);
       expect(was.conversions.length).toBeGreaterThan(0);
       expect(is.conversions.map(({ table_name, column_name, kind }) => [table_name, column_name, kind])).toEqual(
