@@ -348,7 +348,9 @@ describe('the first run moves all replicas of the database', () => {
         ...{ altered: 'suspended', counters: 'full-refresh', letters: 'streaming', old_visits: 'excluded' },
         ...{ tide_mark: 'streaming', visits: 'streaming' },
       });
-      expect(without(is.tables, 'updated_at', ...lifeColumns)).toEqual(without(was.tables, 'updated_at'));
+      expect(without(is.tables, 'updated_at', ...lifeColumns)).toEqual(
+        without(was.tables, 'updated_at', ...lifeColumns),
+      );
       // The tables are adopted, and what is suspended returns by itself.
       for (const { table_name, table_oid, made_columns, state, retry_at, decision } of is.tables) {
         const [oid] = await rows(`select '${quoted(schema)}.${String(table_name)}'::regclass::oid::text as oid`);
