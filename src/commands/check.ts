@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts';
-import type { Finding } from '../change/finding.ts';
+import type { Finding } from '../errors/finding.ts';
 import { Scope } from '../lifetime/scope.ts';
 import { type CheckOptions, runChecks } from '../pipeline/check/preflight.ts';
 

@@ -2,7 +2,7 @@ import type { Config } from '../config/config.ts';
 import { sleep } from '../lifetime/backoff.ts';
 import { LagMeter, type Measured } from '../monitoring/lag-meter.ts';
 import { inTime, lagDetails, lagHeadline } from '../monitoring/lag-words.ts';
-import { LiveView, sparkline } from '../monitoring/live-view.ts';
+import { LiveView, sparkline } from '../monitoring/terminal-view.ts';
 
 /** Exit codes of `lag`. */
 const exit = { within: 0, beyond: 1, unknown: 2 } as const;

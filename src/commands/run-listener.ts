@@ -4,8 +4,8 @@ import { TidegateError } from '../errors/tidegate-error.ts';
 import type { Log } from '../monitoring/log.ts';
 import type { Metrics } from '../monitoring/metrics.ts';
 import type { Monitor } from '../monitoring/monitor.ts';
-import { type Progress, type ProgressBars, measureProgress } from '../monitoring/progress.ts';
-import type { ReplicatorListener } from '../pipeline/listener.ts';
+import { type Progress, type ProgressBars, measureProgress } from '../monitoring/terminal-progress.ts';
+import type { ServiceListener } from '../pipeline/service-listener.ts';
 import { isEqual } from '../postgres/control/jobs.ts';
 
 const linesEveryMs = 10_000;
@@ -23,7 +23,7 @@ export interface Outputs {
 }
 
 /** Reports what the replicator does: few lines to the log, everything to the metrics, the state to the monitor. */
-export class RunListener implements ReplicatorListener {
+export class RunListener implements ServiceListener {
   readonly #outputs: Outputs;
   readonly #timers: NodeJS.Timeout[];
   readonly #copying = new Map<string, Progress>();
@@ -49,7 +49,7 @@ export class RunListener implements ReplicatorListener {
     this.#logDeadLetters();
   }
 
-  state: ReplicatorListener['state'] = (state) => {
+  state: ServiceListener['state'] = (state) => {
     const { log, monitor } = this.#outputs;
     if (this.#isSnapshotting) this.#endSnapshot();
     if (this.#isSnapshotting && state === 'catching-up') log.info('snapshot finished');
@@ -58,7 +58,7 @@ export class RunListener implements ReplicatorListener {
     log.info({ state }, stateMessages[state]);
   };
 
-  prepared: ReplicatorListener['prepared'] = ({ checkpoint, copying, leftOut, gone }) => {
+  prepared: ServiceListener['prepared'] = ({ checkpoint, copying, leftOut, gone }) => {
     const { log, monitor } = this.#outputs;
     for (const table of gone)
       log.warn(
@@ -73,7 +73,7 @@ export class RunListener implements ReplicatorListener {
     monitor.snapshot.begin(tables);
   };
 
-  progress: ReplicatorListener['progress'] = ({ table, rows, chunkRows, rejected, estimatedRows }) => {
+  progress: ServiceListener['progress'] = ({ table, rows, chunkRows, rejected, estimatedRows }) => {
     const { metrics, monitor } = this.#outputs;
     const first = this.#copying.get(table) ?? { startedAt: Date.now(), rowsBefore: rows };
     this.#copying.set(table, {
@@ -85,7 +85,7 @@ export class RunListener implements ReplicatorListener {
     this.#addDeadLetters(table, rejected);
   };
 
-  copied: ReplicatorListener['copied'] = (table, rows) => {
+  copied: ServiceListener['copied'] = (table, rows) => {
     const { log, monitor } = this.#outputs;
     const progress = this.#copying.get(table);
     if (progress !== undefined) this.#copying.set(table, { ...progress, rows, ended: 'done' });
@@ -93,15 +93,15 @@ export class RunListener implements ReplicatorListener {
     log.info({ table, rows }, 'table copied');
   };
 
-  pace: ReplicatorListener['pace'] = (pace) => {
+  pace: ServiceListener['pace'] = (pace) => {
     this.#outputs.metrics.pace(pace);
     this.#outputs.monitor.slowed(pace === 'trickling');
     this.#outputs.log.info({ pace }, paceMessages[pace]);
   };
 
-  chunk: ReplicatorListener['chunk'] = (elapsedMs) => this.#outputs.metrics.chunkSeconds.observe(elapsedMs / 1000);
+  chunk: ServiceListener['chunk'] = (elapsedMs) => this.#outputs.metrics.chunkSeconds.observe(elapsedMs / 1000);
 
-  applied: ReplicatorListener['applied'] = (applied) => {
+  applied: ServiceListener['applied'] = (applied) => {
     const { metrics, monitor } = this.#outputs;
     monitor.throughput.add(applied);
     monitor.wrote(applied.tables);
@@ -118,11 +118,11 @@ export class RunListener implements ReplicatorListener {
     for (const [table, rows] of applied.rejected) this.#addDeadLetters(table, rows);
   };
 
-  read: ReplicatorListener['read'] = (bytes) => this.#outputs.metrics.binlogBytes.inc(bytes);
+  read: ServiceListener['read'] = (bytes) => this.#outputs.metrics.binlogBytes.inc(bytes);
 
-  stalled: ReplicatorListener['stalled'] = (reason) => this.#outputs.monitor.stalled(reason);
+  stalled: ServiceListener['stalled'] = (reason) => this.#outputs.monitor.stalled(reason);
 
-  suspended: ReplicatorListener['suspended'] = (table, reason) => {
+  suspended: ServiceListener['suspended'] = (table, reason) => {
     this.#copying.delete(table);
     this.#outputs.log.error(
       { table, reason, remedy: `the other tables continue; \`tidegate lag\` shows when it returns` },
@@ -130,7 +130,7 @@ export class RunListener implements ReplicatorListener {
     );
   };
 
-  job: ReplicatorListener['job'] = (job) => {
+  job: ServiceListener['job'] = (job) => {
     const { log, metrics } = this.#outputs;
     const { id, table, kind, state, reason, counts } = job;
     const facts = { job: id, table, kind, ...(reason === null ? {} : { reason }) };
@@ -143,7 +143,7 @@ export class RunListener implements ReplicatorListener {
     else log.info({ ...facts, ...counts }, 'job finished');
   };
 
-  retrying: ReplicatorListener['retrying'] = (error, delayMs) => {
+  retrying: ServiceListener['retrying'] = (error, delayMs) => {
     const { log, metrics, monitor } = this.#outputs;
     const { kind, message, hint = null } = describeError(error);
     // The new lease holder reports the state of the replica now.

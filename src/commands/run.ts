@@ -6,14 +6,14 @@ import { serveStatus } from '../monitoring/http-server.ts';
 import { type Log, createLog } from '../monitoring/log.ts';
 import { Metrics } from '../monitoring/metrics.ts';
 import { Monitor } from '../monitoring/monitor.ts';
-import { ProgressBars } from '../monitoring/progress.ts';
+import { ProgressBars } from '../monitoring/terminal-progress.ts';
 import { stalls } from '../monitoring/stalls.ts';
 import { type CheckOptions, runChecks } from '../pipeline/check/preflight.ts';
-import type { Finding } from '../change/finding.ts';
+import type { Finding } from '../errors/finding.ts';
 import { type ErrorKind, errorKinds } from '../errors/error-kinds.ts';
 import { backoff, sleep } from '../lifetime/backoff.ts';
 import { Scope } from '../lifetime/scope.ts';
-import { drainMs, replicate } from '../pipeline/replicator.ts';
+import { drainMs, replicate } from '../pipeline/service.ts';
 import { RunListener } from './run-listener.ts';
 
 /** Exit codes of `run`: stopped cleanly; failed; refused by the checks. */

@@ -4,7 +4,7 @@ import { type IncomingMessage, type ServerResponse, createServer } from 'node:ht
 import { type AddressInfo, isIP } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { ListenConfig } from '../config/config.ts';
-import { ConnectionSlots } from './connection-slots.ts';
+import { ConnectionSlots } from './http-slots.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { Monitor } from './monitor.ts';

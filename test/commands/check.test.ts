@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Finding } from '../../src/change/finding.ts';
+import type { Finding } from '../../src/errors/finding.ts';
 import { freePort } from '../../testing/servers/private-process.ts';
 import { startSource } from '../../testing/servers/source.ts';
 import type { SourceServer } from '../../testing/servers/server.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { Connection, RowDataPacket } from 'mysql2/promise';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Finding } from '../../src/change/finding.ts';
+import type { Finding } from '../../src/errors/finding.ts';
 import { RunProcess } from '../../testing/run-process.ts';
 import type { SourceServer } from '../../testing/servers/server.ts';
 import { startSource } from '../../testing/servers/source.ts';

@@ -5,7 +5,7 @@ import { loadConfig } from '../../src/config/load-config.ts';
 import { Scope } from '../../src/lifetime/scope.ts';
 import { SourceConnection } from '../../src/mysql/connection.ts';
 import { OnDemandConnection } from '../../src/mysql/on-demand-connection.ts';
-import { ReplicaLag } from '../../src/mysql/replica-lag.ts';
+import { SourceDelay } from '../../src/mysql/source-delay.ts';
 import { sharedServers } from '../support/shared-servers.ts';
 
 let replica: Replica;
@@ -26,7 +26,7 @@ test('a question that the account may not ask is answered to everybody who asks 
     opened++;
     return await SourceConnection.open(scope, config.source, 'replicator');
   });
-  const lag = new ReplicaLag(shared);
+  const lag = new SourceDelay(shared);
   expect(await Promise.all([lag.seconds(), lag.seconds(), lag.seconds()])).toEqual([0, 0, 0]);
   expect(await shared.use(async (connection) => (await connection.query('select version() as version')).length)).toBe(
     1,

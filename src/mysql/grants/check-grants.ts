@@ -1,4 +1,4 @@
-import type { Finding } from '../../change/finding.ts';
+import type { Finding } from '../../errors/finding.ts';
 import { type Grant, type Grants, reaches } from './grants.ts';
 import { quoteName } from '../identifiers.ts';
 

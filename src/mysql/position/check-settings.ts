@@ -1,4 +1,4 @@
-import type { Finding } from '../../change/finding.ts';
+import type { Finding } from '../../errors/finding.ts';
 import type { TextRow } from '../connection.ts';
 import { retentionSeconds } from './retention.ts';
 

@@ -1,4 +1,4 @@
-import type { Finding } from '../../change/finding.ts';
+import type { Finding } from '../../errors/finding.ts';
 import type { TableSchema } from '../../definition/table-schema.ts';
 import type { Config } from '../../config/config.ts';
 import { ruleFinder } from '../../config/column-rules.ts';

@@ -1,5 +1,5 @@
 import type { Config } from '../../config/config.ts';
-import type { Finding } from '../../change/finding.ts';
+import type { Finding } from '../../errors/finding.ts';
 import { describeError } from '../../errors/describe-error.ts';
 import { readCatalog } from '../../mysql/catalog/catalog.ts';
 import {

@@ -8,7 +8,7 @@ import { OnDemandConnection } from '../../mysql/on-demand-connection.ts';
 import { readHead, visibleAfterMs } from '../../mysql/position/positions.ts';
 import { type ServerFlavor, openOn } from '../../mysql/server-flavor.ts';
 import { openViewBehind, untilExecuted } from '../../mysql/position/visibility.ts';
-import type { LiveStream } from '../stream/live-stream.ts';
+import type { StreamView } from '../stream/stream-view.ts';
 import type { WithinView } from '../read/table-reader.ts';
 
 /** How often a low watermark is taken for later reads, if rows become visible some time after they are logged. */
@@ -59,7 +59,7 @@ interface Visible {
  *   transaction. So a commit that waits for a replica cannot outlast it.
  */
 export class ConsistentReads {
-  readonly #live: LiveStream;
+  readonly #live: StreamView;
   readonly #server: ServerFlavor;
   readonly #replicator: OnDemandConnection;
   readonly #reader: OnDemandConnection;
@@ -73,7 +73,7 @@ export class ConsistentReads {
   constructor(
     scope: Scope,
     source: SourceConfig,
-    live: LiveStream,
+    live: StreamView,
     server: ServerFlavor,
     replicator: OnDemandConnection,
   ) {

@@ -3,7 +3,7 @@ import { sleep } from '../../lifetime/backoff.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { Scope } from '../../lifetime/scope.ts';
 import { OnDemandConnection } from '../../mysql/on-demand-connection.ts';
-import { ReplicaLag } from '../../mysql/replica-lag.ts';
+import { SourceDelay } from '../../mysql/source-delay.ts';
 import { type ServerFlavor, openOn } from '../../mysql/server-flavor.ts';
 import { requestDueRefreshes, requestDueVerification } from '../../postgres/control/due-jobs.ts';
 import { type Job, openJobs, readsAll } from '../../postgres/control/jobs.ts';
@@ -13,8 +13,8 @@ import { type KnownTable, readStates, readTables, suspendTable } from '../../pos
 import { readStandings } from '../../postgres/rows/standing.ts';
 import { assertEpoch } from '../../postgres/control/checkpoint.ts';
 import { ConsistentReads } from './consistent-reads.ts';
-import type { ReplicatorListener } from '../listener.ts';
-import type { LiveStream } from '../stream/live-stream.ts';
+import type { ServiceListener } from '../service-listener.ts';
+import type { StreamView } from '../stream/stream-view.ts';
 import { knownCodec } from '../../mapping/table-codec.ts';
 import { type JobTools, failJob, runJob } from './run-job.ts';
 import type { PlannedTable } from '../begin/table-plan.ts';
@@ -29,12 +29,12 @@ export interface JobRunnerOptions {
   readonly config: Config;
   readonly epoch: bigint;
   readonly server: ServerFlavor;
-  readonly live: LiveStream;
+  readonly live: StreamView;
   /** The tables of the catalog when the stream started. */
   readonly planned: ReadonlyMap<string, PlannedTable>;
   /** Whether the work is done, so that the stream may end although these jobs are open. */
   readonly isDone: (open: readonly Job[]) => boolean;
-  readonly listener: ReplicatorListener;
+  readonly listener: ServiceListener;
 }
 
 /**
@@ -55,7 +55,7 @@ export async function runJobs(scope: Scope, options: JobRunnerOptions): Promise<
     async () => await openOn(jobScope, config.source, 'replicator', options.server),
   );
   const reads = new ConsistentReads(jobScope, config.source, options.live, options.server, replicator);
-  const throttle = new Throttle(config, new ReplicaLag(replicator), options.listener);
+  const throttle = new Throttle(config, new SourceDelay(replicator), options.listener);
   const tools: JobTools = { ...options, reads, throttle };
   const active = new Map<string, Promise<unknown>>();
   /** Resolves when a job ends, so that the next job does not wait for `pollMs`. */

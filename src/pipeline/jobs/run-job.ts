@@ -22,8 +22,8 @@ import { finishBackfill, readTables, suspendTable } from '../../postgres/control
 import { readCondition } from './where-condition.ts';
 import type { ConsistentReads } from './consistent-reads.ts';
 import { JobOver, TableComparison } from './table-comparison.ts';
-import type { ReplicatorListener } from '../listener.ts';
-import type { LiveStream } from '../stream/live-stream.ts';
+import type { ServiceListener } from '../service-listener.ts';
+import type { StreamView } from '../stream/stream-view.ts';
 import { TableRedefined, refresh } from './refresh.ts';
 import type { PlannedTable } from '../begin/table-plan.ts';
 import type { Throttle } from '../read/throttle.ts';
@@ -33,10 +33,10 @@ export interface JobTools {
   readonly config: Config;
   readonly epoch: bigint;
   readonly server: ServerFlavor;
-  readonly live: LiveStream;
+  readonly live: StreamView;
   readonly reads: ConsistentReads;
   readonly throttle: Throttle;
-  readonly listener: ReplicatorListener;
+  readonly listener: ServiceListener;
 }
 
 /** The table of a job. It is streamed from a position on; null: it is in full refresh. */

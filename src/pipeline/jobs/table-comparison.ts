@@ -2,13 +2,13 @@ import type { Config } from '../../config/config.ts';
 import { failpoint } from '../../lifetime/failpoint.ts';
 import { isForeignText } from '../../errors/mysql-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
-import type { Scope as Lifetime } from '../../lifetime/scope.ts';
+import type { Scope } from '../../lifetime/scope.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
 import type { ServerFlavor } from '../../mysql/server-flavor.ts';
 import type { JobProgress } from '../../postgres/control/control-schema.ts';
 import { type Job, type JobCounts, advanceJob, isAutomatic } from '../../postgres/control/jobs.ts';
 import { lineKey, lineStarts } from '../../postgres/rows/line-check.ts';
-import { type Difference, RowDiff, type Scope } from '../../postgres/rows/row-diff.ts';
+import { type Difference, RowDiff, type SearchRange } from '../../postgres/rows/row-diff.ts';
 import type { TargetSession } from '../../postgres/session.ts';
 import type { KeyText } from '../../postgres/rows/table-key.ts';
 import { unconfirmedDeletions } from '../../postgres/rows/tables.ts';
@@ -17,7 +17,7 @@ import type { Condition } from './where-condition.ts';
 import type { ConsistentReads, Reading } from './consistent-reads.ts';
 import { JobTally } from './job-tally.ts';
 import { SourceKeys } from './source-keys.ts';
-import type { LiveStream, Merge } from '../stream/live-stream.ts';
+import type { StreamView, Merge } from '../stream/stream-view.ts';
 import { type Converted, type Reconciliation, reconcile } from './reconciliation.ts';
 import { type WithinView, type ReaderSlot, type TableChunk, TableReader } from '../read/table-reader.ts';
 import type { Throttle } from '../read/throttle.ts';
@@ -34,12 +34,12 @@ const mostLooks = 4;
 export interface JobContext {
   readonly config: Config;
   readonly server: ServerFlavor;
-  readonly live: LiveStream;
+  readonly live: StreamView;
   readonly reads: ConsistentReads;
   readonly throttle: Throttle;
   readonly connection: ReaderSlot;
   readonly session: TargetSession;
-  readonly scope: Lifetime;
+  readonly scope: Scope;
 }
 
 export interface JobTable {
@@ -128,7 +128,7 @@ export class TableComparison {
       const behind = chunk.lastKey;
       const last = chunk.isLast || behind === null;
       const upTo = last ? null : chunk.lastKeyText;
-      const scope: Scope = this.#sortsAlike
+      const range: SearchRange = this.#sortsAlike
         ? { kind: 'range', after: afterKey, upTo, condition: this.#condition?.target ?? null }
         : { kind: 'nowhere' };
       if (!last) {
@@ -139,7 +139,7 @@ export class TableComparison {
         next.catch(() => undefined);
       }
       this.#tally.add({ rows: chunk.rows });
-      await this.#lookAt(await this.#take({ chunk, reading }, this.#diffs.chunks, scope, 0), 0);
+      await this.#lookAt(await this.#take({ chunk, reading }, this.#diffs.chunks, range, 0), 0);
       if (last) break;
       await this.#advance({ side: 'source', after, afterKey });
     }
@@ -210,10 +210,10 @@ export class TableComparison {
   }
 
   /** Compares rows of the source. Counts and repairs what differs at the high watermark. Returns the keys that have no result. */
-  async #take({ chunk, reading }: Read, diff: RowDiff, scope: Scope, looks: number): Promise<readonly KeyText[]> {
-    const isPart = scope.kind === 'range' && scope.condition !== null;
+  async #take({ chunk, reading }: Read, diff: RowDiff, range: SearchRange, looks: number): Promise<readonly KeyText[]> {
+    const isPart = range.kind === 'range' && range.condition !== null;
     const lines = chunk.lines.bytes.subarray(0, chunk.lines.length);
-    let difference = await diff.compare(lines, chunk.rejected, scope);
+    let difference = await diff.compare(lines, chunk.rejected, range);
     const converted = conversionsByKey(chunk, this.#table.codec.schema);
     const left: KeyText[] = [];
     for (;;) {

@@ -2,7 +2,7 @@ import type { Config } from '../../config/config.ts';
 import { type SnapshotWindow, isOpen } from '../../config/snapshot-window.ts';
 import { sleep } from '../../lifetime/backoff.ts';
 import type { SourceConnection } from '../../mysql/connection.ts';
-import type { ReplicaLag } from '../../mysql/replica-lag.ts';
+import type { SourceDelay } from '../../mysql/source-delay.ts';
 import { type SourceActivity, readActivity } from '../../mysql/source-activity.ts';
 
 /** How often the source is asked how busy it is. One query costs it less than a millisecond. */
@@ -58,7 +58,7 @@ export class Throttle {
   /** Others may be writing until two queries can be compared. */
   #pace: Pace = 'considerate';
   #last: SourceActivity | null = null;
-  readonly #replicaLag: ReplicaLag;
+  readonly #replicaLag: SourceDelay;
   #behind = 0;
   #behindAsked = Number.NEGATIVE_INFINITY;
   /** Running statements of others. */
@@ -80,7 +80,7 @@ export class Throttle {
 
   constructor(
     { snapshotWindow, sourceBusyAt }: Pick<Config, 'snapshotWindow' | 'sourceBusyAt'>,
-    replicaLag: ReplicaLag,
+    replicaLag: SourceDelay,
     listener: ThrottleListener,
     patient = patience,
   ) {

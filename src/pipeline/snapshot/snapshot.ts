@@ -1,7 +1,7 @@
 import type { Config } from '../../config/config.ts';
 import type { Scope } from '../../lifetime/scope.ts';
 import { OnDemandConnection } from '../../mysql/on-demand-connection.ts';
-import { ReplicaLag } from '../../mysql/replica-lag.ts';
+import { SourceDelay } from '../../mysql/source-delay.ts';
 import { type ServerFlavor, openOn } from '../../mysql/server-flavor.ts';
 import { sessionName } from '../../postgres/control/lease.ts';
 import { TargetSession } from '../../postgres/session.ts';
@@ -34,7 +34,7 @@ export async function copyTables(
   await using workers = scope.child();
   const failed = { error: null as unknown };
   const replicator = new OnDemandConnection(async () => await openOn(workers, config.source, 'replicator', server));
-  const throttle = new Throttle(config, new ReplicaLag(replicator), listener);
+  const throttle = new Throttle(config, new SourceDelay(replicator), listener);
   const work = async () => {
     try {
       const worker = await openWorker(workers, config, server, epoch);

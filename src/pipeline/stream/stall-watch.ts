@@ -1,4 +1,4 @@
-import type { StallReason } from '../listener.ts';
+import type { StallReason } from '../service-listener.ts';
 
 const everyMs = 1_000;
 /** The source sends a heartbeat each second. The reader closes the connection after 15 s without one. */

@@ -17,8 +17,8 @@ import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { Scope } from '../../lifetime/scope.ts';
 import { BatchQueue } from './batch-queue.ts';
 import { DumpWatch } from './dump-watch.ts';
-import type { Applied } from '../listener.ts';
-import { LiveStream, type Merge } from './live-stream.ts';
+import type { Applied } from '../service-listener.ts';
+import { StreamView, type Merge } from './stream-view.ts';
 import { type StallListener, StallWatch } from './stall-watch.ts';
 
 export interface StreamOptions {
@@ -29,7 +29,7 @@ export interface StreamOptions {
   /** Return once the target is at this position and `beside` is done; null: run forever. */
   readonly until: Position | null;
   /** Work beside the stream. Resolves when none is left, or with `again` when the stream must restart for it. */
-  readonly beside: (scope: Scope, live: LiveStream) => Promise<'done' | 'again'>;
+  readonly beside: (scope: Scope, live: StreamView) => Promise<'done' | 'again'>;
   /** A batch is durable. */
   readonly onApplied: (applied: Applied) => void;
   readonly stalls: StallListener;
@@ -69,7 +69,7 @@ export async function streamChanges(scope: Scope, config: Config, options: Strea
   const stop = () => queue.stop();
   signal.addEventListener('abort', stop, { once: true });
   reader.failed.catch((error: Error) => queue.fail(error));
-  const live = new LiveStream(start, (position) => queue.want(position));
+  const live = new StreamView(start, (position) => queue.want(position));
   await using besideScope = scope.child();
   const beside: { state: 'busy' | 'done' | 'again' } = { state: 'busy' };
   const work = options.beside(besideScope, live).then(

@@ -1,4 +1,4 @@
-import type { Finding } from '../../change/finding.ts';
+import type { Finding } from '../../errors/finding.ts';
 import { readConversions } from '../control/conversions.ts';
 import { groupDeadLetters } from '../control/dead-letter-list.ts';
 import { hasControlTable } from '../control/migrate.ts';

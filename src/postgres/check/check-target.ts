@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Finding } from '../../change/finding.ts';
+import type { Finding } from '../../errors/finding.ts';
 import { type ErrorKind, errorKinds } from '../../errors/error-kinds.ts';
 import { sqlStateOf } from '../../errors/postgres-errors.ts';
 import { controlSchemaName, sharedSchemaName } from '../control/control-schema.ts';

@@ -15,7 +15,7 @@ const mostExtra = 10_000;
 const moreTextBytes = 4 * 1024 * 1024;
 
 /** Where to look for rows that only the target has: in a range of keys, among some keys, or nowhere. `condition` may restrict the range. */
-export type Scope =
+export type SearchRange =
   | (TargetKeyRange & { readonly kind: 'range'; readonly condition: string | null })
   | { readonly kind: 'keys'; readonly keys: readonly KeyText[] }
   | { readonly kind: 'nowhere' };
@@ -74,18 +74,18 @@ export class RowDiff {
    * Compares and writes nothing except the staging table. Lines with the same text as a target row are equal. Only the others are staged
    * and compared as values, because one value can have two texts.
    */
-  async compare(given: Buffer, unreadable: readonly RejectedRow[], scope: Scope): Promise<Difference> {
+  async compare(given: Buffer, unreadable: readonly RejectedRow[], range: SearchRange): Promise<Difference> {
     return await this.#session.guarded(async () => {
       if (
-        scope.kind === 'range' &&
-        scope.condition === null &&
+        range.kind === 'range' &&
+        range.condition === null &&
         this.#isWrittenAlike &&
         (await this.#hasNoDeadLetters())
       ) {
-        const difference = await this.#compareText(given, unreadable, scope);
+        const difference = await this.#compareText(given, unreadable, range);
         if (difference !== null) return difference;
       }
-      return await this.#compareValues(given, unreadable, scope);
+      return await this.#compareValues(given, unreadable, range);
     });
   }
 
@@ -124,13 +124,13 @@ export class RowDiff {
     return rows === null || rows > mostRows ? null : present.bytes.subarray(0, present.length);
   }
 
-  async #compareValues(given: Buffer, unreadable: readonly RejectedRow[], scope: Scope): Promise<Difference> {
-    const staged = await this.#staging.fill(given, scope.kind === 'range' ? scope : null);
+  async #compareValues(given: Buffer, unreadable: readonly RejectedRow[], range: SearchRange): Promise<Difference> {
+    const staged = await this.#staging.fill(given, range.kind === 'range' ? range : null);
     const { lines } = staged;
     const rejected = [...unreadable, ...staged.rejected];
     const { missing, different } = lines.length > 0 ? await this.#unequal() : nothing;
     const outdated = lines.length > 0 ? await this.#outdated(new Set([...missing, ...different])) : [];
-    return { lines, rejected, missing, different, outdated, ...(await this.#extra(scope, rejected)) };
+    return { lines, rejected, missing, different, outdated, ...(await this.#extra(range, rejected)) };
   }
 
   async #hasNoDeadLetters(): Promise<boolean> {
@@ -170,21 +170,21 @@ export class RowDiff {
     return rows.map(({ n }) => Number(n)).filter((n) => !unequal.has(n));
   }
 
-  async #extra(scope: Scope, rejected: readonly RejectedRow[]): Promise<Pick<Difference, 'extra' | 'more'>> {
-    if (scope.kind === 'nowhere' || (scope.kind === 'keys' && scope.keys.length === 0))
+  async #extra(range: SearchRange, rejected: readonly RejectedRow[]): Promise<Pick<Difference, 'extra' | 'more'>> {
+    if (range.kind === 'nowhere' || (range.kind === 'keys' && range.keys.length === 0))
       return { extra: [], more: null };
-    if (scope.kind === 'keys') {
-      const isMeant = sql`exists (select from ${this.#key.list(scope.keys, 'k')} where ${sql.raw(this.#key.isGiven('t', 'k'))})`;
+    if (range.kind === 'keys') {
+      const isMeant = sql`exists (select from ${this.#key.list(range.keys, 'k')} where ${sql.raw(this.#key.isGiven('t', 'k'))})`;
       return { extra: await this.#extraWhere(isMeant, rejected, null), more: null };
     }
-    const isMeant = sql`${this.#key.inRange('t', scope)} and ${sql.raw(scope.condition ?? 'true')}`;
+    const isMeant = sql`${this.#key.inRange('t', range)} and ${sql.raw(range.condition ?? 'true')}`;
     const extra = await this.#extraWhere(isMeant, rejected, mostExtra);
     const last = extra.length < mostExtra ? undefined : extra.at(-1);
     if (last === undefined) return { extra, more: null };
     const more = async () =>
       await this.#session.guarded(async () => ({
         ...nothing,
-        ...(await this.#extra({ ...scope, after: last }, rejected)),
+        ...(await this.#extra({ ...range, after: last }, rejected)),
       }));
     return { extra, more };
   }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Finding } from '../../../src/change/finding.ts';
+import type { Finding } from '../../../src/errors/finding.ts';
 import { runCli } from '../../support/cli.ts';
 import { type Replica, createReplica } from '../../../testing/replica.ts';
 import { sharedServers } from '../../support/shared-servers.ts';

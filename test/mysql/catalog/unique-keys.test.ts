@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startSource } from '../../../testing/servers/source.ts';
 import type { SourceServer } from '../../../testing/servers/server.ts';
-import type { Finding } from '../../../src/change/finding.ts';
+import type { Finding } from '../../../src/errors/finding.ts';
 import { Streaming } from '../../pipeline/stream/support/streaming.ts';
 import { runCli } from '../../support/cli.ts';
 import { createReplica, type Replica } from '../../../testing/replica.ts';

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RunProcess } from '../../../testing/run-process.ts';
 import { startSource } from '../../../testing/servers/source.ts';
 import type { SourceServer } from '../../../testing/servers/server.ts';
-import type { Finding } from '../../../src/change/finding.ts';
+import type { Finding } from '../../../src/errors/finding.ts';
 import { loadConfig } from '../../../src/config/load-config.ts';
 import { findingsOf, judgeForbiddenGrants } from './forbidden.ts';
 import { runCli } from '../../support/cli.ts';

@@ -1,7 +1,7 @@
 import type { Connection } from 'mysql2/promise';
 import type { SourceServer, TargetServer } from '../../../testing/servers/server.ts';
 
-import type { Finding } from '../../../src/change/finding.ts';
+import type { Finding } from '../../../src/errors/finding.ts';
 import type { SourceConfig } from '../../../src/config/config.ts';
 import { loadConfig } from '../../../src/config/load-config.ts';
 import { checkReaderGrants, checkReplicatorGrants } from '../../../src/mysql/grants/check-grants.ts';

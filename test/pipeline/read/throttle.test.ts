@@ -4,7 +4,7 @@ import { loadConfig } from '../../../src/config/load-config.ts';
 import { Scope } from '../../../src/lifetime/scope.ts';
 import { SourceConnection } from '../../../src/mysql/connection.ts';
 import { OnDemandConnection } from '../../../src/mysql/on-demand-connection.ts';
-import { ReplicaLag } from '../../../src/mysql/replica-lag.ts';
+import { SourceDelay } from '../../../src/mysql/source-delay.ts';
 import { type Pace, Throttle } from '../../../src/pipeline/read/throttle.ts';
 import { type Replica, createReplica } from '../../../testing/replica.ts';
 import { RunProcess } from '../../../testing/run-process.ts';
@@ -74,7 +74,7 @@ test('a copy waits while as many statements work as SOURCE_BUSY_AT, and reads a 
   const paces: Pace[] = [];
   const listener = { pace: (pace: Pace) => void paces.push(pace), chunk: () => undefined };
   const everyMs = 2_000;
-  const throttle = new Throttle({ ...config, sourceBusyAt: 3 }, new ReplicaLag(replicator), listener, {
+  const throttle = new Throttle({ ...config, sourceBusyAt: 3 }, new SourceDelay(replicator), listener, {
     waitMs: 1_500,
     everyMs,
   });

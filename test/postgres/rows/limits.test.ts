@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compareDatabases, isEqual } from '../../../testing/compare/compare.ts';
 import { createReplica, type Replica } from '../../../testing/replica.ts';
 import { RunProcess } from '../../../testing/run-process.ts';
-import type { Finding } from '../../../src/change/finding.ts';
+import type { Finding } from '../../../src/errors/finding.ts';
 import { runCli } from '../../support/cli.ts';
 import { sequence } from '../../support/sequence.ts';
 import { sharedServers } from '../../support/shared-servers.ts';

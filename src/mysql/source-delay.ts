@@ -7,7 +7,7 @@ import { isAtLeast } from './server-version.ts';
  * How far a source that is itself a replica is behind the server it copies from. Needs REPLICATION CLIENT on MySQL and SLAVE MONITOR on
  * MariaDB. Without the privilege the lag is unknown, and `check` reports that.
  */
-export class ReplicaLag {
+export class SourceDelay {
   readonly #replicator: OnDemandConnection;
   #isShown = true;
 

@@ -4,7 +4,7 @@ import type { CopyProgress } from './snapshot/copy-table.ts';
 import type { Prepared } from './begin/prepare.ts';
 import type { Pace } from './read/throttle.ts';
 
-export type ReplicatorState = 'checking' | 'standby' | 'paused' | 'snapshotting' | 'catching-up' | 'streaming';
+export type ServiceState = 'checking' | 'standby' | 'paused' | 'snapshotting' | 'catching-up' | 'streaming';
 
 /**
  * Why nothing moves although both sides are connected: the source sends nothing, PostgreSQL does not answer, or PostgreSQL does not finish
@@ -32,8 +32,8 @@ export interface Applied {
 }
 
 /** What the replicator reports: names and counts only. */
-export interface ReplicatorListener {
-  state(state: ReplicatorState): void;
+export interface ServiceListener {
+  state(state: ServiceState): void;
   prepared(prepared: Prepared): void;
   progress(progress: CopyProgress): void;
   copied(table: string, rows: number): void;

@@ -5,10 +5,10 @@ import { Lease } from '../postgres/control/lease.ts';
 import { migrateControlSchema } from '../postgres/control/migrate.ts';
 import { TargetSession } from '../postgres/session.ts';
 import { backoff, sleep } from '../lifetime/backoff.ts';
-import { recordStart, recordStop } from './start-and-stop.ts';
-import { runAsLeaseHolder } from './leader.ts';
+import { recordStart, recordStop } from './service-events.ts';
+import { runAsLeaseHolder } from './lease-holder.ts';
 import { RepeatedDamage } from './stream/repeated-damage.ts';
-import type { ReplicatorListener, RunOptions, StallReason } from './listener.ts';
+import type { ServiceListener, RunOptions, StallReason } from './service-listener.ts';
 
 const standbyPollMs = 1_000;
 /** How long PostgreSQL may take to finish the present work after a stop. Then the work is aborted, and the next run repeats it. */
@@ -25,7 +25,7 @@ export async function replicate(
   scope: Scope,
   config: Config,
   options: RunOptions,
-  listener: ReplicatorListener,
+  listener: ServiceListener,
 ): Promise<void> {
   const { signal } = scope;
   let failures = 0;
@@ -33,7 +33,7 @@ export async function replicate(
   const damage = new RepeatedDamage();
   const stall: { stream: StallReason | null; silence: StallReason | null } = { stream: null, silence: null };
   // Durable progress shows that the trouble is over, so the next failure waits the shortest delay again.
-  const watched: ReplicatorListener = {
+  const watched: ServiceListener = {
     ...listener,
     stalled: (reason) => {
       stall.stream = reason;
@@ -89,7 +89,7 @@ export async function replicate(
   }
 }
 
-async function waitForLease(scope: Scope, config: Config, listener: ReplicatorListener): Promise<Lease | null> {
+async function waitForLease(scope: Scope, config: Config, listener: ServiceListener): Promise<Lease | null> {
   const { signal } = scope;
   for (let announced = false; !signal.aborted;) {
     const lease = await Lease.tryAcquire(scope, config.target);
@@ -107,7 +107,7 @@ async function runUnlessPaused(
   config: Config,
   options: RunOptions,
   lease: Lease,
-  listener: ReplicatorListener,
+  listener: ServiceListener,
 ): Promise<void> {
   const { signal } = scope;
   const { pause } = lease;

@@ -21,7 +21,7 @@ interface Waiting {
  * Invariant: `position` is always the end of a source transaction, and the target has everything up to it. Work of `at` runs only while
  * no transaction is open at the target. A partly applied transaction counts as brought since every low watermark taken meanwhile.
  */
-export class LiveStream {
+export class StreamView {
   readonly windows = new ChangeWindows();
   /** Tables that the stream has suspended since its start. */
   readonly suspended = new Set<string>();

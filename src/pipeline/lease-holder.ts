@@ -13,7 +13,7 @@ import { TargetSession } from '../postgres/session.ts';
 import { type KnownTable, finishSnapshot, suspendTable } from '../postgres/control/table-states.ts';
 import { readStanding } from '../postgres/rows/standing.ts';
 import { assertContinues, readProgress } from './begin/continuation.ts';
-import type { ReplicatorListener, ReplicatorState, RunOptions } from './listener.ts';
+import type { ServiceListener, ServiceState, RunOptions } from './service-listener.ts';
 import { runJobs } from './jobs/job-runner.ts';
 import { prepare } from './begin/prepare.ts';
 import { copyTables } from './snapshot/snapshot.ts';
@@ -27,7 +27,7 @@ export async function runAsLeaseHolder(
   config: Config,
   options: RunOptions,
   lease: Lease,
-  listener: ReplicatorListener,
+  listener: ServiceListener,
 ): Promise<void> {
   // Once the lease is lost, nothing may be awaited: every connection is destroyed. The fence in every transaction stops what was already
   // sent.
@@ -57,7 +57,7 @@ async function suspendedFor(
   error: unknown,
   config: Config,
   lease: Lease,
-  listener: ReplicatorListener,
+  listener: ServiceListener,
 ): Promise<boolean> {
   const suspension = suspensionOf(error);
   if (!(error instanceof TidegateError) || error.table === undefined || suspension === null) return false;
@@ -109,7 +109,7 @@ async function snapshotMissing(
   scope: Scope,
   config: Config,
   lease: Lease,
-  listener: ReplicatorListener,
+  listener: ServiceListener,
 ): Promise<StreamBasis> {
   const replica = config.target.schema;
   const { replicator, target } = await openBoth(scope, config, sessionName('lead', replica, lease.epoch));
@@ -148,12 +148,12 @@ async function stream(
   options: RunOptions,
   lease: Lease,
   { server, planned }: StreamBasis,
-  listener: ReplicatorListener,
+  listener: ServiceListener,
 ): Promise<'done' | 'again'> {
   const { start, tables, head } = await inPart(scope, async (part) => await resume(part, config));
   const streaming = tables.filter(({ state }) => state === 'streaming' || state === 'backfilling');
   const exactFrom = snapshotEnd(streaming);
-  let state: ReplicatorState = 'catching-up';
+  let state: ServiceState = 'catching-up';
   listener.state(state);
   const passed = (position: Position) => {
     if (state === 'streaming') return;

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { ChangeBatch } from '../../change/change-batch.ts';
-import { LiveStream } from './live-stream.ts';
+import { StreamView } from './stream-view.ts';
 
 const at = (offset: number) => ({ file: 'b.000001', offset, gtid: null });
 
 describe('the position of the target', () => {
   it('moves only when a transaction is complete', () => {
-    const live = new LiveStream(at(100), () => undefined);
+    const live = new StreamView(at(100), () => undefined);
     const part = ChangeBatch.continuing();
     part.end = { position: at(200), committedAt: null };
     live.applied(part);
@@ -23,7 +23,7 @@ describe('work that waits for a position', () => {
   const merge = async () => await Promise.resolve(0);
 
   it('stops waiting when its signal aborts, and then does not run', async () => {
-    const live = new LiveStream(at(100), () => undefined);
+    const live = new StreamView(at(100), () => undefined);
     const leaving = new AbortController();
     const turns: string[] = [];
     const turn = (name: string) => async () => await Promise.resolve(void turns.push(name));
@@ -40,7 +40,7 @@ describe('work that waits for a position', () => {
   });
 
   it('runs to its end once it has started', async () => {
-    const live = new LiveStream(at(100), () => undefined);
+    const live = new StreamView(at(100), () => undefined);
     const leaving = new AbortController();
     const { promise: goesOn, resolve: goOn } = Promise.withResolvers<string>();
     const done = live.at(at(100), async () => await goesOn, leaving.signal);
