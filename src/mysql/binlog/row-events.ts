@@ -1,7 +1,7 @@
 import type { ChangeBatch } from '../../change/change-batch.ts';
 import { LineBuffer } from '../../change/line-buffer.ts';
 import { type Position, formatPosition } from '../../change/position.ts';
-import { mostRowBytes, rowTooLarge } from '../../change/rejected-row.ts';
+import { mostRowBytes, tooLarge } from '../../change/rejected-row.ts';
 import type { TableChanges } from '../../change/table-changes.ts';
 import { binlogType } from '../../mapping/binlog-types.ts';
 import { InvalidValue } from '../../mapping/invalid-value.ts';
@@ -179,6 +179,7 @@ export class RowEvents {
     const { lines } = changes;
     const scratch = this.#scratch;
     const end = source.length;
+    const mayBeLarge = end > mostRowBytes;
     let at = 0;
     try {
       while (at < end) {
@@ -203,14 +204,21 @@ export class RowEvents {
         }
         const from = lines.length;
         const rowAt = at;
-        let invalid: InvalidValue | null = null;
-        let key: string;
+        let invalid: { readonly reason: string; readonly column: string | null } | null = null;
+        let bytes = mayBeLarge ? after.replicatedBytes(source, rowAt) : 0;
+        let key = '';
         try {
-          at = after.read(source, rowAt, lines);
-          key = after.keyOf(lines);
+          if (bytes <= mostRowBytes) {
+            at = after.read(source, rowAt, lines);
+            key = after.keyOf(lines);
+            bytes = lines.length - from;
+          }
+          if (bytes > mostRowBytes) invalid = { reason: tooLarge(bytes), column: null };
         } catch (error) {
           if (!(error instanceof InvalidValue)) throw error;
           invalid = error;
+        }
+        if (invalid !== null) {
           lines.length = from;
           at = after.readKey(source, rowAt, scratch);
           key = after.keyOf(scratch);
@@ -218,12 +226,10 @@ export class RowEvents {
         // A key that changes only its case is a different key here, whatever collation the source uses.
         if (oldKey !== null && oldKey !== key) onKeyChanged(oldKey);
         if (invalid === null) {
-          if (lines.length - from > mostRowBytes) return rowTooLarge;
           changes.upsert(isUpdate ? 'update' : 'insert', key, from);
         } else {
           const { reason, column } = invalid;
-          const row = after.copy(source, rowAt, at);
-          if (row.length > mostRowBytes) return rowTooLarge;
+          const row = bytes > mostRowBytes ? Buffer.alloc(0) : after.copy(source, rowAt, at);
           changes.reject({ key, reason, column, sqlState: null, row, format: 'image' });
         }
       }

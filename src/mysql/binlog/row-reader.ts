@@ -140,6 +140,20 @@ export class RowReader {
     return at;
   }
 
+  /** The bytes of the image at `at`, without omitted columns. */
+  replicatedBytes(source: Buffer, at: number): number {
+    const nulls = at;
+    at += this.#nullBytes;
+    let bytes = 0;
+    for (const [i, column] of this.#columns.entries()) {
+      if (((source[nulls + (i >> 3)] as number) >> (i & 7)) & 1) continue;
+      const next = column.skip(source, at);
+      if (this.#isOmitted[i] !== true) bytes += next - at;
+      at = next;
+    }
+    return bytes;
+  }
+
   /** Copies an image as one of all columns, with NULL for each omitted column: a column that is not replicated is not stored either. */
   copy(source: Buffer, start: number, end: number): Buffer {
     if (this.#present.length === this.columnCount && !this.#isOmitted.includes(true))

@@ -3,7 +3,7 @@ import type { Connection } from 'mysql2';
 import { fromCopyText } from '../../change/copy-text.ts';
 import type { Conversion } from '../../change/conversion.ts';
 import { LineBuffer } from '../../change/line-buffer.ts';
-import { type RejectedRow, mostRowBytes, rowTooLarge } from '../../change/rejected-row.ts';
+import { type RejectedRow, mostRowBytes, tooLarge } from '../../change/rejected-row.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { Codec } from '../../mapping/codec.ts';
 import { InvalidValue } from '../../mapping/invalid-value.ts';
@@ -152,17 +152,28 @@ export class RowPackets extends EventEmitter {
     this.#lastRow = buffer;
     const out = this.#out;
     const from = out.length;
-    if (end - at > mostRowBytes) throw this.#refused(rowTooLarge);
+    let invalid: { readonly reason: string; readonly column: string | null } | null = null;
+    let row: Buffer = Buffer.alloc(0);
     try {
-      this.#line(buffer, at, out);
-      if (out.length - from > mostRowBytes) throw this.#refused(rowTooLarge);
-      if (this.#journal !== null) this.#note(this.#journal.next());
+      let bytes = end - at;
+      if (bytes <= mostRowBytes) {
+        this.#line(buffer, at, out);
+        bytes = out.length - from;
+      }
+      if (bytes > mostRowBytes) invalid = { reason: tooLarge(bytes), column: null };
     } catch (error) {
       if (!(error instanceof InvalidValue)) throw error;
+      invalid = error;
+      row = Buffer.from(buffer.subarray(at, end));
+    }
+    if (invalid === null) {
+      if (this.#journal !== null) this.#note(this.#journal.next());
+    } else {
       out.length = from;
-      this.rejected.push(this.#rejectedRow(error, buffer, at, end));
+      const { reason, column } = invalid;
+      this.rejected.push({ key: this.#keyText(buffer, at), reason, column, sqlState: null, row, format: 'packet' });
       this.#journal?.next();
-      this.rejectedBytes += end - at;
+      this.rejectedBytes += row.length;
     }
     if (out.length + this.rejectedBytes < this.#limits.bytes && !this.#isLate()) return this.#row;
     this.cut = true;
@@ -216,8 +227,8 @@ export class RowPackets extends EventEmitter {
     out.newline();
   }
 
-  /** Raises InvalidValue if the key itself cannot be read. */
-  #rejectedRow({ reason, column }: InvalidValue, buffer: Buffer, start: number, end: number): RejectedRow {
+  /** The key of a row packet. Raises InvalidValue if it cannot be read. */
+  #keyText(buffer: Buffer, start: number): string {
     this.#locate(buffer, start);
     const scratch = new LineBuffer(256);
     for (const [ordinal, index] of this.#key.entries()) {
@@ -229,8 +240,7 @@ export class RowPackets extends EventEmitter {
         scratch,
       );
     }
-    const key = scratch.bytes.toString('latin1', 0, scratch.length);
-    return { key, reason, column, sqlState: null, row: Buffer.from(buffer.subarray(start, end)), format: 'packet' };
+    return scratch.bytes.toString('latin1', 0, scratch.length);
   }
 
   /** Records where each value of a row packet is, whatever the values are. */

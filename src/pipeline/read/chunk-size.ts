@@ -1,3 +1,4 @@
+import { roomFor } from '../../lifetime/memory.ts';
 import type { ReadLimits } from '../../mysql/wire/row-packets.ts';
 
 /** Milliseconds that a chunk's select may take. Writers wait for it on blocking engines; other engines read from a snapshot. */
@@ -6,7 +7,7 @@ const targetMs = {
   considerate: { blocking: 6, snapshotRead: 10 },
 } as const;
 /** The bytes of COPY text that a chunk aims at. */
-const targetBytes = 8 * 1024 * 1024;
+const targetBytes = roomFor(1 / 40, 8 * 1024 * 1024);
 const maxBytes = 4 * targetBytes;
 /**
  * Milliseconds after which reading a chunk stops. The time of the chunk before may not hold for this one. Rows that were not read for

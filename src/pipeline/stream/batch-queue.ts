@@ -1,10 +1,11 @@
 import { ChangeBatch } from '../../change/change-batch.ts';
 import { type Position, comparePositions } from '../../change/position.ts';
 import type { GtidProgress } from '../../mysql/binlog/gtid-progress.ts';
+import { roomFor } from '../../lifetime/memory.ts';
 import type { BatchFiller } from '../../mysql/binlog/row-events.ts';
 
 /** A batch of this many bytes is handed over, or waits for the applier while reading pauses. */
-const defaultBatchBytes = 4 * 1024 * 1024;
+const defaultBatchBytes = roomFor(1 / 40, 4 * 1024 * 1024);
 /** An idle source, or writes to its other databases, move the checkpoint at most this often. */
 const idleCheckpointMs = 500;
 

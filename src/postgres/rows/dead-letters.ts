@@ -2,15 +2,16 @@ import { sql } from 'kysely';
 import { type Position, formatPosition } from '../../change/position.ts';
 import type { RejectedRow } from '../../change/rejected-row.ts';
 import type { TableChanges } from '../../change/table-changes.ts';
+import { roomFor } from '../../lifetime/memory.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { Target } from '../session.ts';
 
 /** A table with more dead letters than this is suspended instead. The limit also bounds the memory for their keys. */
 export const maxDeadLetters = 100_000;
 /** The limit for the rows in one insert statement, in bytes. */
-const statementBytes = 16 * 1024 * 1024;
+const statementBytes = roomFor(1 / 40, 16 * 1024 * 1024);
 /** A larger row is not kept: a parameter in PostgreSQL's hex form must fit into one message and one string. */
-const maxKeptBytes = 64 * 1024 * 1024;
+const maxKeptBytes = roomFor(1 / 20, 64 * 1024 * 1024);
 
 /**
  * Maintains the dead letters of a replica while the stream runs. A row that cannot be written is kept. A dead letter is resolved when its
