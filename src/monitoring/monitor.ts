@@ -116,6 +116,7 @@ export class Monitor {
     this.#reason = reason;
     this.#remedy = remedy;
     this.#stall = null;
+    this.#isSlowed = false;
     this.#holdsLease = state !== 'standby' && (this.#holdsLease || state !== 'retrying');
     if (state !== 'snapshotting' && state !== 'retrying') this.snapshot.begin([]);
     this.#meter.forgetFindings();
