@@ -1,22 +1,19 @@
 import type { Config } from '../../config/config.ts';
 import { type Position, formatPosition } from '../../change/position.ts';
-import { sqlStateOf } from '../../errors/postgres-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
 import { assertEpoch } from '../../postgres/control/checkpoint.ts';
 import { recordEvent } from '../../postgres/control/events.ts';
-import { endJob, isAutomatic, readsAll, requestReturn } from '../../postgres/control/jobs.ts';
+import { endJob, readsAll, requestReturn } from '../../postgres/control/jobs.ts';
 import { keepFullRefresh, resumeTable, suspendTable } from '../../postgres/control/table-states.ts';
 import { addPrimaryKey, createTable, recordMade, reshapeTable } from '../../postgres/rows/tables.ts';
 import { limitLockWaitsOf } from '../../postgres/rows/lock-timeout.ts';
 import type { Target, TargetSession } from '../../postgres/session.ts';
+import { hasDependents, mayEmpty } from '../jobs/fit-table.ts';
 import { type Suspension, suspensionOf } from '../suspension.ts';
 import type { TableStep } from './table-steps.ts';
 
-/** SQLSTATEs of PostgreSQL when another object depends on a column that would change. Such a column stays unchanged. */
-const dependedOn = new Set(['2BP01', '0A000']);
-
-const hasDependents =
+const dependents =
   'the columns at the source have changed, and a view or another object at the target depends on a column that must be dropped or altered: drop that object and create it again when the table streams';
 
 /**
@@ -47,9 +44,7 @@ export async function returnTable(
     });
     return null;
   } catch (error) {
-    const suspension = dependedOn.has(sqlStateOf(error) ?? '')
-      ? { reason: hasDependents, decision: null }
-      : suspensionOf(error);
+    const suspension = hasDependents(error) ? { reason: dependents, decision: null } : suspensionOf(error);
     if (suspension === null) throw error;
     const { reason, decision } = suspension;
     const isNew = await target.transaction(async (trx) => {
@@ -64,16 +59,16 @@ export async function returnTable(
 
 async function fitColumns(
   trx: Target,
-  { environment, target: { schema: replica } }: Config,
+  config: Config,
   { codec, standing, openJobs }: TableStep & { readonly codec: TableCodec },
 ): Promise<void> {
+  const { schema: replica } = config.target;
   if (standing.kind === 'free') {
     await createTable(trx, replica, codec);
     await addPrimaryKey(trx, replica, codec);
     return;
   }
-  const mayEmpty = openJobs.some((job) => job.confirmed || (environment !== 'production' && !isAutomatic(job)));
-  await reshapeTable(trx, replica, codec, { mayEmpty });
+  await reshapeTable(trx, replica, codec, { mayEmpty: mayEmpty(config, openJobs) });
 }
 
 async function keepRefreshed(

@@ -21,6 +21,7 @@ import { TargetSession } from '../../postgres/session.ts';
 import { finishBackfill, readTables, suspendTable } from '../../postgres/control/table-states.ts';
 import { readCondition } from './where-condition.ts';
 import type { ConsistentReads } from './consistent-reads.ts';
+import { fitTable } from './fit-table.ts';
 import { JobOver, TableComparison } from './table-comparison.ts';
 import type { ServiceListener } from '../service-listener.ts';
 import type { StreamView } from '../stream/stream-view.ts';
@@ -111,6 +112,7 @@ async function attempt(
       await live.at(table.from, async () => await Promise.resolve(reads.begin(job.table, table.engine)), signal);
     if (!(await session.guarded(async () => await beginJob(session.db, job.id, table.estimatedRows)))) return false;
     listener.job({ ...job, state: 'running', reason: null, estimatedRows: table.estimatedRows });
+    if (readsAll(job) && table.from !== null) await fitTable(tools.config, epoch, session, job, table.codec);
     await perform(scope, tools, session, job, table, (found) => {
       counts = found;
     });
@@ -129,7 +131,10 @@ async function attempt(
     // If the definition changed while the table was read, the stream brings that change, too, and suspends the table.
     await live.at(await reads.head(), async () => await Promise.resolve(), signal);
     if (live.suspended.has(job.table)) return false;
-    return await failJob(tools, session, { ...job, counts }, reasonOf(error), error.kind === 'unconfirmed');
+    return await failJob(tools, session, { ...job, counts }, reasonOf(error), {
+      isUnconfirmed: error.kind === 'unconfirmed',
+      isBlocked: error.kind === 'target-foreign' || error.kind === 'target-privilege',
+    });
   }
 }
 
@@ -161,21 +166,35 @@ function reasonOf({ kind, message, hint }: TidegateError): string {
   return hint === errorKinds[kind].hint && kind === 'refused' ? message : `${message}. ${hint}`;
 }
 
-/** Ends a job as failed, and keeps its counts. If its table is incomplete without it, suspends the table and resolves with true. */
+/** What a failure of a job means beyond the job. */
+interface Failure {
+  /** It would delete more rows than allowed without a confirmation. */
+  readonly isUnconfirmed: boolean;
+  /** Somebody else's object is in the way, or rights are missing. */
+  readonly isBlocked: boolean;
+}
+
+const ofJobAlone: Failure = { isUnconfirmed: false, isBlocked: false };
+
+/**
+ * Ends a job as failed, and keeps its counts. If its table is incomplete without it, or cannot be written, suspends the table and resolves
+ * with true.
+ */
 export async function failJob(
   { epoch, listener }: JobTools,
   session: TargetSession,
   job: Job,
   reason: string,
-  unconfirmed = false,
+  { isUnconfirmed, isBlocked }: Failure = ofJobAlone,
 ): Promise<boolean> {
   const isSuspended = await session.transaction(async (trx) => {
     await assertEpoch(trx, epoch);
     await countJob(trx, job.id, job.counts);
-    await endJob(trx, job.id, { state: 'failed', reason, unconfirmed });
+    await endJob(trx, job.id, { state: 'failed', reason, unconfirmed: isUnconfirmed });
     const state = (await readTables(trx)).find(({ table }) => table === job.table)?.state;
-    if (state !== 'backfilling' || !readsAll(job)) return false;
-    await suspendTable(trx, job.table, reason, unconfirmed ? 'confirm-deletions' : null);
+    const isIncomplete = state === 'backfilling' && readsAll(job);
+    if (!isIncomplete && !(isBlocked && (state === 'streaming' || state === 'full-refresh'))) return false;
+    await suspendTable(trx, job.table, reason, isUnconfirmed ? 'confirm-deletions' : null);
     return true;
   });
   listener.job({ ...job, state: 'failed', reason });

@@ -202,7 +202,7 @@ export async function suspendTable(
              then now() + least(${shortestPause}::interval * power(2, least(was.failures, 20)), ${longestPause}::interval) end
       from was where t.table_name = was.table_name
     returning was.state <> 'suspended' or was.reason is distinct from ${reason} as "isNew"`.execute(trx);
-  await endJobsOf(trx, table, `the table is suspended: ${reason}`);
+  await endJobsOf(trx, table, `the table was suspended: ${reason}`);
   const isNew = rows[0]?.isNew === true;
   if (isNew) await recordEvent(trx, 'table-suspended', { table, reason });
   return isNew;
