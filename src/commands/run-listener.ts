@@ -58,8 +58,10 @@ export class RunListener implements ServiceListener {
     log.info({ state }, stateMessages[state]);
   };
 
-  prepared: ServiceListener['prepared'] = ({ checkpoint, copying, leftOut, gone }) => {
+  prepared: ServiceListener['prepared'] = ({ checkpoint, copying, leftOut, added, gone }) => {
     const { log, monitor } = this.#outputs;
+    // The tables of the first copy have lines of their own.
+    if (copying.length === 0 && added.length > 0) log.info({ tables: added }, 'tables added');
     for (const table of gone)
       log.warn(
         { table, remedy: 'it stays at the target; if the source has it again, it is read again' },

@@ -296,6 +296,7 @@ export class BinlogDecoder {
       }
       case 'unfollowed': {
         const { reason, indexes } = statement;
+        for (const { database, table } of statement.tables) this.#tables.defined(database, table);
         const meant =
           statement.database === undefined
             ? statement.tables.flatMap(({ database, table }) => this.#tables.named(database, table))

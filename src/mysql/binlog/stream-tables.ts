@@ -25,6 +25,8 @@ export class StreamTables {
   readonly database: string;
   readonly #fold: boolean;
   readonly #tables = new Map<string, StreamTable>();
+  /** Tables of the database that a definition named and that are not replicated: new, returned or corrected ones may be among them. */
+  readonly unlisted = new Set<string>();
   /** By parent, as `database.table` in lower case: the tables that may change below the binlog when the parent changes. */
   readonly #children = new Map<string, Dependent[]>();
 
@@ -53,6 +55,11 @@ export class StreamTables {
     if (!mayName(database, this.database)) return [];
     const tables = [...this.#tables.values()];
     return table === undefined ? tables : tables.filter(({ codec }) => mayName(table, codec.schema.table));
+  }
+
+  /** A definition named this table. Unless it is replicated, it may be one to take in. */
+  defined(database: string, table: string): void {
+    if (this.#key(database) === this.database && this.find(database, table) === undefined) this.unlisted.add(table);
   }
 
   /** Tables whose rows change with the rows of this one, without a log entry. Includes tables that were removed already. */

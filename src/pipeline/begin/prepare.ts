@@ -31,6 +31,8 @@ export interface Prepared {
   readonly planned: readonly PlannedTable[];
   /** Tables that were suspended now, with their reasons. */
   readonly suspended: ReadonlyMap<string, string>;
+  /** Tables that are new. */
+  readonly added: readonly string[];
   /** Tables that the source has dropped since they were last looked at. */
   readonly gone: readonly string[];
 }
@@ -76,6 +78,7 @@ export async function prepare(
   const { plan, steps } = isNews ? await look() : probe;
 
   const suspended = new Map<string, string>();
+  const added: string[] = [];
   await target.transaction(async (trx) => {
     suspended.clear();
     if (isFirst) await createCheckpoint(trx, epoch, position, { identity: server.identity, database });
@@ -85,7 +88,7 @@ export async function prepare(
     }
     await createSchema(trx, replica);
     await endImpossible(trx, steps, plan.leftOut, selection.isSelected);
-    const added: string[] = [];
+    added.length = 0;
     for (const one of steps) {
       if (one.step.action === 'add' && (await addNew(trx, replica, one, position, isFirst))) added.push(one.table);
       if (one.step.action === 'exclude') await excludeTable(trx, one.table);
@@ -118,6 +121,7 @@ export async function prepare(
     leftOut: plan.leftOut,
     planned: [...plan.planned, ...plan.fullRefresh],
     suspended,
+    added,
     gone: steps.filter(({ step }) => step.action === 'mark-gone').map(({ table }) => table),
     copying: current
       .filter(({ state }) => state === 'snapshotting')

@@ -1,4 +1,5 @@
 import type { Config } from '../../config/config.ts';
+import { tableFilter } from '../../config/table-filter.ts';
 import { sleep } from '../../lifetime/backoff.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { Scope } from '../../lifetime/scope.ts';
@@ -22,6 +23,10 @@ import { Throttle } from '../read/throttle.ts';
 
 /** How often requests are looked for. */
 const pollMs = 500;
+/** How soon after a start the list of tables is read again because a definition named a table that is not replicated. */
+const unlistedMs = 60_000;
+/** The tables that gh-ost and pt-online-schema-change fill beside the table they change. */
+const shadowTable = /^_.*_(gho|ghc|del|new|old)$/;
 /** How often the schedule is checked. */
 const scheduleMs = 5_000;
 
@@ -63,6 +68,9 @@ export async function runJobs(scope: Scope, options: JobRunnerOptions): Promise<
   /** The stream still replicates a table that is suspended now, or a table in full refresh has other columns. */
   let isOutdated = false;
   let lookedAt = Number.NEGATIVE_INFINITY;
+  const begunAt = performance.now();
+  const isSelected = tableFilter(config.tables);
+  const mayBeNew = (table: string) => isSelected(table) && !shadowTable.test(table);
   try {
     for (; ; await Promise.race([sleep(pollMs, stop), ended.promise])) {
       ended = Promise.withResolvers<void>();
@@ -76,6 +84,7 @@ export async function runJobs(scope: Scope, options: JobRunnerOptions): Promise<
         const isRead = new Set(jobs.filter(readsAll).map(({ table }) => table));
         // Its job was cancelled, and without it the table stays incomplete.
         if (states.some(({ table, state }) => state === 'backfilling' && !isRead.has(table))) return 'again';
+        if (performance.now() - begunAt > unlistedMs && [...options.live.unlisted].some(mayBeNew)) return 'again';
         const due = states.filter(({ isDue }) => isDue).map(({ table }) => table);
         if (due.length > 0 && (await session.guarded(async () => await anyReturns(options, session, due))))
           return 'again';

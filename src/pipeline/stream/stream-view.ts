@@ -32,10 +32,14 @@ export class StreamView {
   #waiting: Waiting[] = [];
   #ended: { readonly error: unknown } | null = null;
 
+  /** Tables that a definition named and that are not replicated. */
+  readonly unlisted: ReadonlySet<string>;
+
   /** `wanted` is called with a position as soon as work waits for it. */
-  constructor(start: Position, wanted: (position: Position) => void) {
+  constructor(start: Position, wanted: (position: Position) => void, unlisted: ReadonlySet<string> = new Set()) {
     this.#position = start;
     this.#wanted = wanted;
+    this.unlisted = unlisted;
   }
 
   /** The target is complete up to here. */

@@ -69,7 +69,7 @@ export async function streamChanges(scope: Scope, config: Config, options: Strea
   const stop = () => queue.stop();
   signal.addEventListener('abort', stop, { once: true });
   reader.failed.catch((error: Error) => queue.fail(error));
-  const live = new StreamView(start, (position) => queue.want(position));
+  const live = new StreamView(start, (position) => queue.want(position), tables.unlisted);
   await using besideScope = scope.child();
   const beside: { state: 'busy' | 'done' | 'again' } = { state: 'busy' };
   const work = options.beside(besideScope, live).then(
