@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { startSource } from '../testing/servers/source.ts';
 import { startTarget } from '../testing/servers/target.ts';
+import { backlog } from './backlog.ts';
 import { catchUp } from './catch-up.ts';
 import { compile } from './compile.ts';
 import { type BenchContext, durableSource, durableTarget } from './context.ts';
@@ -19,6 +20,7 @@ import { verify } from './verify.ts';
 const benches: Readonly<Record<string, (context: BenchContext) => Promise<BenchResult>>> = {
   snapshot,
   'catch-up': catchUp,
+  backlog,
   latency,
   lag: lagTruth,
   'lag-answer': lagAnswer,

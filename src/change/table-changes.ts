@@ -35,7 +35,7 @@ const empty: Mark = {
  */
 export class TableChanges {
   readonly schema: TableSchema;
-  readonly lines = new LineBuffer(16 * 1024);
+  readonly lines = new LineBuffer(2 * 1024);
   readonly #slotOf = new Map<string, number>();
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];

@@ -64,6 +64,8 @@ export class Applier {
   static async start(session: TargetSession, options: ApplierOptions): Promise<Applier> {
     return await session.guarded(async () => {
       await limitLockWaits(session.db);
+      // A statement is prepared for each table, and values do not change its plan. By default PostgreSQL would plan its first five uses.
+      await sql`set plan_cache_mode = force_generic_plan`.execute(session.db);
       return new Applier(session, options, await DeadLetters.load(session.db));
     });
   }

@@ -12,8 +12,8 @@ import { TextArrays } from './text-arrays.ts';
 const statementRows = 1_000;
 /** The same limit in bytes. */
 const statementBytes = 1024 * 1024;
-/** From this many rows on, rows that should all be new are copied directly. */
-const copyRows = 200;
+/** From this many rows on, a direct COPY gets a savepoint, so that a row that exists already costs this COPY alone. */
+const savepointRows = 200;
 /** After a direct COPY found existing rows, this many batches use statements before the next direct COPY. */
 const batchesAfterConflict = 50;
 
@@ -26,6 +26,8 @@ export interface Step {
    */
   readonly kind: 'write' | 'delete' | 'check' | 'copy' | 'control';
   readonly rows: number;
+  /** Rolls back to the savepoint before a `copy`, if it has one of its own. */
+  readonly undo?: string;
 }
 
 /** The rows to write and those that cannot be. */
@@ -36,7 +38,7 @@ export interface Lines {
 }
 
 /** A savepoint before a direct COPY. */
-export const directCopy = { set: 'savepoint direct_copy', undo: 'rollback to savepoint direct_copy' } as const;
+const directCopy = { set: 'savepoint direct_copy', undo: 'rollback to savepoint direct_copy' } as const;
 
 /** Builds the statements that write the changes of one table. Their texts are made once, from names and types only. */
 export class TableWriter {
@@ -114,15 +116,16 @@ export class TableWriter {
    */
   *writes({ lines, rows }: Lines, isNew: boolean): Generator<Step> {
     if (rows === 0) return;
-    const isLarge = rows > copyRows || lines.length > statementBytes;
-    if (!isNew || !isLarge || !this.mayCopy) {
-      if (isNew && isLarge) this.#batchesLeft--;
+    if (!isNew || !this.mayCopy) {
+      if (isNew) this.#batchesLeft--;
       yield* this.upserts([lines]);
       return;
     }
-    yield { statement: { text: directCopy.set }, kind: 'control', rows: 0 };
-    yield { statement: { text: this.#copy, lines: [lines] }, kind: 'copy', rows };
-    yield { statement: { text: 'release savepoint direct_copy' }, kind: 'control', rows: 0 };
+    const copy: Step = { statement: { text: this.#copy, lines: [lines] }, kind: 'copy', rows };
+    const hasSavepoint = rows > savepointRows || lines.length > statementBytes;
+    if (hasSavepoint) yield { statement: { text: directCopy.set }, kind: 'control', rows: 0 };
+    yield hasSavepoint ? { ...copy, undo: directCopy.undo } : copy;
+    if (hasSavepoint) yield { statement: { text: 'release savepoint direct_copy' }, kind: 'control', rows: 0 };
   }
 
   /** Whether rows that should all be new are worth a direct COPY. */

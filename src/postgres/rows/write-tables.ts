@@ -7,7 +7,7 @@ import type { Target, TargetSession } from '../session.ts';
 import type { Statement } from '../wire/pipeline.ts';
 import { isolateTable } from './isolate-table.ts';
 import { type Swallowed, swallowedBy } from './swallowed-writes.ts';
-import { type Lines, type Step, type TableWriter, directCopy } from './table-writer.ts';
+import { type Lines, type Step, type TableWriter } from './table-writer.ts';
 
 const uniqueViolation = '23505';
 /** A savepoint before a table whose rows may be refused. */
@@ -101,8 +101,11 @@ async function writeFrom(target: WritingTarget, tables: readonly TableWriting[],
   const table = failed === undefined ? undefined : tables[failed.number];
   if (failed === undefined || table === undefined) throw fromPostgres(error, { what: 'write' });
   if (failed.step.kind === 'copy' && sqlStateOf(error) === uniqueViolation) {
-    await session.guarded(async () => await sql.raw(directCopy.undo).execute(trx));
     table.writer.foundExisting();
+    const undo = failed.step.undo ?? (isCareful ? ofTable.undo : null);
+    // Without a savepoint all tables are written again, carefully.
+    if (undo === null) throw aboutTable(table.table, error);
+    await session.guarded(async () => await sql.raw(undo).execute(trx));
     return failed.number;
   }
   if (!isCareful || !isRowRefusal(error)) throw aboutTable(table.table, error);
