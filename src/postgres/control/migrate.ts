@@ -64,17 +64,20 @@ async function migrate(
  */
 export async function hasControlTable(db: Target, table: keyof ControlSchema): Promise<boolean> {
   const { sql: name } = sql`${sql.table(table)}`.compile(db);
-  const { rows } = await sql<{ found: boolean }>`select to_regclass(${name}) is not null as found`.execute(db);
+  // The old state is looked for first: where it is gone, the migration has already created the table.
+  const { rows } = await sql<{ isOlder: boolean; found: boolean }>`
+    select ${ofVersion01} as "isOlder", to_regclass(${name}) is not null as found`.execute(db);
   if (rows[0]?.found === true) return true;
-  if (await isOfVersion01(db))
+  if (rows[0]?.isOlder === true)
     throw new TidegateError('control-schema-older', 'the control schema at the target is from Tidegate 0.1');
   return false;
 }
 
+const ofVersion01 = sql<boolean>`to_regclass('tidegate.checkpoint') is not null`;
+
 /** Whether the replicas of this database still have the state of version 0.1. */
 export async function isOfVersion01(db: Target): Promise<boolean> {
-  const { rows } = await sql<{ isOlder: boolean }>`
-    select to_regclass('tidegate.checkpoint') is not null as "isOlder"`.execute(db);
+  const { rows } = await sql<{ isOlder: boolean }>`select ${ofVersion01} as "isOlder"`.execute(db);
   return rows[0]?.isOlder === true;
 }
 
