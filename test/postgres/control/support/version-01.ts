@@ -10,6 +10,8 @@ export const controlTables = [
 ];
 /** The last migration of version 0.1. */
 const lastOf01 = '0009-file-began';
+/** The migration that moves the replicas into schemas of their own. */
+const move = '0010-schema-per-replica';
 /** The names that version 0.1 gave to values, by table and column. */
 const formerNames: Readonly<Record<string, string>> = {
   'tables.state': `case state when 'suspended' then 'parked' when 'excluded' then 'released' when 'full-refresh' then 'refreshed'
@@ -30,7 +32,7 @@ export async function turnIntoVersion01(
   replicas: readonly string[],
   lastId: number,
 ): Promise<void> {
-  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: new pg.Pool({ ...role, max: 1 }) }) });
+  const db = connect(role);
   try {
     await sql`drop schema tidegate cascade`.execute(db);
     await sql`create schema tidegate`.execute(db);
@@ -61,6 +63,24 @@ export async function turnIntoVersion01(
   } finally {
     await db.destroy();
   }
+}
+
+/** Moves all replicas as the first run does, and awaits `meanwhile` before the commit. */
+export async function moveReplicas(role: pg.ClientConfig, meanwhile: () => Promise<void>): Promise<void> {
+  const db = connect(role);
+  try {
+    await db.transaction().execute(async (trx) => {
+      await sharedMigrations[move]?.up(trx);
+      await sql`insert into tidegate.migrations values (${move}, ${new Date().toISOString()})`.execute(trx);
+      await meanwhile();
+    });
+  } finally {
+    await db.destroy();
+  }
+}
+
+function connect(role: pg.ClientConfig): Kysely<unknown> {
+  return new Kysely<unknown>({ dialect: new PostgresDialect({ pool: new pg.Pool({ ...role, max: 1 }) }) });
 }
 
 /** The columns of a control table of version 0.1, except `replica`. */
