@@ -10,9 +10,10 @@ import { readChunk } from '../../mysql/chunk/chunk-reader.ts';
 import { assertEpoch } from '../../postgres/control/checkpoint.ts';
 import { replaceConversions } from '../../postgres/control/conversions.ts';
 import { refreshRows } from '../../postgres/rows/refresh-rows.ts';
+import { unconfirmedDeletions } from '../../postgres/rows/tables.ts';
 import { assertOurs } from '../../postgres/rows/standing.ts';
 import { checkLines } from '../../postgres/rows/line-check.ts';
-import type { JobCounts } from '../../postgres/control/jobs.ts';
+import { type Job, type JobCounts, isAutomatic } from '../../postgres/control/jobs.ts';
 import type { TargetSession } from '../../postgres/session.ts';
 import { entireTableLimits } from '../read/chunk-size.ts';
 import type { PlannedTable } from '../begin/table-plan.ts';
@@ -31,6 +32,7 @@ export class TableRedefined extends Error {}
 export async function refresh(
   config: Config,
   epoch: bigint,
+  job: Job,
   { codec }: PlannedTable,
   connection: ReaderSlot,
   session: TargetSession,
@@ -73,6 +75,7 @@ export async function refresh(
   signal.throwIfAborted();
   const { missing, extra } = await session.transaction(async (trx) => {
     const written = await refreshRows(session, trx, replica, codec, checked.lines);
+    if (isAutomatic(job) && !job.confirmed) assertFewLost(schema.table, chunk.rows, written);
     await replaceConversions(trx, schema.table, conversions);
     await assertOurs(trx, replica, [schema.table]);
     // The fence comes last, because it locks the checkpoint: the stream's commits would wait for all of the above.
@@ -80,6 +83,20 @@ export async function refresh(
     return written;
   });
   return { rows: chunk.rows, missing, extra, repaired: missing + extra };
+}
+
+/**
+ * Raises unconfirmed if the table has lost more rows than may be deleted without a confirmation. Without a key a changed row counts as one
+ * deleted and one inserted, so only the difference tells.
+ */
+function assertFewLost(table: string, rows: number, { missing, extra }: { missing: number; extra: number }): void {
+  const lost = extra - missing;
+  const limit = Math.max(unconfirmedDeletions.rows, Math.floor((rows + lost) * unconfirmedDeletions.share));
+  if (lost <= limit) return;
+  throw new TidegateError(
+    'unconfirmed',
+    `table ${table}: the source lacks ${lost} of the target's rows, and deleting so many must be confirmed: tidegate backfill ${table} --yes`,
+  );
 }
 
 /** Raises TableRedefined if the columns have changed. A closed connection cannot be asked and raises nothing. */

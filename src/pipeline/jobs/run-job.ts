@@ -150,7 +150,7 @@ async function perform(
   const { signal } = scope;
   const connection = { reader: await openOn(scope, config.source, 'reader', server) };
   if (table.from === null) {
-    found({ ...job.counts, ...(await refresh(config, epoch, table, connection, session, throttle, signal)) });
+    found({ ...job.counts, ...(await refresh(config, epoch, job, table, connection, session, throttle, signal)) });
     return;
   }
   const condition = job.condition === null ? null : readCondition(job.condition, table.codec.schema);

@@ -38,7 +38,7 @@ export async function requestDueRefreshes(db: Target, tables: readonly string[],
   if (tables.length === 0) return;
   await sql`
     insert into ${sql.table('jobs')} (table_name, kind, repair, confirmed, state, requested_by)
-    select t.name, 'refresh', true, true, 'waiting', ${schedule} from unnest(${tables}::text[]) t(name)
+    select t.name, 'refresh', true, false, 'waiting', ${schedule} from unnest(${tables}::text[]) t(name)
      where not exists (
        select from ${sql.table('jobs')} j
         where j.table_name = t.name and j.kind = 'refresh'

@@ -18,6 +18,7 @@ describe('tables that are not selected any more', () => {
         await source.query(`insert into ${table} select seq, seq from seq_1_to_100`);
       }
     });
+    await streaming.holdSuspended();
     await streaming.source.query('drop table gone');
     await streaming.source.query('alter table changed add column w int');
     await streaming.source.query('insert into changed values (101, 1, 1)');

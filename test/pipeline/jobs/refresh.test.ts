@@ -147,6 +147,24 @@ describe.each(['InnoDB', 'MyISAM'] as const)('tables without a key that TABLES_R
     expect(await versions()).toEqual([['5']]);
   });
 
+  test('keep their rows if a scheduled refresh would delete many, until somebody confirms it', async () => {
+    await streaming.source.query(`insert into log_line (note) select 'many' from seq_1_to_2000`);
+    expect((await runCli(['backfill', 'log_line'], env())).code).toBe(0);
+    await streaming.source.query(`delete from log_line where note = 'many'`);
+    const many = async () => (await streaming.rows(`select count(*) from log_line where note = 'many'`))[0]?.[0];
+    await streaming.target.query(`update tidegate_raw.jobs set finished_at = now() - interval '1 day'
+      where table_name = 'log_line' and finished_at is not null`);
+    await streaming.until(
+      async () =>
+        (await streaming.rows(`select from tidegate_raw.jobs where table_name = 'log_line' and unconfirmed`)).length >
+        0,
+      'the refresh is refused',
+    );
+    expect(await many()).toBe('2000');
+    expect((await runCli(['backfill', 'log_line', '--yes'], env())).code).toBe(0);
+    expect(await many()).toBe('0');
+  });
+
   test('a table that is too large fails with this reason, and keeps its rows', async () => {
     expect(await streaming.rows(`select count(*) from large`)).toEqual([['10']]);
     await streaming.source.query(`insert into large select repeat('y', 1000000) from seq_1_to_30`);

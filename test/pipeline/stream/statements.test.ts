@@ -248,6 +248,7 @@ describe.each(flavors)('on %s, tables are suspended or equal after', (flavor) =>
       },
       { source, target: sharedServers().target },
     );
+    await streaming.holdSuspended();
   });
 
   afterAll(async () => {

@@ -146,6 +146,15 @@ export class Streaming {
     return new Set((await this.rows(`select ctid || ' ' || xmin from ${table}`)).map(([version]) => version ?? ''));
   }
 
+  /** Keeps suspended tables from returning by themselves, for tests that look at what is suspended. */
+  async holdSuspended(): Promise<void> {
+    await this.#target.query(`
+      create function tidegate_raw.hold() returns trigger language plpgsql as
+        $$ begin new.retry_at := now() + interval '1 day'; return new; end $$;
+      create trigger hold before update on tidegate_raw.tables for each row
+        when (new.retry_at is not null) execute function tidegate_raw.hold()`);
+  }
+
   async tableState(table: string): Promise<{ state: string | undefined; reason: string | undefined }> {
     const [row] = await this.rows(`select state, reason from tidegate_raw.tables where table_name = '${table}'`);
     return { state: row?.[0] ?? undefined, reason: row?.[1] ?? undefined };
