@@ -5,8 +5,9 @@ import { Streaming } from '../pipeline/stream/support/streaming.ts';
 
 const token = 'a-token-of-the-tests-0123';
 const probes = 25;
-/** What a process supervisor waits. */
+/** What a process supervisor waits, and how many late answers in a row it allows. */
 const probeMs = 1_000;
+const mostLate = 3;
 
 let streaming: Streaming;
 let url: URL;
@@ -73,8 +74,18 @@ async function connected(count: number): Promise<void> {
     .toBeGreaterThanOrEqual(count);
 }
 
-/** The status of an answer that is complete before the probe gives up. */
+/** The status that a supervisor gets. An answer may be late on a busy machine; a connection that is closed counts at once. */
 async function probe(path: string): Promise<number | undefined> {
+  for (let late = 1; ; late++)
+    try {
+      return await ask(path);
+    } catch (error) {
+      if (!(error instanceof Error) || error.name !== 'AbortError' || late === mostLate) throw error;
+    }
+}
+
+/** The status of an answer that is complete in time. */
+async function ask(path: string): Promise<number | undefined> {
   return await new Promise((resolve, reject) => {
     const request = get(
       new URL(path, url),
