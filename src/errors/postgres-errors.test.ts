@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
-import { fromPostgres } from './postgres-errors.ts';
+import { fromPostgres, isRowRefusal, sqlStateOf } from './postgres-errors.ts';
+import { TidegateError } from './tidegate-error.ts';
 
 /** An error as the server sends it, with values in every field that can hold one. */
 function fromServer(code: string) {
@@ -47,4 +48,10 @@ describe('fromPostgres', () => {
   ])('%s is %s', (error, kind) => {
     expect(fromPostgres(error, { what: 'connect' }).kind).toBe(kind);
   });
+});
+
+it('finds the SQLSTATE however often an error was wrapped', () => {
+  const wrapped = new TidegateError('target-refused', 'in words', { cause: fromServer('54000').about('visit') });
+  expect(sqlStateOf(wrapped)).toBe('54000');
+  expect(isRowRefusal(wrapped)).toBe(true);
 });

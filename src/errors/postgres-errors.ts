@@ -73,7 +73,8 @@ export function raisedBy(error: unknown): {
   readonly column?: unknown;
   readonly where?: unknown;
 } {
-  const raw = error instanceof TidegateError ? error.cause : error;
+  let raw = error;
+  while (raw instanceof TidegateError) raw = raw.cause;
   return typeof raw === 'object' && raw !== null ? raw : {};
 }
 

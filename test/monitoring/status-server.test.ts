@@ -154,10 +154,11 @@ test('an address beyond this machine requires a token, and the error does not pr
 });
 
 describe('when nothing moves', () => {
-  test('a lock at the target is detected, reported, and over when it is released', async () => {
+  test('a lock on the checkpoint is detected, reported, and over when it is released', async () => {
     const other = await streaming.newTargetSession();
     await other.query('begin');
-    await other.query('lock table visit');
+    // A lock on one table suspends that table. Nothing moves without the checkpoint.
+    await other.query('select from tidegate_raw.checkpoint for update');
     await streaming.source.query("insert into visit values (20, 'x')");
     await streaming.until(async () => (await status()).lag.state === 'stalled', 'it is stalled');
     const stuck = (await status()).lag;
