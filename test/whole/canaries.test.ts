@@ -181,7 +181,16 @@ test('no value, password or statement is in any output, whatever goes wrong', { 
   for (const failure of failures) {
     expect(await cli(['check'], failure)).toBe(1);
     const run = new RunProcess({ ...env, LOG_LEVEL: 'trace', ...failure });
-    expect((await run.exited).code).not.toBe(0);
+    // It ends, or looks again until it is stopped where another attempt may help.
+    const isOver = await Promise.race([
+      run.exited.then(() => true),
+      run.logged('the checks are repeated').then(
+        () => false,
+        () => true,
+      ),
+    ]);
+    if (!isOver) run.signal('SIGTERM');
+    expect((await run.exited).code === 0).toBe(!isOver);
     keep(`run ${Object.keys(failure).join(' ')}`, run);
   }
   await cli(['lag', '--json'], { TARGET_DB_PASSWORD: canary });
