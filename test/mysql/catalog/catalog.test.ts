@@ -39,7 +39,7 @@ test('check names each table that cannot be replicated exactly, with the reason,
   expect(await warnings('')).toEqual({
     'table history': expect.stringContaining('system-versioned'),
     'table hashed': expect.stringContaining('index notes is kept by hashes'),
-    'table blank': expect.stringContaining('column kind: of a set with an empty member'),
+    'table blank': expect.stringContaining('column kind: the set has an empty member'),
   });
 });
 
