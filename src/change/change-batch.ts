@@ -90,7 +90,10 @@ export class ChangeBatch {
       // Moved as a whole, which is the usual case for a table of a large transaction.
       const isWhole = changes.isNewIn(this.#number);
       const part = isWhole ? changes : changes.splitOff(this.#number);
-      if (part !== null && !part.isEmpty) rest.tables.set(table, part);
+      if (part !== null && !part.isEmpty) {
+        part.continueInNextBatch();
+        rest.tables.set(table, part);
+      }
       if (isWhole || changes.isEmpty) this.tables.delete(table);
     }
     for (const [table, earlier] of this.#truncated) {

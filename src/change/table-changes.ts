@@ -214,6 +214,15 @@ export class TableChanges {
     return part;
   }
 
+  /** The open transaction goes on in the next batch. It is number 0 there, and these changes are all its own. */
+  continueInNextBatch(): void {
+    this.#firstTransaction = this.#lastTransaction = 0;
+    this.#mark = empty;
+    this.#overwritten.length = 0;
+    this.#rejectedBefore = null;
+    this.#conversionsBefore = null;
+  }
+
   /** Adds a row with its line from another buffer; `start` as in a slot. */
   #copy(key: string, { bytes }: LineBuffer, start: number, end: number): void {
     if (start === deleted) {

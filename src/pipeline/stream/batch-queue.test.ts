@@ -138,6 +138,19 @@ it('hands over complete transactions while a later one takes long to arrive', as
   expect(await queue.take()).toMatchObject({ open: false, rows: 1, end: { position: { offset: 100 } } });
 });
 
+it('cuts twice: what was split off and is complete by now stays with its own transaction end', async () => {
+  const { queue, row, commit } = queueWith(new Reader());
+  row('first');
+  commit(100);
+  row('second');
+  expect(await queue.take()).toMatchObject({ rows: 1, end: { position: { offset: 100 } } });
+  commit(200);
+  row('third');
+  const again = await queue.take();
+  expect(again).toMatchObject({ open: false, end: { position: { offset: 200 } } });
+  expect(again?.tables.get('t')?.upsertLines().toString()).toBe('second\tx\n');
+});
+
 it('cuts any stream only where transactions end, and loses or repeats nothing', async () => {
   const step = fc.oneof(
     { weight: 12, arbitrary: fc.record({ do: fc.constant('row'), key: fc.nat(30), table: fc.constantFrom('t', 'u') }) },
