@@ -70,7 +70,7 @@ export function readTableMap(source: Buffer, body: number): TableMap {
   return { database, table, types, metadata };
 }
 
-/** MariaDB's compressed columns. No codec accepts them, but their metadata must be skipped. */
+/** MariaDB's compressed columns. Their metadata must be skipped. */
 const mariadbBlobCompressed = 140;
 const mariadbVarcharCompressed = 141;
 
