@@ -27,23 +27,17 @@ export class KeptConnection<T extends { close(): Promise<void> }> {
   async ask<R>(question: (connection: T) => Promise<R>, patienceMs: number): Promise<R> {
     if (this.#ended !== null) throw this.#ended;
     const { connection, scope } = this.#connect();
-    const { promise: late, reject } = Promise.withResolvers<never>();
     const seconds = Math.round(patienceMs / 1000);
-    const timer = setTimeout(
-      () => reject(new TidegateError(`${this.#side}-unreachable`, `${this.#side}: no answer within ${seconds} s`)),
-      patienceMs,
-    );
     try {
-      const answer = connection.then(question);
-      // It may fail after the timeout, when nothing awaits it.
-      answer.catch(() => undefined);
-      return await Promise.race([answer, late]);
+      return await scope.within(
+        patienceMs,
+        connection.then(question),
+        () => new TidegateError(`${this.#side}-unreachable`, `${this.#side}: no answer within ${seconds} s`),
+      );
     } catch (error) {
       scope.hangUp(error);
       this.#current = null;
       throw error;
-    } finally {
-      clearTimeout(timer);
     }
   }
 
