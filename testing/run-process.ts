@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { commandEnv } from './command-env.ts';
+import { program } from './program.ts';
 
 /** A line of the JSON log of `run`. */
 export interface RunLine extends Readonly<Record<string, unknown>> {
@@ -33,7 +34,7 @@ export class RunProcess {
     args: readonly string[] = [],
     options: { readonly ownSession?: boolean; readonly program?: string } = {},
   ) {
-    this.#child = spawn(process.execPath, [options.program ?? 'src/cli.ts', 'run', ...args], {
+    this.#child = spawn(process.execPath, [options.program ?? program(), 'run', ...args], {
       cwd: new URL('..', import.meta.url),
       env: commandEnv(env),
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -14,6 +14,7 @@ import { Streaming } from '../pipeline/stream/support/streaming.ts';
 import { type CommandResult, runCli } from '../support/cli.ts';
 import { createReplica } from '../../testing/replica.ts';
 import { commandEnv } from '../../testing/command-env.ts';
+import { program } from '../../testing/program.ts';
 
 const day = 86_400;
 
@@ -133,7 +134,7 @@ test('an incomplete first copy is never a lag of 0, whether the service runs or 
 });
 
 test('--watch on a terminal does not scroll, and restores the terminal', async () => {
-  const command = `stty cols 40 rows 20; exec "${process.execPath}" src/cli.ts lag --watch`;
+  const command = `stty cols 40 rows 20; exec "${process.execPath}" ${program()} lag --watch`;
   const child = spawn('script', ['-qec', command, '/dev/null'], {
     cwd: new URL('../..', import.meta.url),
     env: commandEnv({ TERM: 'xterm', ...streaming.env }),
@@ -166,7 +167,7 @@ test('--watch on a terminal does not scroll, and restores the terminal', async (
 });
 
 test('--watch runs until Ctrl-C, and ends with its last report', async () => {
-  const child = spawn(process.execPath, ['src/cli.ts', 'lag', '--watch', '--json'], {
+  const child = spawn(process.execPath, [program(), 'lag', '--watch', '--json'], {
     cwd: new URL('../..', import.meta.url),
     env: commandEnv(streaming.env),
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { commandEnv } from '../../testing/command-env.ts';
+import { program } from '../../testing/program.ts';
 
 export interface CommandResult {
   readonly code: number | null;
@@ -10,7 +11,7 @@ export interface CommandResult {
 /** Runs `tidegate …` of this checkout to its end. `env` contains all its settings. */
 export async function runCli(args: readonly string[], env: Readonly<Record<string, string>>): Promise<CommandResult> {
   return await new Promise<CommandResult>((resolve, reject) => {
-    const child = spawn(process.execPath, ['src/cli.ts', ...args], {
+    const child = spawn(process.execPath, [program(), ...args], {
       cwd: new URL('../..', import.meta.url),
       env: commandEnv(env),
       stdio: ['ignore', 'pipe', 'pipe'],

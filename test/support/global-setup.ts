@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
+import { bundleProgram } from '../../testing/program.ts';
 import { type SourceOptions, startSource } from '../../testing/servers/source.ts';
 import { type TargetOptions, startTarget } from '../../testing/servers/target.ts';
 import { readLogFile } from '../whole/general-log/log-file.ts';
@@ -21,8 +22,11 @@ declare module 'vitest' {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const logs = await mkdtemp(join(tmpdir(), 'tidegate-general-log-'));
   process.env['TIDEGATE_GENERAL_LOG'] = logs;
-  const source = await startSource(wantedSource());
-  const target = await startTarget(wantedTarget());
+  const [source, target] = await Promise.all([
+    startSource(wantedSource()),
+    startTarget(wantedTarget()),
+    bundleProgram(),
+  ]);
   // Only data can be copied to another process, not the functions that stop the servers.
   const { stop: stopSource, ...sourceFacts } = source;
   const { stop: stopTarget, ...targetFacts } = target;

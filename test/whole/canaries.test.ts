@@ -7,6 +7,7 @@ import { Streaming } from '../pipeline/stream/support/streaming.ts';
 import { runCli } from '../support/cli.ts';
 import { sharedServers } from '../support/shared-servers.ts';
 import { commandEnv } from '../../testing/command-env.ts';
+import { program } from '../../testing/program.ts';
 
 /** This word is part of every value that can hold it. It must not appear anywhere outside the two databases. */
 const canary = `canary${randomBytes(6).toString('hex')}`;
@@ -31,7 +32,7 @@ async function cli(args: readonly string[], env: Readonly<Record<string, string>
 
 /** Runs a command whose output is a terminal, so that it shows progress bars. */
 async function onTerminal(args: readonly string[], env: Readonly<Record<string, string>>): Promise<string> {
-  const command = [process.execPath, 'src/cli.ts', ...args].join(' ');
+  const command = [process.execPath, program(), ...args].join(' ');
   const child = spawn('script', ['-qec', command, '/dev/null'], {
     cwd: new URL('../..', import.meta.url),
     env: commandEnv({ TERM: 'xterm', ...streaming.env, LOG_LEVEL: 'trace', ...env }),
