@@ -3,6 +3,7 @@ import { startSource } from '../../testing/servers/source.ts';
 import type { SourceServer } from '../../testing/servers/server.ts';
 import { Streaming } from '../pipeline/stream/support/streaming.ts';
 import { runCli } from '../support/cli.ts';
+import { Proxy } from '../support/proxy.ts';
 import { sharedServers } from '../support/shared-servers.ts';
 
 describe.each(['mariadb', 'mysql'] as const)('changes that no binlog of %s contains', (flavor) => {
@@ -46,7 +47,7 @@ describe.each(['mariadb', 'mysql'] as const)('changes that no binlog of %s conta
     expect(stderr).toContain('a service is running');
   });
 
-  test('a source that restarts its binlog is recognised, and one command makes the target equal to it, readable all the time', async () => {
+  test('a source that restarts its binlog is recognised, and one command makes the target equal to it, readable all the time, even if its connection breaks', async () => {
     await streaming.run.stop();
     await streaming.source.query(`create table later (id int not null primary key)`);
     await streaming.source.query(`delete from visit where id % 2 = 0`);
@@ -65,8 +66,13 @@ describe.each(['mariadb', 'mysql'] as const)('changes that no binlog of %s conta
     }, 'lag reports that it is unknown, and why');
 
     const reader = streaming.watch('select from visit_notes having count(*) < 1499');
-    const { code, stdout, stderr } = await runCli(['resync'], streaming.env);
+    await using proxy = await Proxy.start(sharedServers().target);
+    // The answer of its commit, which has taken place.
+    const lost = proxy.faultAtPacket('lose-answer', 2, (packet) => packet.toString('latin1', 5, 11) === 'commit');
+    const behind = { TARGET_DB_HOST: proxy.host, TARGET_DB_PORT: String(proxy.port) };
+    const { code, stdout, stderr } = await runCli(['resync'], { ...streaming.env, ...behind });
     expect(code, stdout + stderr).toBe(0);
+    expect(lost.isMet).toBe(true);
     const { looks, found } = await reader.stop();
     expect(looks).toBeGreaterThan(5);
     expect(found).toEqual([]);

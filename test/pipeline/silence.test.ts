@@ -3,6 +3,7 @@ import type { Connection } from 'mysql2/promise';
 import { describe, expect, test } from 'vitest';
 import { type Replica, createReplica } from '../../testing/replica.ts';
 import { RunProcess } from '../../testing/run-process.ts';
+import { runCli } from '../support/cli.ts';
 import { Proxy } from '../support/proxy.ts';
 import { sharedServers } from '../support/shared-servers.ts';
 
@@ -142,6 +143,21 @@ describe.concurrent('while a server is silent', () => {
         await holder.kill();
       }
     });
+  });
+});
+
+test('a job whose connection falls silent begins again, and the service reports that it moves again', async () => {
+  await onStage(async (stage, start) => {
+    const run = start();
+    await run.logged('streaming');
+    const frozen = stage.target.faultAtPacket('freeze', 1, (packet) => packet.includes('copy (select t."id"'));
+    expect(await runCli(['backfill', 'visit', '--detach'], stage.replica.env)).toMatchObject({ code: 0 });
+    await run.logged('stalled', ({ reason }) => reason === 'target-silent');
+    expect(frozen.isMet).toBe(true);
+    await run.logged('job finished');
+    await run.logged('moves again');
+    expect(run.find('retrying')).toBeUndefined();
+    await expectStop(run);
   });
 });
 

@@ -72,6 +72,41 @@ test('loses the answer of a packet, which arrives', async () => {
   expect(heard).toBe('onecommit');
 });
 
+test('resets at a packet, which is lost', async () => {
+  const fault = proxy.faultAtPacket('reset', 1);
+  const socket = await open();
+  const failed = once(socket, 'error');
+  socket.write('one');
+  expect((await failed)[0]).toMatchObject({ code: 'ECONNRESET' });
+  expect(fault).toEqual({ isMet: true, isOver: true });
+  expect(heard).toBe('');
+});
+
+test('freezes at a packet until the client leaves, and tells nobody', async () => {
+  const fault = proxy.faultAtPacket('freeze', 2);
+  const socket = await open();
+  expect(await ask(socket, 'one')).toBe('one');
+  socket.write('two');
+  await expect.poll(() => fault.isMet).toBe(true);
+  expect(fault.isOver).toBe(false);
+  socket.destroy();
+  await expect.poll(() => fault.isOver).toBe(true);
+  expect(heard).toBe('one');
+  expect(proxy.open).toBe(1);
+});
+
+test('holds a packet up, and passes it even after its client has left', async () => {
+  const fault = proxy.faultAtPacket('delay', 1);
+  const socket = await open();
+  socket.write('one');
+  await expect.poll(() => fault.isMet).toBe(true);
+  socket.write('two');
+  socket.destroy();
+  expect(heard).toBe('');
+  await expect.poll(() => heard, { timeout: 10_000 }).toBe('onetwo');
+  expect(fault.isOver).toBe(true);
+});
+
 test('flips a bit once behind a pattern, on whichever connection it comes and however it is cut', async () => {
   proxy.flip({ direction: 'up', pattern: Buffer.from('needle'), behind: 1 });
   const socket = await open();

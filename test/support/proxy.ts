@@ -22,22 +22,40 @@ export interface Flip {
 }
 
 /**
- * What the proxy does at a packet of a client. `cut`: it cuts the connection and loses the packet. `lose-answer`: it passes the packet and
- * cuts instead of the answer. `freeze`: it passes nothing more on this connection and leaves it open.
+ * What the proxy does at a packet of a client. `cut`: it ends the connection and loses the packet. `reset`: likewise, with a reset.
+ * `lose-answer`: it passes the packet and cuts instead of the answer. `freeze`: it passes nothing more on this connection and leaves it open.
+ * `delay`: it passes the packet and all behind it some seconds later. `late`: so late that the client has given up, and even then.
  */
-export type PacketFault = 'cut' | 'lose-answer' | 'freeze';
+export const packetFaults = ['cut', 'reset', 'lose-answer', 'freeze', 'delay', 'late'] as const;
+export type PacketFault = (typeof packetFaults)[number];
+
+/** A fault that is planned for a packet. */
+export interface PlannedFault {
+  /** The packet came by. */
+  readonly isMet: boolean;
+  /** The client has left the connection, or the delay has passed. */
+  readonly isOver: boolean;
+}
 
 interface Link {
+  /** Which connection this is, counted from 1. */
+  readonly number: number;
   readonly client: Socket;
   readonly server: Socket;
   /** What the server sends is lost from now on. */
   isMute: boolean;
   /** What the client sends is lost, too. */
   isFrozen: boolean;
+  /** Resolves when no packet is held up any more. */
+  held: Promise<void>;
+  fault: { isMet: boolean; isOver: boolean } | null;
 }
 
 /** How long a link whose answer is lost stays open, so that the server can do what it was asked. */
 const muteMs = 200;
+const heldMs = { delay: 3_000, late: 13_000 } as const;
+
+type Matches = (packet: Buffer, connection: number) => boolean;
 
 /**
  * A TCP proxy in the test process, between a program and a server. It misbehaves on request: `mode`, `delayMs`, `cut`, `flip`,
@@ -55,13 +73,18 @@ export class Proxy implements AsyncDisposable {
   packets = 0;
   /** Bits flipped so far. */
   flips = 0;
-  /** Connections cut or frozen so far. */
+  /** Connections cut, frozen or held up so far. */
   cuts = 0;
   readonly #server: Server;
   readonly #links = new Set<Link>();
   readonly #waiting = new Set<Socket>();
   #flip: (Flip & { left: number }) | null = null;
-  #fault: { readonly kind: PacketFault; readonly matches: (packet: Buffer) => boolean; left: number } | null = null;
+  #fault: {
+    readonly kind: PacketFault;
+    readonly matches: Matches;
+    left: number;
+    readonly planned: { isMet: boolean; isOver: boolean };
+  } | null = null;
 
   private constructor(host: string, port: number) {
     this.#server = createServer({ allowHalfOpen: true }, (client) => this.#accept(client, host, port));
@@ -98,22 +121,24 @@ export class Proxy implements AsyncDisposable {
   }
 
   /** Cuts the connection at the nth packet of a client from now on, counted over all connections. Only packets that match count. */
-  cutAtPacket(n: number, matches?: (packet: Buffer) => boolean): void {
+  cutAtPacket(n: number, matches?: Matches): void {
     this.faultAtPacket('cut', n, matches);
   }
 
   /** Passes the nth packet of a client from now on, and cuts the connection instead of passing the answer. */
-  loseAnswerOfPacket(n: number, matches?: (packet: Buffer) => boolean): void {
+  loseAnswerOfPacket(n: number, matches?: Matches): void {
     this.faultAtPacket('lose-answer', n, matches);
   }
 
-  /** Does this at the nth packet of a client from now on. */
-  faultAtPacket(kind: PacketFault, n: number, matches: (packet: Buffer) => boolean = () => true): void {
-    this.#fault = { kind, matches, left: n };
+  /** Does this at the nth packet of a client from now on. It takes the place of a fault that is planned and not met yet. */
+  faultAtPacket(kind: PacketFault, n: number, matches: Matches = () => true): PlannedFault {
+    const planned = { isMet: false, isOver: false };
+    this.#fault = { kind, matches, left: n, planned };
+    return planned;
   }
 
   /** Called with each packet of a client. */
-  onPacket: (packet: Buffer) => void = () => undefined;
+  onPacket: (packet: Buffer, connection: number) => void = () => undefined;
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.cut();
@@ -135,12 +160,18 @@ export class Proxy implements AsyncDisposable {
       return;
     }
     const server = connect({ host, port, allowHalfOpen: true });
-    const link: Link = { client, server, isMute: false, isFrozen: false };
+    const link: Link = {
+      ...{ number: this.connections, client, server },
+      ...{ isMute: false, isFrozen: false, held: Promise.resolve(), fault: null },
+    };
     this.#links.add(link);
+    client.on('end', () => this.#left(link));
+    client.on('close', () => this.#left(link));
     for (const socket of [client, server]) {
       socket.setNoDelay(true);
-      socket.on('error', () => this.#close(link));
-      socket.on('close', () => this.#close(link));
+      // A packet that is held up arrives, even if its client has gone.
+      socket.on('error', () => void link.held.then(() => this.#close(link)));
+      socket.on('close', () => void link.held.then(() => this.#close(link)));
     }
     this.#pump(link, 'up');
     this.#pump(link, 'down');
@@ -151,16 +182,23 @@ export class Proxy implements AsyncDisposable {
     const flipper = new Flipper(direction);
     let sent = Promise.resolve();
     from.on('data', (packet: Buffer) => {
+      let isHeld = false;
       if (direction === 'up') {
         this.packets++;
-        this.onPacket(packet);
+        this.onPacket(packet, link.number);
         if (link.isFrozen) return;
-        const fault = this.#faultAt(packet);
-        if (fault === 'cut') {
+        const fault = this.#faultAt(packet, link);
+        if (fault === 'cut' || fault === 'reset') {
+          if (fault === 'reset') for (const socket of [link.client, link.server]) socket.resetAndDestroy();
           this.#cut(link);
           return;
         }
-        if (fault !== null) link.isMute = true;
+        if (fault === 'delay' || fault === 'late') {
+          this.cuts++;
+          isHeld = true;
+          sent = sent.then(async () => await sleep(heldMs[fault], undefined, { ref: false }));
+        }
+        if (fault === 'freeze' || fault === 'lose-answer') link.isMute = true;
         if (fault === 'lose-answer') setTimeout(() => this.#cut(link), muteMs);
         if (fault === 'freeze') {
           link.isFrozen = true;
@@ -177,6 +215,7 @@ export class Proxy implements AsyncDisposable {
         if (!to.write(packet)) await Promise.race([once(to, 'drain'), once(to, 'close')]).catch(() => undefined);
         from.resume();
       });
+      if (isHeld) link.held = sent.then(() => this.#left(link));
     });
     from.on('end', () => {
       // An end that is swallowed is a connection that fell silent.
@@ -185,11 +224,17 @@ export class Proxy implements AsyncDisposable {
     });
   }
 
-  #faultAt(packet: Buffer): PacketFault | null {
+  #faultAt(packet: Buffer, link: Link): PacketFault | null {
     const fault = this.#fault;
-    if (fault === null || !fault.matches(packet) || --fault.left > 0) return null;
+    if (fault === null || !fault.matches(packet, link.number) || --fault.left > 0) return null;
     this.#fault = null;
+    fault.planned.isMet = true;
+    link.fault = fault.planned;
     return fault.kind;
+  }
+
+  #left(link: Link): void {
+    if (link.fault !== null) link.fault.isOver = true;
   }
 
   #cut(link: Link): void {
@@ -198,6 +243,7 @@ export class Proxy implements AsyncDisposable {
   }
 
   #close(link: Link): void {
+    this.#left(link);
     this.#links.delete(link);
     link.client.destroy();
     link.server.destroy();

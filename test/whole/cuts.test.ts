@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
 import { SeededRandom } from '../../testing/random/seeded-random.ts';
 import { sharedServers } from '../support/shared-servers.ts';
-import { type Step, phases, play } from './cuts/scenario.ts';
+import { faultsAt, inGroups, inWords } from './cuts/plan.ts';
+import { type FaultKind, faultKinds, play } from './cuts/scenario.ts';
 
-/** `npm run cuts` goes through all of them. Here, one for each side and phase, by turns. */
-const kinds = ['cut', 'lose-answer', 'freeze'] as const;
+/** `npm run cuts` goes through all of them. Here, some plays with one fault in each phase. */
+const plays = 4;
 const seed = 7;
 
 test(
@@ -12,20 +13,17 @@ test(
   { timeout: 900_000 },
   async () => {
     const servers = sharedServers();
-    const clean = await play(servers, null, 'cut');
+    const clean = await play(servers, []);
     expect(clean.wrong).toEqual([]);
     const random = new SeededRandom(seed);
-    let counted = 0;
-    for (const [index, side] of (['source', 'target'] as const).entries())
-      for (const [turn, phase] of phases.entries()) {
-        const steps = clean.steps.filter((step) => step.side === side && step.phase === phase);
-        if (steps.length === 0) continue;
-        const step: Step = random.pick(steps);
-        const kind = kinds[(index + turn) % kinds.length] ?? 'cut';
-        const { cuts, wrong } = await play(servers, step, kind);
-        expect(wrong, `${kind} at ${JSON.stringify(step)}`).toEqual([]);
-        if (cuts > 0) counted++;
-      }
-    expect(counted).toBeGreaterThan(4);
+    const faults = faultsAt(clean.steps, Object.keys(faultKinds) as FaultKind[], random);
+    const sample = inGroups(faults, random)
+      .filter((group) => group.length > 5)
+      .slice(0, plays);
+    const played = await Promise.all(
+      sample.map(async (group) => ({ group: group.map(inWords), ...(await play(servers, group)) })),
+    );
+    for (const { group, wrong } of played) expect(wrong, group.join('\n')).toEqual([]);
+    expect(played.flatMap(({ met }) => met).length).toBeGreaterThan(4 * plays);
   },
 );
