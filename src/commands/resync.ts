@@ -5,10 +5,11 @@ import { resync as restart, tablesToResync } from '../pipeline/begin/resync.ts';
 import { hasControlTable } from '../postgres/control/migrate.ts';
 import { Scope } from '../lifetime/scope.ts';
 import { TargetSession } from '../postgres/session.ts';
-import { readTables } from '../postgres/control/table-states.ts';
+import { type KnownTable, readTables } from '../postgres/control/table-states.ts';
 import { printBackfills } from './backfill.ts';
 import { confirm, namesInWords } from './confirm.ts';
 import { followJobs } from './follow-jobs.ts';
+import { tryAgain } from './try-again.ts';
 
 /**
  * For a source that was restored, replaced, or has lost its binlog: makes the target equal to it again, in place.
@@ -17,12 +18,7 @@ import { followJobs } from './follow-jobs.ts';
 export async function resync(config: Config, options: { yes: boolean; detach: boolean }): Promise<number> {
   const { schema, database } = config.target;
   await using scope = new Scope();
-  const session = await TargetSession.open(scope, config.target, 'tidegate resync');
-  if (!(await session.guarded(async () => await hasControlTable(session.db, 'checkpoint'))))
-    throw new TidegateError('refused', `nothing was copied into schema ${schema} yet`, {
-      hint: 'Start `tidegate run`; it copies every table, then streams.',
-    });
-  const known = await session.guarded(async () => await readTables(session.db));
+  const known = await tryAgain(scope, async (attempt) => await knownTables(attempt, config));
   const tables = tablesToResync(known, tableFilter(config.tables)).map(({ table }) => table);
   process.stderr.write(
     `this makes ${tables.length} tables of schema ${schema} in ${database} (${namesInWords(tables)}) equal to ${config.source.database} on ${config.source.host} as it is now; rows that the source does not have are deleted\n`,
@@ -32,10 +28,21 @@ export async function resync(config: Config, options: { yes: boolean; detach: bo
     process.stderr.write('not confirmed: nothing was changed\n');
     return 1;
   }
-  const ids = await restart(scope, config, confirmed);
+  const ids = await tryAgain(scope, async (attempt) => await restart(attempt, config, confirmed));
   if (options.detach) {
     process.stdout.write(`the next run reads ${ids.length} tables; tidegate jobs shows the progress\n`);
     return 0;
   }
+  const session = await TargetSession.open(scope, config.target, 'tidegate resync');
   return printBackfills(await followJobs(config, session, ids));
+}
+
+async function knownTables(scope: Scope, config: Config): Promise<KnownTable[]> {
+  const session = await TargetSession.open(scope, config.target, 'tidegate resync');
+  return await session.guarded(async () => {
+    if (await hasControlTable(session.db, 'checkpoint')) return await readTables(session.db);
+    throw new TidegateError('refused', `nothing was copied into schema ${config.target.schema} yet`, {
+      hint: 'Start `tidegate run`; it copies every table, then streams.',
+    });
+  });
 }

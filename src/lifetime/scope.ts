@@ -53,6 +53,12 @@ export class Scope implements AsyncDisposable {
     return this.#stop.signal;
   }
 
+  /** A server that is silent now, as far as one of the open connections shows it. */
+  get silent(): Silence | null {
+    const [first = null] = this.#silent;
+    return first;
+  }
+
   /** Whether every connection was destroyed, and new ones are refused. */
   get isHungUp(): boolean {
     return this.#hungUp !== null;
@@ -103,9 +109,8 @@ export class Scope implements AsyncDisposable {
   silence(silence: Silence, now: 'silent' | 'speaking' | 'closed'): void {
     if (now === 'silent') this.#silent.add(silence);
     else this.#silent.delete(silence);
-    const [first = null] = this.#silent;
-    // After a closed connection another state follows; nothing speaks again.
-    if (now !== 'closed') this.onSilence(first);
+    // A closed connection does not speak again. What the work does next shows whether anything is stalled.
+    if (now !== 'closed') this.onSilence(this.silent);
     this.#parent?.silence(silence, now);
   }
 

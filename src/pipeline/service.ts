@@ -32,6 +32,14 @@ export async function replicate(
   let isRecorded = false;
   const damage = new RepeatedDamage();
   const stall: { stream: StallReason | null; silence: StallReason | null } = { stream: null, silence: null };
+  /** Reports of bytes read since the last silent connection was closed. */
+  let reads = 0;
+  /** Work goes on. A silent connection that was closed stalls nothing any more. */
+  const moves = () => {
+    if (stall.silence === null || scope.silent !== null) return;
+    stall.silence = null;
+    listener.stalled(stall.stream);
+  };
   // Durable progress shows that the trouble is over, so the next failure waits the shortest delay again.
   const watched: ServiceListener = {
     ...listener,
@@ -41,11 +49,23 @@ export async function replicate(
     },
     applied: (batch) => {
       failures = 0;
+      moves();
       listener.applied(batch);
     },
     progress: (progress) => {
       failures = 0;
+      moves();
       listener.progress(progress);
+    },
+    job: (job) => {
+      moves();
+      listener.job(job);
+    },
+    read: (bytes) => {
+      // The first report may be of bytes that came before the silent connection was closed.
+      reads = scope.silent === null ? reads + 1 : 0;
+      if (reads > 1) moves();
+      listener.read(bytes);
     },
   };
   while (!signal.aborted) {

@@ -10,7 +10,7 @@ import { readServerFlavor } from '../../mysql/server-flavor.ts';
 import { assertEpoch, restartCheckpoint } from '../../postgres/control/checkpoint.ts';
 import { type Confirmation, recordEvent } from '../../postgres/control/events.ts';
 import { endJobsOf, requestJobs } from '../../postgres/control/jobs.ts';
-import { Lease, readLeaseHolder } from '../../postgres/control/lease.ts';
+import { Lease, readLeaseHolder, thisInstance } from '../../postgres/control/lease.ts';
 import { migrateControlSchema } from '../../postgres/control/migrate.ts';
 import { TargetSession } from '../../postgres/session.ts';
 import { type KnownTable, holdForResync, readTables, excludeTable } from '../../postgres/control/table-states.ts';
@@ -27,7 +27,10 @@ export async function resync(scope: Scope, config: Config, confirmed: Confirmati
   const lease = await Lease.tryAcquire(scope, config.target);
   if (lease === null) {
     const holder = await session.guarded(async () => await readLeaseHolder(session.db));
-    throw new TidegateError('refused', `a service is running on this target${holder === null ? '' : ` (${holder})`}`, {
+    // An attempt of ours whose connection broke has left it. It expires within seconds.
+    if (holder === thisInstance || holder === null)
+      throw new TidegateError('target-busy', 'the lease of the last attempt has not expired yet');
+    throw new TidegateError('refused', `a service is running on this target (${holder})`, {
       hint: 'While it runs, its binlog position is not lost: `tidegate backfill --all` reads every table again. To resync anyway, stop it first.',
     });
   }

@@ -18,6 +18,9 @@ const answerMs = leaseSeconds * 1_000;
 /** The time limit of a release. A failed release is harmless, because the lease expires. */
 const releaseMs = 2_000;
 
+/** This process, as a lease names its holder. */
+export const thisInstance = `${hostname()}:${process.pid}`;
+
 /** Sessions that write under a lease. */
 const workers = ['stream', 'snapshot', 'lead', 'jobs'] as const;
 
@@ -62,7 +65,7 @@ export class Lease {
         await sql`set local synchronous_commit = on`.execute(trx);
         const { rows } = await sql<{ epoch: string }>`
           insert into ${sql.table('lease')} as held (epoch, holder, backend_pid, backend_start, expires_at)
-          select 1, ${`${hostname()}:${process.pid}`}, pid, backend_start, now() + make_interval(secs => ${leaseSeconds})
+          select 1, ${thisInstance}, pid, backend_start, now() + make_interval(secs => ${leaseSeconds})
             from pg_stat_activity where pid = pg_backend_pid()
           on conflict (singleton) do update
             set epoch = held.epoch + 1, holder = excluded.holder, backend_pid = excluded.backend_pid,
