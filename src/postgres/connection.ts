@@ -62,8 +62,17 @@ export async function openTarget(scope: Scope, target: TargetConfig, application
   scope.own(opening);
   try {
     await client.connect();
-    const { rows } = await client.query<{ pid: number }>(
-      `select pg_backend_pid() as pid, count(set_config(name, '0', false)) from pg_settings where name in ('${limits.join("', '")}')`,
+    // Nothing watches this connection yet.
+    const { rows } = await scope.within(
+      connectTimeoutMs,
+      client.query<{ pid: number }>(
+        `select pg_backend_pid() as pid, count(set_config(name, '0', false)) from pg_settings where name in ('${limits.join("', '")}')`,
+      ),
+      () =>
+        new TidegateError(
+          'target-unreachable',
+          `target: connect failed: no answer within ${connectTimeoutMs / 1000} s`,
+        ),
     );
     // A pooler shares sessions and keeps them open after us. Session settings and the lease would be unreliable.
     if (rows[0]?.pid !== backendOf(client)) throw pooled(null);

@@ -6,6 +6,7 @@ import { createReplica, type Replica } from '../../testing/replica.ts';
 import { RunProcess } from '../../testing/run-process.ts';
 import { startPgbouncer } from '../../testing/servers/pgbouncer.ts';
 import { runCli } from '../support/cli.ts';
+import { Proxy } from '../support/proxy.ts';
 import { sharedServers } from '../support/shared-servers.ts';
 import { targetConfig } from '../support/target-config.ts';
 import { TargetSession, isAtWork } from '../../src/postgres/session.ts';
@@ -134,3 +135,18 @@ test('PostgreSQL reports whether it works for a session: true while it executes 
   }
   await until(false);
 });
+
+test.each(['password', 'settings'] as const)(
+  'a connection that falls silent while it opens fails, at its %s',
+  async (step) => {
+    const own = (replica = await createReplica(source, target));
+    await using proxy = await Proxy.start(target);
+    const frozen = proxy.faultAtPacket('freeze', 1, (packet) =>
+      step === 'password' ? packet[0] === 0x70 : packet.includes('pg_backend_pid'),
+    );
+    await using scope = new Scope();
+    const env = { ...own.env, TARGET_DB_HOST: proxy.host, TARGET_DB_PORT: String(proxy.port) };
+    await expect(TargetSession.open(scope, targetConfig(env))).rejects.toMatchObject({ kind: 'target-unreachable' });
+    await expect.poll(() => frozen.isOver).toBe(true);
+  },
+);
