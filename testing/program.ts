@@ -14,6 +14,15 @@ export function program(): string {
 }
 
 /**
+ * The program gives way to others on its machine. The tests beside a test on a busy machine are such others, and would hold it up without
+ * end. So a bundle keeps the usual priority.
+ */
+const keepPriority = `import os from 'node:os';
+import { syncBuiltinESMExports } from 'node:module';
+os.setPriority = () => undefined;
+syncBuiltinESMExports();`;
+
+/**
  * Bundles the sources and all that they import into one file, for this process and its children. Loading a thousand modules is half of
  * what a short command costs, and a test run starts a thousand commands. The name contains a hash, so Node's compile cache knows it again.
  */
@@ -23,7 +32,7 @@ export async function bundleProgram(): Promise<void> {
   const { output } = await build({
     input: join(root, 'src/cli.ts'),
     platform: 'node',
-    output: { dir: folder, format: 'esm', entryFileNames: 'cli-[hash].js', codeSplitting: false },
+    output: { dir: folder, format: 'esm', entryFileNames: 'cli-[hash].js', codeSplitting: false, banner: keepPriority },
     logLevel: 'warn',
   });
   // The program finds the status page beside its own file.

@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { type AddressInfo, type Socket, createServer } from 'node:net';
+import { constants, getPriority } from 'node:os';
 import { expect, it } from 'vitest';
 import { freePort } from '../../testing/servers/private-process.ts';
 import { runCli } from '../support/cli.ts';
@@ -103,6 +105,28 @@ it('names a mistyped setting before it connects anywhere', async () => {
   expect(code).toBe(1);
   expect(stderr).toContain('TABLES_EXLUDE is not a setting; is TABLES_EXCLUDE meant?');
   expect(stderr).not.toContain('canary');
+});
+
+it('gives way to other programs of its machine', async () => {
+  // It connects to an address that never answers, and so runs until it is killed.
+  const silent = createServer().listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const port = String((silent.address() as AddressInfo).port);
+  const child = spawn(process.execPath, ['src/cli.ts', 'run'], {
+    cwd: new URL('../..', import.meta.url),
+    env: commandEnv({ ...(await nowhere()), SOURCE_DB_PORT: port, TARGET_DB_PORT: port }),
+    stdio: 'ignore',
+  });
+  const closed = once(child, 'close');
+  const [asked] = (await once(silent, 'connection')) as [Socket];
+  try {
+    expect(getPriority(child.pid)).toBe(constants.priority.PRIORITY_BELOW_NORMAL);
+  } finally {
+    child.kill('SIGKILL');
+    await closed;
+    asked.destroy();
+    silent.close();
+  }
 });
 
 it('ends as usual after its output is closed', async () => {
