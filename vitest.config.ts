@@ -6,9 +6,11 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     pool: 'forks',
     // The machine this is sized for has two cores; suites wait for servers, timeouts and intervals half of the time.
-    maxWorkers: 3,
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    maxWorkers: 4,
+    // These end what hangs. On a busy machine, all that a test waits for takes many times as long, and still comes.
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
+    expect: { poll: { timeout: 300_000, interval: 50 } },
     // A suite that is empty or left out must not look like one that passed.
     passWithNoTests: false,
     allowOnly: false,

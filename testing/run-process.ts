@@ -3,6 +3,9 @@ import { createInterface } from 'node:readline';
 import { commandEnv } from './command-env.ts';
 import { program } from './program.ts';
 
+/** How long a wait may take before it counts as without end, on a busy machine, too. */
+export const patienceMs = 300_000;
+
 /** A line of the JSON log of `run`. */
 export interface RunLine extends Readonly<Record<string, unknown>> {
   readonly msg: string;
@@ -81,7 +84,7 @@ export class RunProcess {
   }
 
   /** Waits for such a line. Throws, with the end of the log, if the program ends or the time runs out first. */
-  async logged(msg: string, match: (line: RunLine) => boolean = () => true, timeoutMs = 60_000): Promise<RunLine> {
+  async logged(msg: string, match: (line: RunLine) => boolean = () => true, timeoutMs = patienceMs): Promise<RunLine> {
     const deadline = Date.now() + timeoutMs;
     for (;;) {
       const line = this.find(msg, match);

@@ -99,7 +99,7 @@ describe.concurrent('while a server is silent', () => {
         // A silent PostgreSQL does not renew the lease, either, and that may be noticed first.
         await until(async () => await Promise.resolve(reports(run, side)));
         stage[side].mode = 'pass';
-        await run.logged('streaming', undefined, 120_000);
+        await run.logged('streaming');
         expect((await stage.replica.targetAdmin.query('select from raw.visit')).rowCount).toBe(rows);
         await expectStop(run);
       });
@@ -167,7 +167,7 @@ test('a service that starts before its servers can be reached waits for them', a
     const run = start();
     await run.logged('the checks are repeated');
     stage.source.mode = stage.target.mode = 'pass';
-    await run.logged('streaming', undefined, 120_000);
+    await run.logged('streaming');
     await expectStop(run);
   });
 });

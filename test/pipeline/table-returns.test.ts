@@ -184,7 +184,6 @@ describe('a table that one thing stops', () => {
         (await streaming.tableState('back')).state === 'streaming' &&
         (await streaming.tableState('fresh')).state === 'streaming',
       'both stream',
-      180_000,
     );
     await streaming.caughtUp();
     expect(await streaming.differences()).toEqual([]);

@@ -46,4 +46,4 @@ test('a clinic that is copied in business hours, streamed, and resumed after a s
     clinic.destroy();
     await replica.drop();
   }
-}, 120_000);
+});

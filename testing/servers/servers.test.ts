@@ -66,8 +66,8 @@ test.skipIf(!canLook).for(['SIGKILL', 'SIGINT'] as const)(
     const held = await hold();
     held.holder.kill(signal);
     expect(await once(held.holder, 'exit')).toEqual([null, signal]);
-    await expect.poll(async () => await Promise.all(held.pids.map(runs)), { timeout: 30_000 }).toEqual([false, false]);
-    await expect.poll(async () => await readdir(folder), { timeout: 30_000 }).toEqual([]);
+    await expect.poll(async () => await Promise.all(held.pids.map(runs))).toEqual([false, false]);
+    await expect.poll(async () => await readdir(folder)).toEqual([]);
   },
 );
 

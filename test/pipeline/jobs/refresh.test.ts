@@ -176,7 +176,11 @@ describe.each(['InnoDB', 'MyISAM'] as const)('tables without a key that TABLES_R
     expect(await failedJobs()).toEqual([{ table: 'large', kind: 'backfill' }]);
     expect((await runCli(['lag'], env())).stdout).toMatch(/failed +backfill large: table large has no key, and/);
     await streaming.source.query(`delete from large`);
-    expect((await runCli(['backfill', 'large'], env())).code).toBe(0);
+    // On a busy machine, even an empty table may take too long.
+    await streaming.until(
+      async () => (await runCli(['backfill', 'large'], env())).code === 0,
+      'the table is small enough',
+    );
     expect(await failedJobs()).toEqual([]);
   });
 

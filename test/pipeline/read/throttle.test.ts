@@ -92,9 +92,7 @@ test('a copy waits while as many statements work as SOURCE_BUSY_AT, and reads a 
     const [first = 0, second = 0, third = 0] = readAt;
     expect(Math.min(second - first, third - second)).toBeGreaterThanOrEqual(everyMs);
     await atWork.end();
-    await expect
-      .poll(async () => await chunk().then(() => paces.at(-1)), { timeout: 60_000 })
-      .toMatch(/^(free|considerate)$/);
+    await expect.poll(async () => await chunk().then(() => paces.at(-1))).toMatch(/^(free|considerate)$/);
   } finally {
     await atWork.end();
     await Promise.all([reader.close(), replicator.close()]);

@@ -75,7 +75,7 @@ test('a frozen PostgreSQL is tried again on new connections, and nothing is lost
   const streaming = await start();
   await freeze();
   await streaming.source.query(`insert into beat values (2, 'meanwhile')`);
-  await streaming.run.logged('retrying', () => true, 90_000);
+  await streaming.run.logged('retrying');
   thaw();
   await streaming.source.query(`insert into beat values (3, 'after')`);
   await streaming.caughtUp();

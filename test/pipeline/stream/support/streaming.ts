@@ -2,12 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection, RowDataPacket } from 'mysql2/promise';
 import { Client } from 'pg';
 import { compareDatabases, isEqual } from '../../../../testing/compare/compare.ts';
-import { RunProcess, type RunLine } from '../../../../testing/run-process.ts';
+import { RunProcess, type RunLine, patienceMs } from '../../../../testing/run-process.ts';
 import type { SourceServer, TargetServer } from '../../../../testing/servers/server.ts';
 
 import { createReplica, type Replica } from '../../../../testing/replica.ts';
 import { sharedServers } from '../../../support/shared-servers.ts';
 import { atLeast } from '../../../mapping/types/type-case.ts';
+
+/** Each look is a statement at a server, which the tests beside this one use, too. */
+const pollMs = 50;
 
 /** Rows of this table show how far the target has caught up; see `caughtUp`. */
 const markTable = 'tide_mark';
@@ -94,7 +97,7 @@ export class Streaming {
   }
 
   /** Waits until everything committed at the source before the call is at the target. */
-  async caughtUp(timeoutMs = 60_000): Promise<void> {
+  async caughtUp(timeoutMs = patienceMs): Promise<void> {
     const mark = ++this.#mark;
     await this.#source.query(`insert into ${markTable} values (?)`, [mark]);
     await this.until(
@@ -105,12 +108,12 @@ export class Streaming {
   }
 
   /** Polls until `holds` is true. Throws, with the end of the log, after the timeout or if `run` has failed. */
-  async until(holds: () => Promise<boolean>, what: string, timeoutMs = 60_000): Promise<void> {
+  async until(holds: () => Promise<boolean>, what: string, timeoutMs = patienceMs): Promise<void> {
     const deadline = Date.now() + timeoutMs;
     while (!(await holds())) {
       if (this.#run.failed) throw new Error(`run has ended; waited until ${what}:\n${this.#run.tail()}`);
       if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}\n${this.#run.tail()}`);
-      await sleep(10);
+      await sleep(pollMs);
     }
   }
 
