@@ -41,7 +41,7 @@ const suited: ReadonlySet<string> = new Set([
   'inet6_column',
 ]);
 /** More rows than the first chunk of a snapshot. */
-const keys = 3_000;
+const keys = 1_200;
 
 /** MySQL is tested separately because its columns cannot hold every key of the target. */
 describe.each(['the shared source', 'mysql 9.7'])('each type as a key (%s)', (which) => {

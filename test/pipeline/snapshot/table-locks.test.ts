@@ -8,7 +8,7 @@ import { sharedServers } from '../../support/shared-servers.ts';
 
 const engines = ['InnoDB', 'MyISAM'] as const;
 /** Quick rows let the chunks grow; the slow rows after them each take the source a while. */
-const rows = { quick: 50_000, slow: 24_000 };
+const rows = { quick: 50_000, slow: 14_000 };
 const slowness = 80_000;
 let replica: Replica;
 let admin: Connection;
@@ -17,6 +17,8 @@ beforeAll(async () => {
   const { source, target } = sharedServers();
   replica = await createReplica(source, target);
   admin = await replica.sourceAdmin();
+  // The binlog's images would contain the slow column, so the source would compute it here, too.
+  await admin.query('set session sql_log_bin = 0');
   for (const engine of engines) {
     for (const key of [', primary key (id)', '']) {
       const table = `${key === '' ? 'keyless' : 'keyed'}_${engine}`;
@@ -35,7 +37,7 @@ afterAll(async () => {
   await replica?.drop();
 });
 
-/** The time in milliseconds that the source needs to read the entire table at once. */
+/** The time in milliseconds that the source needs to read an entire table at once. All have the same rows. */
 async function readingTime(table: string): Promise<number> {
   const began = performance.now();
   await admin.query(`select count(done) from ${table}`);
@@ -67,10 +69,15 @@ async function copied(table: string): Promise<number> {
 describe.each(engines)(
   'a session that waits for a table waits at most for one chunk, even if its rows become slow (%s)',
   (engine) => {
+    let alone: number;
+
+    beforeAll(async () => {
+      alone = await readingTime(`keyed_${engine}`);
+    });
+
     test('during a snapshot, and during a verification', async () => {
       const table = `keyed_${engine}`;
       await replica.resetTarget();
-      const alone = await readingTime(table);
       const env = { ...replica.env, TABLES_INCLUDE: table };
       const run = new RunProcess(env);
       try {
@@ -89,7 +96,6 @@ describe.each(engines)(
     test('the read of an entire table without a key is given up when it takes too long', async () => {
       const table = `keyless_${engine}`;
       await replica.resetTarget();
-      const alone = await readingTime(table);
       const run = new RunProcess({ ...replica.env, TABLES_INCLUDE: table, TABLES_REFRESH: table });
       try {
         const failed = run.logged('job failed');
