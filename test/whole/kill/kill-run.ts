@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import mysql, { type ConnectionOptions } from 'mysql2/promise';
 import type { ClientConfig } from 'pg';
+import { patienceMs } from '../../../testing/run-process.ts';
 import { SeededRandom } from '../../../testing/random/seeded-random.ts';
 import { InvariantReader, type Violation } from './invariants.ts';
 import { liveUntil } from './life.ts';
@@ -61,7 +62,7 @@ export async function killAgainAndAgain(options: KillRunOptions): Promise<KillRu
       if (!snapshotDone && kill >= kills * snapshotShare) {
         // No more kills until the snapshot is complete.
         const waiting: Death = { by: 'signal', after: 'streaming', delayMs: 200 };
-        await live(waiting, 60_000);
+        await live(waiting, patienceMs);
         snapshotDone = true;
         continue;
       }
@@ -80,7 +81,7 @@ export async function killAgainAndAgain(options: KillRunOptions): Promise<KillRu
     violations: reader.violations,
   };
 
-  async function live(death: Death, patienceMs?: number): Promise<void> {
+  async function live(death: Death, eventMs?: number): Promise<void> {
     const life = await liveUntil(
       death,
       options.env,
@@ -89,7 +90,7 @@ export async function killAgainAndAgain(options: KillRunOptions): Promise<KillRu
         // From here on every state of the target must be a state of the source.
         if (phase === 'streaming') reader.start();
       },
-      patienceMs,
+      eventMs,
     );
     const by = life.died === 'failpoint' && death.by === 'failpoint' ? death.name : 'signal';
     deaths[by] = (deaths[by] ?? 0) + 1;

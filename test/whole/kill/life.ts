@@ -1,4 +1,4 @@
-import { RunProcess } from '../../../testing/run-process.ts';
+import { RunProcess, patienceMs } from '../../../testing/run-process.ts';
 import type { Death } from './plan.ts';
 
 /** The outcome of one life of the program. */
@@ -20,15 +20,15 @@ const phases: Readonly<Record<string, Phase>> = {
 };
 
 /**
- * Starts `tidegate run` and waits until it dies as planned. If the planned event does not happen within `patienceMs`, for example
- * an unreached failpoint, it is killed by SIGKILL. Throws, with the end of the log, if the program ends by itself. `onPhase` is
- * called with each phase.
+ * Starts `tidegate run` and waits until it dies as planned. If the planned event does not happen within `eventMs` of the first phase, for
+ * example an unreached failpoint, it is killed by SIGKILL. A busy machine may need long before that phase. Throws, with the end of the
+ * log, if the program ends by itself. `onPhase` is called with each phase.
  */
 export async function liveUntil(
   death: Death,
   env: Readonly<Record<string, string>>,
   onPhase: (phase: Phase) => void,
-  patienceMs = 10_000,
+  eventMs = 10_000,
 ): Promise<Life> {
   const run = new RunProcess({
     ...env,
@@ -49,6 +49,7 @@ export async function liveUntil(
   run.onLine((line) => {
     const phase = phases[line.msg];
     if (phase !== undefined) {
+      if (during === 'start') killIn(eventMs);
       during = phase;
       onPhase(phase);
     }

@@ -158,6 +158,14 @@ export class Streaming {
         when (new.retry_at is not null) execute function tidegate_raw.hold()`);
   }
 
+  /** Lets them return now. */
+  async releaseSuspended(): Promise<void> {
+    await this.#target.query(`
+      drop trigger hold on tidegate_raw.tables;
+      drop function tidegate_raw.hold();
+      update tidegate_raw.tables set retry_at = now() where retry_at is not null`);
+  }
+
   async tableState(table: string): Promise<{ state: string | undefined; reason: string | undefined }> {
     const [row] = await this.rows(`select state, reason from tidegate_raw.tables where table_name = '${table}'`);
     return { state: row?.[0] ?? undefined, reason: row?.[1] ?? undefined };
