@@ -3,15 +3,19 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RunProcess } from '../../../testing/run-process.ts';
 import { runCli } from '../../support/cli.ts';
 import { type Replica, createReplica } from '../../../testing/replica.ts';
+import type { SourceServer } from '../../../testing/servers/server.ts';
+import { startSource } from '../../../testing/servers/source.ts';
 import { sharedServers } from '../../support/shared-servers.ts';
 
-const rows = 400_000;
+const rows = 100_000;
 const engines = ['InnoDB', 'MyISAM'];
+let source: SourceServer;
 let replica: Replica;
 
 beforeAll(async () => {
-  const { source, target } = sharedServers();
-  replica = await createReplica(source, target);
+  // A source of its own: what other suites write would slow every snapshot down.
+  source = await startSource({ flavor: 'mariadb' });
+  replica = await createReplica(source, sharedServers().target);
   const admin = await replica.sourceAdmin();
   for (const engine of engines) {
     await admin.query(
@@ -26,6 +30,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await replica?.drop();
+  await source?.stop();
 });
 
 /** Whether a part of the table is copied, but not all of it. */
@@ -37,30 +42,38 @@ async function underWay(table: string): Promise<boolean> {
   return copied > 0 && copied < rows;
 }
 
+async function copied(table: string): Promise<number> {
+  const { rows: found } = await replica.targetAdmin.query<{ n: number }>(
+    `select count(*)::int as n from raw."${table}"`,
+  );
+  return found[0]?.n ?? 0;
+}
+
 describe('a snapshot makes room', () => {
-  test.each(engines)('an ALTER TABLE of a table that is being copied gets its lock at once (%s)', async (engine) => {
-    await replica.resetTarget();
-    const table = `visits_${engine}`;
-    const admin = await replica.sourceAdmin();
-    const run = new RunProcess({ ...replica.env, TABLES_INCLUDE: table });
-    try {
-      await run.logged('snapshot started');
-      // Writes slow the snapshot down.
-      for (let id = 1; !(await underWay(table)); id++)
-        await admin.query(`update ${table} set note = 'x' where id = ${id}`);
-      const asked = performance.now();
-      // The rename is instant, so only the wait for the lock counts.
-      await admin.query(`alter table ${table} rename column at to noted_at`);
-      expect(performance.now() - asked).toBeLessThan(1_000);
-      expect(await underWay(table)).toBe(true);
-      const line = await run.logged('table suspended', (suspended) => suspended['table'] === table);
-      expect(line['reason']).toMatch(/definition/u);
-    } finally {
-      await run.kill();
-      await admin.query(`alter table ${table} rename column noted_at to at`);
-      await admin.end();
-    }
-  });
+  test.each(engines)(
+    'an ALTER TABLE of a table that is being copied gets its lock while the copy goes on (%s)',
+    async (engine) => {
+      await replica.resetTarget();
+      const table = `visits_${engine}`;
+      const admin = await replica.sourceAdmin();
+      const run = new RunProcess({ ...replica.env, TABLES_INCLUDE: table });
+      try {
+        await run.logged('snapshot started');
+        // Writes slow the snapshot down.
+        for (let id = 1; !(await underWay(table)); id++)
+          await admin.query(`update ${table} set note = 'x' where id = ${id}`);
+        // The rename is instant, so only the wait for the lock counts: it must not last until the table is copied.
+        await admin.query(`alter table ${table} rename column at to noted_at`);
+        expect(await copied(table)).toBeLessThan(rows);
+        const line = await run.logged('table suspended', (suspended) => suspended['table'] === table);
+        expect(line['reason']).toMatch(/definition/u);
+      } finally {
+        await run.kill();
+        await admin.query(`alter table ${table} rename column noted_at to at`);
+        await admin.end();
+      }
+    },
+  );
 
   test('it slows down while others write, and logs its speed', async () => {
     await replica.resetTarget();
@@ -88,12 +101,6 @@ describe('the operator decides when', () => {
     await replica.resetTarget();
     const admin = await replica.sourceAdmin();
     const env = { ...replica.env, TABLES_INCLUDE: 'visits_InnoDB' };
-    const copied = async () => {
-      const { rows: found } = await replica.targetAdmin.query<{ n: string }>(
-        `select count(*) as n from raw."visits_InnoDB"`,
-      );
-      return Number(found[0]?.n);
-    };
     let run = new RunProcess(env);
     try {
       await run.logged('snapshot started');
@@ -101,28 +108,31 @@ describe('the operator decides when', () => {
         await admin.query(`update visits_InnoDB set note = 'z' where id = ${id}`);
       expect(await runCli(['pause'], env)).toMatchObject({ code: 0 });
       await run.logged('paused: `tidegate resume` continues');
-      const atPause = await copied();
+      const atPause = await copied('visits_InnoDB');
       expect(atPause).toBeLessThan(rows);
-      expect(JSON.parse((await runCli(['lag', '--json'], env)).stdout)).toMatchObject({ state: 'paused' });
+      // On a busy machine, `lag` may give up before it knows.
+      await expect
+        .poll(async () => JSON.parse((await runCli(['lag', '--json'], env)).stdout) as unknown)
+        .toMatchObject({ state: 'paused' });
       await run.stop();
       run = new RunProcess(env);
       await run.logged('paused: `tidegate resume` continues');
       await sleep(1_500);
-      expect(await copied()).toBe(atPause);
+      expect(await copied('visits_InnoDB')).toBe(atPause);
       expect(await runCli(['resume'], env)).toMatchObject({ code: 0 });
       await run.logged('streaming');
-      expect(await copied()).toBe(rows);
+      expect(await copied('visits_InnoDB')).toBe(rows);
 
       expect(await runCli(['pause'], env)).toMatchObject({ code: 0 });
       await sleep(2_500);
       await admin.query(`insert into visits_InnoDB values (${rows + 1}, 'while it rests', '2024-01-01')`);
       await sleep(1_500);
-      expect(await copied()).toBe(rows);
+      expect(await copied('visits_InnoDB')).toBe(rows);
       expect(await runCli(['resume'], env)).toMatchObject({ code: 0 });
-      for (let tries = 0; tries < 100 && (await copied()) === rows; tries++) await sleep(100);
-      expect(await copied()).toBe(rows + 1);
+      await expect.poll(async () => await copied('visits_InnoDB')).toBe(rows + 1);
     } finally {
       await run.kill();
+      await admin.query(`delete from visits_InnoDB where id > ${rows}`);
       await admin.end();
     }
   });
@@ -142,7 +152,7 @@ describe('the operator decides when', () => {
         '--until-caught-up',
       ]);
       await open.succeeded();
-      expect((await replica.targetAdmin.query('select from raw."visits_InnoDB"')).rowCount).toBe(rows + 1);
+      expect((await replica.targetAdmin.query('select from raw."visits_InnoDB"')).rowCount).toBe(rows);
     } finally {
       await closed.kill();
     }
