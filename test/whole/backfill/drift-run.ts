@@ -12,6 +12,7 @@ export interface DriftOptions {
   readonly source: SourceServer;
   readonly target: TargetServer;
   readonly engine: 'InnoDB' | 'MyISAM';
+  /** It lasts longer where a busy machine needs more time for a backfill, a kill and a repair. */
   readonly seconds: number;
   readonly rows: number;
   readonly seed: number;
@@ -85,9 +86,13 @@ export async function backfillWhileItDrifts(options: DriftOptions): Promise<Drif
     const all = Promise.all([...writers, reading, damaging]);
     all.catch(() => stop.abort());
     const deadline = Date.now() + seconds * 1000;
+    const isEnough = () =>
+      counts.backfills > 0 &&
+      (counts.kills > 0 || options.killEverySeconds === 0) &&
+      (counts.repaired > 0 || !options.damage);
     let nextKill = Date.now() + options.killEverySeconds * 1000;
     let requested = await request(replica, random);
-    while (Date.now() < deadline && !stop.signal.aborted) {
+    while ((Date.now() < deadline || !isEnough()) && !stop.signal.aborted) {
       await sleep(50);
       if (options.killEverySeconds > 0 && Date.now() > nextKill) {
         await run.kill();
