@@ -1,9 +1,11 @@
+import { setTimeout as rest } from 'node:timers/promises';
 import { type ControlledTransaction, Kysely, PostgresDialect } from 'kysely';
 import type pg from 'pg';
 import type { LineBuffer } from '../change/line-buffer.ts';
 import type { TargetConfig } from '../config/config.ts';
 import { fromPostgres } from '../errors/postgres-errors.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
+import { backoff } from '../lifetime/backoff.ts';
 import { Scope, type Silence, breakable } from '../lifetime/scope.ts';
 import { SilenceWatch } from '../lifetime/silence-watch.ts';
 import { openTarget } from './connection.ts';
@@ -44,8 +46,8 @@ export class TargetSession {
         silent: (now) => scope.silence(this.#silence, now),
         hangUp: () => {
           this.destroy();
-          // A frozen connection keeps its locks until PostgreSQL notices, which may take hours. Where this fails, they last so long.
-          void endBackend({ schema: targetSchema, ...server }, this.backend).catch(() => undefined);
+          // A frozen connection keeps its locks until PostgreSQL notices, which may take hours.
+          void endBackend({ schema: targetSchema, ...server }, this.backend);
         },
       },
       (seconds) => new TidegateError('target-unreachable', `target: no answer for ${seconds} s, and it is not at work`),
@@ -165,13 +167,22 @@ export async function isAtWork(target: TargetConfig, backend: number): Promise<b
   );
 }
 
-/** Ends a session of our own role that is dead to us, so that it lets go of its locks. */
-async function endBackend(target: TargetConfig, backend: number): Promise<boolean> {
-  return await ask(
-    target,
-    'select pg_terminate_backend(pid) from pg_stat_activity where pid = $1 and usename = current_user and datname = current_database()',
-    backend,
-  );
+/** So long it is tried, and no longer: a later backend may have the same process id. */
+const mostAttempts = 10;
+
+/** Ends a session of our own role that is dead to us, so that it lets go of its locks. Asks again while PostgreSQL cannot be asked. */
+async function endBackend(target: TargetConfig, backend: number): Promise<void> {
+  const query =
+    'select pg_terminate_backend(pid) from pg_stat_activity where pid = $1 and usename = current_user and datname = current_database()';
+  for (let failures = 1; failures <= mostAttempts; failures++) {
+    try {
+      await ask(target, query, backend);
+      return;
+    } catch {
+      // The process does not wait for it when it ends.
+      await rest(backoff(failures), undefined, { ref: false });
+    }
+  }
 }
 
 /** Runs a query about a backend on another connection. Returns whether it has a row. */

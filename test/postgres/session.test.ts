@@ -150,3 +150,25 @@ test.each(['password', 'settings'] as const)(
     await expect.poll(() => frozen.isOver).toBe(true);
   },
 );
+
+test('a session that freezes in a transaction is ended at the server, too, even if the first attempt fails', async () => {
+  const own = (replica = await createReplica(source, target));
+  await using proxy = await Proxy.start(target);
+  await using scope = new Scope();
+  const env = { ...own.env, TARGET_DB_HOST: proxy.host, TARGET_DB_PORT: String(proxy.port) };
+  const session = await TargetSession.open(scope, targetConfig(env));
+  await session.begin();
+  proxy.faultAtPacket('freeze', 1, (packet) => packet.includes('frozen'));
+  const lost = expect(
+    session.guarded(async () => await sql`select 'frozen'`.execute(session.db)),
+  ).rejects.toMatchObject({
+    kind: 'target-unreachable',
+  });
+  await expect.poll(() => proxy.cuts).toBe(1);
+  const failed = proxy.faultAtPacket('reset', 1, (packet) => packet.includes('pg_terminate_backend'));
+  await lost;
+  const isThere = async () =>
+    (await own.targetAdmin.query('select from pg_stat_activity where pid = $1', [session.backend])).rowCount;
+  await expect.poll(isThere, { timeout: 30_000 }).toBe(0);
+  expect(failed.isMet).toBe(true);
+});

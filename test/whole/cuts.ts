@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { bundleProgram } from '../../testing/program.ts';
 import { SeededRandom } from '../../testing/random/seeded-random.ts';
 import { startSource } from '../../testing/servers/source.ts';
 import { startTarget } from '../../testing/servers/target.ts';
@@ -28,6 +29,7 @@ process.exitCode = await cuts();
 async function cuts(): Promise<number> {
   const flavor = values.source === 'mysql' ? 'mysql' : 'mariadb';
   const kinds = allKinds.filter((kind) => values.kinds.split(',').includes(kind));
+  await bundleProgram();
   const source = await startSource({ flavor, args: ['--max-connections=1000'] });
   const target = await startTarget({ args: ['-c', 'max_connections=400'] });
   const servers = { source, target };

@@ -15,6 +15,8 @@ const renewEveryMs = 1_000;
 const lockTimeoutMs = 5_000;
 /** If the server does not answer for longer, the lease is lost. */
 const answerMs = leaseSeconds * 1_000;
+/** More than a silent connection is given: with that one its backend ends, which would keep the lease locked. */
+const acquireMs = 30_000;
 /** The time limit of a release. A failed release is harmless, because the lease expires. */
 const releaseMs = 2_000;
 
@@ -54,7 +56,7 @@ export class Lease {
   /** Acquires the lease if it is free; null if another instance holds it. The control schema must exist. */
   static async tryAcquire(scope: Scope, target: TargetConfig): Promise<Lease | null> {
     const session = await TargetSession.open(scope, target, 'tidegate lease');
-    const timer = setTimeout(() => session.destroy(), answerMs);
+    const timer = setTimeout(() => session.destroy(), acquireMs);
     try {
       await session.guarded(async () => {
         await sql`set lock_timeout = ${sql.raw(String(lockTimeoutMs))}`.execute(session.db);

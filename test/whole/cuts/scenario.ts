@@ -55,11 +55,12 @@ export interface Servers {
   readonly target: TargetServer;
 }
 
-/** The service has to be right again by itself after so long, and to end so soon. */
-const patienceMs = 90_000;
+/** The service has to be right again by itself after so long, on a machine that does much else, and to end so soon. */
+const patienceMs = 180_000;
 const stopMs = 15_000;
 /** How long a phase lasts at least, until its fault is met: much is sent once a second. */
 const stayMs = 3_000;
+const pollMs = 150;
 /** Sessions that check or ask before the service begins. */
 const checking = ['tidegate check', 'tidegate watch', 'unnamed'];
 
@@ -300,7 +301,7 @@ class Scene {
     const run = this.#run;
     const waited = () => `in ${this.#reached}, until ${typeof what === 'string' ? what : what()}\n${run?.tail()}`;
     let phase = this.#reached;
-    for (let since = Date.now(); !(await holds()); await sleep(50)) {
+    for (let since = Date.now(); !(await holds()); await sleep(pollMs)) {
       if (phase !== this.#reached) since = Date.now();
       phase = this.#reached;
       if (run?.running === false) throw new Error(`it has ended; waited ${waited()}`);
