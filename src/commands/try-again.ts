@@ -3,8 +3,8 @@ import { TidegateError } from '../errors/tidegate-error.ts';
 import { backoff, sleep } from '../lifetime/backoff.ts';
 import { type Scope, inPart } from '../lifetime/scope.ts';
 
-/** No new attempt begins later. A frozen connection alone takes half a minute, until the server lets go of its locks. */
-const patienceMs = 120_000;
+/** No new attempt begins later. A frozen connection alone takes half a minute, on a busy machine more. */
+const patienceMs = 300_000;
 
 /**
  * Does `work` until it succeeds, or fails for a reason that a fresh connection does not cure. Each attempt has connections of its own, and
