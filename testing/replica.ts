@@ -51,6 +51,7 @@ export async function createReplica(source: SourceServer, target: TargetServer):
   await admin.query(`create user ${replicator}@'%' identified by '${replicatorPassword}'`);
   // MariaDB since 10.5.2 calls `replication client` BINLOG MONITOR and still accepts the old name.
   await admin.query(`grant replication slave, replication client on *.* to ${replicator}@'%'`);
+  await admin.end();
 
   const superuser = { host: target.host, port: target.port, user: target.user, password: target.password };
   const server = new pg.Client({ ...superuser, database: 'postgres' });
@@ -109,11 +110,16 @@ export async function createReplica(source: SourceServer, target: TargetServer):
       // A test may have stopped the servers already.
       await targetAdmin.end().catch(() => undefined);
       await dropTarget(superuser, database, role).catch(() => undefined);
-      for (const sql of [`drop database ${database}`, `drop user ${reader}@'%'`, `drop user ${replicator}@'%'`])
-        await admin.query(sql).catch(() => undefined);
-      admin.destroy();
+      await dropSource(sourceServer, database, [reader, replicator]).catch(() => undefined);
     },
   };
+}
+
+async function dropSource(server: ConnectionOptions, database: string, users: readonly string[]): Promise<void> {
+  const admin = await mysql.createConnection(server);
+  await admin.query(`drop database if exists ${database}`);
+  for (const user of users) await admin.query(`drop user if exists ${user}@'%'`);
+  await admin.end();
 }
 
 async function dropTarget(superuser: pg.ClientConfig, database: string, role: string): Promise<void> {

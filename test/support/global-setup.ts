@@ -27,9 +27,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
     startTarget(wantedTarget()),
     bundleProgram(),
   ]);
-  // Only data can be copied to another process, not the functions that stop the servers.
-  const { stop: stopSource, ...sourceFacts } = source;
-  const { stop: stopTarget, ...targetFacts } = target;
+  // Only data can be copied to another process, not functions.
+  const { stop: stopSource, restart: _, ...sourceFacts } = source;
+  const { stop: stopTarget, restart: __, ...targetFacts } = target;
   project.provide('servers', { source: sourceFacts, target: targetFacts });
   return async () => {
     await stopSource();

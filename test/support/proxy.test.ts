@@ -55,6 +55,16 @@ test('passes everything, and counts connections and packets', async () => {
   expect(proxy).toMatchObject({ cuts: 2, open: 0 });
 });
 
+test('cuts one connection, by a reset', async () => {
+  const [first, second] = [await open(), await open()];
+  expect(await ask(first, 'one')).toBe('one');
+  expect(await ask(second, 'two')).toBe('two');
+  const failed = once(second, 'error');
+  expect(proxy.cut({ how: 'reset', only: 1 })).toBe(1);
+  expect(await failed).toMatchObject([{ code: 'ECONNRESET' }]);
+  expect(await ask(first, 'three')).toBe('three');
+});
+
 test('cuts at a packet, which is lost', async () => {
   proxy.cutAtPacket(2);
   const socket = await open();

@@ -109,10 +109,18 @@ export class Proxy implements AsyncDisposable {
     return this.#links.size + this.#waiting.size;
   }
 
-  /** Cuts all connections now. New ones are accepted. */
-  cut(): void {
-    for (const link of [...this.#links]) this.#cut(link);
-    for (const socket of [...this.#waiting]) socket.destroy();
+  /**
+   * Cuts all connections now, or the one of this index. New ones are accepted. `reset`: both sides get an error instead of an end.
+   * Returns how many were cut.
+   */
+  cut({ how = 'end', only }: { readonly how?: 'end' | 'reset'; readonly only?: number } = {}): number {
+    const links = [...this.#links].filter((_, index) => only === undefined || index === only);
+    for (const link of links) {
+      if (how === 'reset') for (const socket of [link.client, link.server]) socket.resetAndDestroy();
+      this.#cut(link);
+    }
+    if (only === undefined) for (const socket of [...this.#waiting]) socket.destroy();
+    return links.length;
   }
 
   /** Flips the lowest bit of one byte behind the next occurrence of a pattern. The pattern may be spread over packets. */

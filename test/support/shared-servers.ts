@@ -2,8 +2,8 @@ import { inject } from 'vitest';
 import type { SourceServer, TargetServer } from '../../testing/servers/server.ts';
 
 export interface SharedServers {
-  readonly source: Omit<SourceServer, 'stop'>;
-  readonly target: Omit<TargetServer, 'stop'>;
+  readonly source: Omit<SourceServer, 'stop' | 'restart'>;
+  readonly target: Omit<TargetServer, 'stop' | 'restart'>;
 }
 
 /** The servers of this test run, started once by global-setup.ts. A suite cannot stop them. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { killRound } from './kill/kill-round.ts';
+import { KillRound } from './kill/kill-round.ts';
 import { sharedServers } from '../support/shared-servers.ts';
 
 /** `npm run soak` goes on for as many as are wanted. */
@@ -12,16 +12,21 @@ test(
     const { source, target } = sharedServers();
     const seed = Number(process.env['TIDEGATE_TEST_SEED'] ?? Date.now() % 1_000_000);
     const deaths: string[] = [`seed ${seed}`];
-    const { replica, wrong, polls, phases } = await killRound(source, target, {
+    const round = await KillRound.prepare({
+      source,
+      target,
       kills,
       seed,
       sizes: { wide: 90_000, composite: 40_000, myisam: 50_000 },
+      isCrashSafe: false,
       say: (death) => deaths.push(death),
     });
+    await round.kill();
+    const { wrong, polls, phases } = await round.finish();
     const history = deaths.join('\n');
     expect(wrong, history).toEqual([]);
     expect(polls, history).toBeGreaterThan(20);
     expect(phases['snapshot'] ?? 0, history).toBeGreaterThan(0);
-    await replica.drop();
+    await round.replica.drop();
   },
 );

@@ -61,8 +61,11 @@ export async function startMariadb(
       ...admin,
       origin,
       clientCommand: [...binaries.client],
-      pid: server.pid,
+      get pid() {
+        return server.pid;
+      },
       stop: async () => await server.stop('SIGTERM'),
+      restart: server.restart,
     };
   });
 }

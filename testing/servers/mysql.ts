@@ -72,8 +72,11 @@ export async function startMysql(
       ...admin,
       origin,
       ...(installation.client === undefined ? {} : { clientCommand: [...installation.client] }),
-      pid: server.pid,
+      get pid() {
+        return server.pid;
+      },
       stop: async () => await server.stop('SIGTERM'),
+      restart: server.restart,
     };
   });
 }

@@ -81,8 +81,11 @@ export async function startPostgres(
       ...admin,
       origin,
       ...(psql === null ? {} : { psqlCommand: [psql] }),
-      pid: server.pid,
+      get pid() {
+        return server.pid;
+      },
       stop: async () => await server.stop('SIGINT'),
+      restart: server.restart,
     };
   });
 }

@@ -56,6 +56,8 @@ export interface PrivateProcess {
   readonly pid: number;
   /** Stops the process with `signal`, waits for its end, and removes its folder. */
   stop(signal: NodeJS.Signals): Promise<void>;
+  /** Ends the process and its children with `signal`, and starts it again on the same files and port. Returns when it is ready. */
+  restart(signal: NodeJS.Signals): Promise<void>;
 }
 
 export interface ServerCommand {
@@ -73,8 +75,52 @@ export interface ServerCommand {
  * If this process dies, a watcher ends the server and removes its folder.
  */
 export async function startPrivate(server: ServerCommand, isReady: () => Promise<boolean>): Promise<PrivateProcess> {
-  const logFile = join(server.folder, 'log');
-  const log = await open(logFile, 'a');
+  let running = await spawnPrivate(server);
+  const ready = async () => {
+    const deadline = Date.now() + readyLimitMs;
+    while (!(await isReady())) {
+      if (hasEnded(running.child) || Date.now() > deadline) {
+        const tail = (await readFile(join(server.folder, 'log'), 'utf8')).slice(-2_000);
+        await process_.stop('SIGKILL');
+        throw new Error(`${server.command} did not become ready:\n${tail}`);
+      }
+      await delay(50);
+    }
+  };
+  const process_: PrivateProcess = {
+    get pid() {
+      return running.pid;
+    },
+    stop: async (signal) => {
+      await end(running, signal);
+      await rm(server.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+      // The watcher ends last, so that it still cleans up if this process dies before.
+      running.watcher.kill('SIGKILL');
+    },
+    restart: async (signal) => {
+      // PostgreSQL does not start while a child of its former self lives.
+      const children = await childrenOf(running.pid);
+      await end(running, signal);
+      for (const pid of children) await endOrphan(pid, signal);
+      const former = running;
+      running = await spawnPrivate(server);
+      former.watcher.kill('SIGKILL');
+      await ready();
+    },
+  };
+  await ready();
+  return process_;
+}
+
+interface Running {
+  readonly pid: number;
+  readonly child: ChildProcess;
+  readonly ended: Promise<unknown>;
+  readonly watcher: ChildProcess;
+}
+
+async function spawnPrivate(server: ServerCommand): Promise<Running> {
+  const log = await open(join(server.folder, 'log'), 'a');
   const child = spawn(server.command, [...server.args], {
     cwd: '/',
     detached: true,
@@ -88,31 +134,35 @@ export async function startPrivate(server: ServerCommand, isReady: () => Promise
   const { pid } = child;
   if (pid === undefined) throw new Error(`${server.command} did not start`);
   child.unref();
-  const watcher = watch(pid, server.folder);
-  const process_: PrivateProcess = {
-    pid,
-    stop: async (signal) => {
-      if (child.exitCode === null && child.signalCode === null) {
-        child.kill(signal);
-        const timer = setTimeout(() => child.kill('SIGKILL'), 20_000);
-        await ended;
-        clearTimeout(timer);
-      }
-      await rm(server.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
-      // The watcher ends last, so that it still cleans up if this process dies before.
-      watcher.kill('SIGKILL');
-    },
-  };
-  const deadline = Date.now() + readyLimitMs;
-  while (!(await isReady())) {
-    if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
-      const tail = (await readFile(logFile, 'utf8')).slice(-2_000);
-      await process_.stop('SIGKILL');
-      throw new Error(`${server.command} did not become ready:\n${tail}`);
-    }
-    await delay(50);
+  return { pid, child, ended, watcher: watch(pid, server.folder) };
+}
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
+/** Ends the process with `signal`, or with SIGKILL if that takes long. */
+async function end({ child, ended }: Running, signal: NodeJS.Signals): Promise<void> {
+  if (hasEnded(child)) return;
+  child.kill(signal);
+  const timer = setTimeout(() => child.kill('SIGKILL'), 20_000);
+  await ended;
+  clearTimeout(timer);
+}
+
+/** The children of a process; none where the system does not show them as files. */
+async function childrenOf(pid: number): Promise<number[]> {
+  const list = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
+  return list.split(' ').filter(Boolean).map(Number);
+}
+
+/** Ends a process that is no child of this one. */
+async function endOrphan(pid: number, signal: NodeJS.Signals): Promise<void> {
+  try {
+    for (process.kill(pid, signal); ; process.kill(pid, 0)) await delay(10);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
-  return process_;
 }
 
 /**

@@ -7,6 +7,8 @@ interface Server {
   readonly origin: 'url' | 'machine' | 'container' | 'fetched';
   readonly pid?: number;
   stop(): Promise<void>;
+  /** Ends the server with `signal` and starts it again on the same data and port. Only a local process has it. */
+  restart?(signal: NodeJS.Signals): Promise<void>;
 }
 
 /** A MySQL or MariaDB server that acts as the clinic's server. Its binlog is on, in row format with full images. */
@@ -24,4 +26,10 @@ export interface TargetServer extends Server {
   readonly version: string;
   /** The command of psql, if there is one. */
   readonly psqlCommand?: string[];
+}
+
+/** Ends the server with `signal` and starts it again. It must have been started with `asProcess`. */
+export async function restart({ restart }: Server, signal: NodeJS.Signals): Promise<void> {
+  if (restart === undefined) throw new Error('only a server that is a process of this machine can be started again');
+  await restart(signal);
 }

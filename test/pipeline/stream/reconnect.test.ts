@@ -1,10 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RowDataPacket } from 'mysql2/promise';
 import { startSource } from '../../../testing/servers/source.ts';
-import type { SourceServer, TargetServer } from '../../../testing/servers/server.ts';
+import { type SourceServer, type TargetServer, restart } from '../../../testing/servers/server.ts';
 import { startTarget } from '../../../testing/servers/target.ts';
-
-import { restartServer, type RestartedServer } from './support/restart-server.ts';
 import { Streaming } from './support/streaming.ts';
 
 /** This suite restarts its servers, so it starts its own. */
@@ -12,7 +10,6 @@ let source: SourceServer;
 let target: TargetServer;
 let streaming: Streaming;
 let next = 1;
-const restarted: RestartedServer[] = [];
 
 beforeAll(async () => {
   [source, target] = await Promise.all([startSource({ asProcess: true }), startTarget({ asProcess: true })]);
@@ -27,7 +24,6 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await streaming?.end();
-  await Promise.all(restarted.map(async (server) => await server.stop()));
   await Promise.all([source?.stop(), target?.stop()]);
 });
 
@@ -73,15 +69,23 @@ describe('lost connections are restored, and nothing is lost or duplicated', () 
   });
 
   test('the source crashes and comes back, then is shut down and comes back with a new binlog file', async () => {
-    const crashed = await restartServer(source.pid, 'SIGKILL', async () => await streaming.reconnectSource());
-    restarted.push(crashed);
+    await restart(source, 'SIGKILL');
+    await streaming.reconnectSource();
     await expectFlow();
-    restarted.push(await restartServer(crashed.pid, 'SIGTERM', async () => await streaming.reconnectSource()));
+    await restart(source, 'SIGTERM');
+    await streaming.reconnectSource();
     await expectFlow();
   });
 
   test('the target is shut down and comes back', async () => {
-    restarted.push(await restartServer(target.pid, 'SIGINT', async () => await streaming.reconnectTarget()));
+    await restart(target, 'SIGINT');
+    await streaming.reconnectTarget();
+    await expectFlow();
+  });
+
+  test('the target crashes and comes back', async () => {
+    await restart(target, 'SIGKILL');
+    await streaming.reconnectTarget();
     await expectFlow();
   });
 

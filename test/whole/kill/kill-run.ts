@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import mysql, { type ConnectionOptions } from 'mysql2/promise';
+import type { ConnectionOptions } from 'mysql2/promise';
 import type { ClientConfig } from 'pg';
 import { patienceMs } from '../../../testing/run-process.ts';
 import { SeededRandom } from '../../../testing/random/seeded-random.ts';
+import { type AskedJob, JobTally, backfillOf, jobsAgainAndAgain, verificationOf } from '../jobs.ts';
 import { InvariantReader, type Violation } from './invariants.ts';
-import { liveUntil } from './life.ts';
+import { inWords, liveUntil } from './life.ts';
 import { type Death, planDeath } from './plan.ts';
-import { createKillTables, type KillTableSizes } from './tables.ts';
+import { killTables, type KillTableSizes } from './tables.ts';
 import { Writers } from './writers.ts';
 
 export interface KillRunOptions {
@@ -21,6 +22,7 @@ export interface KillRunOptions {
   readonly sizes: KillTableSizes;
   /** Also change InnoDB and MyISAM tables in one transaction. */
   readonly mixed: boolean;
+  /** Called after each kill. */
   readonly say: (text: string) => void;
 }
 
@@ -33,26 +35,25 @@ export interface KillRunResult {
   readonly transactions: number;
   readonly polls: number;
   readonly violations: readonly Violation[];
+  readonly jobs: JobTally;
 }
 
 /** The largest share of the kills that may fall into the snapshot; it must complete at some point. */
-const snapshotShare = 0.5;
+const snapshotShare = 0.3;
 
 /**
- * Kills `run` again and again, from its first snapshot on, while writers change everything that it replicates. Returns when the
- * kills are done and the writers have stopped. The caller must then compare the target.
+ * Kills `run` again and again, from its first snapshot on, while writers change everything that it replicates and jobs read it again.
+ * Returns when the kills are done and the writers have stopped. The caller must then compare the target.
  */
 export async function killAgainAndAgain(options: KillRunOptions): Promise<KillRunResult> {
   const { kills, say } = options;
   const random = new SeededRandom(options.seed);
-  const admin = await mysql.createConnection(options.source);
-  try {
-    await createKillTables(admin, options.sizes);
-  } finally {
-    await admin.end();
-  }
   const writers = new Writers(options.seed, options.sizes, options.mixed);
   const reader = new InvariantReader(options.target, options.schema);
+  const asking = random.fork('jobs');
+  const jobs = new JobTally();
+  const stopping = new AbortController();
+  let requesting: Promise<void> | undefined;
   const deaths: Record<string, number> = {};
   const phases: Record<string, number> = {};
   let snapshotDone = false;
@@ -70,7 +71,8 @@ export async function killAgainAndAgain(options: KillRunOptions): Promise<KillRu
       await sleep(random.int(0, 100));
     }
   } finally {
-    await Promise.all([writers.stop(), reader.stop()]);
+    stopping.abort();
+    await Promise.all([writers.stop(), reader.stop(), requesting]);
   }
   return {
     kills,
@@ -79,6 +81,7 @@ export async function killAgainAndAgain(options: KillRunOptions): Promise<KillRu
     transactions: writers.transactions,
     polls: reader.polls,
     violations: reader.violations,
+    jobs,
   };
 
   async function live(death: Death, eventMs?: number): Promise<void> {
@@ -88,13 +91,32 @@ export async function killAgainAndAgain(options: KillRunOptions): Promise<KillRu
       (phase) => {
         if (phase === 'catching up' || phase === 'streaming') snapshotDone = true;
         // From here on every state of the target must be a state of the source.
-        if (phase === 'streaming') reader.start();
+        if (phase !== 'streaming') return;
+        reader.start();
+        requesting ??= jobsAgainAndAgain(
+          options.target,
+          stopping.signal,
+          () => askedJobs(asking),
+          (job) => jobs.add(job),
+        );
+        // It is awaited at the end.
+        requesting.catch(() => undefined);
       },
       eventMs,
     );
-    const by = life.died === 'failpoint' && death.by === 'failpoint' ? death.name : 'signal';
-    deaths[by] = (deaths[by] ?? 0) + 1;
+    deaths[life.died] = (deaths[life.died] ?? 0) + 1;
     phases[life.during] = (phases[life.during] ?? 0) + 1;
-    say(`died by ${by} during ${life.during} after ${life.milliseconds} ms`);
+    say(inWords(life));
   }
+}
+
+/** Jobs of all kinds for two tables, and for the table without a key. */
+function askedJobs(random: SeededRandom): AskedJob[] {
+  const table = random.pick(killTables.keyed);
+  const other = random.pick(killTables.keyed.filter((name) => name !== table));
+  return [
+    random.pick([backfillOf(table), verificationOf(table), verificationOf(table, true)]),
+    random.pick([backfillOf(other), verificationOf(other, true), backfillOf('wide', 'patient < 300')]),
+    backfillOf(killTables.keyless),
+  ];
 }

@@ -1,10 +1,10 @@
 import { RunProcess, patienceMs } from '../../../testing/run-process.ts';
-import type { Death } from './plan.ts';
+import type { Death, Failpoint } from './plan.ts';
 
 /** The outcome of one life of the program. */
 export interface Life {
-  /** `failpoint`: the program reached the planned point and killed itself there. `signal`: it got a SIGKILL. */
-  readonly died: 'failpoint' | 'signal';
+  /** The failpoint at which the program killed itself as planned. `signal`: it got a SIGKILL. */
+  readonly died: Failpoint | 'signal';
   /** The last phase that it had logged when it died. */
   readonly during: Phase;
   readonly milliseconds: number;
@@ -45,7 +45,7 @@ export async function liveUntil(
       }, delayMs),
     );
   };
-  killIn(death.by === 'signal' && death.after === 'start' ? death.delayMs : patienceMs);
+  killIn(patienceMs);
   run.onLine((line) => {
     const phase = phases[line.msg];
     if (phase !== undefined) {
@@ -60,5 +60,13 @@ export async function liveUntil(
   if (signal !== 'SIGKILL') {
     throw new Error(`run ended with ${code ?? signal ?? 'nothing'} while it should have been killed:\n${run.tail()}`);
   }
-  return { died: killedByUs ? 'signal' : 'failpoint', during, milliseconds: Date.now() - run.spawnedAt };
+  return {
+    died: killedByUs || death.by === 'signal' ? 'signal' : death.name,
+    during,
+    milliseconds: Date.now() - run.spawnedAt,
+  };
+}
+
+export function inWords({ died, during, milliseconds }: Life): string {
+  return `died by ${died} during ${during} after ${milliseconds} ms`;
 }

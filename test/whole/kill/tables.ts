@@ -27,11 +27,26 @@ const tables = [
      primary key (branch, code)) engine=InnoDB default character set latin1`,
   `create table plain (id int not null auto_increment primary key, flag tinyint not null, body varchar(200), amount double)
      engine=MyISAM default character set utf8mb3`,
+  `create table keyless (n int, label varchar(30)) engine=InnoDB`,
 ];
 
-/** Creates and fills the tables of a kill run in the connection's database. */
-export async function createKillTables(connection: Connection, sizes: KillTableSizes): Promise<void> {
-  for (const ddl of tables) await connection.query(ddl);
+/** The names of these tables. */
+export const killTables = {
+  keyed: ['account', 'ledger', 'hot', 'hot_myisam', 'word', 'wide', 'composite', 'plain'],
+  keyless: 'keyless',
+} as const;
+
+/**
+ * Creates and fills the tables of a kill run in the connection's database. `isCrashSafe`: all of them are InnoDB. When the server dies within
+ * a statement on MyISAM, the table has rows that the binlog lacks.
+ */
+export async function createKillTables(
+  connection: Connection,
+  sizes: KillTableSizes,
+  isCrashSafe: boolean,
+): Promise<void> {
+  for (const ddl of tables) await connection.query(isCrashSafe ? ddl.replace('engine=MyISAM', 'engine=InnoDB') : ddl);
+  await insertMany(connection, 'keyless (n, label)', hotKeys, (id) => `(${id}, 'line ${id}')`);
   await insertMany(
     connection,
     'account (id, balance, note)',

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import mysql, { type Connection, type ConnectionOptions } from 'mysql2/promise';
+import type { Connection, ConnectionOptions } from 'mysql2/promise';
 import { SeededRandom } from '../../../testing/random/seeded-random.ts';
+import { whileSourceConnected } from '../../support/while-connected.ts';
 import { accounts, hotKeys, type KillTableSizes } from './tables.ts';
 
 /** Deadlock victim or lock wait timeout: the writer tries another change, as an application would. */
@@ -36,10 +37,10 @@ export class Writers {
 
   start(source: ConnectionOptions): void {
     this.#loops = [
-      this.#loop(source, 'transfers', 12, transferMoney),
-      this.#loop(source, 'hot', 6, (connection, random) => changeHotKeys(connection, random, this.#mixed)),
-      this.#loop(source, 'hot too', 6, (connection, random) => changeHotKeys(connection, random, this.#mixed)),
-      this.#loop(source, 'large', 25, (connection, random) => changeLargeTables(connection, random, this.#sizes)),
+      this.#loop(source, 'transfers', 40, transferMoney),
+      this.#loop(source, 'hot', 40, (connection, random) => changeHotKeys(connection, random, this.#mixed)),
+      this.#loop(source, 'hot too', 40, (connection, random) => changeHotKeys(connection, random, this.#mixed)),
+      this.#loop(source, 'large', 80, (connection, random) => changeLargeTables(connection, random, this.#sizes)),
     ].map((loop) =>
       loop.catch((error: unknown) => {
         this.#failure ??= error;
@@ -61,10 +62,10 @@ export class Writers {
     write: (connection: Connection, random: SeededRandom, transfer: () => number) => Promise<void>,
   ): Promise<void> {
     const random = this.#random.fork(name);
-    const connection = await mysql.createConnection(source);
-    try {
+    const { signal } = this.#stopping;
+    await whileSourceConnected(source, signal, async (connection) => {
       await connection.query(`set session innodb_lock_wait_timeout = 2, time_zone = '+00:00'`);
-      while (!this.#stopping.signal.aborted) {
+      while (!signal.aborted) {
         try {
           await write(connection, random, () => ++this.#transfer);
         } catch (error) {
@@ -74,9 +75,7 @@ export class Writers {
         this.#transactions += 1;
         await sleep(random.int(0, pauseMs));
       }
-    } finally {
-      await connection.end();
-    }
+    });
   }
 }
 
@@ -120,11 +119,11 @@ async function transferMoney(connection: Connection, random: SeededRandom, nextT
   await connection.query(random.chance(0.08) ? 'rollback' : 'commit');
 }
 
-/** Upserts, deletes, reinserts and key changes on a few keys, in InnoDB, MyISAM and a case-insensitive text key. */
+/** Upserts, deletes, reinserts and key changes on a few keys, in InnoDB, MyISAM, a case-insensitive text key, and without a key. */
 async function changeHotKeys(connection: Connection, random: SeededRandom, mixed: boolean): Promise<void> {
   const table = random.pick(['hot', 'hot', 'hot_myisam'] as const);
   const key = random.int(1, hotKeys);
-  switch (random.int(0, 8)) {
+  switch (random.int(0, 9)) {
     case 0:
       await connection.query(`delete from ${table} where id = ?`, [key]);
       break;
@@ -166,6 +165,15 @@ async function changeHotKeys(connection: Connection, random: SeededRandom, mixed
       if (random.chance(0.2)) await connection.query('delete from word where word = ?', [word]);
       break;
     }
+    case 6:
+      await connection.query(
+        random.pick([
+          `insert into keyless (n, label) values (${key}, 'again'), (${key}, 'again')`,
+          `update keyless set label = 'changed' where n = ${key}`,
+          `delete from keyless where n = ${key}`,
+        ]),
+      );
+      break;
     default:
       await connection.query(
         `insert into ${table} (id, hits, stamp, label) values (?, 1, now(6), 'new') on duplicate key update hits = hits + 1, stamp = now(6)`,
