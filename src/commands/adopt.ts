@@ -3,7 +3,7 @@ import { TidegateError } from '../errors/tidegate-error.ts';
 import { Scope } from '../lifetime/scope.ts';
 import { adoptTables, readAdoptable } from '../postgres/control/adopt.ts';
 import { hasControlTable, migrateControlSchema } from '../postgres/control/migrate.ts';
-import { TargetSession } from '../postgres/session.ts';
+import { WritingSession } from '../postgres/session.ts';
 import { confirm, namesInWords } from './confirm.ts';
 
 /**
@@ -13,13 +13,13 @@ import { confirm, namesInWords } from './confirm.ts';
 export async function adopt(config: Config, options: { yes: boolean }): Promise<number> {
   const { schema, database } = config.target;
   await using scope = new Scope();
-  const session = await TargetSession.open(scope, config.target, 'tidegate adopt');
-  if (!(await session.guarded(async () => await hasControlTable(session.db, 'tables'))))
+  const session = await WritingSession.open(scope, config.target, 'tidegate adopt');
+  if (!(await hasControlTable(session.db, 'tables')))
     throw new TidegateError('refused', `nothing was copied into schema ${schema} yet`, {
       hint: 'Restore the control schema, too: it is named tidegate_ and the target schema.',
     });
   await migrateControlSchema(session);
-  const { fitting, others } = await session.guarded(async () => await readAdoptable(session.db, schema));
+  const { fitting, others } = await readAdoptable(session.db, schema);
   for (const { table, why } of others) process.stderr.write(`${table} cannot be adopted: ${why}\n`);
   if (fitting.length === 0) {
     process.stdout.write(`nothing to adopt in schema ${schema}\n`);

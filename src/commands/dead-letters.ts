@@ -1,19 +1,19 @@
 import type { TableSchema } from '../definition/table-schema.ts';
-import type { Config } from '../config/config.ts';
+import type { Config, TargetConfig } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
-import { tableCodec } from '../mapping/table-codec.ts';
 import {
   type DeadLetter,
   groupDeadLetters,
   readDeadLetters,
   seeDeadLetters,
 } from '../postgres/control/dead-letter-list.ts';
-import { discardDeadLetters, retryDeadLetters } from '../postgres/rows/dead-letter-actions.ts';
+import { discardDeadLetters } from '../postgres/rows/dead-letter-actions.ts';
 import { hasControlTable } from '../postgres/control/migrate.ts';
 import { Scope } from '../lifetime/scope.ts';
-import { TargetSession } from '../postgres/session.ts';
+import { TargetSession, WritingSession } from '../postgres/session.ts';
 import { readTables } from '../postgres/control/table-states.ts';
 import { confirm, namesInWords } from './confirm.ts';
+import { requestAndFollow } from './request-jobs.ts';
 
 /** Prints the reasons with their counts, then at most `limit` dead letters, oldest first. Returns the exit code. */
 export async function listDeadLetters(
@@ -21,7 +21,7 @@ export async function listDeadLetters(
   tables: readonly string[],
   options: { json: boolean; limit: number },
 ): Promise<number> {
-  return await withTarget(config, async (session) => {
+  return await withTarget(config, TargetSession, async (session) => {
     const schemas = await schemasOf(session, tables);
     const groups = await groupDeadLetters(session.db, tables);
     const deadLetters = await readDeadLetters(session.db, tables, options.limit);
@@ -49,26 +49,28 @@ export async function listDeadLetters(
 
 /** Writes the dead letters of these tables again. Returns 0 if none is left, else 1. */
 export async function retry(config: Config, tables: readonly string[]): Promise<number> {
-  return await withTarget(config, async (session) => {
+  return await withTarget(config, TargetSession, async (session) => {
     await schemasOf(session, tables);
     const groups = await groupDeadLetters(session.db, tables);
-    const known = new Map((await readTables(session.db)).map((table) => [table.table, table]));
-    let left = 0;
-    for (const [table, of] of Map.groupBy(groups, ({ table }) => table)) {
-      const count = of.reduce((sum, { rows }) => sum + rows, 0);
-      const state = known.get(table);
-      const codec = state === undefined ? null : tableCodec(state.schema);
-      if (state?.state !== 'streaming' || codec === null || 'refused' in codec) {
-        left += count;
-        process.stdout.write(`${table}: skipped, because the table is ${state?.state ?? 'gone'}\n`);
-        continue;
-      }
-      const written = await retryDeadLetters(session, config.target.schema, codec);
-      left += count - written;
-      process.stdout.write(`${table}: ${written} of ${count} written\n`);
+    const counts = new Map<string, number>();
+    for (const { table, rows } of groups) counts.set(table, rows + (counts.get(table) ?? 0));
+    if (counts.size === 0) {
+      process.stdout.write('no dead letters\n');
+      return 0;
     }
-    if (groups.length === 0) process.stdout.write('no dead letters\n');
-    else if (left > 0)
+    const work = { kind: 'retry', repair: true, condition: null, yes: false, detach: false } as const;
+    const jobs = await requestAndFollow(config, [...counts.keys()], work);
+    let left = 0;
+    for (const { table, state, reason, counts: found } of jobs) {
+      const count = counts.get(table) ?? 0;
+      left += count - found.repaired;
+      process.stdout.write(
+        state === 'done'
+          ? `${table}: ${found.repaired} of ${count} written\n`
+          : `${table}: skipped, because ${reason ?? `the job was ${state}`}\n`,
+      );
+    }
+    if (left > 0)
       process.stdout.write(
         'The others stay dead letters. If PostgreSQL cannot store the text of a row, change the row at the source.\n',
       );
@@ -78,7 +80,7 @@ export async function retry(config: Config, tables: readonly string[]): Promise<
 
 /** Deletes the dead letters of these tables, after a confirmation in production. Returns the exit code. */
 export async function discard(config: Config, tables: readonly string[], options: { yes: boolean }): Promise<number> {
-  return await withTarget(config, async (session) => {
+  return await withTarget(config, WritingSession, async (session) => {
     const { schema: replica, database } = config.target;
     await schemasOf(session, tables);
     const seen = await seeDeadLetters(session.db, tables);
@@ -125,12 +127,14 @@ function keyText({ key }: DeadLetter, schema: TableSchema | undefined): string |
   return key.toString('utf8').replaceAll('\t', ', ');
 }
 
-async function withTarget(config: Config, work: (session: TargetSession) => Promise<number>): Promise<number> {
+async function withTarget<Session extends TargetSession>(
+  config: Config,
+  { open }: { readonly open: (scope: Scope, target: TargetConfig, name: string) => Promise<Session> },
+  work: (session: Session) => Promise<number>,
+): Promise<number> {
   await using scope = new Scope();
-  const session = await TargetSession.open(scope, config.target, 'tidegate dead-letters');
-  return await session.guarded(async () => {
-    if (await hasControlTable(session.db, 'dead_letters')) return await work(session);
-    process.stdout.write('no dead letters\n');
-    return 0;
-  });
+  const session = await open(scope, config.target, 'tidegate dead-letters');
+  if (await hasControlTable(session.db, 'dead_letters')) return await work(session);
+  process.stdout.write('no dead letters\n');
+  return 0;
 }

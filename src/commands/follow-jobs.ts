@@ -7,10 +7,11 @@ import { stalls } from '../monitoring/stalls.ts';
 import { Scope } from '../lifetime/scope.ts';
 import { runChecks } from '../pipeline/check/preflight.ts';
 import { drainMs, replicate } from '../pipeline/service.ts';
-import { type Job, cancelJobs, readJobs } from '../postgres/control/jobs.ts';
-import { isPaused } from '../postgres/control/controls.ts';
+import { type Job, readJobs } from '../postgres/control/jobs.ts';
+import { isPaused } from '../postgres/control/pause-switch.ts';
+import { cancelJobs } from '../postgres/control/requests.ts';
 import { readLeaseHolder } from '../postgres/control/lease.ts';
-import type { TargetSession } from '../postgres/session.ts';
+import type { WritingSession } from '../postgres/session.ts';
 
 const pollMs = 300;
 const lineEveryMs = 10_000;
@@ -19,7 +20,7 @@ const lineEveryMs = 10_000;
  * Waits until the jobs have ended, and shows their progress on stderr. A running service does the jobs. If none runs, this process
  * takes the lease, streams, does the jobs, and releases the lease. SIGINT or SIGTERM cancels the jobs.
  */
-export async function followJobs(config: Config, session: TargetSession, ids: readonly string[]): Promise<Job[]> {
+export async function followJobs(config: Config, session: WritingSession, ids: readonly string[]): Promise<Job[]> {
   const cancelled = cancelOnSignal(session, ids);
   const progress = process.stderr.isTTY ? new ProgressBars(process.stderr) : new Lines();
   await using alone = new Scope();
@@ -29,7 +30,7 @@ export async function followJobs(config: Config, session: TargetSession, ids: re
   const reasons = new Map<string, string>();
   try {
     for (;;) {
-      const jobs = await session.guarded(async () => await readJobs(session.db, ids));
+      const jobs = await readJobs(session.db, ids);
       const tablesDone = jobs.filter(isEnded).length;
       progress.show(jobs.filter(({ state }) => state !== 'waiting').map(progressOf), {
         tables: jobs.length,
@@ -43,11 +44,11 @@ export async function followJobs(config: Config, session: TargetSession, ids: re
         process.stderr.write(`${table}: waits for another attempt: ${reason}\n`);
       }
       if (failures.length > 0) throw failures[0];
-      if (!isPauseShown && (await session.guarded(async () => await isPaused(session.db)))) {
+      if (!isPauseShown && (await isPaused(session.db))) {
         isPauseShown = true;
         process.stderr.write('paused: the jobs wait for `tidegate resume`\n');
       }
-      if (working === null && (await session.guarded(async () => await readLeaseHolder(session.db))) === null) {
+      if (working === null && (await readLeaseHolder(session.db)) === null) {
         working = workAlone(alone, config, ids)
           .catch((error: unknown) => failures.push(error))
           .finally(() => {
@@ -115,13 +116,13 @@ const whyItWaits = {
   closed: 'waits for SNAPSHOT_WINDOW',
 } as const;
 
-function cancelOnSignal(session: TargetSession, ids: readonly string[]) {
+function cancelOnSignal(session: WritingSession, ids: readonly string[]) {
   const controller = new AbortController();
   const onSignal = () => {
     if (controller.signal.aborted) process.exit(1);
     controller.abort();
     process.stderr.write('cancelling; repaired rows stay repaired\n');
-    cancelJobs(session.db, ids).catch((error: unknown) => process.stderr.write(`${describeError(error).message}\n`));
+    cancelJobs(session, ids).catch((error: unknown) => process.stderr.write(`${describeError(error).message}\n`));
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);

@@ -1,12 +1,13 @@
-import type { Config } from '../config/config.ts';
-import { type Job, cancelJobs, latestJobs } from '../postgres/control/jobs.ts';
+import type { Config, TargetConfig } from '../config/config.ts';
+import { type Job, latestJobs } from '../postgres/control/jobs.ts';
+import { cancelJobs } from '../postgres/control/requests.ts';
 import { hasControlTable } from '../postgres/control/migrate.ts';
 import { Scope } from '../lifetime/scope.ts';
-import { TargetSession } from '../postgres/session.ts';
+import { TargetSession, WritingSession } from '../postgres/session.ts';
 
 /** Prints the latest jobs, newest last. Returns the exit code. */
 export async function listJobs(config: Config, options: { json: boolean; limit: number }): Promise<number> {
-  return await withJobs(config, async (session) => {
+  return await withJobs(config, TargetSession, async (session) => {
     const jobs = await latestJobs(session.db, options.limit);
     if (options.json) process.stdout.write(`${JSON.stringify({ jobs: jobs.map(printableJob) })}\n`);
     else if (jobs.length === 0) process.stdout.write('no jobs\n');
@@ -16,8 +17,8 @@ export async function listJobs(config: Config, options: { json: boolean; limit: 
 
 /** Cancels jobs. Rows that they repaired stay repaired. Returns the exit code. */
 export async function cancel(config: Config, ids: readonly string[]): Promise<number> {
-  return await withJobs(config, async (session) => {
-    process.stdout.write(`${await cancelJobs(session.db, ids)} jobs cancelled\n`);
+  return await withJobs(config, WritingSession, async (session) => {
+    process.stdout.write(`${await cancelJobs(session, ids)} jobs cancelled\n`);
   });
 }
 
@@ -41,12 +42,14 @@ function inWords(job: Job): string {
   return `${id}  ${table}  ${what}  ${state}${reason === null ? '' : `: ${reason}`}  ${found}  by ${requestedBy} at ${requestedAt.toISOString()}`;
 }
 
-async function withJobs(config: Config, work: (session: TargetSession) => Promise<void>): Promise<number> {
+async function withJobs<Session extends TargetSession>(
+  config: Config,
+  { open }: { readonly open: (scope: Scope, target: TargetConfig, name: string) => Promise<Session> },
+  work: (session: Session) => Promise<void>,
+): Promise<number> {
   await using scope = new Scope();
-  const session = await TargetSession.open(scope, config.target, 'tidegate jobs');
-  await session.guarded(async () => {
-    if (await hasControlTable(session.db, 'jobs')) await work(session);
-    else process.stdout.write('no jobs\n');
-  });
+  const session = await open(scope, config.target, 'tidegate jobs');
+  if (await hasControlTable(session.db, 'jobs')) await work(session);
+  else process.stdout.write('no jobs\n');
   return 0;
 }

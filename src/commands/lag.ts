@@ -1,3 +1,4 @@
+import { TargetSession } from '../postgres/session.ts';
 import type { Config } from '../config/config.ts';
 import { sleep } from '../lifetime/backoff.ts';
 import { LagMeter, type Measured } from '../monitoring/lag-meter.ts';
@@ -18,7 +19,7 @@ export interface LagOptions {
 
 /** Prints how far the target is behind. Returns the exit code; without `maxSeconds` any known lag is within the limit. */
 export async function lag(config: Config, { json, maxSeconds, watch }: LagOptions): Promise<number> {
-  const meter = new LagMeter(config, 'tidegate lag');
+  const meter = new LagMeter(config, async (scope) => await TargetSession.open(scope, config.target, 'tidegate lag'));
   try {
     const { report } = watch ? await watchLag(config, meter, json) : await meter.measureAtStart();
     // With lines, the last measurement is already printed.

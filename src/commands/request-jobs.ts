@@ -9,10 +9,11 @@ import { SourceConnection } from '../mysql/connection.ts';
 import { readCheckpoint } from '../postgres/control/checkpoint.ts';
 import { type Confirmation, recordEvent } from '../postgres/control/events.ts';
 import type { JobKind } from '../postgres/control/control-schema.ts';
-import { type Job, readJobs, requestJobs } from '../postgres/control/jobs.ts';
+import { type Job, readJobs } from '../postgres/control/jobs.ts';
+import { request as requests, requestJobs } from '../postgres/control/requests.ts';
 import { hasControlTable, migrateControlSchema } from '../postgres/control/migrate.ts';
 import { Scope } from '../lifetime/scope.ts';
-import { TargetSession } from '../postgres/session.ts';
+import { WritingSession } from '../postgres/session.ts';
 import { type KnownTable, readTables } from '../postgres/control/table-states.ts';
 import { confirm, namesInWords } from './confirm.ts';
 import { followJobs } from './follow-jobs.ts';
@@ -32,12 +33,12 @@ export interface JobOptions {
  */
 export async function requestAndFollow(config: Config, tables: readonly string[], options: JobOptions): Promise<Job[]> {
   await using scope = new Scope();
-  const session = await TargetSession.open(scope, config.target, `tidegate ${options.kind}`);
+  const session = await WritingSession.open(scope, config.target, `tidegate ${options.kind}`);
   const names = await tablesToRead(config, session, tables, options);
   const { kind, repair, condition } = options;
   const { schema: replica } = config.target;
   const request = async (of: readonly string[], confirmed: Confirmation | null) =>
-    await session.transaction(async (trx) => {
+    await requests(session, async (trx) => {
       if (confirmed !== null) await recordEvent(trx, 'deletions-confirmed', { tables: of, confirmed });
       return await requestJobs(trx, of, { kind, repair, condition, confirmed: confirmed !== null });
     });
@@ -65,7 +66,7 @@ export async function requestAndFollow(config: Config, tables: readonly string[]
 
 async function tablesToRead(
   config: Config,
-  session: TargetSession,
+  session: WritingSession,
   tables: readonly string[],
   { kind, condition }: JobOptions,
 ): Promise<readonly string[]> {
@@ -74,48 +75,45 @@ async function tablesToRead(
     new TidegateError('refused', `nothing was copied into schema ${replica} yet`, {
       hint: 'Start `tidegate run` first; it copies every table, then streams.',
     });
-  if (!(await session.guarded(async () => await hasControlTable(session.db, 'checkpoint')))) throw nothing();
+  if (!(await hasControlTable(session.db, 'checkpoint'))) throw nothing();
   await migrateControlSchema(session);
-  return await session.guarded(async () => {
-    if ((await readCheckpoint(session.db)) === null) throw nothing();
-    const known = new Map((await readTables(session.db)).map((table) => [table.table, table]));
-    const unknown = tables.filter((name) => !known.has(name));
-    const newTables =
-      unknown.length > 0 && kind === 'backfill' ? await readNewTables(config) : new Map<string, string>();
-    const refused = unknown.filter((name) => newTables.get(name) !== replicable);
-    if (refused.length > 0)
-      throw new TidegateError(
-        'refused',
-        `there is no replicated table ${refused.map((name) => `${name}${newTables.has(name) ? ` (${newTables.get(name)})` : ''}`).join(', ')}`,
-        {
-          hint: `Give each name exactly as at the source, including upper and lower case; ${
-            kind === 'backfill'
-              ? 'a table must also be selected by TABLES_INCLUDE and TABLES_EXCLUDE'
-              : `\`tidegate backfill ${refused.join(' ')}\` adds a table that is new at the source`
-          }.`,
-        },
-      );
-    const isSelected = tableFilter(config.tables);
-    const stateOf = (name: string) => known.get(name)?.state;
-    const isKeyless = (name: string) => stateOf(name) === 'full-refresh';
-    const keyless = tables.filter(isKeyless);
-    if (keyless.length > 0 && (kind === 'verify' || condition !== null))
-      throw new TidegateError('refused', `table ${keyless.join(', ')} has no key: it can only be refreshed in full`, {
-        hint: '`tidegate backfill` without --where refreshes it at once.',
-      });
-    const names =
-      tables.length > 0
-        ? [...new Set(tables)]
-        : [...known.keys()].filter(
-            (name) =>
-              isSelected(name) &&
-              stateOf(name) !== 'excluded' &&
-              stateOf(name) !== 'gone' &&
-              !(kind === 'verify' && isKeyless(name)),
-          );
-    if (condition !== null) for (const name of names) checkCondition(name, known.get(name), condition);
-    return names;
-  });
+  if ((await readCheckpoint(session.db)) === null) throw nothing();
+  const known = new Map((await readTables(session.db)).map((table) => [table.table, table]));
+  const unknown = tables.filter((name) => !known.has(name));
+  const newTables = unknown.length > 0 && kind === 'backfill' ? await readNewTables(config) : new Map<string, string>();
+  const refused = unknown.filter((name) => newTables.get(name) !== replicable);
+  if (refused.length > 0)
+    throw new TidegateError(
+      'refused',
+      `there is no replicated table ${refused.map((name) => `${name}${newTables.has(name) ? ` (${newTables.get(name)})` : ''}`).join(', ')}`,
+      {
+        hint: `Give each name exactly as at the source, including upper and lower case; ${
+          kind === 'backfill'
+            ? 'a table must also be selected by TABLES_INCLUDE and TABLES_EXCLUDE'
+            : `\`tidegate backfill ${refused.join(' ')}\` adds a table that is new at the source`
+        }.`,
+      },
+    );
+  const isSelected = tableFilter(config.tables);
+  const stateOf = (name: string) => known.get(name)?.state;
+  const isKeyless = (name: string) => stateOf(name) === 'full-refresh';
+  const keyless = tables.filter(isKeyless);
+  if (keyless.length > 0 && (kind === 'verify' || condition !== null))
+    throw new TidegateError('refused', `table ${keyless.join(', ')} has no key: it can only be refreshed in full`, {
+      hint: '`tidegate backfill` without --where refreshes it at once.',
+    });
+  const names =
+    tables.length > 0
+      ? [...new Set(tables)]
+      : [...known.keys()].filter(
+          (name) =>
+            isSelected(name) &&
+            stateOf(name) !== 'excluded' &&
+            stateOf(name) !== 'gone' &&
+            !(kind === 'verify' && isKeyless(name)),
+        );
+  if (condition !== null) for (const name of names) checkCondition(name, known.get(name), condition);
+  return names;
 }
 
 const replicable = 'replicable';

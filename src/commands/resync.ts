@@ -4,7 +4,7 @@ import { TidegateError } from '../errors/tidegate-error.ts';
 import { resync as restart, tablesToResync } from '../pipeline/begin/resync.ts';
 import { hasControlTable } from '../postgres/control/migrate.ts';
 import { Scope } from '../lifetime/scope.ts';
-import { TargetSession } from '../postgres/session.ts';
+import { TargetSession, WritingSession } from '../postgres/session.ts';
 import { type KnownTable, readTables } from '../postgres/control/table-states.ts';
 import { printBackfills } from './backfill.ts';
 import { confirm, namesInWords } from './confirm.ts';
@@ -33,16 +33,14 @@ export async function resync(config: Config, options: { yes: boolean; detach: bo
     process.stdout.write(`the next run reads ${ids.length} tables; tidegate jobs shows the progress\n`);
     return 0;
   }
-  const session = await TargetSession.open(scope, config.target, 'tidegate resync');
+  const session = await WritingSession.open(scope, config.target, 'tidegate resync');
   return printBackfills(await followJobs(config, session, ids));
 }
 
 async function knownTables(scope: Scope, config: Config): Promise<KnownTable[]> {
-  const session = await TargetSession.open(scope, config.target, 'tidegate resync');
-  return await session.guarded(async () => {
-    if (await hasControlTable(session.db, 'checkpoint')) return await readTables(session.db);
-    throw new TidegateError('refused', `nothing was copied into schema ${config.target.schema} yet`, {
-      hint: 'Start `tidegate run`; it copies every table, then streams.',
-    });
+  const { db } = await TargetSession.open(scope, config.target, 'tidegate resync');
+  if (await hasControlTable(db, 'checkpoint')) return await readTables(db);
+  throw new TidegateError('refused', `nothing was copied into schema ${config.target.schema} yet`, {
+    hint: 'Start `tidegate run`; it copies every table, then streams.',
   });
 }

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Position, comparePositions } from '../change/position.ts';
 import type { Config } from '../config/config.ts';
+import type { Scope } from '../lifetime/scope.ts';
 import { describeError } from '../errors/describe-error.ts';
 import { type BinlogFiles, SourceProbe, type SourceStatus } from '../mysql/position/source-status.ts';
-import { type Target, TargetSession } from '../postgres/session.ts';
+import { type Reading, TargetSession } from '../postgres/session.ts';
 import { HeadHistory } from './head-history.ts';
 import { KeptConnection } from './kept-connection.ts';
 import { type LagReport, describeLag } from './lag-report.ts';
@@ -42,20 +43,18 @@ export interface Measured {
 }
 
 /** Measures how far the target is behind, once or repeatedly. In between it keeps its two connections and the history of heads. */
-export class LagMeter {
+export class LagMeter<Session extends TargetSession = TargetSession> {
   readonly #source: KeptConnection<SourceProbe>;
-  readonly #target: KeptConnection<TargetSession>;
+  readonly #target: KeptConnection<Session>;
   readonly #history = new HeadHistory();
   /** The server whose heads are in the history. */
   #identity: string | null = null;
   #findings: { readonly at: number; readonly found: Findings } | null = null;
 
-  constructor(config: Config, applicationName: string) {
+  /** `openTarget` opens the session at the target. */
+  constructor(config: Config, openTarget: (scope: Scope) => Promise<Session>) {
     this.#source = new KeptConnection('source', async (scope) => await SourceProbe.open(scope, config.source));
-    this.#target = new KeptConnection(
-      'target',
-      async (scope) => await TargetSession.open(scope, config.target, applicationName),
-    );
+    this.#target = new KeptConnection('target', openTarget);
   }
 
   /** The server that answered last; null: none did yet. */
@@ -84,7 +83,7 @@ export class LagMeter {
     this.#target.begin();
     const asked = new Date();
     const source = await this.#source.ask(async (probe) => await probe.read(), sourcePatience).catch(addProblem);
-    const target = await this.#askTarget(async (db) => await this.#readTarget(db), deadline).catch(addProblem);
+    const target = await this.#askTarget(async ({ db }) => await this.#readTarget(db), deadline).catch(addProblem);
     if (source !== null) this.#learn(source, target?.status ?? null);
     const files =
       source === null
@@ -114,7 +113,7 @@ export class LagMeter {
   }
 
   /** Runs `work` at the target, on the same connection. */
-  async atTarget<T>(work: (db: Target) => Promise<T>, patience = patienceMs): Promise<T> {
+  async atTarget<T>(work: (session: Session) => Promise<T>, patience = patienceMs): Promise<T> {
     return await this.#askTarget(work, performance.now() + patience);
   }
 
@@ -128,14 +127,11 @@ export class LagMeter {
     await Promise.all([this.#source.close(), this.#target.close()]);
   }
 
-  async #askTarget<T>(work: (db: Target) => Promise<T>, deadline: number): Promise<T> {
-    return await this.#target.ask(
-      async (session) => await session.guarded(async () => await work(session.db)),
-      Math.max(1, deadline - performance.now()),
-    );
+  async #askTarget<T>(work: (session: Session) => Promise<T>, deadline: number): Promise<T> {
+    return await this.#target.ask(work, Math.max(1, deadline - performance.now()));
   }
 
-  async #readTarget(db: Target): Promise<{ status: ReplicaStatus | null; findings: Findings }> {
+  async #readTarget(db: Reading): Promise<{ status: ReplicaStatus | null; findings: Findings }> {
     const status = await readReplicaStatus(db);
     if (this.#findings === null || performance.now() - this.#findings.at > findingsMs)
       this.#findings = { at: performance.now(), found: await readFindings(db) };
@@ -146,7 +142,7 @@ export class LagMeter {
   async #arrival(head: Position, deadline: number): Promise<ReplicaStatus | null> {
     for (const end = Math.min(deadline, performance.now() + arrivingMs); performance.now() < end;) {
       await sleep(lookAgainMs);
-      const status = await this.#askTarget(async (db) => await readReplicaStatus(db), deadline);
+      const status = await this.#askTarget(async ({ db }) => await readReplicaStatus(db), deadline);
       const applied = status?.checkpoint?.position;
       if (applied !== undefined && comparePositions(applied, head) >= 0) return status;
     }
@@ -190,7 +186,7 @@ function isArriving({ secondsBehind }: LagReport, status: ReplicaStatus | null):
 
 /** One measurement. */
 export async function measureLag(config: Config): Promise<LagReport> {
-  const meter = new LagMeter(config, 'tidegate lag');
+  const meter = new LagMeter(config, async (scope) => await TargetSession.open(scope, config.target, 'tidegate lag'));
   try {
     return (await meter.measure()).report;
   } finally {

@@ -2,6 +2,7 @@ import { type Position, comparePositions, formatPosition } from '../change/posit
 import type { BinlogFiles, SourceStatus } from '../mysql/position/source-status.ts';
 import type { ConvertedColumn } from '../postgres/control/conversions.ts';
 import type { DeadLetterGroup } from '../postgres/control/dead-letter-list.ts';
+import type { JobKind } from '../postgres/control/control-schema.ts';
 import { type Job, isEqual } from '../postgres/control/jobs.ts';
 import { suspendedRemedy } from '../postgres/control/table-states.ts';
 import type { HeadHistory } from './head-history.ts';
@@ -69,7 +70,7 @@ export interface SuspendedTable {
 export interface RunningJob {
   readonly id: string;
   readonly table: string;
-  readonly kind: 'backfill' | 'verify' | 'refresh';
+  readonly kind: JobKind;
   readonly state: string;
   /** Rows read so far, and the source's estimate of all. */
   readonly rows: number;
@@ -94,7 +95,7 @@ export interface Verification {
 export interface FailedJob {
   readonly id: string;
   readonly table: string;
-  readonly kind: 'backfill' | 'verify' | 'refresh';
+  readonly kind: JobKind;
   /** When it ended. */
   readonly at: Date | null;
   readonly reason: string;

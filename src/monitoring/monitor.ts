@@ -8,6 +8,7 @@ import type { LagReport } from './lag-report.ts';
 import type { Metrics } from './metrics.ts';
 import { SnapshotProgress } from './snapshot-progress.ts';
 import { type Stall, slow, stalls } from './stalls.ts';
+import { WritingSession } from '../postgres/session.ts';
 import { type StatusDetail, type TableStatus, writeStatus } from '../postgres/control/status.ts';
 import { Throughput } from './throughput.ts';
 
@@ -75,7 +76,7 @@ export class Monitor {
   readonly #config: Config;
   readonly #metrics: Metrics;
   readonly #onStall: (reason: Stall | null) => void;
-  readonly #meter: LagMeter;
+  readonly #meter: LagMeter<WritingSession>;
   readonly #startedAt = new Date();
   readonly #ended = new AbortController();
   readonly #watching: Promise<void>;
@@ -101,7 +102,10 @@ export class Monitor {
     this.#config = config;
     this.#metrics = metrics;
     this.#onStall = onStall;
-    this.#meter = new LagMeter(config, 'tidegate status');
+    this.#meter = new LagMeter(
+      config,
+      async (scope) => await WritingSession.open(scope, config.target, 'tidegate status'),
+    );
     this.#watching = this.#watch();
   }
 
@@ -211,7 +215,7 @@ export class Monitor {
       snapshot: this.snapshot.status,
       ...{ identity, heads },
     };
-    await this.#meter.atTarget(async (db) => await writeStatus(db, this.state, detail), patience);
+    await this.#meter.atTarget(async (session) => await writeStatus(session, this.state, detail), patience);
   }
 
   #take(measured: Measured): void {

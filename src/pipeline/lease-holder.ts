@@ -6,9 +6,9 @@ import { knownCodec } from '../mapping/table-codec.ts';
 import { SourceConnection } from '../mysql/connection.ts';
 import { readHead } from '../mysql/position/positions.ts';
 import { type ServerFlavor, readServerFlavor } from '../mysql/server-flavor.ts';
-import { assertEpoch } from '../postgres/control/checkpoint.ts';
+import { Fence } from '../postgres/control/fence.ts';
 import { type Job, readsAll } from '../postgres/control/jobs.ts';
-import { type Lease, sessionName } from '../postgres/control/lease.ts';
+import type { Lease } from '../postgres/control/lease.ts';
 import { TargetSession } from '../postgres/session.ts';
 import { type KnownTable, finishSnapshot, suspendTable } from '../postgres/control/table-states.ts';
 import { readStanding } from '../postgres/rows/standing.ts';
@@ -64,13 +64,10 @@ async function suspendedFor(
   const { table } = error;
   const { schema } = config.target;
   await inPart(scope, async (part) => {
-    const session = await TargetSession.open(part, config.target);
-    const standing = await session.guarded(async () => await readStanding(session.db, schema, table));
+    const fence = await Fence.open(part, config.target, 'lead', lease.epoch);
+    const standing = await readStanding(fence.session.db, schema, table);
     const reason = 'what' in standing ? standing.what : suspension.reason;
-    await session.transaction(async (trx) => {
-      await assertEpoch(trx, lease.epoch);
-      await suspendTable(trx, table, reason, suspension.decision);
-    });
+    await fence.transaction(async (trx) => await suspendTable(trx, table, reason, suspension.decision));
     listener.suspended(table, reason);
   });
   return true;
@@ -94,7 +91,7 @@ async function explain(scope: Scope, config: Config, lease: Lease, error: unknow
 
 async function assertCheckpointContinues(scope: Scope, config: Config): Promise<void> {
   const { replicator, target } = await openBoth(scope, config);
-  const progress = await target.guarded(async () => await readProgress(target.db));
+  const progress = await readProgress(target.db);
   if (progress !== null)
     await assertContinues(replicator, await readServerFlavor(replicator), config.source.database, progress);
 }
@@ -111,11 +108,11 @@ async function snapshotMissing(
   lease: Lease,
   listener: ServiceListener,
 ): Promise<StreamBasis> {
-  const replica = config.target.schema;
-  const { replicator, target } = await openBoth(scope, config, sessionName('lead', replica, lease.epoch));
+  const replicator = await SourceConnection.open(scope, config.source, 'replicator');
+  const fence = await Fence.open(scope, config.target, 'lead', lease.epoch);
   const reader = await SourceConnection.open(scope, config.source, 'reader');
   const server = await readServerFlavor(replicator);
-  const prepared = await prepare(config, lease.epoch, { reader, replicator, server }, target, scope.signal);
+  const prepared = await prepare(config, { reader, replicator, server }, fence, scope.signal);
   listener.prepared(prepared);
   for (const [table, reason] of prepared.suspended) listener.suspended(table, reason);
   const planned = new Map(prepared.planned.map((table) => [table.codec.schema.table, table]));
@@ -127,18 +124,12 @@ async function snapshotMissing(
     pace: (pace) => listener.pace(pace),
     chunk: (elapsedMs) => listener.chunk(elapsedMs),
     suspended: async (table, { reason, decision }) => {
-      await target.transaction(async (trx) => {
-        await assertEpoch(trx, lease.epoch);
-        await suspendTable(trx, table, reason, decision);
-      });
+      await fence.transaction(async (trx) => await suspendTable(trx, table, reason, decision));
       listener.suspended(table, reason);
     },
   });
   const end = await readHead(replicator);
-  await target.transaction(async (trx) => {
-    await assertEpoch(trx, lease.epoch);
-    await finishSnapshot(trx, end);
-  });
+  await fence.transaction(async (trx) => await finishSnapshot(trx, end));
   return { server, planned };
 }
 
@@ -199,7 +190,7 @@ function doneWith(until: RunOptions['until']): (open: readonly Job[]) => boolean
 /** The position and the tables to continue with, and the present end of the source's binlog. */
 async function resume(scope: Scope, config: Config) {
   const { replicator, target } = await openBoth(scope, config);
-  const progress = await target.guarded(async () => await readProgress(target.db));
+  const progress = await readProgress(target.db);
   if (progress === null) throw new TidegateError('internal', 'there is no checkpoint to stream from');
   return {
     start: progress.checkpoint.position,
@@ -208,9 +199,9 @@ async function resume(scope: Scope, config: Config) {
   };
 }
 
-async function openBoth(scope: Scope, config: Config, name = 'tidegate') {
+async function openBoth(scope: Scope, config: Config) {
   const replicator = await SourceConnection.open(scope, config.source, 'replicator');
-  const target = await TargetSession.open(scope, config.target, name);
+  const target = await TargetSession.open(scope, config.target);
   return { replicator, target };
 }
 

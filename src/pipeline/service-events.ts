@@ -6,7 +6,7 @@ import type { SourceRole } from '../mysql/wire/guarded-connection.ts';
 import { readGrants } from '../mysql/grants/read-grants.ts';
 import { readServerFlavor } from '../mysql/server-flavor.ts';
 import { type EventKind, recordEvent } from '../postgres/control/events.ts';
-import { TargetSession } from '../postgres/session.ts';
+import { Fence } from '../postgres/control/fence.ts';
 
 /** Records that the service starts to work, its settings, and what its accounts may do at the source. */
 export async function recordStart(scope: Scope, config: Config, epoch: bigint): Promise<void> {
@@ -14,17 +14,23 @@ export async function recordStart(scope: Scope, config: Config, epoch: bigint): 
     reader: await grantsOf(scope, config, 'reader'),
     replicator: await grantsOf(scope, config, 'replicator'),
   };
-  await record(scope, config, 'started', { epoch: epoch.toString(), settings: configHash(config), grants });
+  await record(scope, config, epoch, 'started', { settings: configHash(config), grants });
 }
 
 export async function recordStop(scope: Scope, config: Config, epoch: bigint, reason: string): Promise<void> {
-  await record(scope, config, 'stopped', { epoch: epoch.toString(), reason });
+  await record(scope, config, epoch, 'stopped', { reason });
 }
 
-async function record(scope: Scope, config: Config, kind: EventKind, detail: Record<string, unknown>): Promise<void> {
+async function record(
+  scope: Scope,
+  config: Config,
+  epoch: bigint,
+  kind: EventKind,
+  detail: Record<string, unknown>,
+): Promise<void> {
   await inPart(scope, async (part) => {
-    const session = await TargetSession.open(part, config.target, 'tidegate audit');
-    await session.guarded(async () => await recordEvent(session.db, kind, detail));
+    const fence = await Fence.open(part, config.target, 'lead', epoch);
+    await fence.transaction(async (trx) => await recordEvent(trx, kind, { epoch: epoch.toString(), ...detail }));
   });
 }
 

@@ -3,7 +3,7 @@ import { TidegateError } from '../errors/tidegate-error.ts';
 import { type Scope, inPart } from '../lifetime/scope.ts';
 import { Lease } from '../postgres/control/lease.ts';
 import { migrateControlSchema } from '../postgres/control/migrate.ts';
-import { TargetSession } from '../postgres/session.ts';
+import { WritingSession } from '../postgres/session.ts';
 import { backoff, sleep } from '../lifetime/backoff.ts';
 import { recordStart, recordStop } from './service-events.ts';
 import { runAsLeaseHolder } from './lease-holder.ts';
@@ -78,7 +78,7 @@ export async function replicate(
         listener.stalled(stall.silence ?? stall.stream);
       };
       await inPart(attempt, async (part) => {
-        await migrateControlSchema(await TargetSession.open(part, config.target));
+        await migrateControlSchema(await WritingSession.open(part, config.target));
       });
       const lease = await waitForLease(attempt, config, watched);
       if (lease === null) return;

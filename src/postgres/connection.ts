@@ -7,14 +7,8 @@ import { backendOf, socketOf } from './wire/client.ts';
 import { askForTls } from './wire/tls-probe.ts';
 
 const connectTimeoutMs = 10_000;
-/** Time limits of a role or database against forgotten sessions. They are turned off here. Some exist in newer versions only. */
-const limits = [
-  'statement_timeout',
-  'lock_timeout',
-  'idle_in_transaction_session_timeout',
-  'idle_session_timeout',
-  'transaction_timeout',
-];
+/** Time limits of a role or database against forgotten sessions, which newer versions have besides others. All are turned off here. */
+const limits = ['idle_session_timeout', 'transaction_timeout'];
 
 /**
  * Opens one PostgreSQL connection of the target role. Its text format does not depend on defaults of the role or server: ISO dates, UTC,
@@ -43,7 +37,8 @@ export async function openTarget(scope: Scope, target: TargetConfig, application
       '-c timezone=UTC -c datestyle=ISO,YMD -c extra_float_digits=1 -c intervalstyle=postgres -c bytea_output=hex' +
       ' -c synchronous_commit=off -c client_encoding=UTF8 -c client_min_messages=warning -c standard_conforming_strings=on' +
       // Row level security that would hide rows raises an error instead, so no row goes missing in silence.
-      ' -c array_nulls=on -c default_transaction_isolation=read\\ committed -c row_security=off',
+      ' -c array_nulls=on -c default_transaction_isolation=read\\ committed -c row_security=off' +
+      ' -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0',
     ssl:
       mode === 'disable'
         ? false

@@ -1,5 +1,5 @@
 import { setTimeout as rest } from 'node:timers/promises';
-import { type ControlledTransaction, Kysely, PostgresDialect } from 'kysely';
+import { type ControlledTransaction, Kysely, PostgresDialect, sql } from 'kysely';
 import type pg from 'pg';
 import type { LineBuffer } from '../change/line-buffer.ts';
 import type { TargetConfig } from '../config/config.ts';
@@ -18,28 +18,34 @@ import { PreparedStatements } from './wire/prepared-statements.ts';
 
 const goodbyeMs = 1_000;
 
+/** A transaction that may write. */
 export type Target = Kysely<ControlSchema>;
+/** What reads. The compiler knows no builder of it that writes. */
+export type Reading = Pick<Target, 'selectFrom' | 'getExecutor'>;
 
 /**
- * One PostgreSQL connection. Kysely runs the statements. COPY uses the same connection, so copied rows and statements share a
- * transaction.
+ * One PostgreSQL connection that reads. Kysely runs the statements.
+ *
+ * Invariant: PostgreSQL itself holds it to reading
+ * (https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-DEFAULT-TRANSACTION-READ-ONLY).
  */
 export class TargetSession {
   /** Its control tables belong to the replica with this target schema. */
-  readonly db: Target;
+  readonly db: Reading;
   readonly targetSchema: string;
+  protected readonly kysely: Target;
+  protected readonly client: pg.Client;
+  protected readonly watch: SilenceWatch;
   readonly #scope: Scope;
-  readonly #client: pg.Client;
-  readonly #watch: SilenceWatch;
-  readonly #prepared = new PreparedStatements();
   readonly #silence: Silence = { side: 'target' };
   #isOpen = true;
+  #isServerReadOnly = false;
 
-  private constructor(scope: Scope, client: pg.Client, { schema: targetSchema, ...server }: TargetConfig) {
+  protected constructor(scope: Scope, client: pg.Client, { schema: targetSchema, ...server }: TargetConfig) {
     this.#scope = scope;
-    this.#client = client;
+    this.client = client;
     this.targetSchema = targetSchema;
-    this.#watch = new SilenceWatch(
+    this.watch = new SilenceWatch(
       {
         bytes: () => socketOf(client).bytesRead + socketOf(client).bytesWritten,
         isAtWork: async () => await isAtWork({ schema: targetSchema, ...server }, this.backend),
@@ -52,38 +58,96 @@ export class TargetSession {
       },
       (seconds) => new TidegateError('target-unreachable', `target: no answer for ${seconds} s, and it is not at work`),
     );
-    this.db = new Kysely<ControlSchema>({
+    this.db = this.kysely = new Kysely<ControlSchema>({
       plugins: [new ControlSchemaPlugin(controlSchemaName(targetSchema))],
       dialect: new PostgresDialect({
         // The pool holds exactly this connection. Kysely opens no other, and TargetSession closes it.
         pool: {
-          connect: async () => await Promise.resolve(lent(client, this.#watch)),
+          connect: async () => await Promise.resolve(lent(client, this.watch)),
           end: async () => await Promise.resolve(),
           options: {},
         },
       }),
     });
+    scope.own(this);
   }
 
   /** Opens a session in a scope. Raises what `openTarget` raises. */
   static async open(scope: Scope, target: TargetConfig, applicationName?: string): Promise<TargetSession> {
     const session = new TargetSession(scope, await openTarget(scope, target, applicationName), target);
-    scope.own(session);
+    const { rows } = await sql<{ isReadOnly: boolean }>`
+      select current_setting('transaction_read_only') = 'on' as "isReadOnly",
+             set_config('default_transaction_read_only', 'on', false)`.execute(session.db);
+    session.#isServerReadOnly = rows[0]?.isReadOnly === true;
     return session;
   }
 
   /** The process id of the PostgreSQL backend. */
   get backend(): number {
-    return backendOf(this.#client);
+    return backendOf(this.client);
+  }
+
+  /** The server would refuse a session that writes, too: it is a standby, or its settings say so. */
+  get isServerReadOnly(): boolean {
+    return this.#isServerReadOnly;
+  }
+
+  /**
+   * Appends the result of a query to `out` as COPY text. `out` grows to at most `mostBytes`. The query must take no parameters. Returns
+   * the number of rows, or null if there was more.
+   */
+  async copyOut(query: string, out: LineBuffer, mostBytes: number): Promise<number | null> {
+    const copied = new Promise<number | null>((resolve, reject) => {
+      const done = (error: Error | null, rows: number | null) =>
+        error === null ? resolve(rows) : reject(fromPostgres(error, { what: 'read' }));
+      this.client.query(new CopyOut(`copy (${query}) to stdout`, out, mostBytes, done));
+    });
+    return await this.watch.during(copied);
+  }
+
+  /** Closes the connection. Destroys the socket if the server does not answer within a second. */
+  async close(): Promise<void> {
+    if (!this.#isOpen) return;
+    const timer = setTimeout(() => this.destroy(), goodbyeMs);
+    await this.client.end().catch(() => undefined);
+    clearTimeout(timer);
+    this.destroy();
+  }
+
+  /** Breaks the connection off at once. pg then fails every statement that is pending. */
+  destroy(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.watch.close();
+    this.#scope.disown(this);
+    socketOf(this.client).destroy();
+  }
+}
+
+/**
+ * One PostgreSQL connection that writes, in transactions. Only postgres/control begins one, and temporary tables do: all else writes through
+ * a fence or a request. COPY uses the same connection, so copied rows and statements share a transaction.
+ */
+export class WritingSession extends TargetSession {
+  readonly #prepared = new PreparedStatements();
+
+  /** Opens a session in a scope. Raises what `openTarget` raises. */
+  static override async open(scope: Scope, target: TargetConfig, applicationName?: string): Promise<WritingSession> {
+    return new WritingSession(scope, await openTarget(scope, target, applicationName), target);
+  }
+
+  /** For migrations, which have transactions of their own. */
+  get all(): Target {
+    return this.kysely;
   }
 
   /** Runs `work` in a transaction and commits it. */
   async transaction<T>(work: (trx: Target) => Promise<T>): Promise<T> {
-    return await this.guarded(async () => await this.db.transaction().execute(work));
+    return await this.kysely.transaction().execute(work);
   }
 
   async begin(): Promise<ControlledTransaction<ControlSchema>> {
-    return await this.guarded(async () => await this.db.startTransaction().execute());
+    return await this.kysely.startTransaction().execute();
   }
 
   /**
@@ -101,54 +165,9 @@ export class TargetSession {
    * row values, so only code may read them.
    */
   async pipeline(groups: Iterable<Iterable<Statement>>): Promise<readonly Outcome[]> {
-    return await this.#watch.during(
-      new Promise((resolve) => this.#client.query(new Pipeline(this.#client, groups, this.#prepared, resolve))),
+    return await this.watch.during(
+      new Promise((resolve) => this.client.query(new Pipeline(this.client, groups, this.#prepared, resolve))),
     );
-  }
-
-  /**
-   * Appends the result of a query to `out` as COPY text. `out` grows to at most `mostBytes`. The query must take no parameters. Returns
-   * the number of rows, or null if there was more.
-   */
-  async copyOut(query: string, out: LineBuffer, mostBytes: number): Promise<number | null> {
-    return await this.guarded(
-      async () =>
-        await this.#watch.during(
-          new Promise<number | null>((resolve, reject) => {
-            const text = `copy (${query}) to stdout`;
-            const copied = (error: Error | null, rows: number | null) =>
-              error === null ? resolve(rows) : reject(error);
-            this.#client.query(new CopyOut(text, out, mostBytes, copied));
-          }),
-        ),
-    );
-  }
-
-  /** Converts an error of PostgreSQL or of the connection into a TidegateError without row values. */
-  async guarded<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      throw fromPostgres(error, { what: 'apply' });
-    }
-  }
-
-  /** Closes the connection. Destroys the socket if the server does not answer within a second. */
-  async close(): Promise<void> {
-    if (!this.#isOpen) return;
-    const timer = setTimeout(() => this.destroy(), goodbyeMs);
-    await this.#client.end().catch(() => undefined);
-    clearTimeout(timer);
-    this.destroy();
-  }
-
-  /** Breaks the connection off at once. pg then fails every statement that is pending. */
-  destroy(): void {
-    if (!this.#isOpen) return;
-    this.#isOpen = false;
-    this.#watch.close();
-    this.#scope.disown(this);
-    socketOf(this.#client).destroy();
   }
 }
 

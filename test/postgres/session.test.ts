@@ -9,7 +9,7 @@ import { runCli } from '../support/cli.ts';
 import { Proxy } from '../support/proxy.ts';
 import { sharedServers } from '../support/shared-servers.ts';
 import { targetConfig } from '../support/target-config.ts';
-import { TargetSession, isAtWork } from '../../src/postgres/session.ts';
+import { TargetSession, WritingSession, isAtWork } from '../../src/postgres/session.ts';
 import { Scope } from '../../src/lifetime/scope.ts';
 
 const { source, target } = sharedServers();
@@ -111,7 +111,7 @@ test.each([
 test('PostgreSQL reports whether it works for a session: true while it executes or waits for a lock, false while it waits for the session', async () => {
   const own = (replica = await createReplica(source, target));
   const config = targetConfig(own.env);
-  const session = await TargetSession.open(new Scope(), config);
+  const session = await WritingSession.open(new Scope(), config);
   const until = async (expected: boolean) => {
     for (const deadline = Date.now() + 10_000; (await isAtWork(config, session.backend)) !== expected; await sleep(20))
       if (Date.now() > deadline) throw new Error(`not ${expected}`);
@@ -156,12 +156,10 @@ test('a session that freezes in a transaction is ended at the server, too, even 
   await using proxy = await Proxy.start(target);
   await using scope = new Scope();
   const env = { ...own.env, TARGET_DB_HOST: proxy.host, TARGET_DB_PORT: String(proxy.port) };
-  const session = await TargetSession.open(scope, targetConfig(env));
+  const session = await WritingSession.open(scope, targetConfig(env));
   await session.begin();
   proxy.faultAtPacket('freeze', 1, (packet) => packet.includes('frozen'));
-  const lost = expect(
-    session.guarded(async () => await sql`select 'frozen'`.execute(session.db)),
-  ).rejects.toMatchObject({
+  const lost = expect(sql`select 'frozen'`.execute(session.db)).rejects.toMatchObject({
     kind: 'target-unreachable',
   });
   await expect.poll(() => proxy.cuts).toBe(1);

@@ -4,7 +4,7 @@ import type { SourceConnection } from '../../mysql/connection.ts';
 import { assertReachable, startsByGtid } from '../../mysql/position/positions.ts';
 import type { ServerFlavor } from '../../mysql/server-flavor.ts';
 import { type Checkpoint, readCheckpoint } from '../../postgres/control/checkpoint.ts';
-import type { Target } from '../../postgres/session.ts';
+import type { Reading } from '../../postgres/session.ts';
 import { type KnownTable, isFollowed, readTables } from '../../postgres/control/table-states.ts';
 
 /** The progress of the target and of each table's snapshot. All positions belong to one server. */
@@ -14,7 +14,7 @@ export interface Progress {
 }
 
 /** Null: replication was never started. */
-export async function readProgress(db: Target): Promise<Progress | null> {
+export async function readProgress(db: Reading): Promise<Progress | null> {
   const checkpoint = await readCheckpoint(db);
   return checkpoint === null ? null : { checkpoint, tables: await readTables(db) };
 }

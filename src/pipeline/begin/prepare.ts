@@ -7,10 +7,11 @@ import { readCatalog } from '../../mysql/catalog/catalog.ts';
 import type { SourceConnection } from '../../mysql/connection.ts';
 import type { ServerFlavor } from '../../mysql/server-flavor.ts';
 import { readSnapshotPosition } from '../../mysql/position/positions.ts';
-import { type Checkpoint, assertEpoch, createCheckpoint, keepDatabase } from '../../postgres/control/checkpoint.ts';
+import { type Checkpoint, createCheckpoint, keepDatabase } from '../../postgres/control/checkpoint.ts';
 import { recordEvent } from '../../postgres/control/events.ts';
 import { endJob, openJobs, readsAll, requestReturn } from '../../postgres/control/jobs.ts';
-import type { Target, TargetSession } from '../../postgres/session.ts';
+import type { Fence } from '../../postgres/control/fence.ts';
+import type { Fenced } from '../../postgres/control/writing.ts';
 import { addTable, excludeTable, markGone, readTables, suspendTable } from '../../postgres/control/table-states.ts';
 import { readStandings } from '../../postgres/rows/standing.ts';
 import { addPrimaryKey, createSchema, createTable, recordMade } from '../../postgres/rows/tables.ts';
@@ -46,26 +47,26 @@ export interface Prepared {
  */
 export async function prepare(
   config: Config,
-  epoch: bigint,
   source: { reader: SourceConnection; replicator: SourceConnection; server: ServerFlavor },
-  target: TargetSession,
+  fence: Fence,
   signal: AbortSignal,
 ): Promise<Prepared> {
   const { reader, replicator, server } = source;
+  const { session } = fence;
   const replica = config.target.schema;
   const { database } = config.source;
-  const checkpoint = await resumedCheckpoint(replicator, server, database, target, epoch);
+  const checkpoint = await resumedCheckpoint(replicator, server, database, fence);
   const isFirst = checkpoint === null;
   const selection = selectionOf(config);
-  const { known, jobs } = await target.guarded(async () => ({
-    known: await readTables(target.db),
-    jobs: await openJobs(target.db),
-  }));
+  const { known, jobs } = {
+    known: await readTables(session.db),
+    jobs: await openJobs(session.db),
+  };
   assertSameRules(known, selection);
   const look = async () => {
     const catalog = await readCatalog(reader, database);
     const names = namesOf(catalog, known);
-    const standings = await target.guarded(async () => await readStandings(target.db, replica, names));
+    const standings = await readStandings(session.db, replica, names);
     return tableSteps({ catalog, selection, known, jobs, standings, isFirst });
   };
   // The position is read before the catalog. If a definition changes in between, the stream still brings that change.
@@ -79,13 +80,10 @@ export async function prepare(
 
   const suspended = new Map<string, string>();
   const added: string[] = [];
-  await target.transaction(async (trx) => {
+  await fence.transaction(async (trx) => {
     suspended.clear();
-    if (isFirst) await createCheckpoint(trx, epoch, position, { identity: server.identity, database });
-    else {
-      await assertEpoch(trx, epoch);
-      await keepDatabase(trx, database);
-    }
+    if (isFirst) await createCheckpoint(trx, position, { identity: server.identity, database });
+    else await keepDatabase(trx, database);
     await createSchema(trx, replica);
     await endImpossible(trx, steps, plan.leftOut, selection.isSelected);
     added.length = 0;
@@ -110,12 +108,12 @@ export async function prepare(
     // A table in full refresh that is as it was needs nothing.
     const isSame = before?.state === 'full-refresh' && isDeepStrictEqual(before.schema, codec.source);
     if (isRefresh && isSame && one.standing.kind === 'ours') continue;
-    const suspension = await returnTable(config, target, epoch, { ...one, codec }, position, isRefresh);
+    const suspension = await returnTable(config, fence, { ...one, codec }, position, isRefresh);
     if (suspension?.isNew === true) suspended.set(one.table, suspension.reason);
   }
 
   const engines = new Map(plan.planned.map((table) => [table.codec.schema.table, table]));
-  const current = await target.guarded(async () => await readTables(target.db));
+  const current = await readTables(session.db);
   return {
     checkpoint: checkpoint?.position ?? position,
     leftOut: plan.leftOut,
@@ -137,7 +135,7 @@ export async function prepare(
 
 /** Makes a new table. False: its name was taken at the target in this moment, so the table is only listed, as suspended. */
 async function addNew(
-  trx: Target,
+  trx: Fenced,
   replica: string,
   { codec, table, openJobs }: TableStep,
   position: Position,
@@ -162,7 +160,7 @@ async function addNew(
 
 /** Ends jobs of tables that the source does not have, or not in a form that can be replicated. */
 async function endImpossible(
-  trx: Target,
+  trx: Fenced,
   steps: readonly TableStep[],
   leftOut: readonly LeftOutTable[],
   isSelected: (table: string) => boolean,
@@ -183,13 +181,12 @@ async function resumedCheckpoint(
   replicator: SourceConnection,
   server: ServerFlavor,
   database: string,
-  target: TargetSession,
-  epoch: bigint,
+  fence: Fence,
 ): Promise<Checkpoint | null> {
-  const progress = await readProgress(target.db);
+  const progress = await readProgress(fence.session.db);
   if (progress === null) return null;
   await assertContinues(replicator, server, database, progress);
   const { checkpoint } = progress;
   if (checkpoint.sourceIdentity === server.identity) return checkpoint;
-  return await moveToOtherServer(target, epoch, server, checkpoint);
+  return await moveToOtherServer(fence, server, checkpoint);
 }

@@ -7,12 +7,14 @@ import { readCatalog } from '../../mysql/catalog/catalog.ts';
 import { SourceConnection } from '../../mysql/connection.ts';
 import { readSnapshotPosition } from '../../mysql/position/positions.ts';
 import { readServerFlavor } from '../../mysql/server-flavor.ts';
-import { assertEpoch, restartCheckpoint } from '../../postgres/control/checkpoint.ts';
+import { restartCheckpoint } from '../../postgres/control/checkpoint.ts';
 import { type Confirmation, recordEvent } from '../../postgres/control/events.ts';
-import { endJobsOf, requestJobs } from '../../postgres/control/jobs.ts';
+import { Fence } from '../../postgres/control/fence.ts';
+import { endJobsOf } from '../../postgres/control/jobs.ts';
+import { requestJobs } from '../../postgres/control/requests.ts';
 import { Lease, readLeaseHolder, thisInstance } from '../../postgres/control/lease.ts';
 import { migrateControlSchema } from '../../postgres/control/migrate.ts';
-import { TargetSession } from '../../postgres/session.ts';
+import { WritingSession } from '../../postgres/session.ts';
 import { type KnownTable, holdForResync, readTables, excludeTable } from '../../postgres/control/table-states.ts';
 
 /**
@@ -22,11 +24,11 @@ import { type KnownTable, holdForResync, readTables, excludeTable } from '../../
  */
 export async function resync(scope: Scope, config: Config, confirmed: Confirmation): Promise<string[]> {
   const isSelected = tableFilter(config.tables);
-  const session = await TargetSession.open(scope, config.target, 'tidegate resync');
+  const session = await WritingSession.open(scope, config.target, 'tidegate resync');
   await migrateControlSchema(session);
   const lease = await Lease.tryAcquire(scope, config.target);
   if (lease === null) {
-    const holder = await session.guarded(async () => await readLeaseHolder(session.db));
+    const holder = await readLeaseHolder(session.db);
     // An attempt of ours whose connection broke has left it. It expires within seconds.
     if (holder === thisInstance || holder === null)
       throw new TidegateError('target-busy', 'the lease of the last attempt has not expired yet');
@@ -36,9 +38,9 @@ export async function resync(scope: Scope, config: Config, confirmed: Confirmati
   }
   try {
     const { position, identity } = await inPart(scope, async (part) => await presentPosition(part, config));
-    return await session.transaction(async (trx) => {
+    const fence = await Fence.open(scope, config.target, 'lead', lease.epoch);
+    return await fence.transaction(async (trx) => {
       const from = await restartCheckpoint(trx, position, { identity, database: config.source.database });
-      await assertEpoch(trx, lease.epoch);
       const all = await readTables(trx);
       for (const { table, state } of all)
         if (state !== 'excluded' && !isSelected(table)) await excludeTable(trx, table);

@@ -2,13 +2,13 @@ import type { Config } from '../../config/config.ts';
 import { type Position, formatPosition } from '../../change/position.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
-import { assertEpoch } from '../../postgres/control/checkpoint.ts';
 import { recordEvent } from '../../postgres/control/events.ts';
 import { endJob, readsAll, requestReturn } from '../../postgres/control/jobs.ts';
 import { keepFullRefresh, resumeTable, suspendTable } from '../../postgres/control/table-states.ts';
 import { addPrimaryKey, createTable, recordMade, reshapeTable } from '../../postgres/rows/tables.ts';
 import { limitLockWaitsOf } from '../../postgres/rows/lock-timeout.ts';
-import type { Target, TargetSession } from '../../postgres/session.ts';
+import type { Fence } from '../../postgres/control/fence.ts';
+import type { Fenced } from '../../postgres/control/writing.ts';
 import { hasDependents, mayEmpty } from '../jobs/fit-table.ts';
 import { type Suspension, suspensionOf } from '../suspension.ts';
 import type { TableStep } from './table-steps.ts';
@@ -22,16 +22,14 @@ const dependents =
  */
 export async function returnTable(
   config: Config,
-  target: TargetSession,
-  epoch: bigint,
+  fence: Fence,
   one: TableStep & { readonly codec: TableCodec },
   position: Position,
   isRefresh: boolean,
 ): Promise<(Suspension & { readonly isNew: boolean }) | null> {
   const { table, codec, openJobs } = one;
   try {
-    await target.transaction(async (trx) => {
-      await assertEpoch(trx, epoch);
+    await fence.transaction(async (trx) => {
       await limitLockWaitsOf(trx);
       await fitColumns(trx, config, one);
       if (isRefresh) await keepRefreshed(trx, one, position);
@@ -47,8 +45,7 @@ export async function returnTable(
     const suspension = hasDependents(error) ? { reason: dependents, decision: null } : suspensionOf(error);
     if (suspension === null) throw error;
     const { reason, decision } = suspension;
-    const isNew = await target.transaction(async (trx) => {
-      await assertEpoch(trx, epoch);
+    const isNew = await fence.transaction(async (trx) => {
       const unconfirmed = error instanceof TidegateError && error.kind === 'unconfirmed';
       for (const { id } of openJobs) await endJob(trx, id, { state: 'failed', reason, unconfirmed });
       return await suspendTable(trx, table, reason, decision);
@@ -58,7 +55,7 @@ export async function returnTable(
 }
 
 async function fitColumns(
-  trx: Target,
+  trx: Fenced,
   config: Config,
   { codec, standing, openJobs }: TableStep & { readonly codec: TableCodec },
 ): Promise<void> {
@@ -72,7 +69,7 @@ async function fitColumns(
 }
 
 async function keepRefreshed(
-  trx: Target,
+  trx: Fenced,
   { known, codec }: TableStep & { readonly codec: TableCodec },
   position: Position,
 ): Promise<void> {

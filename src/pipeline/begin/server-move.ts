@@ -1,8 +1,8 @@
 import type { Position } from '../../change/position.ts';
 import type { ServerFlavor } from '../../mysql/server-flavor.ts';
-import { type Checkpoint, assertEpoch, moveToServer } from '../../postgres/control/checkpoint.ts';
+import { type Checkpoint, moveToServer } from '../../postgres/control/checkpoint.ts';
 import { recordEvent } from '../../postgres/control/events.ts';
-import type { TargetSession } from '../../postgres/session.ts';
+import type { Fence } from '../../postgres/control/fence.ts';
 import { forgetPositions } from '../../postgres/control/table-states.ts';
 
 /** Lower than every position. Files and offsets of one server mean nothing on another. */
@@ -13,14 +13,12 @@ const nowhere = { file: '', offset: 0 } as const;
  * offset is forgotten. The first batch from the new server brings a new position. Returns the changed checkpoint.
  */
 export async function moveToOtherServer(
-  target: TargetSession,
-  epoch: bigint,
+  fence: Fence,
   server: ServerFlavor,
   checkpoint: Checkpoint,
 ): Promise<Checkpoint> {
   const position: Position = { ...nowhere, gtid: checkpoint.position.gtid };
-  await target.transaction(async (trx) => {
-    await assertEpoch(trx, epoch);
+  await fence.transaction(async (trx) => {
     await forgetPositions(trx, nowhere);
     await moveToServer(trx, position, server.identity);
     await recordEvent(trx, 'server-changed', { from: checkpoint.sourceIdentity, to: server.identity });

@@ -23,7 +23,7 @@ import { readServerFlavor } from '../../mysql/server-flavor.ts';
 import { checkCarried } from '../../postgres/check/check-carried.ts';
 import { checkTarget } from '../../postgres/check/check-target.ts';
 import { hasControlTable, isOfVersion01 } from '../../postgres/control/migrate.ts';
-import { type Target, TargetSession } from '../../postgres/session.ts';
+import { type Reading, TargetSession } from '../../postgres/session.ts';
 import { type KnownTable, suspendedRemedy, readTables } from '../../postgres/control/table-states.ts';
 import { type Scope, inPart } from '../../lifetime/scope.ts';
 import { checkTables } from './check-tables.ts';
@@ -234,17 +234,12 @@ async function checkTargetSide(scope: Scope, config: Config, tables: readonly st
         subject: 'target',
         message: `connected as ${config.target.user.user}, ${tlsInWords(config.target.tls.mode)}`,
       };
-      return [
-        connected,
-        ...(await session.guarded(async () => {
-          const found = await checkTarget(session, config.target.schema, config.target.database, tables);
-          if (await isOfVersion01(session.db)) return [...found, takeOver];
-          // What is in the way of a table explains its suspension better.
-          const isExplained = new Set(found.map(({ subject }) => subject));
-          const states = (await checkStates(session.db, config)).filter(({ subject }) => !isExplained.has(subject));
-          return [...found, ...states, ...(await checkCarried(session.db))];
-        })),
-      ];
+      const found = await checkTarget(session, config.target.schema, config.target.database, tables);
+      if (await isOfVersion01(session.db)) return [connected, ...found, takeOver];
+      // What is in the way of a table explains its suspension better.
+      const isExplained = new Set(found.map(({ subject }) => subject));
+      const states = (await checkStates(session.db, config)).filter(({ subject }) => !isExplained.has(subject));
+      return [connected, ...found, ...states, ...(await checkCarried(session.db))];
     });
   } catch (error) {
     return [failure('target', error)];
@@ -261,7 +256,7 @@ const takeOver: Finding = {
 };
 
 /** Suspended tables. Tables that are no longer selected are excluded by the next run, so they are not reported. */
-async function checkStates(db: Target, config: Config): Promise<Finding[]> {
+async function checkStates(db: Reading, config: Config): Promise<Finding[]> {
   if (!(await hasControlTable(db, 'schema_versions'))) return [];
   const { isSelected } = selectionOf(config);
   return (await readTables(db))

@@ -1,11 +1,10 @@
 import type { Config } from '../../config/config.ts';
 import { sqlStateOf } from '../../errors/postgres-errors.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
-import { assertEpoch } from '../../postgres/control/checkpoint.ts';
+import type { Fence } from '../../postgres/control/fence.ts';
 import { type Job, isAutomatic } from '../../postgres/control/jobs.ts';
 import { limitLockWaitsOf } from '../../postgres/rows/lock-timeout.ts';
 import { reshapeTable } from '../../postgres/rows/tables.ts';
-import type { TargetSession } from '../../postgres/session.ts';
 
 /** SQLSTATEs of PostgreSQL when another object depends on a column that would change. Such a column stays unchanged. */
 const dependedOn = new Set(['2BP01', '0A000']);
@@ -23,19 +22,11 @@ export function mayEmpty({ environment }: Config, jobs: readonly Job[]): boolean
  * Gives the target table the columns that the stream writes, if somebody has changed them by hand. A column that a view depends on stays as
  * it is: the rows may fit it anyway.
  */
-export async function fitTable(
-  config: Config,
-  epoch: bigint,
-  session: TargetSession,
-  job: Job,
-  codec: TableCodec,
-): Promise<void> {
+export async function fitTable(config: Config, fence: Fence, job: Job, codec: TableCodec): Promise<void> {
   try {
-    await session.transaction(async (trx) => {
+    await fence.transaction(async (trx) => {
       await limitLockWaitsOf(trx);
       await reshapeTable(trx, config.target.schema, codec, { mayEmpty: mayEmpty(config, [job]) });
-      // The fence comes last, because it locks the checkpoint: the stream's commits would wait for all of the above.
-      await assertEpoch(trx, epoch);
     });
   } catch (error) {
     if (!hasDependents(error)) throw error;

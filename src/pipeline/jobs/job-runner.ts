@@ -8,11 +8,10 @@ import { SourceDelay } from '../../mysql/source-delay.ts';
 import { type ServerFlavor, openOn } from '../../mysql/server-flavor.ts';
 import { requestDueRefreshes, requestDueVerification } from '../../postgres/control/due-jobs.ts';
 import { type Job, openJobs, readsAll } from '../../postgres/control/jobs.ts';
-import { sessionName } from '../../postgres/control/lease.ts';
-import { type Target, TargetSession } from '../../postgres/session.ts';
+import { Fence } from '../../postgres/control/fence.ts';
+import type { Fenced } from '../../postgres/control/writing.ts';
 import { type KnownTable, readStates, readTables, suspendTable } from '../../postgres/control/table-states.ts';
 import { readStandings } from '../../postgres/rows/standing.ts';
-import { assertEpoch } from '../../postgres/control/checkpoint.ts';
 import { ConsistentReads } from './consistent-reads.ts';
 import type { ServiceListener } from '../service-listener.ts';
 import type { StreamView } from '../stream/stream-view.ts';
@@ -50,12 +49,12 @@ export interface JobRunnerOptions {
 export async function runJobs(scope: Scope, options: JobRunnerOptions): Promise<'done' | 'again'> {
   const { config, epoch } = options;
   const { signal } = scope;
-  const replica = config.target.schema;
   // The first failure stops all jobs.
   await using jobScope = scope.child();
   const stop = jobScope.signal;
   let failure: { readonly error: unknown } | null = null;
-  const session = await TargetSession.open(jobScope, config.target, sessionName('jobs', replica, epoch));
+  const fence = await Fence.open(jobScope, config.target, 'jobs', epoch);
+  const { session } = fence;
   const replicator = new OnDemandConnection(
     async () => await openOn(jobScope, config.source, 'replicator', options.server),
   );
@@ -77,28 +76,27 @@ export async function runJobs(scope: Scope, options: JobRunnerOptions): Promise<
       if (signal.aborted) return 'done';
       if (failure !== null) throw (failure as { readonly error: unknown }).error;
       if (isOutdated) return 'again';
-      const jobs = await session.guarded(async () => await openJobs(session.db));
+      const jobs = await openJobs(session.db);
       if (performance.now() - lookedAt > scheduleMs) {
         lookedAt = performance.now();
-        const states = await session.guarded(async () => await readStates(session.db));
+        const states = await readStates(session.db);
         const isRead = new Set(jobs.filter(readsAll).map(({ table }) => table));
         // Its job was cancelled, and without it the table stays incomplete.
         if (states.some(({ table, state }) => state === 'backfilling' && !isRead.has(table))) return 'again';
         if (performance.now() - begunAt > unlistedMs && [...options.live.unlisted].some(mayBeNew)) return 'again';
         const due = states.filter(({ isDue }) => isDue).map(({ table }) => table);
-        if (due.length > 0 && (await session.guarded(async () => await anyReturns(options, session, due))))
-          return 'again';
-        await session.guarded(async () => await requestDue(config, session.db, states));
+        if (due.length > 0 && (await anyReturns(config, fence, due))) return 'again';
+        await fence.transaction(async (trx) => await requestDue(config, trx, states));
       }
       if (jobs.length > 0) {
-        const known = await session.guarded(async () => await readTables(session.db));
+        const known = await readTables(session.db);
         const tables = new Map(known.map((table) => [table.table, table]));
         for (const job of jobs) {
           const table = tables.get(job.table);
           const planned = options.planned.get(job.table);
           const refusal = refusalOf(job, table);
           if (refusal !== null) {
-            await failJob(tools, session, job, refusal);
+            await failJob(tools, fence, job, refusal);
             continue;
           }
           if (table === undefined || planned === undefined || !isReplicated(table)) return 'again';
@@ -137,19 +135,14 @@ export async function runJobs(scope: Scope, options: JobRunnerOptions): Promise<
  * Whether one of these suspended tables can return now. Tables that cannot, because of an object of somebody else or missing rights at the
  * target, wait for their next pause, and the stream need not restart for them.
  */
-async function anyReturns(
-  { config, epoch }: JobRunnerOptions,
-  session: TargetSession,
-  due: readonly string[],
-): Promise<boolean> {
-  const standings = await readStandings(session.db, config.target.schema, due);
+async function anyReturns(config: Config, fence: Fence, due: readonly string[]): Promise<boolean> {
+  const standings = await readStandings(fence.session.db, config.target.schema, due);
   const blocked = due.flatMap((table) => {
     const standing = standings.get(table);
     return standing !== undefined && 'what' in standing ? [{ table, reason: standing.what }] : [];
   });
   if (blocked.length > 0)
-    await session.transaction(async (trx) => {
-      await assertEpoch(trx, epoch);
+    await fence.transaction(async (trx) => {
       for (const { table, reason } of blocked) await suspendTable(trx, table, reason);
     });
   return blocked.length < due.length;
@@ -157,6 +150,7 @@ async function anyReturns(
 
 /** Why a job is impossible on a table in this state, whatever is done first; null: it is possible, or that is unknown. */
 function refusalOf({ kind, condition }: Job, table: KnownTable | undefined): string | null {
+  if (kind === 'retry' && table?.state !== 'streaming') return `the table is ${table?.state ?? 'gone'}`;
   const isEntire = kind !== 'verify' && condition === null;
   switch (table?.state) {
     case 'full-refresh':
@@ -184,11 +178,11 @@ function isReplicated({ state }: KnownTable): boolean {
 /** Requests the jobs that are due by schedule. */
 async function requestDue(
   config: Config,
-  db: Target,
+  trx: Fenced,
   states: readonly Pick<KnownTable, 'table' | 'state'>[],
 ): Promise<void> {
   const those = (wanted: KnownTable['state']) =>
     states.filter(({ state }) => state === wanted).map(({ table }) => table);
-  await requestDueRefreshes(db, those('full-refresh'), config.refreshEveryMinutes);
-  if (config.verifyEveryHours !== null) await requestDueVerification(db, those('streaming'), config.verifyEveryHours);
+  await requestDueRefreshes(trx, those('full-refresh'), config.refreshEveryMinutes);
+  if (config.verifyEveryHours !== null) await requestDueVerification(trx, those('streaming'), config.verifyEveryHours);
 }

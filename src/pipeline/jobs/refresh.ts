@@ -7,14 +7,12 @@ import { type TableCodec, takeConversions } from '../../mapping/table-codec.ts';
 import { readColumns } from '../../mysql/catalog/catalog.ts';
 import { wholeQuery } from '../../mysql/chunk/chunk-query.ts';
 import { readChunk } from '../../mysql/chunk/chunk-reader.ts';
-import { assertEpoch } from '../../postgres/control/checkpoint.ts';
 import { replaceConversions } from '../../postgres/control/conversions.ts';
 import { refreshRows } from '../../postgres/rows/refresh-rows.ts';
 import { unconfirmedDeletions } from '../../postgres/rows/tables.ts';
-import { assertOurs } from '../../postgres/rows/standing.ts';
 import { checkLines } from '../../postgres/rows/line-check.ts';
 import { type Job, type JobCounts, isAutomatic } from '../../postgres/control/jobs.ts';
-import type { TargetSession } from '../../postgres/session.ts';
+import type { Fence } from '../../postgres/control/fence.ts';
 import { entireTableLimits } from '../read/chunk-size.ts';
 import type { PlannedTable } from '../begin/table-plan.ts';
 import type { ReaderSlot } from '../read/table-reader.ts';
@@ -31,11 +29,10 @@ export class TableRedefined extends Error {}
  */
 export async function refresh(
   config: Config,
-  epoch: bigint,
   job: Job,
   { codec }: PlannedTable,
   connection: ReaderSlot,
-  session: TargetSession,
+  fence: Fence,
   throttle: Throttle,
   signal: AbortSignal,
 ): Promise<Partial<JobCounts>> {
@@ -73,15 +70,15 @@ export async function refresh(
       `table ${schema.table}: ${bad.column === null ? '' : `column ${bad.column}: `}a row cannot be carried: ${bad.reason}; without a key there is no dead letter for it`,
     );
   signal.throwIfAborted();
-  const { missing, extra } = await session.transaction(async (trx) => {
-    const written = await refreshRows(session, trx, replica, codec, checked.lines);
-    if (isAutomatic(job) && !job.confirmed) assertFewLost(schema.table, chunk.rows, written);
-    await replaceConversions(trx, schema.table, conversions);
-    await assertOurs(trx, replica, [schema.table]);
-    // The fence comes last, because it locks the checkpoint: the stream's commits would wait for all of the above.
-    await assertEpoch(trx, epoch);
-    return written;
-  });
+  const { missing, extra } = await fence.transaction(
+    async (trx) => {
+      const written = await refreshRows(fence.session, trx, replica, codec, checked.lines);
+      if (isAutomatic(job) && !job.confirmed) assertFewLost(schema.table, chunk.rows, written);
+      await replaceConversions(trx, schema.table, conversions);
+      return written;
+    },
+    [schema.table],
+  );
   return { rows: chunk.rows, missing, extra, repaired: missing + extra };
 }
 

@@ -5,7 +5,7 @@ import { errorKinds } from '../../errors/error-kinds.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import { type Scope, inPart } from '../../lifetime/scope.ts';
 import { type ServerFlavor, openOn } from '../../mysql/server-flavor.ts';
-import { assertEpoch } from '../../postgres/control/checkpoint.ts';
+import { Fence } from '../../postgres/control/fence.ts';
 import {
   type Job,
   type JobCounts,
@@ -16,8 +16,7 @@ import {
   readJobs,
   readsAll,
 } from '../../postgres/control/jobs.ts';
-import { sessionName } from '../../postgres/control/lease.ts';
-import { TargetSession } from '../../postgres/session.ts';
+import { retryDeadLetters } from '../../postgres/rows/dead-letter-actions.ts';
 import { finishBackfill, readTables, suspendTable } from '../../postgres/control/table-states.ts';
 import { readCondition } from './where-condition.ts';
 import type { ConsistentReads } from './consistent-reads.ts';
@@ -55,15 +54,15 @@ export async function runJob(scope: Scope, tools: JobTools, job: Job, table: Tab
   let rows = -1;
   for (let failures = 0; ;) {
     try {
-      return await withSession(scope, tools, async (session, part) => {
-        const present = await readJob(session, job);
-        return await attempt(part, tools, session, present, table);
+      return await withFence(scope, tools, async (fence, part) => {
+        const present = await readJob(fence, job);
+        return await attempt(part, tools, fence, present, table);
       });
     } catch (error) {
       if (signal.aborted || !isPassing(error)) throw error;
-      const present = await withSession(scope, tools, async (session) => {
-        await session.guarded(async () => await delayJob(session.db, job.id, error.message));
-        return await readJob(session, job);
+      const present = await withFence(scope, tools, async (fence) => {
+        await fence.transaction(async (trx) => await delayJob(trx, job.id, error.message));
+        return await readJob(fence, job);
       });
       failures = present.counts.rows > rows ? 1 : failures + 1;
       rows = present.counts.rows;
@@ -75,20 +74,17 @@ export async function runJob(scope: Scope, tools: JobTools, job: Job, table: Tab
 }
 
 /** Runs `work` in a session that only one job uses. */
-async function withSession<T>(
+async function withFence<T>(
   scope: Scope,
   { config, epoch }: JobTools,
-  work: (session: TargetSession, part: Scope) => Promise<T>,
+  work: (fence: Fence, part: Scope) => Promise<T>,
 ): Promise<T> {
-  return await inPart(scope, async (part) => {
-    const name = sessionName('jobs', config.target.schema, epoch);
-    return await work(await TargetSession.open(part, config.target, name), part);
-  });
+  return await inPart(scope, async (part) => await work(await Fence.open(part, config.target, 'jobs', epoch), part));
 }
 
 /** The present state of the job. */
-async function readJob(session: TargetSession, job: Job): Promise<Job> {
-  const [present] = await session.guarded(async () => await readJobs(session.db, [job.id]));
+async function readJob({ session }: Fence, job: Job): Promise<Job> {
+  const [present] = await readJobs(session.db, [job.id]);
   return present ?? job;
 }
 
@@ -96,28 +92,22 @@ function isPassing(error: unknown): error is TidegateError {
   return error instanceof TidegateError && error.action === 'retry' && error.kind !== 'lease-lost';
 }
 
-async function attempt(
-  scope: Scope,
-  tools: JobTools,
-  session: TargetSession,
-  job: Job,
-  table: TableOfJob,
-): Promise<boolean> {
+async function attempt(scope: Scope, tools: JobTools, fence: Fence, job: Job, table: TableOfJob): Promise<boolean> {
   const { signal } = scope;
-  const { epoch, live, reads, listener } = tools;
+  const { live, reads, listener } = tools;
   let counts = job.counts;
   try {
     // The stream brings this table's changes from here on. Its keys are recorded from a moment when no transaction is partly applied.
     if (table.from !== null)
       await live.at(table.from, async () => await Promise.resolve(reads.begin(job.table, table.engine)), signal);
-    if (!(await session.guarded(async () => await beginJob(session.db, job.id, table.estimatedRows)))) return false;
+    const isBegun = await fence.transaction(async (trx) => await beginJob(trx, job.id, table.estimatedRows));
+    if (!isBegun) return false;
     listener.job({ ...job, state: 'running', reason: null, estimatedRows: table.estimatedRows });
-    if (readsAll(job) && table.from !== null) await fitTable(tools.config, epoch, session, job, table.codec);
-    await perform(scope, tools, session, job, table, (found) => {
+    if (readsAll(job) && table.from !== null) await fitTable(tools.config, fence, job, table.codec);
+    await perform(scope, tools, fence, job, table, (found) => {
       counts = found;
     });
-    await session.transaction(async (trx) => {
-      await assertEpoch(trx, epoch);
+    await fence.transaction(async (trx) => {
       await countJob(trx, job.id, counts);
       if (!(await endJob(trx, job.id, { state: 'done', reason: null }))) return;
       if (readsAll(job)) await finishBackfill(trx, job.table);
@@ -131,7 +121,7 @@ async function attempt(
     // If the definition changed while the table was read, the stream brings that change, too, and suspends the table.
     await live.at(await reads.head(), async () => await Promise.resolve(), signal);
     if (live.suspended.has(job.table)) return false;
-    return await failJob(tools, session, { ...job, counts }, reasonOf(error), {
+    return await failJob(tools, fence, { ...job, counts }, reasonOf(error), {
       isUnconfirmed: error.kind === 'unconfirmed',
       isBlocked: error.kind === 'target-foreign' || error.kind === 'target-privilege',
     });
@@ -141,20 +131,24 @@ async function attempt(
 async function perform(
   scope: Scope,
   tools: JobTools,
-  session: TargetSession,
+  fence: Fence,
   job: Job,
   table: TableOfJob,
   found: (counts: JobCounts) => void,
 ): Promise<void> {
-  const { config, epoch, server, throttle } = tools;
+  const { config, server, throttle } = tools;
   const { signal } = scope;
+  if (job.kind === 'retry') {
+    found({ ...job.counts, ...(await retryDeadLetters(fence, table.codec)) });
+    return;
+  }
   const connection = { reader: await openOn(scope, config.source, 'reader', server) };
   if (table.from === null) {
-    found({ ...job.counts, ...(await refresh(config, epoch, job, table, connection, session, throttle, signal)) });
+    found({ ...job.counts, ...(await refresh(config, job, table, connection, fence, throttle, signal)) });
     return;
   }
   const condition = job.condition === null ? null : readCondition(job.condition, table.codec.schema);
-  const comparison = new TableComparison(job, { ...tools, connection, session, scope }, table, condition);
+  const comparison = new TableComparison(job, { ...tools, connection, fence, scope }, table, condition);
   try {
     await comparison.run();
   } finally {
@@ -181,14 +175,13 @@ const ofJobAlone: Failure = { isUnconfirmed: false, isBlocked: false };
  * with true.
  */
 export async function failJob(
-  { epoch, listener }: JobTools,
-  session: TargetSession,
+  { listener }: JobTools,
+  fence: Fence,
   job: Job,
   reason: string,
   { isUnconfirmed, isBlocked }: Failure = ofJobAlone,
 ): Promise<boolean> {
-  const isSuspended = await session.transaction(async (trx) => {
-    await assertEpoch(trx, epoch);
+  const isSuspended = await fence.transaction(async (trx) => {
     await countJob(trx, job.id, job.counts);
     await endJob(trx, job.id, { state: 'failed', reason, unconfirmed: isUnconfirmed });
     const state = (await readTables(trx)).find(({ table }) => table === job.table)?.state;

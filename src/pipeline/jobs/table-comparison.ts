@@ -9,7 +9,7 @@ import type { JobProgress } from '../../postgres/control/control-schema.ts';
 import { type Job, type JobCounts, advanceJob, isAutomatic } from '../../postgres/control/jobs.ts';
 import { lineKey, lineStarts } from '../../postgres/rows/line-check.ts';
 import { type Difference, RowDiff, type SearchRange } from '../../postgres/rows/row-diff.ts';
-import type { TargetSession } from '../../postgres/session.ts';
+import type { Fence } from '../../postgres/control/fence.ts';
 import type { KeyText } from '../../postgres/rows/table-key.ts';
 import { unconfirmedDeletions } from '../../postgres/rows/tables.ts';
 import { TargetKeys } from '../../postgres/rows/target-keys.ts';
@@ -38,7 +38,7 @@ export interface JobContext {
   readonly reads: ConsistentReads;
   readonly throttle: Throttle;
   readonly connection: ReaderSlot;
-  readonly session: TargetSession;
+  readonly fence: Fence;
   readonly scope: Scope;
 }
 
@@ -80,7 +80,7 @@ export class TableComparison {
   readonly #tally: JobTally;
 
   constructor(job: Job, context: JobContext, table: JobTable, condition: Condition | null) {
-    const { scope, config, server, connection, throttle, session } = context;
+    const { scope, config, server, connection, throttle, fence } = context;
     const { schema: replica } = config.target;
     this.#job = job;
     this.#context = context;
@@ -91,6 +91,7 @@ export class TableComparison {
       lineByLine: job.repair,
     });
     this.#sourceKeys = new SourceKeys(this.#source, table.codec);
+    const { session } = fence;
     this.#targetKeys = new TargetKeys(session, replica, table.codec);
     this.#diffs = {
       chunks: new RowDiff(session, replica, table.codec, 'tidegate_chunk'),
@@ -300,10 +301,10 @@ export class TableComparison {
   }
 
   async #advance(progress: JobProgress): Promise<void> {
-    const { session } = this.#context;
+    const { fence } = this.#context;
     const { signal } = this.#context.scope;
-    const goesOn = await session.guarded(
-      async () => await advanceJob(session.db, this.#job.id, progress, this.#tally.counts, this.#tally.examples),
+    const goesOn = await fence.transaction(
+      async (trx) => await advanceJob(trx, this.#job.id, progress, this.#tally.counts, this.#tally.examples),
     );
     failpoint('job-advanced');
     signal.throwIfAborted();

@@ -6,12 +6,11 @@ import type { Scope } from '../../lifetime/scope.ts';
 import { isRowRefusal } from '../../errors/postgres-errors.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
 import type { ServerFlavor } from '../../mysql/server-flavor.ts';
-import { assertEpoch } from '../../postgres/control/checkpoint.ts';
+import type { Fence } from '../../postgres/control/fence.ts';
 import { recordConversions } from '../../postgres/control/conversions.ts';
 import { assertNotTooMany, badRow, writeDeadLetters } from '../../postgres/rows/dead-letters.ts';
 import { checkLines } from '../../postgres/rows/line-check.ts';
-import type { Target, TargetSession } from '../../postgres/session.ts';
-import { assertOurs } from '../../postgres/rows/standing.ts';
+import type { Fenced } from '../../postgres/control/writing.ts';
 import { swallowedBy } from '../../postgres/rows/swallowed-writes.ts';
 import { addPrimaryKey, columnList, quoteTable } from '../../postgres/rows/tables.ts';
 import { copyRuns, writeIsolating } from '../../postgres/rows/isolate-rows.ts';
@@ -38,9 +37,9 @@ export interface CopyProgress {
   readonly estimatedRows: number;
 }
 
-/** The connections of one worker: a reader that may be replaced, and a PostgreSQL session of its own. */
+/** The connections of one worker: a reader that may be replaced, and a fenced session of its own. */
 export interface CopyWorker extends ReaderSlot {
-  readonly target: TargetSession;
+  readonly fence: Fence;
 }
 
 /**
@@ -51,7 +50,6 @@ export async function copyTable(
   scope: Scope,
   config: Config,
   server: ServerFlavor,
-  epoch: bigint,
   worker: CopyWorker,
   throttle: Throttle,
   task: CopyTask,
@@ -78,19 +76,20 @@ export async function copyTable(
       // It is awaited after the write; until then a failure must not count as unhandled.
       next.catch(() => undefined);
     }
-    const rejected = await writeChunk(config, epoch, worker.target, codec, chunk, rows);
+    const rejected = await writeChunk(config, worker.fence, codec, chunk, rows);
     allRejected += rejected;
     assertNotTooMany(table, allRejected);
     onProgress({ table, rows, chunkRows: chunk.rows, rejected, estimatedRows: task.estimatedRows });
     if (chunk.isLast) break;
   }
-  await worker.target.transaction(async (trx) => {
-    await assertEpoch(trx, epoch);
-    // The target may share the source's machine. There, the index build must not take more than one processor from other users.
-    if (throttle.pace !== 'free') await sql`set local max_parallel_maintenance_workers = 0`.execute(trx);
-    await addPrimaryKey(trx, config.target.schema, codec);
-    await assertOurs(trx, config.target.schema, [table]);
-  });
+  await worker.fence.transaction(
+    async (trx) => {
+      // The target may share the source's machine. There, the index build must not take more than one processor from other users.
+      if (throttle.pace !== 'free') await sql`set local max_parallel_maintenance_workers = 0`.execute(trx);
+      await addPrimaryKey(trx, config.target.schema, codec);
+    },
+    [table],
+  );
   return rows;
 }
 
@@ -100,8 +99,7 @@ export async function copyTable(
  */
 async function writeChunk(
   config: Config,
-  epoch: bigint,
-  target: TargetSession,
+  fence: Fence,
   codec: TableCodec,
   chunk: TableChunk,
   copiedRows: number,
@@ -111,41 +109,42 @@ async function writeChunk(
   const { table } = schema;
   const { lines, rejected } = checkLines(chunk.lines.bytes.subarray(0, chunk.lines.length), schema);
   const [into, columns] = [quoteTable(replica, table), columnList(schema)];
-  const counted = async (trx: Target, meant: number, written: number) => {
+  const counted = async (trx: Fenced, meant: number, written: number) => {
     if (written === meant) return;
     throw await swallowedBy(trx, replica, table, { what: 'insert', meant, written });
   };
   const write = async (isolates: boolean) =>
-    await target.transaction(async (trx) => {
-      await assertEpoch(trx, epoch);
-      // A constraint that is checked at the commit could not name the row.
-      if (isolates) await sql`set constraints all immediate`.execute(trx);
-      let [meant, written] = [0, 0];
-      const writeRuns = copyRuns(target, into, schema, (...rows) => {
-        meant += rows[0];
-        written += rows[1];
-      });
-      const refused = isolates
-        ? await writeIsolating(trx, lines, schema, writeRuns, { relations: [table], isSuspected: true })
-        : [];
-      if (!isolates) {
-        meant = chunk.rows - chunk.rejected.length - rejected.length;
-        written = await target.copy(into, columns, lines);
-      }
-      await counted(trx, meant, written);
-      const dead = [...chunk.rejected, ...rejected, ...refused];
-      if (dead[0] !== undefined && matchesAny(config.tables.halt)(table)) throw badRow(table, dead[0], null);
-      await writeDeadLetters(trx, table, dead, null);
-      await trx
-        .updateTable('tables')
-        .set({ copied_key: JSON.stringify(chunk.lastKey), copied_rows: copiedRows, updated_at: sql`now()` })
-        .where('table_name', '=', table)
-        .execute();
-      await recordConversions(trx, [[table, chunk.conversions]]);
-      await assertOurs(trx, replica, [table]);
-      failpoint('chunk-copied');
-      return dead.length;
-    });
+    await fence.transaction(
+      async (trx) => {
+        // A constraint that is checked at the commit could not name the row.
+        if (isolates) await sql`set constraints all immediate`.execute(trx);
+        let [meant, written] = [0, 0];
+        const writeRuns = copyRuns(fence.session, into, schema, (...rows) => {
+          meant += rows[0];
+          written += rows[1];
+        });
+        const refused = isolates
+          ? await writeIsolating(trx, lines, schema, writeRuns, { relations: [table], isSuspected: true })
+          : [];
+        if (!isolates) {
+          meant = chunk.rows - chunk.rejected.length - rejected.length;
+          written = await fence.session.copy(into, columns, lines);
+        }
+        await counted(trx, meant, written);
+        const dead = [...chunk.rejected, ...rejected, ...refused];
+        if (dead[0] !== undefined && matchesAny(config.tables.halt)(table)) throw badRow(table, dead[0], null);
+        await writeDeadLetters(trx, table, dead, null);
+        await trx
+          .updateTable('tables')
+          .set({ copied_key: JSON.stringify(chunk.lastKey), copied_rows: copiedRows, updated_at: sql`now()` })
+          .where('table_name', '=', table)
+          .execute();
+        await recordConversions(trx, [[table, chunk.conversions]]);
+        failpoint('chunk-copied');
+        return dead.length;
+      },
+      [table],
+    );
   const dead = await write(false).catch(async (error: unknown) => {
     if (!isRowRefusal(error)) throw error;
     return await write(true);

@@ -3,8 +3,7 @@ import type { Scope } from '../../lifetime/scope.ts';
 import { OnDemandConnection } from '../../mysql/on-demand-connection.ts';
 import { SourceDelay } from '../../mysql/source-delay.ts';
 import { type ServerFlavor, openOn } from '../../mysql/server-flavor.ts';
-import { sessionName } from '../../postgres/control/lease.ts';
-import { TargetSession } from '../../postgres/session.ts';
+import { Fence } from '../../postgres/control/fence.ts';
 import { Throttle, type ThrottleListener } from '../read/throttle.ts';
 import { type Suspension, suspensionOf } from '../suspension.ts';
 import { limitLockWaits } from '../../postgres/rows/lock-timeout.ts';
@@ -41,7 +40,7 @@ export async function copyTables(
       for (let task = queue.shift(); task !== undefined && !workers.signal.aborted; task = queue.shift()) {
         const { table } = task.codec.schema;
         try {
-          const rows = await copyTable(workers, config, server, epoch, worker, throttle, task, (progress) =>
+          const rows = await copyTable(workers, config, server, worker, throttle, task, (progress) =>
             listener.progress(progress),
           );
           listener.copied(table, rows);
@@ -67,8 +66,7 @@ export async function copyTables(
 
 async function openWorker(scope: Scope, config: Config, server: ServerFlavor, epoch: bigint): Promise<CopyWorker> {
   const reader = await openOn(scope, config.source, 'reader', server);
-  const name = sessionName('snapshot', config.target.schema, epoch);
-  const target = await TargetSession.open(scope, config.target, name);
-  await target.guarded(async () => await limitLockWaits(target.db));
-  return { reader, target };
+  const fence = await Fence.open(scope, config.target, 'snapshot', epoch);
+  await limitLockWaits(fence.session.db);
+  return { reader, fence };
 }

@@ -11,8 +11,7 @@ import { type StreamTable, StreamTables } from '../../mysql/binlog/stream-tables
 import { startsByGtid } from '../../mysql/position/positions.ts';
 import type { ServerFlavor } from '../../mysql/server-flavor.ts';
 import { Applier } from '../../postgres/rows/applier.ts';
-import { sessionName } from '../../postgres/control/lease.ts';
-import { TargetSession } from '../../postgres/session.ts';
+import { Fence } from '../../postgres/control/fence.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { Scope } from '../../lifetime/scope.ts';
 import { BatchQueue } from './batch-queue.ts';
@@ -44,11 +43,7 @@ export async function streamChanges(scope: Scope, config: Config, options: Strea
   const { signal } = scope;
   const { start, server, until } = options;
   const codecs = new Map<string, TableCodec>(options.tables.map(({ codec }) => [codec.schema.table, codec]));
-  const target = await TargetSession.open(
-    scope,
-    config.target,
-    sessionName('stream', config.target.schema, options.epoch),
-  );
+  const fence = await Fence.open(scope, config.target, 'stream', options.epoch);
   const cursor = new BinlogCursor(start, server.flavor === 'mysql' ? mysqlGtids(start.gtid) : mariadbGtids(start.gtid));
   const tables = new StreamTables(config.source.database, server.foldNames, options.tables);
   const reader = new BinlogStream(
@@ -82,9 +77,8 @@ export async function streamChanges(scope: Scope, config: Config, options: Strea
   /** The stream came to its end by itself, not by a failure. */
   let isOver = false;
   try {
-    const applier = await Applier.start(target, {
+    const applier = await Applier.start(fence, {
       schema: config.target.schema,
-      epoch: options.epoch,
       codecs,
       start,
       isHalting: matchesAny(config.tables.halt),

@@ -3,7 +3,7 @@ import { readConversions } from '../control/conversions.ts';
 import { groupDeadLetters } from '../control/dead-letter-list.ts';
 import { hasControlTable } from '../control/migrate.ts';
 import { readStates } from '../control/table-states.ts';
-import type { Target } from '../session.ts';
+import type { Reading } from '../session.ts';
 
 const conversions = {
   'date-to-null': 'dates that PostgreSQL does not have became NULL',
@@ -12,7 +12,7 @@ const conversions = {
 } as const;
 
 /** Reports the known differences between source and target: dead letters and conversions. */
-export async function checkCarried(db: Target): Promise<Finding[]> {
+export async function checkCarried(db: Reading): Promise<Finding[]> {
   if (!(await hasControlTable(db, 'dead_letters'))) return [];
   const states = new Map((await readStates(db)).map(({ table, state }) => [table, state]));
   const deadLetters = (await groupDeadLetters(db)).filter(({ table }) => states.get(table) !== 'excluded');

@@ -6,7 +6,7 @@ import { controlSchemaName, sharedSchemaName } from '../control/control-schema.t
 import { assertNotNewer, hasControlTable, isOfVersion01 } from '../control/migrate.ts';
 import { readStandings } from '../rows/standing.ts';
 import { quoteIdentifier } from '../rows/tables.ts';
-import type { Target, TargetSession } from '../session.ts';
+import type { Reading, TargetSession } from '../session.ts';
 
 const subject = 'target';
 /** SQLSTATE undefined_table. */
@@ -35,7 +35,6 @@ export async function checkTarget(
   const { rows } = await sql<TargetFacts>`
     select current_setting('server_version_num')::int as version, current_setting('server_version') as printed,
            current_user as role, current_setting('server_encoding') as encoding,
-           current_setting('transaction_read_only') = 'on' as "readOnly",
            has_database_privilege(current_database(), 'create') as "createsSchemas"`.execute(db);
   const [facts] = rows;
   if (facts === undefined) return findings;
@@ -46,7 +45,7 @@ export async function checkTarget(
       `database ${database} has encoding ${facts.encoding}, which cannot hold every character`,
       `create database ${quoteIdentifier(database)} encoding 'UTF8' template template0; on a server where that name is free, or set TARGET_DB_NAME to another name`,
     );
-  if (facts.readOnly)
+  if (session.isServerReadOnly)
     wrong(
       'the target is read-only',
       'set TARGET_DB_HOST to the primary, not a standby, and turn default_transaction_read_only off there',
@@ -137,7 +136,7 @@ async function inTheWay(session: TargetSession, schemaName: string, tables: read
 }
 
 /** Whether the control schema has the OIDs of the tables. `check` does not migrate it. */
-async function recordsOids(db: Target): Promise<boolean> {
+async function recordsOids(db: Reading): Promise<boolean> {
   const { sql: name } = sql`${sql.table('tables')}`.compile(db);
   const { rows } = await sql`
     select from pg_attribute where attrelid = to_regclass(${name}) and attname = 'table_oid'`.execute(db);
@@ -158,7 +157,7 @@ async function foreignTables({ db }: TargetSession, schemaName: string, tables: 
 }
 
 /** The tables that Tidegate created, as this version or version 0.1 recorded them. */
-async function knownTables(db: Target, schemaName: string): Promise<ReadonlySet<string>> {
+async function knownTables(db: Reading, schemaName: string): Promise<ReadonlySet<string>> {
   if (await isOfVersion01(db)) {
     const { rows } = await sql<{ name: string }>`
       select table_name as name from tidegate.tables where replica = ${schemaName}`.execute(db);

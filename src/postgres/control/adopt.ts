@@ -1,8 +1,9 @@
 import { sql } from 'kysely';
 import { knownCodec } from '../../mapping/table-codec.ts';
 import { loadedAtColumn, quoteTable, recordMade, sameType } from '../rows/tables.ts';
-import type { Target, TargetSession } from '../session.ts';
+import type { Reading, WritingSession } from '../session.ts';
 import { type Confirmation, recordEvent } from './events.ts';
+import { request } from './requests.ts';
 import { type KnownTable, readTables } from './table-states.ts';
 
 /** Tables that are not those that Tidegate made, for example after pg_restore, when every table has another OID. */
@@ -21,7 +22,7 @@ interface Candidate {
 }
 
 /** Reads which tables could be adopted, and why the others could not. Changes nothing. */
-export async function readAdoptable(db: Target, schemaName: string): Promise<Adoptable> {
+export async function readAdoptable(db: Reading, schemaName: string): Promise<Adoptable> {
   const known = new Map((await readTables(db)).map((table) => [table.table, table]));
   const { rows } = await sql<Candidate>`
     select t.table_name as table, r.relkind, pg_get_userbyid(r.relowner) as owner,
@@ -71,12 +72,12 @@ function misfit({ relkind, owner, isOwn, columns }: Candidate, known: KnownTable
  * tables that still fit.
  */
 export async function adoptTables(
-  session: TargetSession,
+  session: WritingSession,
   tables: readonly string[],
   confirmed: Confirmation,
 ): Promise<readonly string[]> {
   const { targetSchema } = session;
-  return await session.transaction(async (trx) => {
+  return await request(session, async (trx) => {
     // Nobody can exchange a table between the second look and the commit.
     await sql
       .raw(`lock table ${tables.map((table) => quoteTable(targetSchema, table)).join(', ')} in access share mode`)

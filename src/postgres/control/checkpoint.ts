@@ -2,7 +2,8 @@ import { sql } from 'kysely';
 import type { CommitPoint } from '../../change/change-batch.ts';
 import { type Position, formatPosition } from '../../change/position.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
-import type { Target } from '../session.ts';
+import type { Reading } from '../session.ts';
+import type { Fenced } from './writing.ts';
 
 export interface Checkpoint {
   readonly position: Position;
@@ -18,7 +19,7 @@ export interface Origin {
   readonly database: string;
 }
 
-export async function readCheckpoint(db: Target): Promise<Checkpoint | null> {
+export async function readCheckpoint(db: Reading): Promise<Checkpoint | null> {
   const row = await db.selectFrom('checkpoint').selectAll().executeTakeFirst();
   if (row === undefined) return null;
   return {
@@ -34,13 +35,8 @@ export async function readCheckpoint(db: Target): Promise<Checkpoint | null> {
 }
 
 /** Writes the first checkpoint of a replica: the position of its snapshot. */
-export async function createCheckpoint(
-  db: Target,
-  epoch: bigint,
-  position: Position,
-  { identity, database }: Origin,
-): Promise<void> {
-  await db
+export async function createCheckpoint(trx: Fenced, position: Position, { identity, database }: Origin): Promise<void> {
+  await trx
     .insertInto('checkpoint')
     .values({
       file: position.file,
@@ -48,23 +44,15 @@ export async function createCheckpoint(
       gtid: position.gtid,
       committed_at: null,
       applied_at: sql`now()`,
-      lease_epoch: epoch.toString(),
       source_identity: identity,
       source_database: database,
     })
     .execute();
 }
 
-/**
- * Moves the checkpoint, in the transaction of the rows it covers. The epoch is the fence. A lease holder that has been replaced finds no
- * row to update, and its transaction must roll back. Raises lease-lost.
- */
-export async function moveCheckpoint(
-  trx: Target,
-  epoch: bigint,
-  { position, committedAt }: CommitPoint,
-): Promise<void> {
-  const { numUpdatedRows } = await trx
+/** Moves the checkpoint, in the transaction of the rows it covers. */
+export async function moveCheckpoint(trx: Fenced, { position, committedAt }: CommitPoint): Promise<void> {
+  await trx
     .updateTable('checkpoint')
     .set({
       file: position.file,
@@ -74,13 +62,11 @@ export async function moveCheckpoint(
       applied_at: sql`clock_timestamp()`,
       ...(committedAt === null ? {} : { committed_at: new Date(committedAt * 1000) }),
     })
-    .where('lease_epoch', '=', epoch.toString())
-    .executeTakeFirst();
-  if (numUpdatedRows !== 1n) throw new TidegateError('lease-lost', 'another instance has taken over this target');
+    .execute();
 }
 
 /** Moves the checkpoint to another server. The GTID position stays; file and offset become those of the new server. */
-export async function moveToServer(trx: Target, position: Position, sourceIdentity: string): Promise<void> {
+export async function moveToServer(trx: Fenced, position: Position, sourceIdentity: string): Promise<void> {
   await trx
     .updateTable('checkpoint')
     .set({ file: position.file, offset: position.offset, file_began: null, source_identity: sourceIdentity })
@@ -88,13 +74,13 @@ export async function moveToServer(trx: Target, position: Position, sourceIdenti
 }
 
 /** Records the source database of a replica that was started by a version that did not record it. */
-export async function keepDatabase(trx: Target, database: string): Promise<void> {
+export async function keepDatabase(trx: Fenced, database: string): Promise<void> {
   await trx.updateTable('checkpoint').set({ source_database: database }).where('source_database', 'is', null).execute();
 }
 
 /** Restarts the replica at another position, which is unrelated to what was applied before. Returns the previous position, for people. */
 export async function restartCheckpoint(
-  trx: Target,
+  trx: Fenced,
   position: Position,
   { identity, database }: Origin,
 ): Promise<string> {
@@ -109,15 +95,4 @@ export async function restartCheckpoint(
     })
     .execute();
   return formatPosition(before.position);
-}
-
-/** The same fence for transactions that do not move the checkpoint, such as that of a chunk. Raises lease-lost. */
-export async function assertEpoch(trx: Target, epoch: bigint): Promise<void> {
-  const held = await trx
-    .selectFrom('checkpoint')
-    .select('lease_epoch')
-    .where('lease_epoch', '=', epoch.toString())
-    .forShare()
-    .executeTakeFirst();
-  if (held === undefined) throw new TidegateError('lease-lost', 'another instance has taken over this target');
 }

@@ -46,8 +46,6 @@ export interface CheckpointTable {
   /** When the source wrote the last applied transaction, by its own clock. */
   committed_at: Instant | null;
   applied_at: Instant;
-  /** The epoch of the lease that wrote this. A writer with an older epoch has been replaced. */
-  lease_epoch: Bigint;
   /** The server of the position. */
   source_identity: string;
   /** The database on that server; null if the replica was started by a version that did not record it. */
@@ -57,6 +55,7 @@ export interface CheckpointTable {
 /** The instance that may write the target now. */
 export interface LeaseTable {
   singleton: OneRow;
+  /** The fence: each transaction of the holder locks it before the commit. */
   epoch: Bigint;
   /** Host and process, for people. */
   holder: string;
@@ -153,7 +152,7 @@ export interface ControlsTable {
   changed_at: ColumnType<Date, Date | string | undefined, Date | string>;
 }
 
-export type JobKind = 'backfill' | 'verify' | 'refresh';
+export type JobKind = 'backfill' | 'verify' | 'refresh' | 'retry';
 export type JobState = 'waiting' | 'running' | 'done' | 'failed' | 'cancelled';
 
 /** A job that reads a table, or a part of it, again while it streams. */

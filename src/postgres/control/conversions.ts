@@ -1,10 +1,11 @@
 import { sql } from 'kysely';
 import type { Conversion, ConversionKind } from '../../change/conversion.ts';
-import type { Target } from '../session.ts';
+import type { Reading } from '../session.ts';
+import type { Fenced } from './writing.ts';
 
 /** Adds the conversions in the rows of tables to the counts of the control schema, in the transaction of those rows. */
 export async function recordConversions(
-  trx: Target,
+  trx: Fenced,
   tables: Iterable<readonly [table: string, conversions: Iterable<Conversion>]>,
 ): Promise<void> {
   const rows = [...tables].flatMap(([table, conversions]) =>
@@ -23,7 +24,7 @@ export async function recordConversions(
 }
 
 /** Replaces the counts of a table after all of its rows were read again. */
-export async function replaceConversions(trx: Target, table: string, conversions: Iterable<Conversion>): Promise<void> {
+export async function replaceConversions(trx: Fenced, table: string, conversions: Iterable<Conversion>): Promise<void> {
   await trx.deleteFrom('conversions').where('table_name', '=', table).execute();
   await recordConversions(trx, [[table, conversions]]);
 }
@@ -36,7 +37,7 @@ export interface ConvertedColumn {
   readonly count: number;
 }
 
-export async function readConversions(db: Target): Promise<ConvertedColumn[]> {
+export async function readConversions(db: Reading): Promise<ConvertedColumn[]> {
   const rows = await db
     .selectFrom('conversions')
     .select(['table_name', 'column_name', 'kind', 'count'])

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Target } from '../session.ts';
+import type { Reading } from '../session.ts';
 
 export interface DeadLetter {
   readonly id: string;
@@ -23,7 +23,7 @@ export interface DeadLetterGroup {
   readonly rows: number;
 }
 
-export async function readDeadLetters(db: Target, tables: readonly string[], limit: number): Promise<DeadLetter[]> {
+export async function readDeadLetters(db: Reading, tables: readonly string[], limit: number): Promise<DeadLetter[]> {
   const rows = await db
     .selectFrom('dead_letters')
     .select(['id', 'table_name', 'key', 'file', 'offset', 'at', 'reason', 'column_name', 'sqlstate'])
@@ -43,7 +43,7 @@ export async function readDeadLetters(db: Target, tables: readonly string[], lim
   }));
 }
 
-export async function groupDeadLetters(db: Target, tables: readonly string[] = []): Promise<DeadLetterGroup[]> {
+export async function groupDeadLetters(db: Reading, tables: readonly string[] = []): Promise<DeadLetterGroup[]> {
   const rows = await db
     .selectFrom('dead_letters')
     .select(['table_name', 'column_name', 'reason', 'sqlstate', sql<string>`count(*)`.as('rows')])
@@ -69,7 +69,7 @@ export interface SeenDeadLetter {
   readonly writtenAt: string;
 }
 
-export async function seeDeadLetters(db: Target, tables: readonly string[]): Promise<SeenDeadLetter[]> {
+export async function seeDeadLetters(db: Reading, tables: readonly string[]): Promise<SeenDeadLetter[]> {
   const rows = await db
     .selectFrom('dead_letters')
     .select(['id', 'table_name', microseconds.as('written_at')])

@@ -1,13 +1,13 @@
 import { sql } from 'kysely';
-import type { Target } from '../session.ts';
 import { schedule } from './jobs.ts';
+import type { Fenced } from './writing.ts';
 
 /**
  * Requests the scheduled verification that is due, if any. It is due for the table with the oldest verification, if that is `hours` old.
  * Tables are verified one at a time, spread over `hours`. Ended scheduled verifications are deleted after a month if the table has a
  * later one.
  */
-export async function requestDueVerification(db: Target, tables: readonly string[], hours: number): Promise<void> {
+export async function requestDueVerification(trx: Fenced, tables: readonly string[], hours: number): Promise<void> {
   if (tables.length === 0) return;
   await sql`
     with last as (
@@ -24,17 +24,17 @@ export async function requestDueVerification(db: Target, tables: readonly string
              < now() - make_interval(hours => ${hours}) / ${tables.length}
        order by at nulls first, name limit 1)
     insert into ${sql.table('jobs')} (table_name, kind, repair, confirmed, state, requested_by)
-    select name, 'verify', false, false, 'waiting', ${schedule} from due`.execute(db);
+    select name, 'verify', false, false, 'waiting', ${schedule} from due`.execute(trx);
   await sql`
     delete from ${sql.table('jobs')} j
      where requested_by = ${schedule} and finished_at < now() - interval '1 month'
        and exists (select from ${sql.table('jobs')} later
                     where later.table_name = j.table_name and later.kind = j.kind
-                      and later.state = 'done' and later.id > j.id)`.execute(db);
+                      and later.state = 'done' and later.id > j.id)`.execute(trx);
 }
 
 /** Requests a refresh of each table whose last refresh, done or failed, is at least `minutes` old. */
-export async function requestDueRefreshes(db: Target, tables: readonly string[], minutes: number): Promise<void> {
+export async function requestDueRefreshes(trx: Fenced, tables: readonly string[], minutes: number): Promise<void> {
   if (tables.length === 0) return;
   await sql`
     insert into ${sql.table('jobs')} (table_name, kind, repair, confirmed, state, requested_by)
@@ -43,12 +43,12 @@ export async function requestDueRefreshes(db: Target, tables: readonly string[],
        select from ${sql.table('jobs')} j
         where j.table_name = t.name and j.kind = 'refresh'
           and (j.state in ('waiting', 'running') or j.finished_at > now() - make_interval(mins => ${minutes})))`.execute(
-    db,
+    trx,
   );
   await sql`
     delete from ${sql.table('jobs')} j
      where kind = 'refresh' and finished_at < now() - interval '1 day'
        and exists (select from ${sql.table('jobs')} later
                     where later.table_name = j.table_name and later.kind = 'refresh'
-                      and later.finished_at is not null and later.id > j.id)`.execute(db);
+                      and later.finished_at is not null and later.id > j.id)`.execute(trx);
 }

@@ -1,6 +1,7 @@
 import { hostname, userInfo } from 'node:os';
 import packageJson from '../../../package.json' with { type: 'json' };
-import type { Target } from '../session.ts';
+import type { Reading } from '../session.ts';
+import type { Writable } from './writing.ts';
 
 /** The kinds of events in the audit: who did what to the replica, and when. docs/operations.md describes each kind. */
 export type EventKind =
@@ -27,13 +28,13 @@ export type EventKind =
 /** How somebody confirmed a destructive action: typed the name, gave --yes, or was not asked, as in development. */
 export type Confirmation = 'typed' | 'option' | 'not asked';
 
-/** Appends an event to the audit, in the transaction of the action if there is one. `detail` holds names and counts, never a value. */
+/** Appends an event to the audit, in the transaction of the action. `detail` holds names and counts, never a value. */
 export async function recordEvent(
-  db: Target,
+  trx: Writable,
   kind: EventKind,
   detail: Readonly<Record<string, unknown>> = {},
 ): Promise<void> {
-  await db
+  await trx
     .insertInto('events')
     .values({
       kind,
@@ -55,7 +56,7 @@ export interface RecordedEvent {
 }
 
 /** Newest first. */
-export async function latestEvents(db: Target, limit: number): Promise<RecordedEvent[]> {
+export async function latestEvents(db: Reading, limit: number): Promise<RecordedEvent[]> {
   const rows = await db
     .selectFrom('events')
     .select(['id', 'at', 'kind', 'detail'])

@@ -1,8 +1,8 @@
 import { type RawBuilder, sql } from 'kysely';
-import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { JobExample, JobKind, JobProgress, JobState } from './control-schema.ts';
-import { type EventKind, stamp, who } from './events.ts';
-import type { Target } from '../session.ts';
+import { type EventKind, stamp } from './events.ts';
+import type { Reading } from '../session.ts';
+import type { Fenced, Writable } from './writing.ts';
 
 /** A request to read a table, or a part of it, again while it streams. It repairs the target or only compares it. */
 export interface Job {
@@ -50,32 +50,6 @@ export interface JobCounts {
   readonly repaired: number;
 }
 
-export interface JobRequest {
-  readonly kind: JobKind;
-  readonly repair: boolean;
-  readonly condition: string | null;
-  readonly confirmed: boolean;
-}
-
-/** Requests one job for each table and returns their ids. The lease holder runs them. */
-export async function requestJobs(db: Target, tables: readonly string[], request: JobRequest): Promise<string[]> {
-  if (tables.length === 0) return [];
-  const rows = await db
-    .insertInto('jobs')
-    .values(
-      tables.map((table) => ({
-        table_name: table,
-        ...request,
-        state: 'waiting' as const,
-        requested_by: who(),
-        estimated_rows: 0,
-      })),
-    )
-    .returning('id')
-    .execute();
-  return rows.map(({ id }) => id);
-}
-
 /** The requesters of jobs that no person requested: the schedule, and the return of a table. */
 export const schedule = 'schedule';
 const tableLife = 'table life';
@@ -86,8 +60,8 @@ export function isAutomatic({ requestedBy }: Job): boolean {
 }
 
 /** Requests the job that reads a new or returning table. */
-export async function requestReturn(db: Target, table: string): Promise<void> {
-  await db
+export async function requestReturn(trx: Fenced, table: string): Promise<void> {
+  await trx
     .insertInto('jobs')
     .values({
       ...{ table_name: table, kind: 'backfill', repair: true, condition: null, confirmed: false },
@@ -97,21 +71,21 @@ export async function requestReturn(db: Target, table: string): Promise<void> {
 }
 
 /** Jobs that wait or run, oldest first. */
-export async function openJobs(db: Target): Promise<Job[]> {
+export async function openJobs(db: Reading): Promise<Job[]> {
   return await select(db, (query) => query.where('state', 'in', ['waiting', 'running']));
 }
 
-export async function readJobs(db: Target, ids: readonly string[]): Promise<Job[]> {
+export async function readJobs(db: Reading, ids: readonly string[]): Promise<Job[]> {
   return ids.length === 0 ? [] : await select(db, (query) => query.where('id', 'in', ids));
 }
 
-export async function latestJobs(db: Target, limit: number): Promise<Job[]> {
+export async function latestJobs(db: Reading, limit: number): Promise<Job[]> {
   const jobs = await select(db, (query) => query.orderBy('id', 'desc').limit(limit));
   return jobs.toSorted((a, b) => Number(BigInt(a.id) - BigInt(b.id)));
 }
 
 /** The last complete comparison of all rows of each table: a verification or a backfill. */
-export async function lastVerifications(db: Target): Promise<Job[]> {
+export async function lastVerifications(db: Reading): Promise<Job[]> {
   return await select(db, (query) =>
     query
       .distinctOn('table_name')
@@ -124,10 +98,11 @@ export async function lastVerifications(db: Target): Promise<Job[]> {
 }
 
 /** The failed jobs of complete tables that no later job of the same table made up for. */
-export async function lastFailures(db: Target): Promise<Job[]> {
+export async function lastFailures(db: Reading): Promise<Job[]> {
   const last = await select(db, (query) =>
     query
       .distinctOn('table_name')
+      .where('kind', '!=', 'retry')
       .where('state', 'in', ['done', 'failed'])
       .where('condition', 'is', null)
       .orderBy('table_name')
@@ -144,11 +119,11 @@ export function isEqual({ state, repair, counts }: Job): boolean {
   );
 }
 
-function all(db: Target) {
+function all(db: Reading) {
   return db.selectFrom('jobs').selectAll();
 }
 
-async function select(db: Target, narrow: (query: ReturnType<typeof all>) => ReturnType<typeof all>): Promise<Job[]> {
+async function select(db: Reading, narrow: (query: ReturnType<typeof all>) => ReturnType<typeof all>): Promise<Job[]> {
   const rows = await narrow(all(db)).orderBy('id').execute();
   return rows.map((row) => ({
     id: row.id,
@@ -180,8 +155,8 @@ async function select(db: Target, narrow: (query: ReturnType<typeof all>) => Ret
 }
 
 /** Marks a job as running. Returns false if it has already ended. */
-export async function beginJob(db: Target, id: string, estimatedRows: number): Promise<boolean> {
-  const { numUpdatedRows } = await db
+export async function beginJob(trx: Fenced, id: string, estimatedRows: number): Promise<boolean> {
+  const { numUpdatedRows } = await trx
     .updateTable('jobs')
     .set({
       state: 'running',
@@ -197,8 +172,8 @@ export async function beginJob(db: Target, id: string, estimatedRows: number): P
 }
 
 /** Returns a job to waiting, for a reason that passes by itself. */
-export async function delayJob(db: Target, id: string, reason: string): Promise<void> {
-  await db
+export async function delayJob(trx: Fenced, id: string, reason: string): Promise<void> {
+  await trx
     .updateTable('jobs')
     .set({ state: 'waiting', reason, updated_at: sql`now()` })
     .where('id', '=', id)
@@ -208,13 +183,13 @@ export async function delayJob(db: Target, id: string, reason: string): Promise<
 
 /** Records the progress of a job. Returns false if somebody has cancelled it. */
 export async function advanceJob(
-  db: Target,
+  trx: Fenced,
   id: string,
   progress: JobProgress,
   counts: JobCounts,
   examples: readonly JobExample[],
 ): Promise<boolean> {
-  const { numUpdatedRows } = await db
+  const { numUpdatedRows } = await trx
     .updateTable('jobs')
     .set({ ...counts, progress: JSON.stringify(progress), examples: JSON.stringify(examples), updated_at: sql`now()` })
     .where('id', '=', id)
@@ -224,8 +199,8 @@ export async function advanceJob(
 }
 
 /** Records the counts of a job. */
-export async function countJob(db: Target, id: string, counts: JobCounts): Promise<void> {
-  await db
+export async function countJob(trx: Fenced, id: string, counts: JobCounts): Promise<void> {
+  await trx
     .updateTable('jobs')
     .set({ ...counts })
     .where('id', '=', id)
@@ -240,17 +215,21 @@ interface End {
 }
 
 /** Ends a job. Returns false if it has already ended. */
-export async function endJob(db: Target, id: string, end: End): Promise<boolean> {
-  return (await endThose(db, sql`id = ${id}`, end)) === 1;
+export async function endJob(trx: Writable, id: string, end: End): Promise<boolean> {
+  return (await endThose(trx, sql`id = ${id}`, end)) === 1;
 }
 
 /** Fails the open jobs of a table that can no longer be done. */
-export async function endJobsOf(db: Target, table: string, reason: string): Promise<void> {
-  await endThose(db, sql`table_name = ${table}`, { state: 'failed', reason });
+export async function endJobsOf(trx: Writable, table: string, reason: string): Promise<void> {
+  await endThose(trx, sql`table_name = ${table}`, { state: 'failed', reason });
 }
 
 /** Ends jobs and records the events in one statement. Returns how many were ended. */
-async function endThose(db: Target, those: RawBuilder<unknown>, { state, reason, unconfirmed }: End): Promise<number> {
+async function endThose(
+  trx: Writable,
+  those: RawBuilder<unknown>,
+  { state, reason, unconfirmed }: End,
+): Promise<number> {
   const { numAffectedRows } = await sql`
     with ended as (
       update ${sql.table('jobs')}
@@ -264,19 +243,6 @@ async function endThose(db: Target, those: RawBuilder<unknown>, { state, reason,
              'requestedBy', requested_by, 'state', state, 'reason', reason, 'rows', rows, 'missing', missing, 'extra', extra,
              'different', different, 'changing', changing, 'rejected', rejected, 'repaired', repaired))
            || ${JSON.stringify(stamp())}::jsonb
-      from ended`.execute(db);
+      from ended`.execute(trx);
   return Number(numAffectedRows ?? 0);
-}
-
-/** Cancels those jobs that have not ended, and returns their number. Repaired rows stay repaired. Raises refused for an unknown id. */
-export async function cancelJobs(db: Target, ids: readonly string[]): Promise<number> {
-  const known = new Set((await readJobs(db, ids)).map(({ id }) => id));
-  const unknown = ids.filter((id) => !known.has(id));
-  if (unknown.length > 0)
-    throw new TidegateError('refused', `there is no job ${unknown.join(', ')}`, {
-      hint: '`tidegate jobs` lists them.',
-    });
-  let cancelled = 0;
-  for (const id of ids) if (await endJob(db, id, { state: 'cancelled', reason: `by ${who()}` })) cancelled++;
-  return cancelled;
 }

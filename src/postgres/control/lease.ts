@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { sql } from 'kysely';
 import type { TargetConfig } from '../../config/config.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { Scope } from '../../lifetime/scope.ts';
 import { PauseSwitch } from './pause-switch.ts';
-import { type Target, TargetSession } from '../session.ts';
+import { type Reading, type Target, WritingSession } from '../session.ts';
+import { sessionName, workers } from './fence.ts';
 
 /** A lease that is not renewed for this long may be taken. */
 const leaseSeconds = 15;
@@ -20,33 +20,27 @@ const acquireMs = 30_000;
 /** The time limit of a release. A failed release is harmless, because the lease expires. */
 const releaseMs = 2_000;
 
+/** A target that was restored forgets its latest epochs, and the clock keeps them from being issued twice. */
+const clock = sql`(extract(epoch from clock_timestamp()) * 1000)::bigint`;
+
 /** This process, as a lease names its holder. */
 export const thisInstance = `${hostname()}:${process.pid}`;
-
-/** Sessions that write under a lease. */
-const workers = ['stream', 'snapshot', 'lead', 'jobs'] as const;
-
-/** Names a session after the lease it works under, so that the next lease holder can end it. */
-export function sessionName(what: (typeof workers)[number], replica: string, epoch: bigint | string): string {
-  // The name of a replica may exceed PostgreSQL's limit for session names, and truncated names may be equal.
-  return `tidegate ${what} #${epoch} ${createHash('sha256').update(replica).digest('hex').slice(0, 12)}`;
-}
 
 /**
  * The right to write the target. The lease is a row with an epoch. It is free if the PostgreSQL backend of its holder is gone, because
  * the process died. It is also free if it was not renewed in time, because the process or its network froze.
  *
- * Invariant: acquiring the lease raises the epoch, also on the checkpoint. There, every transaction of the old holder fails.
+ * Invariant: acquiring the lease raises the epoch. So every transaction of the old holder fails at its fence.
  */
 export class Lease {
   readonly epoch: bigint;
   /** Set at each renewal. */
   readonly pause = new PauseSwitch();
-  readonly #session: TargetSession;
+  readonly #session: WritingSession;
   readonly #lost = Promise.withResolvers<never>();
   #timer: NodeJS.Timeout | undefined;
 
-  private constructor(session: TargetSession, epoch: bigint) {
+  private constructor(session: WritingSession, epoch: bigint) {
     this.#session = session;
     this.epoch = epoch;
     this.#lost.promise.catch(() => undefined);
@@ -55,31 +49,29 @@ export class Lease {
 
   /** Acquires the lease if it is free; null if another instance holds it. The control schema must exist. */
   static async tryAcquire(scope: Scope, target: TargetConfig): Promise<Lease | null> {
-    const session = await TargetSession.open(scope, target, 'tidegate lease');
+    const session = await WritingSession.open(scope, target, 'tidegate lease');
     const timer = setTimeout(() => session.destroy(), acquireMs);
     try {
-      await session.guarded(async () => {
-        await sql`set lock_timeout = ${sql.raw(String(lockTimeoutMs))}`.execute(session.db);
-        await endSessionsOfHolder(session, target.schema);
-      });
-      const epoch = await session.transaction(async (trx) => {
+      await sql`set lock_timeout = ${sql.raw(String(lockTimeoutMs))}`.execute(session.db);
+      const isFree = await endSessionsOfHolder(session, target.schema);
+      const acquire = async (trx: Target) => {
         // A crash must not lose the new epoch, because it would then be issued twice.
         await sql`set local synchronous_commit = on`.execute(trx);
         const { rows } = await sql<{ epoch: string }>`
           insert into ${sql.table('lease')} as held (epoch, holder, backend_pid, backend_start, expires_at)
-          select 1, ${thisInstance}, pid, backend_start, now() + make_interval(secs => ${leaseSeconds})
+          select ${clock}, ${thisInstance}, pid, backend_start, now() + make_interval(secs => ${leaseSeconds})
             from pg_stat_activity where pid = pg_backend_pid()
           on conflict (singleton) do update
-            set epoch = held.epoch + 1, holder = excluded.holder, backend_pid = excluded.backend_pid,
+            set epoch = greatest(held.epoch + 1, ${clock}), holder = excluded.holder, backend_pid = excluded.backend_pid,
                 backend_start = excluded.backend_start, expires_at = excluded.expires_at
           where held.expires_at < now()
              or not exists (select from pg_stat_activity a where a.pid = held.backend_pid and a.backend_start = held.backend_start)
           returning epoch`.execute(trx);
         const taken = rows[0]?.epoch;
-        if (taken === undefined) return null;
-        await trx.updateTable('checkpoint').set({ lease_epoch: taken }).execute();
-        return BigInt(taken);
-      });
+        return taken === undefined ? null : BigInt(taken);
+      };
+      // A lease that is held is not even locked, because its holder would wait.
+      const epoch = isFree ? await session.transaction(acquire) : null;
       if (epoch !== null) return new Lease(session, epoch);
     } catch (error) {
       await session.close();
@@ -101,12 +93,15 @@ export class Lease {
     const renewed = await this.#within(
       answerMs,
       async () =>
-        await this.#session.db
-          .updateTable('lease')
-          .set({ expires_at: sql`now() + make_interval(secs => ${leaseSeconds})` })
-          .where('epoch', '=', this.epoch.toString())
-          .returning(sql<boolean>`coalesce((select paused from ${sql.table('controls')}), false)`.as('paused'))
-          .executeTakeFirst(),
+        await this.#session.transaction(
+          async (trx) =>
+            await trx
+              .updateTable('lease')
+              .set({ expires_at: sql`now() + make_interval(secs => ${leaseSeconds})` })
+              .where('epoch', '=', this.epoch.toString())
+              .returning(sql<boolean>`coalesce((select paused from ${sql.table('controls')}), false)`.as('paused'))
+              .executeTakeFirst(),
+        ),
     );
     if (renewed === undefined) throw new TidegateError('lease-lost', 'another instance has taken over this target');
     this.pause.set(renewed.paused);
@@ -128,11 +123,14 @@ export class Lease {
     await this.#within(
       releaseMs,
       async () =>
-        await this.#session.db
-          .updateTable('lease')
-          .set({ expires_at: sql`now() - interval '1 second'` })
-          .where('epoch', '=', this.epoch.toString())
-          .execute(),
+        await this.#session.transaction(
+          async (trx) =>
+            await trx
+              .updateTable('lease')
+              .set({ expires_at: sql`now() - interval '1 second'` })
+              .where('epoch', '=', this.epoch.toString())
+              .execute(),
+        ),
       // If the connection is broken, the lease expires by itself.
     ).catch(() => undefined);
     await this.#session.close();
@@ -142,7 +140,7 @@ export class Lease {
   async #within<T>(ms: number, work: () => Promise<T>): Promise<T> {
     const timer = setTimeout(() => this.#session.destroy(), ms);
     try {
-      return await this.#session.guarded(work);
+      return await work();
     } finally {
       clearTimeout(timer);
     }
@@ -150,7 +148,7 @@ export class Lease {
 }
 
 /** The current lease holder as host and process; null if there is none. */
-export async function readLeaseHolder(db: Target): Promise<string | null> {
+export async function readLeaseHolder(db: Reading): Promise<string | null> {
   const { rows } = await sql<{ holder: string }>`
     select holder from ${sql.table('lease')} l where expires_at >= now()
        and exists (select from pg_stat_activity a where a.pid = l.backend_pid and a.backend_start = l.backend_start)`.execute(
@@ -161,17 +159,18 @@ export async function readLeaseHolder(db: Target): Promise<string | null> {
 
 /**
  * If the lease is free, ends the open sessions of its last holder. A process that froze inside a transaction keeps its row locks while
- * its connections live.
+ * its connections live. Returns whether the lease is free.
  */
-async function endSessionsOfHolder({ db }: TargetSession, replica: string): Promise<void> {
-  const { rows } = await sql<{ epoch: string }>`
-    select epoch from ${sql.table('lease')} l where (expires_at < now()
-            or not exists (select from pg_stat_activity a where a.pid = l.backend_pid and a.backend_start = l.backend_start))`.execute(
-    db,
-  );
+async function endSessionsOfHolder({ db }: WritingSession, replica: string): Promise<boolean> {
+  const { rows } = await sql<{ epoch: string; isFree: boolean }>`
+    select epoch, expires_at < now() or not exists (
+             select from pg_stat_activity a where a.pid = l.backend_pid and a.backend_start = l.backend_start) as "isFree"
+      from ${sql.table('lease')} l`.execute(db);
   const [last] = rows;
-  if (last === undefined) return;
+  if (last === undefined) return true;
+  if (!last.isFree) return false;
   await sql`select pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and usename = current_user
       and application_name in (${sql.join(workers.map((what) => sessionName(what, replica, last.epoch)))})`.execute(db);
+  return true;
 }

@@ -5,7 +5,7 @@ import { CannotMoveReplicas } from '../../../migrations/shared/0010-schema-per-r
 import { fromPostgres } from '../../errors/postgres-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import { type ControlSchema, controlSchemaName, sharedSchemaName } from './control-schema.ts';
-import type { Target, TargetSession } from '../session.ts';
+import type { Reading, Target, TargetSession, WritingSession } from '../session.ts';
 
 /** The advisory lock for the check and the migration of a control schema. Two instances that start together take turns. */
 const migrationLock = 7_433_421_026;
@@ -16,17 +16,15 @@ const lockTimeoutMs = 30_000;
  * Migrates the shared schema and the control schema of this replica to this program's version. Raises control-schema-newer if a later
  * Tidegate has migrated one of them: this program would misread its state. Raises refused if replicas of 0.1 cannot be moved yet.
  */
-export async function migrateControlSchema(session: TargetSession): Promise<void> {
+export async function migrateControlSchema(session: WritingSession): Promise<void> {
   const { db, targetSchema } = session;
-  await session.guarded(async () => {
-    await sql`set lock_timeout = ${sql.raw(String(lockTimeoutMs))}`.execute(db);
-    await sql`select pg_advisory_lock(${migrationLock}::bigint)`.execute(db);
-  });
+  await sql`set lock_timeout = ${sql.raw(String(lockTimeoutMs))}`.execute(db);
+  await sql`select pg_advisory_lock(${migrationLock}::bigint)`.execute(db);
   try {
     await assertNotNewer(session);
-    for (const [schema, migrations] of migrationsOf(targetSchema)) await migrate(session, schema, migrations);
+    for (const [schema, migrations] of migrationsOf(targetSchema)) await migrate(session.all, schema, migrations);
   } finally {
-    await session.guarded(async () => await sql`select pg_advisory_unlock(${migrationLock}::bigint)`.execute(db));
+    await sql`select pg_advisory_unlock(${migrationLock}::bigint)`.execute(db);
   }
 }
 
@@ -39,13 +37,8 @@ function migrationsOf(targetSchema: string): [string, Readonly<Record<string, Mi
   ];
 }
 
-async function migrate(
-  session: TargetSession,
-  schema: string,
-  migrations: Readonly<Record<string, Migration>>,
-): Promise<void> {
-  const { db } = session;
-  await session.guarded(async () => await sql`create schema if not exists ${sql.id(schema)}`.execute(db));
+async function migrate(db: Target, schema: string, migrations: Readonly<Record<string, Migration>>): Promise<void> {
+  await sql`create schema if not exists ${sql.id(schema)}`.execute(db);
   const migrator = new Migrator({
     db,
     provider: { getMigrations: async () => await Promise.resolve({ ...migrations }) },
@@ -62,7 +55,7 @@ async function migrate(
  * Whether this replica has a control table. False before its first `run`, and before the first `run` of the version that adds the table.
  * Raises control-schema-older for the state of version 0.1, which the next `run` migrates.
  */
-export async function hasControlTable(db: Target, table: keyof ControlSchema): Promise<boolean> {
+export async function hasControlTable(db: Reading, table: keyof ControlSchema): Promise<boolean> {
   const { sql: name } = sql`${sql.table(table)}`.compile(db);
   // The old state is looked for first: where it is gone, the migration has already created the table.
   const { rows } = await sql<{ isOlder: boolean; found: boolean }>`
@@ -76,7 +69,7 @@ export async function hasControlTable(db: Target, table: keyof ControlSchema): P
 const ofVersion01 = sql<boolean>`to_regclass('tidegate.checkpoint') is not null`;
 
 /** Whether the replicas of this database still have the state of version 0.1. */
-export async function isOfVersion01(db: Target): Promise<boolean> {
+export async function isOfVersion01(db: Reading): Promise<boolean> {
   const { rows } = await sql<{ isOlder: boolean }>`select ${ofVersion01} as "isOlder"`.execute(db);
   return rows[0]?.isOlder === true;
 }

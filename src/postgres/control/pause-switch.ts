@@ -1,3 +1,5 @@
+import type { Reading } from '../session.ts';
+
 /** Whether the operator has paused the replica, as last read. */
 export class PauseSwitch {
   #isPaused = false;
@@ -28,4 +30,10 @@ export class PauseSwitch {
       this.#abort = new AbortController();
     }
   }
+}
+
+/** Whether the operator has paused the replica. */
+export async function isPaused(db: Reading): Promise<boolean> {
+  const row = await db.selectFrom('controls').select('paused').executeTakeFirst();
+  return row?.paused === true;
 }

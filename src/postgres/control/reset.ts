@@ -1,11 +1,16 @@
 import { sql } from 'kysely';
+import type { TargetConfig } from '../../config/config.ts';
 import { sqlStateOf } from '../../errors/postgres-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
+import type { Scope } from '../../lifetime/scope.ts';
 import type { ControlSchema } from './control-schema.ts';
 import { type Confirmation, recordEvent } from './events.ts';
 import { hasControlTable } from './migrate.ts';
-import { type Standing, assertOurs, readStandings } from '../rows/standing.ts';
-import type { Target, TargetSession } from '../session.ts';
+import { type Standing, notOurs, readStandings } from '../rows/standing.ts';
+import { TargetSession } from '../session.ts';
+import { Fence } from './fence.ts';
+import { Lease, readLeaseHolder } from './lease.ts';
+import type { Fenced } from './writing.ts';
 
 /** The control tables that a reset empties. The audit stays. The lease stays as well, because its epochs must never repeat. */
 const stateTables = [
@@ -43,35 +48,38 @@ export async function replicaTables({ db, targetSchema }: TargetSession): Promis
  * target-refused, which names both. Raises refused while a service holds the lease.
  */
 export async function resetReplica(
-  session: TargetSession,
-  replica: string,
+  scope: Scope,
+  target: TargetConfig,
   tables: readonly string[],
   confirmed: Confirmation,
 ): Promise<void> {
-  const reset = async (trx: Target) => {
-    const held = await sql<{ holder: string }>`
-      select holder from ${sql.table('lease')} l where expires_at > now()
-         and exists (select from pg_stat_activity a where a.pid = l.backend_pid and a.backend_start = l.backend_start)
-         for update`.execute(trx);
-    const [lease] = held.rows;
-    if (lease !== undefined)
-      throw new TidegateError('refused', `the service on ${lease.holder} is running`, {
-        hint: 'Stop it first. A running service would undo the reset.',
-      });
+  const replica = target.schema;
+  const lease = await Lease.tryAcquire(scope, target);
+  if (lease === null) {
+    const { db } = await TargetSession.open(scope, target);
+    throw new TidegateError('refused', `the service on ${await readLeaseHolder(db)} is running`, {
+      hint: 'Stop it first. A running service would undo the reset.',
+    });
+  }
+  const fence = await Fence.open(scope, target, 'lead', lease.epoch);
+  const reset = async (trx: Fenced) => {
     // Under the lock nobody can exchange a table before it is dropped.
     if (tables.length > 0)
       await sql`lock table ${sql.join(tables.map((table) => sql.id(replica, table)))} in access exclusive mode`.execute(
         trx,
       );
-    await assertOurs(trx, replica, tables);
+    for (const [table, { kind }] of await readStandings(trx, replica, tables))
+      if (kind !== 'ours' && kind !== 'closed') throw notOurs(replica, table);
     for (const table of tables) await sql`drop table ${sql.id(replica, table)}`.execute(trx);
     for (const table of stateTables) await trx.deleteFrom(table).execute();
     await recordEvent(trx, 'reset', { tables: tables.length, confirmed });
   };
   try {
-    await session.transaction(reset);
+    await fence.transaction(reset);
   } catch (error) {
-    throw sqlStateOf(error) === dependentObjects ? await dependedUpon(session, replica, tables, error) : error;
+    throw sqlStateOf(error) === dependentObjects ? await dependedUpon(fence.session, replica, tables, error) : error;
+  } finally {
+    await lease.release();
   }
 }
 
@@ -88,9 +96,7 @@ async function dependedUpon(
   tables: readonly string[],
   cause: unknown,
 ): Promise<TidegateError> {
-  const { rows } = await session.guarded(
-    async () =>
-      await sql<{ table: string; dependent: string }>`
+  const { rows } = await sql<{ table: string; dependent: string }>`
         select distinct t.relname as table,
                case when v.oid is null then pg_describe_object(d.classid, d.objid, d.objsubid)
                     else pg_describe_object('pg_class'::regclass, v.oid, 0) end as dependent
@@ -101,8 +107,7 @@ async function dependedUpon(
           left join pg_class v on v.oid = r.ev_class
          where n.nspname = ${replica} and t.relname = any(${tables})
            and v.oid is distinct from t.oid
-         order by 1, 2`.execute(session.db),
-  );
+         order by 1, 2`.execute(session.db);
   const named = rows.map(({ table, dependent }) => `  table ${table}: ${dependent}`);
   return new TidegateError(
     'target-refused',

@@ -9,7 +9,7 @@ import { type DeadLetterGroup, groupDeadLetters } from './dead-letter-list.ts';
 import { type RecordedEvent, latestEvents } from './events.ts';
 import { type Job, lastFailures, lastVerifications, openJobs } from './jobs.ts';
 import { hasControlTable } from './migrate.ts';
-import type { Target } from '../session.ts';
+import type { Reading, WritingSession } from '../session.ts';
 
 /** A running service writes its status each second. A status older than this is not from a running service. */
 const freshSeconds = 10;
@@ -45,7 +45,7 @@ export interface ReplicaStatus {
 }
 
 /** Null if there is no replica. */
-export async function readReplicaStatus(db: Target): Promise<ReplicaStatus | null> {
+export async function readReplicaStatus(db: Reading): Promise<ReplicaStatus | null> {
   if (!(await isMigrated(db))) return null;
   const checkpoint = await readCheckpoint(db);
   const status = await db
@@ -61,18 +61,21 @@ export async function readReplicaStatus(db: Target): Promise<ReplicaStatus | nul
 }
 
 /** Records what the service does. */
-export async function writeStatus(db: Target, state: string, detail: StatusDetail): Promise<void> {
-  if (!(await isMigrated(db))) return;
+export async function writeStatus(session: WritingSession, state: string, detail: StatusDetail): Promise<void> {
+  if (!(await isMigrated(session.db))) return;
   const values = {
     state,
     updated_at: sql<Date>`clock_timestamp()`,
     detail: JSON.stringify({ ...detail, host: hostname(), pid: process.pid, version: packageJson.version }),
   };
-  await db
-    .insertInto('status')
-    .values(values)
-    .onConflict((conflict) => conflict.column('singleton').doUpdateSet(values))
-    .execute();
+  await session.transaction(
+    async (trx) =>
+      await trx
+        .insertInto('status')
+        .values(values)
+        .onConflict((conflict) => conflict.column('singleton').doUpdateSet(values))
+        .execute(),
+  );
 }
 
 /** Findings about the tables, besides their progress. */
@@ -103,7 +106,7 @@ export const noFindings: Findings = {
   ...{ tables: [], deadLetters: [], conversions: [], jobs: [], verifications: [], failedJobs: [], events: [] },
 };
 
-export async function readFindings(db: Target): Promise<Findings> {
+export async function readFindings(db: Reading): Promise<Findings> {
   if (!(await isMigrated(db))) return noFindings;
   const tables = await db.selectFrom('tables').selectAll().orderBy('table_name').execute();
   // Excluded tables need no attention.
@@ -126,6 +129,6 @@ export async function readFindings(db: Target): Promise<Findings> {
 }
 
 /** False before the first `run` of this version. `lag` may be called earlier. */
-async function isMigrated(db: Target): Promise<boolean> {
+async function isMigrated(db: Reading): Promise<boolean> {
   return await hasControlTable(db, 'jobs');
 }

@@ -4,7 +4,8 @@ import type { TableSchema } from '../../definition/table-schema.ts';
 import type { Decision, TableState } from './control-schema.ts';
 import { recordEvent } from './events.ts';
 import { endJobsOf } from './jobs.ts';
-import type { Target } from '../session.ts';
+import type { Reading } from '../session.ts';
+import type { Fenced } from './writing.ts';
 
 /** The state of a table in the control schema. */
 export interface KnownTable {
@@ -24,7 +25,7 @@ export interface KnownTable {
   readonly decision: Decision | null;
 }
 
-export async function readTables(db: Target): Promise<KnownTable[]> {
+export async function readTables(db: Reading): Promise<KnownTable[]> {
   const rows = await db
     .selectFrom('tables as t')
     .innerJoin('schema_versions as v', (join) => join.onRef('v.table_name', '=', 't.table_name'))
@@ -54,7 +55,7 @@ export async function readTables(db: Target): Promise<KnownTable[]> {
 const isDue = sql<boolean>`coalesce(state = 'suspended' and (to_jsonb(t) ->> 'retry_at')::timestamptz <= now(), false)`;
 
 /** The tables and their states, without their columns. */
-export async function readStates(db: Target): Promise<{ table: string; state: TableState; isDue: boolean }[]> {
+export async function readStates(db: Reading): Promise<{ table: string; state: TableState; isDue: boolean }[]> {
   return await db
     .selectFrom('tables as t')
     .select(['table_name as table', 'state', isDue.as('isDue')])
@@ -66,7 +67,7 @@ export async function readStates(db: Target): Promise<{ table: string; state: Ta
  * older rows are read beside the stream. A suspended table is not at the target yet.
  */
 export async function addTable(
-  trx: Target,
+  trx: Fenced,
   schema: TableSchema,
   from: Position,
   state: 'snapshotting' | 'backfilling' | 'suspended',
@@ -95,7 +96,7 @@ export async function addTable(
  * Resumes a suspended or excluded table. It streams from `from` on, with its columns at that position, while its rows are read beside the
  * stream.
  */
-export async function resumeTable(trx: Target, schema: TableSchema, from: Position): Promise<void> {
+export async function resumeTable(trx: Fenced, schema: TableSchema, from: Position): Promise<void> {
   const position = { from_file: from.file, from_offset: from.offset };
   await trx
     .updateTable('tables')
@@ -114,7 +115,7 @@ export async function resumeTable(trx: Target, schema: TableSchema, from: Positi
 }
 
 /** Adds a table without a key, or updates its columns. The table is fully refreshed again and again instead of streamed. */
-export async function keepFullRefresh(trx: Target, schema: TableSchema, at: Position): Promise<void> {
+export async function keepFullRefresh(trx: Fenced, schema: TableSchema, at: Position): Promise<void> {
   const values = {
     ...{ state: 'full-refresh' as const, reason: null, from_file: at.file, from_offset: at.offset },
     ...{ until_file: null, until_offset: null, copied_key: null, updated_at: sql<Date>`now()` },
@@ -130,18 +131,18 @@ export async function keepFullRefresh(trx: Target, schema: TableSchema, at: Posi
 }
 
 /** Deletes the dead letters of a table whose rows are all read again. Rows that cannot be copied exactly become dead letters then. */
-async function forgetDeadLetters(trx: Target, { table }: TableSchema): Promise<void> {
+async function forgetDeadLetters(trx: Fenced, { table }: TableSchema): Promise<void> {
   await trx.deleteFrom('dead_letters').where('table_name', '=', table).execute();
 }
 
-async function addVersion(trx: Target, schema: TableSchema, at: Position): Promise<void> {
+async function addVersion(trx: Fenced, schema: TableSchema, at: Position): Promise<void> {
   await sql`insert into ${sql.table('schema_versions')} (table_name, version, from_file, from_offset, definition)
     select ${schema.table}, coalesce(max(version), 0) + 1, ${at.file}, ${at.offset}, ${JSON.stringify(schema)}::jsonb
       from ${sql.table('schema_versions')} where table_name = ${schema.table}`.execute(trx);
 }
 
 /** Marks a backfilled table as streaming. All of its older rows have been read. */
-export async function finishBackfill(trx: Target, table: string): Promise<void> {
+export async function finishBackfill(trx: Fenced, table: string): Promise<void> {
   await trx
     .updateTable('tables')
     .set({ state: 'streaming', updated_at: sql`now()` })
@@ -151,7 +152,7 @@ export async function finishBackfill(trx: Target, table: string): Promise<void> 
 }
 
 /** Marks the snapshot of these tables as complete. From `until` on, they are exact at every checkpoint. */
-export async function finishSnapshot(trx: Target, until: Position): Promise<void> {
+export async function finishSnapshot(trx: Fenced, until: Position): Promise<void> {
   await trx
     .updateTable('tables')
     .set({ state: 'streaming', until_file: until.file, until_offset: until.offset, updated_at: sql`now()` })
@@ -186,7 +187,7 @@ const longestPause = '1 hour';
  * A repeated reason is not recorded again. Returns whether the state or the reason is new.
  */
 export async function suspendTable(
-  trx: Target,
+  trx: Fenced,
   table: string,
   reason: string,
   decision: Decision | null = null,
@@ -209,7 +210,7 @@ export async function suspendTable(
 }
 
 /** The source has dropped the table. It stays at the target unchanged. */
-export async function markGone(trx: Target, table: string): Promise<void> {
+export async function markGone(trx: Fenced, table: string): Promise<void> {
   const reason = 'the source dropped it';
   await trx
     .updateTable('tables')
@@ -221,7 +222,7 @@ export async function markGone(trx: Target, table: string): Promise<void> {
 }
 
 /** Excludes a table that is no longer selected. It stays at the target unchanged and needs no attention. */
-export async function excludeTable(trx: Target, table: string): Promise<void> {
+export async function excludeTable(trx: Fenced, table: string): Promise<void> {
   const reason = 'TABLES_INCLUDE and TABLES_EXCLUDE no longer select it';
   await trx
     .updateTable('tables')
@@ -238,7 +239,7 @@ export function isFollowed({ state }: Pick<KnownTable, 'state'>): boolean {
 }
 
 /** Suspends these tables until they are read again, except excluded and gone tables and tables in full refresh. */
-export async function holdForResync(trx: Target, tables: readonly string[], reason: string): Promise<void> {
+export async function holdForResync(trx: Fenced, tables: readonly string[], reason: string): Promise<void> {
   if (tables.length === 0) return;
   await trx
     .updateTable('tables')
@@ -252,7 +253,7 @@ export async function holdForResync(trx: Target, tables: readonly string[], reas
 }
 
 /** Resets the positions of all tables, so that each table takes every later change of the stream. */
-export async function forgetPositions(trx: Target, nowhere: Pick<Position, 'file' | 'offset'>): Promise<void> {
+export async function forgetPositions(trx: Fenced, nowhere: Pick<Position, 'file' | 'offset'>): Promise<void> {
   await trx
     .updateTable('tables')
     .set({ from_file: nowhere.file, from_offset: nowhere.offset, until_file: null, until_offset: null })

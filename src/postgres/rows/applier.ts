@@ -1,4 +1,4 @@
-import { type ControlledTransaction, sql } from 'kysely';
+import { sql } from 'kysely';
 import { ChangeBatch } from '../../change/change-batch.ts';
 import type { Position } from '../../change/position.ts';
 import type { RejectedRow } from '../../change/rejected-row.ts';
@@ -7,20 +7,18 @@ import { failpoint } from '../../lifetime/failpoint.ts';
 import { isRowRefusal } from '../../errors/postgres-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
-import { assertEpoch, moveCheckpoint } from '../control/checkpoint.ts';
-import type { ControlSchema } from '../control/control-schema.ts';
+import { moveCheckpoint } from '../control/checkpoint.ts';
 import { recordConversions } from '../control/conversions.ts';
+import type { Fence, FencedTransaction } from '../control/fence.ts';
+import type { Fenced } from '../control/writing.ts';
 import { DeadLetters, badRow } from './dead-letters.ts';
-import type { Target, TargetSession } from '../session.ts';
 import { suspendTable } from '../control/table-states.ts';
 import { TableWriting, aboutTable, assertDeleted, writeAlone, writeTogether } from './write-tables.ts';
 import { limitLockWaits } from './lock-timeout.ts';
-import { assertOurs } from './standing.ts';
 import { TableWriter } from './table-writer.ts';
 
 export interface ApplierOptions {
   readonly schema: string;
-  readonly epoch: bigint;
   readonly codecs: ReadonlyMap<string, TableCodec>;
   /** The position of the target at the start. */
   readonly start: Position;
@@ -35,13 +33,13 @@ export interface ApplierOptions {
  * Invariant: a source transaction of any size becomes visible at once or not at all.
  */
 export class Applier {
-  readonly #session: TargetSession;
+  readonly #fence: Fence;
   readonly #options: ApplierOptions;
   readonly #writers = new Map<string, TableWriter>();
   /** Loaded again after the rollback of a transaction that changed dead letters. */
   #deadLetters: DeadLetters;
   #deadLettersChanged = false;
-  #open: ControlledTransaction<ControlSchema> | null = null;
+  #open: FencedTransaction | null = null;
   /** What the present batch has written can be undone without more. */
   #isUndoable = false;
   /** The position at the end of the last batch. */
@@ -54,20 +52,19 @@ export class Applier {
   /** Tables with rows that PostgreSQL refused in their last batch. */
   readonly #suspected = new Set<string>();
 
-  private constructor(session: TargetSession, options: ApplierOptions, deadLetters: DeadLetters) {
-    this.#session = session;
+  private constructor(fence: Fence, options: ApplierOptions, deadLetters: DeadLetters) {
+    this.#fence = fence;
     this.#options = options;
     this.#at = options.start;
     this.#deadLetters = deadLetters;
   }
 
-  static async start(session: TargetSession, options: ApplierOptions): Promise<Applier> {
-    return await session.guarded(async () => {
-      await limitLockWaits(session.db);
-      // A statement is prepared for each table, and values do not change its plan. By default PostgreSQL would plan its first five uses.
-      await sql`set plan_cache_mode = force_generic_plan`.execute(session.db);
-      return new Applier(session, options, await DeadLetters.load(session.db));
-    });
+  static async start(fence: Fence, options: ApplierOptions): Promise<Applier> {
+    const { db } = fence.session;
+    await limitLockWaits(db);
+    // A statement is prepared for each table, and values do not change its plan. By default PostgreSQL would plan its first five uses.
+    await sql`set plan_cache_mode = force_generic_plan`.execute(db);
+    return new Applier(fence, options, await DeadLetters.load(db));
   }
 
   /**
@@ -100,14 +97,12 @@ export class Applier {
   /** `isCareful`: PostgreSQL has just refused a row of this batch. */
   async #write(batch: ChangeBatch, isPart: boolean, isCareful: boolean): Promise<void> {
     const isFirst = this.#open === null;
-    this.#open ??= await this.#session.begin();
-    const trx = this.#open;
-    await this.#session.guarded(async () => {
-      // A deferred constraint fails at the commit. It cannot name the row, and the parts before it cannot be written again.
-      const isExact = isCareful || isPart || [...batch.tables.keys()].some((table) => this.#suspected.has(table));
-      if (isFirst && isExact) await sql`set constraints all immediate`.execute(trx);
-      if (isPart && !isCareful) await sql`savepoint part`.execute(trx);
-    });
+    this.#open ??= await this.#fence.begin();
+    const { trx } = this.#open;
+    // A deferred constraint fails at the commit. It cannot name the row, and the parts before it cannot be written again.
+    const isExact = isCareful || isPart || [...batch.tables.keys()].some((table) => this.#suspected.has(table));
+    if (isFirst && isExact) await sql`set constraints all immediate`.execute(trx);
+    if (isPart && !isCareful) await sql`savepoint part`.execute(trx);
     this.#isUndoable = true;
     const unwritten = await this.#tables(trx, batch, isCareful);
     for (const [table, changes] of batch.tables) {
@@ -121,21 +116,19 @@ export class Applier {
         throw aboutTable(table, error);
       }
     }
-    await this.#session.guarded(async () => {
-      await recordConversions(
-        trx,
-        [...batch.tables].map(([table, { conversions }]) => [table, conversions.values()] as const),
-      );
-      if (isPart) await sql`release savepoint part`.execute(trx);
-    });
+    await recordConversions(
+      trx,
+      [...batch.tables].map(([table, { conversions }]) => [table, conversions.values()] as const),
+    );
+    if (isPart) await sql`release savepoint part`.execute(trx);
     if (isPart) this.#isUndoable = false;
     for (const [table, reason] of batch.suspended) this.#suspended.set(table, reason);
-    if (!batch.open) await this.#commit(batch, trx);
+    if (!batch.open) await this.#commit(batch, this.#open);
   }
 
   /** Writes the rows of all tables. Returns those that cannot be written, by table. */
   async #tables(
-    trx: Target,
+    trx: Fenced,
     { tables }: ChangeBatch,
     isCareful: boolean,
   ): Promise<ReadonlyMap<string, readonly RejectedRow[]>> {
@@ -144,7 +137,7 @@ export class Applier {
     );
     const { schema } = this.#options;
     const isSuspected = ({ table }: TableWriting) => this.#suspected.has(table);
-    const target = { session: this.#session, trx, schema, isCareful };
+    const target = { session: this.#fence.session, trx, schema, isCareful };
     await writeTogether(
       target,
       writing.filter((one) => !isSuspected(one)),
@@ -166,17 +159,12 @@ export class Applier {
     return rows;
   }
 
-  async #commit(batch: ChangeBatch, trx: ControlledTransaction<ControlSchema>): Promise<void> {
-    const { epoch, schema } = this.#options;
-    await this.#session.guarded(async () => {
-      await assertOurs(trx, schema, [...this.#written]);
-      for (const [table, reason] of this.#suspended) await suspendTable(trx, table, reason);
-      failpoint('batch-applied');
-      if (batch.end === null) await assertEpoch(trx, epoch);
-      else await moveCheckpoint(trx, epoch, batch.end);
-      failpoint('checkpoint-written');
-      await trx.commit().execute();
-    });
+  async #commit(batch: ChangeBatch, open: FencedTransaction): Promise<void> {
+    for (const [table, reason] of this.#suspended) await suspendTable(open.trx, table, reason);
+    failpoint('batch-applied');
+    if (batch.end !== null) await moveCheckpoint(open.trx, batch.end);
+    failpoint('checkpoint-written');
+    await open.commit([...this.#written]);
     this.#open = null;
     this.#written.clear();
     this.#deadLettersChanged = false;
@@ -191,13 +179,12 @@ export class Applier {
 
   /** Undoes what this batch has written. Returns false if it cannot be undone without the earlier parts of its transaction. */
   async #undo(isPart: boolean): Promise<boolean> {
-    const trx = this.#open;
-    if (trx === null || !this.#isUndoable) return false;
-    await this.#session.guarded(async () => {
-      if (isPart) await sql`rollback to savepoint part`.execute(trx);
-      else await trx.rollback().execute();
-      if (this.#deadLettersChanged) this.#deadLetters = await DeadLetters.load(isPart ? trx : this.#session.db);
-    });
+    const open = this.#open;
+    if (open === null || !this.#isUndoable) return false;
+    if (isPart) await sql`rollback to savepoint part`.execute(open.trx);
+    else await open.rollback();
+    if (this.#deadLettersChanged)
+      this.#deadLetters = await DeadLetters.load(isPart ? open.trx : this.#fence.session.db);
     if (isPart) return true;
     this.#open = null;
     this.#written.clear();

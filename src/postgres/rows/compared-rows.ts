@@ -4,7 +4,7 @@ import { isRowRefusal } from '../../errors/postgres-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
 import { checkLines, lineStarts } from './line-check.ts';
-import type { TargetSession } from '../session.ts';
+import type { Target, WritingSession } from '../session.ts';
 import { stageIsolating } from './stage-isolated.ts';
 import { type TargetKeyRange, TableKey } from './table-key.ts';
 import { columnList, quoteIdentifier, stagedLine } from './tables.ts';
@@ -23,14 +23,14 @@ export class ComparedRows {
   /** Its name in SQL. */
   readonly table: string;
   readonly #name: string;
-  readonly #session: TargetSession;
+  readonly #session: WritingSession;
   readonly #codec: TableCodec;
   readonly #key: TableKey;
   readonly #columns: string;
   #isMade = false;
 
   /** `name` is a plain word that is unique in the session. */
-  constructor(session: TargetSession, codec: TableCodec, name: string) {
+  constructor(session: WritingSession, codec: TableCodec, name: string) {
     this.table = `pg_temp.${name}`;
     this.#name = name;
     this.#session = session;
@@ -43,30 +43,35 @@ export class ComparedRows {
   async fill(given: Buffer, range: TargetKeyRange | null): Promise<Staged> {
     const { schema } = this.#codec;
     const checked = checkLines(given, schema);
-    await this.#empty();
-    if (checked.lines.length === 0) return checked;
-    const { lines, refused } = await this.#copyIsolating(checked.lines);
-    await this.#validate(lines, range);
-    return { lines, rejected: [...checked.rejected, ...refused] };
-  }
-
-  async #copyIsolating(lines: Buffer): Promise<{ lines: Buffer; refused: readonly RejectedRow[] }> {
-    try {
-      await this.#session.copy(this.table, this.#columns, lines);
-      return { lines, refused: [] };
-    } catch (error) {
+    const stage = async (isolates: boolean) =>
+      await this.#session.transaction(async (trx) => {
+        await this.#empty(trx);
+        if (checked.lines.length === 0) return checked;
+        const { lines, refused } = await this.#copy(trx, checked.lines, isolates);
+        await this.#validate(trx, lines, range);
+        return { lines, rejected: [...checked.rejected, ...refused] };
+      });
+    const staged = await stage(false).catch(async (error: unknown) => {
       if (!isRowRefusal(error)) throw error;
-    }
-    return await this.#session.transaction(async (trx) => {
-      await this.#empty();
-      return await stageIsolating(this.#session, trx, this.#name, lines, this.#codec.schema, true);
+      return await stage(true);
     });
+    this.#isMade = true;
+    return staged;
   }
 
-  async #empty(): Promise<void> {
-    const { db } = this.#session;
+  async #copy(
+    trx: Target,
+    lines: Buffer,
+    isolates: boolean,
+  ): Promise<{ lines: Buffer; refused: readonly RejectedRow[] }> {
+    if (isolates) return await stageIsolating(this.#session, trx, this.#name, lines, this.#codec.schema, true);
+    await this.#session.copy(this.table, this.#columns, lines);
+    return { lines, refused: [] };
+  }
+
+  async #empty(trx: Target): Promise<void> {
     if (this.#isMade) {
-      await sql.raw(`truncate ${this.table} restart identity`).execute(db);
+      await sql.raw(`truncate ${this.table} restart identity`).execute(trx);
       return;
     }
     const { schema, codecs } = this.#codec;
@@ -77,16 +82,13 @@ export class ComparedRows {
       .raw(
         `create temporary table ${this.table.slice('pg_temp.'.length)} (${stagedLine} bigint generated always as identity, ${columns.join(', ')}, primary key (${key.join(', ')}))`,
       )
-      .execute(db);
-    this.#isMade = true;
+      .execute(trx);
   }
 
-  async #validate(lines: Buffer, range: TargetKeyRange | null): Promise<void> {
+  async #validate(trx: Target, lines: Buffer, range: TargetKeyRange | null): Promise<void> {
     const isInside = range === null ? sql`true` : this.#key.inRange('s', range);
     const { rows } = await sql<{ all: string; inside: string }>`
-      select count(*) as all, count(*) filter (where ${isInside}) as inside from ${sql.raw(this.table)} s`.execute(
-      this.#session.db,
-    );
+      select count(*) as all, count(*) filter (where ${isInside}) as inside from ${sql.raw(this.table)} s`.execute(trx);
     const read = lineStarts(lines).length - 1;
     const [counted] = rows;
     if (Number(counted?.all) !== read || Number(counted?.inside) !== read)

@@ -4,7 +4,8 @@ import type { RejectedRow } from '../../change/rejected-row.ts';
 import type { TableChanges } from '../../change/table-changes.ts';
 import { roomFor } from '../../lifetime/memory.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
-import type { Target } from '../session.ts';
+import type { Fenced } from '../control/writing.ts';
+import type { Reading } from '../session.ts';
 
 /** A table with more dead letters than this is suspended instead. The limit also bounds the memory for their keys. */
 export const maxDeadLetters = 100_000;
@@ -24,7 +25,7 @@ export class DeadLetters {
     this.#keys = keys;
   }
 
-  static async load(db: Target): Promise<DeadLetters> {
+  static async load(db: Reading): Promise<DeadLetters> {
     const rows = await db.selectFrom('dead_letters').select(['table_name', 'key']).execute();
     const keys = new Map<string, Set<string>>();
     for (const { table_name, key } of rows) setOf(keys, table_name).add(key.toString('latin1'));
@@ -36,7 +37,7 @@ export class DeadLetters {
    * `after` is the binlog position before the changes. Raises target-refused if there are more than maxDeadLetters.
    */
   async keep(
-    trx: Target,
+    trx: Fenced,
     changes: TableChanges,
     rejected: ReadonlyMap<string, RejectedRow>,
     after: Position,
@@ -57,7 +58,7 @@ export class DeadLetters {
   }
 
   /** `dead-letters retry` and `discard` remove dead letters in another process, so `keys` may hold too many. */
-  async #recount(trx: Target, table: string, keys: Set<string>): Promise<void> {
+  async #recount(trx: Fenced, table: string, keys: Set<string>): Promise<void> {
     const rows = await trx.selectFrom('dead_letters').select('key').where('table_name', '=', table).execute();
     keys.clear();
     for (const { key } of rows) keys.add(key.toString('latin1'));
@@ -85,7 +86,7 @@ function resolvedKeys(keys: ReadonlySet<string>, changes: TableChanges): string[
   return [...changes.keys].filter((key) => keys.has(key));
 }
 
-async function deleteDeadLetters(trx: Target, table: string, keys: readonly string[]): Promise<void> {
+async function deleteDeadLetters(trx: Fenced, table: string, keys: readonly string[]): Promise<void> {
   if (keys.length === 0) return;
   await sql`delete from ${sql.table('dead_letters')} where table_name = ${table}
       and sha256(key) in (select sha256(k) from unnest(${keys.map(bytes)}::bytea[]) k)`.execute(trx);
@@ -93,7 +94,7 @@ async function deleteDeadLetters(trx: Target, table: string, keys: readonly stri
 
 /** Writes dead letters. Each replaces an older one of its key. `after` is null for rows of the snapshot. */
 export async function writeDeadLetters(
-  trx: Target,
+  trx: Fenced,
   table: string,
   rows: readonly RejectedRow[],
   after: Position | null,
@@ -112,7 +113,7 @@ function withinBytes(rows: readonly RejectedRow[]): readonly RejectedRow[] {
 }
 
 async function writeSome(
-  trx: Target,
+  trx: Fenced,
   table: string,
   rows: readonly RejectedRow[],
   after: Position | null,

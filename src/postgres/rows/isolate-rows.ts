@@ -3,7 +3,7 @@ import { fromPostgres, isRowRefusal, raisedBy, sqlStateOf } from '../../errors/p
 import type { RejectedRow } from '../../change/rejected-row.ts';
 import type { TableSchema } from '../../definition/table-schema.ts';
 import { lineStarts, rejectedLine } from './line-check.ts';
-import type { Target, TargetSession } from '../session.ts';
+import type { Target, WritingSession } from '../session.ts';
 import type { Outcome, Statement } from '../wire/pipeline.ts';
 import { columnList } from './tables.ts';
 
@@ -36,7 +36,7 @@ export type WriteRuns = (runs: readonly RunToWrite[]) => Promise<readonly (Error
 
 /** Writes runs by COPY into the relation `into`, given as SQL. `counted` gets how many rows each run should have and has written. */
 export function copyRuns(
-  session: TargetSession,
+  session: WritingSession,
   into: string,
   schema: TableSchema,
   counted: (meant: number, written: number) => void = () => undefined,

@@ -1,6 +1,7 @@
 import type { RejectedRow } from '../../change/rejected-row.ts';
 import { sqlStateOf } from '../../errors/postgres-errors.ts';
-import type { Target, TargetSession } from '../session.ts';
+import type { Fenced } from '../control/writing.ts';
+import type { WritingSession } from '../session.ts';
 import { type WriteRuns, copyRuns, inSavepoint, outcomesOf, writeIsolating } from './isolate-rows.ts';
 import type { Swallowed } from './swallowed-writes.ts';
 import type { TableWriter } from './table-writer.ts';
@@ -20,8 +21,8 @@ export interface Isolated {
  * names the refused line. The others are written by statements, which name none, so refused rows are found by halving.
  */
 export async function isolateTable(
-  session: TargetSession,
-  trx: Target,
+  session: WritingSession,
+  trx: Fenced,
   writer: TableWriter,
   lines: Buffer,
   { isNew, isSuspected }: { readonly isNew: boolean; readonly isSuspected: boolean },

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { TableCodec } from '../../mapping/table-codec.ts';
-import type { Target, TargetSession } from '../session.ts';
+import type { Fenced } from '../control/writing.ts';
+import type { WritingSession } from '../session.ts';
 import { swallowedBy } from './swallowed-writes.ts';
 import { columnList, loadedAtColumn, quoteIdentifier, quoteTable } from './tables.ts';
 
@@ -12,8 +13,8 @@ const staging = 'pg_temp.tidegate_refresh';
  * target-refused if the target swallows some of these writes.
  */
 export async function refreshRows(
-  session: TargetSession,
-  trx: Target,
+  session: WritingSession,
+  trx: Fenced,
   schemaName: string,
   { schema }: TableCodec,
   lines: Buffer,
@@ -49,7 +50,7 @@ export async function refreshRows(
 }
 
 /** Writes the rows of `meant`, and counts them before and after. */
-async function counted(trx: Target, meant: string, write: string): Promise<{ meant: number; written: number }> {
+async function counted(trx: Fenced, meant: string, write: string): Promise<{ meant: number; written: number }> {
   const { rows } = await sql
     .raw<{ meant: number; written: number }>(
       `with meant as materialized (${meant}), written as (${write} returning 1)

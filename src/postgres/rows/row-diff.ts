@@ -4,7 +4,7 @@ import type { RejectedRow } from '../../change/rejected-row.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
 import { keyTextOf } from './copy-lines.ts';
 import { eachLine, lineKey, lineStarts } from './line-check.ts';
-import type { TargetSession } from '../session.ts';
+import type { WritingSession } from '../session.ts';
 import { ComparedRows, lineNumber } from './compared-rows.ts';
 import { type TargetKeyRange, type KeyText, TableKey } from './table-key.ts';
 import { quoteIdentifier, quoteTable } from './tables.ts';
@@ -46,7 +46,7 @@ export interface Difference {
  * `*<>`).
  */
 export class RowDiff {
-  readonly #session: TargetSession;
+  readonly #session: WritingSession;
   readonly #codec: TableCodec;
   readonly #key: TableKey;
   readonly #staging: ComparedRows;
@@ -58,7 +58,7 @@ export class RowDiff {
   #isWrittenAlike = true;
 
   /** `name` is the name of the staging table and unique in the session. */
-  constructor(session: TargetSession, replica: string, codec: TableCodec, name: string) {
+  constructor(session: WritingSession, replica: string, codec: TableCodec, name: string) {
     this.#session = session;
     this.#codec = codec;
     this.#key = new TableKey(codec);
@@ -75,18 +75,16 @@ export class RowDiff {
    * and compared as values, because one value can have two texts.
    */
   async compare(given: Buffer, unreadable: readonly RejectedRow[], range: SearchRange): Promise<Difference> {
-    return await this.#session.guarded(async () => {
-      if (
-        range.kind === 'range' &&
-        range.condition === null &&
-        this.#isWrittenAlike &&
-        (await this.#hasNoDeadLetters())
-      ) {
-        const difference = await this.#compareText(given, unreadable, range);
-        if (difference !== null) return difference;
-      }
-      return await this.#compareValues(given, unreadable, range);
-    });
+    if (
+      range.kind === 'range' &&
+      range.condition === null &&
+      this.#isWrittenAlike &&
+      (await this.#hasNoDeadLetters())
+    ) {
+      const difference = await this.#compareText(given, unreadable, range);
+      if (difference !== null) return difference;
+    }
+    return await this.#compareValues(given, unreadable, range);
   }
 
   /** Null if the target has too many rows or bytes in the range. */
@@ -181,11 +179,7 @@ export class RowDiff {
     const extra = await this.#extraWhere(isMeant, rejected, mostExtra);
     const last = extra.length < mostExtra ? undefined : extra.at(-1);
     if (last === undefined) return { extra, more: null };
-    const more = async () =>
-      await this.#session.guarded(async () => ({
-        ...nothing,
-        ...(await this.#extra({ ...range, after: last }, rejected)),
-      }));
+    const more = async () => ({ ...nothing, ...(await this.#extra({ ...range, after: last }, rejected)) });
     return { extra, more };
   }
 

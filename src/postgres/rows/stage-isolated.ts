@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { RejectedRow } from '../../change/rejected-row.ts';
 import type { TableSchema } from '../../definition/table-schema.ts';
-import type { Target, TargetSession } from '../session.ts';
+import type { Target, WritingSession } from '../session.ts';
 import { without } from './line-check.ts';
 import { columnList } from './tables.ts';
 import { type WriteRuns, copyRuns, writeIsolating } from './isolate-rows.ts';
@@ -11,7 +11,7 @@ import { type WriteRuns, copyRuns, writeIsolating } from './isolate-rows.ts';
  * holds now.
  */
 export async function stageIsolating(
-  session: TargetSession,
+  session: WritingSession,
   trx: Target,
   name: string,
   lines: Buffer,

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { TidegateError } from '../../errors/tidegate-error.ts';
-import type { Target } from '../session.ts';
+import type { Reading } from '../session.ts';
 
 /**
  * What is at the target under the name of a table. `ours`: the table that Tidegate made there, by its OID. `free`: nothing. `foreign`: an
@@ -26,7 +26,7 @@ const kinds: Readonly<Record<string, string>> = {
 
 /** Reads what is under each of these names in the schema of the rows. */
 export async function readStandings(
-  db: Target,
+  db: Reading,
   schemaName: string,
   tables: readonly string[],
 ): Promise<ReadonlyMap<string, Standing>> {
@@ -49,7 +49,7 @@ export async function readStandings(
 }
 
 /** The standing of one table. */
-export async function readStanding(db: Target, schemaName: string, table: string): Promise<Standing> {
+export async function readStanding(db: Reading, schemaName: string, table: string): Promise<Standing> {
   return (await readStandings(db, schemaName, [table])).get(table) ?? { kind: 'free' };
 }
 
@@ -67,24 +67,7 @@ function standingOf(schemaName: string, { name, oid, relkind, isType, isOurs, mi
   return { kind: 'ours' };
 }
 
-/**
- * Makes sure, after the write and before the commit, that each of these names leads to the table that Tidegate made. A transaction that has
- * written a table holds a lock on it, so nobody can exchange it between this check and the commit. Raises target-foreign.
- *
- * From here on the transaction writes only control tables, and waits for their locks without a limit.
- */
-export async function assertOurs(trx: Target, schemaName: string, tables: readonly string[]): Promise<void> {
-  const { rows } = await sql<{ foreign: string | null }>`
-    select set_config('lock_timeout', '0', true), (
-      select w.name from unnest(${[...tables]}::text[]) w(name)
-        left join ${sql.table('tables')} t on t.table_name = w.name
-        left join pg_namespace s on s.nspname = ${schemaName}
-        left join pg_class r on r.relnamespace = s.oid and r.relname = w.name
-       where t.table_oid is distinct from r.oid or r.oid is null limit 1) as foreign`.execute(trx);
-  const foreign = rows[0]?.foreign ?? null;
-  if (foreign !== null) throw notOurs(schemaName, foreign);
-}
-
+/** The error for a transaction that has written a table that Tidegate did not make. */
 export function notOurs(schemaName: string, table: string): TidegateError {
   return new TidegateError(
     'target-foreign',

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { TidegateError } from '../../errors/tidegate-error.ts';
-import type { Target } from '../session.ts';
+import type { Reading } from '../session.ts';
 
 /** Rows that PostgreSQL accepted without an error and did not write. */
 export interface Swallowed {
@@ -14,7 +14,7 @@ export interface Swallowed {
  * without an error. Only the number of written rows shows it. Names those that may be the cause.
  */
 export async function swallowedBy(
-  trx: Target,
+  trx: Reading,
   schemaName: string,
   table: string,
   { what, meant, written }: Swallowed,

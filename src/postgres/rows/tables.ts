@@ -3,7 +3,7 @@ import type { TableSchema } from '../../definition/table-schema.ts';
 import type { TableCodec } from '../../mapping/table-codec.ts';
 import { isRowRefusal, sqlStateOf } from '../../errors/postgres-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
-import type { Target } from '../session.ts';
+import type { Fenced, Writable } from '../control/writing.ts';
 import { notOurs } from './standing.ts';
 
 /** The column with the time of the last write of a row, by PostgreSQL's clock. Dashboards filter by it. */
@@ -30,7 +30,7 @@ export function columnList(schema: TableSchema): string {
  * values that the source accepts never block the stream. There are no other constraints and no foreign keys, so the order of rows inside
  * a batch does not matter. Raises target-foreign if the name was taken in this moment; the transaction stays usable.
  */
-export async function createTable(trx: Target, schemaName: string, { schema, codecs }: TableCodec): Promise<void> {
+export async function createTable(trx: Fenced, schemaName: string, { schema, codecs }: TableCodec): Promise<void> {
   const keys = new Set(schema.primaryKey);
   const columns = schema.columns.map((column, index) => {
     const type = sql.raw(codecs[index]?.pgType ?? 'text');
@@ -56,14 +56,14 @@ const nameTaken = new Set(['42P07', '42710', '23505']);
  * Adds the primary key to a copied table, unless it has one. Sorting the keys once is much cheaper than maintaining an index while rows
  * arrive. Raises target-refused for a duplicate key and for a key that is too long for an index.
  */
-export async function addPrimaryKey(db: Target, schemaName: string, { schema }: TableCodec): Promise<void> {
+export async function addPrimaryKey(trx: Fenced, schemaName: string, { schema }: TableCodec): Promise<void> {
   if (schema.primaryKey.length === 0) return;
   const table = quoteTable(schemaName, schema.table);
-  const { rows } = await sql`select from pg_index where indrelid = ${table}::regclass and indisprimary`.execute(db);
+  const { rows } = await sql`select from pg_index where indrelid = ${table}::regclass and indisprimary`.execute(trx);
   if (rows.length > 0) return;
   const key = schema.primaryKey.map((index) => sql.id(schema.columns[index]?.name ?? ''));
   try {
-    await sql`alter table ${sql.raw(table)} add primary key (${sql.join(key)})`.execute(db);
+    await sql`alter table ${sql.raw(table)} add primary key (${sql.join(key)})`.execute(trx);
   } catch (error) {
     if (sqlStateOf(error) !== programLimitExceeded) throw error;
     throw new TidegateError(
@@ -76,14 +76,14 @@ export async function addPrimaryKey(db: Target, schemaName: string, { schema }: 
 
 const programLimitExceeded = '54000';
 
-export async function createSchema(db: Target, schemaName: string): Promise<void> {
-  await sql`create schema if not exists ${sql.id(schemaName)}`.execute(db);
+export async function createSchema(trx: Fenced, schemaName: string): Promise<void> {
+  await sql`create schema if not exists ${sql.id(schemaName)}`.execute(trx);
 }
 
 /**
  * Records the OID of a table that this transaction created, and its columns. The table is in the list already.
  */
-export async function recordMade(trx: Target, schemaName: string, { schema }: TableCodec): Promise<void> {
+export async function recordMade(trx: Writable, schemaName: string, { schema }: TableCodec): Promise<void> {
   const table = quoteTable(schemaName, schema.table);
   await sql`
     update ${sql.table('tables')}
@@ -121,7 +121,7 @@ interface PresentColumn {
  * column of somebody else has the name of a column of the source, unconfirmed when too many rows would be deleted.
  */
 export async function reshapeTable(
-  trx: Target,
+  trx: Fenced,
   schemaName: string,
   codec: TableCodec,
   { mayEmpty }: Reshape,
@@ -202,7 +202,7 @@ function assertNoForeignColumn({ table, columns }: TableSchema, present: Readonl
 export const unconfirmedDeletions = { rows: 1_000, share: 0.1 } as const;
 
 /** Raises unconfirmed if the table has more rows than may be deleted without a confirmation. */
-async function assertFewRows(trx: Target, table: string, name: string): Promise<void> {
+async function assertFewRows(trx: Fenced, table: string, name: string): Promise<void> {
   const most = unconfirmedDeletions.rows;
   const { rows } = await sql<{ many: boolean }>`
     select count(*) > ${most} as many from (select from ${sql.raw(table)} limit ${most + 1}) some`.execute(trx);
@@ -215,7 +215,7 @@ async function assertFewRows(trx: Target, table: string, name: string): Promise<
 }
 
 /** Runs `work` in a savepoint. False: PostgreSQL refused it because of the rows, and it is rolled back. */
-async function attempted(trx: Target, work: () => Promise<void>): Promise<boolean> {
+async function attempted(trx: Fenced, work: () => Promise<void>): Promise<boolean> {
   await sql`savepoint attempt`.execute(trx);
   try {
     await work();
@@ -232,7 +232,7 @@ async function attempted(trx: Target, work: () => Promise<void>): Promise<boolea
  * If PostgreSQL cannot convert the old values, the column is NULL until the rows are read again. A column of the key cannot be NULL, so
  * the refusal is raised.
  */
-async function retype(trx: Target, table: string, column: string, type: string, isKey: boolean): Promise<void> {
+async function retype(trx: Fenced, table: string, column: string, type: string, isKey: boolean): Promise<void> {
   const alter = async (using: string) =>
     await sql.raw(`alter table ${table} alter column ${column} type ${type} using ${using}`).execute(trx);
   const converted = await attempted(trx, async () => {

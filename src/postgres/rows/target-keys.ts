@@ -20,25 +20,21 @@ export class TargetKeys {
 
   /** The next keys behind `after`, in the order of the target, of rows that meet the condition. */
   async next(after: KeyText | null, condition: string | null, limit: number): Promise<KeyText[]> {
-    return await this.#session.guarded(async () => {
-      const { rows } = await sql<{ key: string[] }>`
-        select ${sql.raw(this.#key.printed('t'))} as key from ${sql.raw(this.#table)} t
-         where ${this.#key.inRange('t', { after, upTo: null })} and ${sql.raw(condition ?? 'true')}
-         order by ${sql.raw(this.#key.columns('t'))} limit ${limit}`.execute(this.#session.db);
-      return rows.map(({ key }) => key);
-    });
+    const { rows } = await sql<{ key: string[] }>`
+      select ${sql.raw(this.#key.printed('t'))} as key from ${sql.raw(this.#table)} t
+       where ${this.#key.inRange('t', { after, upTo: null })} and ${sql.raw(condition ?? 'true')}
+       order by ${sql.raw(this.#key.columns('t'))} limit ${limit}`.execute(this.#session.db);
+    return rows.map(({ key }) => key);
   }
 
   /** The indexes of those `keys` that are also in `others`, compared by PostgreSQL. */
   async among(keys: readonly KeyText[], others: readonly KeyText[]): Promise<ReadonlySet<number>> {
     if (keys.length === 0 || others.length === 0) return new Set();
-    return await this.#session.guarded(async () => {
-      const { rows } = await sql<{ n: string }>`
-        select a.n from ${this.#key.list(keys, 'a')}
-         where (${sql.raw(this.#key.given('a'))}) in
-               (select ${sql.raw(this.#key.given('b'))} from ${this.#key.list(others, 'b')})`.execute(this.#session.db);
-      return new Set(rows.map(({ n }) => Number(n) - 1));
-    });
+    const { rows } = await sql<{ n: string }>`
+      select a.n from ${this.#key.list(keys, 'a')}
+       where (${sql.raw(this.#key.given('a'))}) in
+             (select ${sql.raw(this.#key.given('b'))} from ${this.#key.list(others, 'b')})`.execute(this.#session.db);
+    return new Set(rows.map(({ n }) => Number(n) - 1));
   }
 
   /** Raises refused for a condition that PostgreSQL cannot evaluate, before anything uses it. */

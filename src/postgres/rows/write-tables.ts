@@ -3,7 +3,8 @@ import type { TableChanges } from '../../change/table-changes.ts';
 import { fromPostgres, isRowRefusal, sqlStateOf } from '../../errors/postgres-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import { sql } from 'kysely';
-import type { Target, TargetSession } from '../session.ts';
+import type { Fenced } from '../control/writing.ts';
+import type { WritingSession } from '../session.ts';
 import type { Statement } from '../wire/pipeline.ts';
 import { isolateTable } from './isolate-table.ts';
 import { type Swallowed, swallowedBy } from './swallowed-writes.ts';
@@ -19,8 +20,8 @@ const ofTable = {
 
 /** Where tables are written: inside the open transaction `trx` of the session. */
 export interface WritingTarget {
-  readonly session: TargetSession;
-  readonly trx: Target;
+  readonly session: WritingSession;
+  readonly trx: Fenced;
   readonly schema: string;
   /** Rows may be refused. Each table gets a savepoint, so that only this table is written again. */
   readonly isCareful: boolean;
@@ -105,11 +106,11 @@ async function writeFrom(target: WritingTarget, tables: readonly TableWriting[],
     const undo = failed.step.undo ?? (isCareful ? ofTable.undo : null);
     // Without a savepoint all tables are written again, carefully.
     if (undo === null) throw aboutTable(table.table, error);
-    await session.guarded(async () => await sql.raw(undo).execute(trx));
+    await sql.raw(undo).execute(trx);
     return failed.number;
   }
   if (!isCareful || !isRowRefusal(error)) throw aboutTable(table.table, error);
-  await session.guarded(async () => await sql.raw(ofTable.undo).execute(trx));
+  await sql.raw(ofTable.undo).execute(trx);
   await writeAlone(target, table, false);
   return failed.number + 1;
 }
@@ -167,9 +168,9 @@ export async function assertDeleted(target: WritingTarget, tables: readonly Tabl
 }
 
 async function swallowed(
-  { session, trx, schema }: WritingTarget,
+  { trx, schema }: WritingTarget,
   { table }: TableWriting,
   what: Swallowed,
 ): Promise<TidegateError> {
-  return await session.guarded(async () => await swallowedBy(trx, schema, table, what));
+  return await swallowedBy(trx, schema, table, what);
 }

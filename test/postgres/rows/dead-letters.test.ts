@@ -6,7 +6,7 @@ import { sharedServers } from '../../support/shared-servers.ts';
 import { targetConfig } from '../../support/target-config.ts';
 import { seeDeadLetters } from '../../../src/postgres/control/dead-letter-list.ts';
 import { discardDeadLetters } from '../../../src/postgres/rows/dead-letter-actions.ts';
-import { TargetSession } from '../../../src/postgres/session.ts';
+import { WritingSession } from '../../../src/postgres/session.ts';
 import { Scope } from '../../../src/lifetime/scope.ts';
 
 /** A lone surrogate encoded as UTF-8: MySQL and MariaDB accept it as text, PostgreSQL does not. */
@@ -327,7 +327,7 @@ describe('dead letters are reported, retried and discarded', () => {
       `insert into tidegate_raw.dead_letters (table_name, key, row, format, reason, at)
        select 'stated', ('\\x4' || n)::bytea, '', 'copy', 'made up', now() from generate_series(1, 2) n`,
     );
-    const session = await TargetSession.open(new Scope(), targetConfig(env));
+    const session = await WritingSession.open(new Scope(), targetConfig(env));
     try {
       const seen = await seeDeadLetters(session.db, ['stated']);
       expect(seen.length).toBe(3);

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sql } from 'kysely';
 import { sharedServers } from '../../support/shared-servers.ts';
 import { checkLines } from '../../../src/postgres/rows/line-check.ts';
-import { TargetSession } from '../../../src/postgres/session.ts';
+import { WritingSession } from '../../../src/postgres/session.ts';
 import {
   type RunToWrite,
   type WriteRuns,
@@ -36,7 +36,7 @@ const schema = {
 };
 
 describe('writeIsolating', () => {
-  let session: TargetSession;
+  let session: WritingSession;
 
   /** Writes each run with the statements that `of` makes. */
   const runsOf = (of: (run: RunToWrite) => readonly Statement[]): WriteRuns => {
@@ -46,7 +46,7 @@ describe('writeIsolating', () => {
 
   beforeAll(async () => {
     const { host, port, user, password } = sharedServers().target;
-    session = await TargetSession.open(new Scope(), {
+    session = await WritingSession.open(new Scope(), {
       host,
       port,
       database: 'postgres',

@@ -14,6 +14,7 @@ const lastOf01 = '0009-file-began';
 const move = '0010-schema-per-replica';
 /** The names that version 0.1 gave to values, by table and column. */
 const formerNames: Readonly<Record<string, string>> = {
+  'checkpoint.lease_epoch': '0',
   'tables.state': `case state when 'suspended' then 'parked' when 'excluded' then 'released' when 'full-refresh' then 'refreshed'
     else state end`,
   'events.kind': `case kind when 'table-suspended' then 'table-parked' when 'table-excluded' then 'table-released'
