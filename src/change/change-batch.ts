@@ -1,4 +1,5 @@
 import type { Position } from './position.ts';
+import type { Witness } from './witness.ts';
 import { TableChanges } from './table-changes.ts';
 import type { TableSchema } from '../definition/table-schema.ts';
 
@@ -7,6 +8,8 @@ export interface CommitPoint {
   readonly position: Position;
   /** Seconds since 1970 by the source's clock, as in the binlog; null while only idle positions were seen. */
   readonly committedAt: number | null;
+  /** The last groups up to here, by which the source proves its history; absent: see the queue. */
+  readonly witnesses?: readonly Witness[];
 }
 
 /**

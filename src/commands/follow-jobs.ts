@@ -102,6 +102,7 @@ async function workAlone(scope: Scope, config: Config, ids: readonly string[]): 
       },
       suspended: (table, reason) => print(`table ${table} was suspended: ${reason}`),
       job: () => undefined,
+      refused: (error) => print(describeError(error).message),
       retrying: (error, delayMs) => print(`${describeError(error).message}; next attempt in ${delayMs} ms`),
     },
   );

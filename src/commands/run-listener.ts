@@ -145,6 +145,13 @@ export class RunListener implements ServiceListener {
     else log.info({ ...facts, ...counts }, 'job finished');
   };
 
+  refused: ServiceListener['refused'] = (error) => {
+    const { log, monitor } = this.#outputs;
+    const { message, hint = null } = describeError(error);
+    monitor.enter('refused', message, hint);
+    log.error({ err: error, remedy: hint }, 'refused');
+  };
+
   retrying: ServiceListener['retrying'] = (error, delayMs) => {
     const { log, metrics, monitor } = this.#outputs;
     const { kind, message, hint = null } = describeError(error);

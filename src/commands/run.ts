@@ -14,6 +14,7 @@ import { type ErrorKind, errorKinds } from '../errors/error-kinds.ts';
 import { backoff, sleep } from '../lifetime/backoff.ts';
 import { Scope } from '../lifetime/scope.ts';
 import { drainMs, replicate } from '../pipeline/service.ts';
+import { isRefusalKind } from '../pipeline/service-listener.ts';
 import { RunListener } from './run-listener.ts';
 
 /** Exit codes of `run`: stopped cleanly; failed; refused by the checks. */
@@ -42,7 +43,12 @@ export async function run(config: Config, options: CheckOptions & { untilCaughtU
 }
 
 /** Runs the checks until both servers can be asked. False: they found an error that a person must correct, or the service stops. */
-async function areChecksPassed(scope: Scope, config: Config, options: CheckOptions, log: Log): Promise<boolean> {
+async function areChecksPassed(
+  scope: Scope,
+  config: Config,
+  { untilCaughtUp, ...options }: CheckOptions & { untilCaughtUp: boolean },
+  log: Log,
+): Promise<boolean> {
   for (let failures = 1; ; failures++) {
     const findings = await runChecks(scope, config, options);
     if (scope.signal.aborted) return false;
@@ -51,7 +57,9 @@ async function areChecksPassed(scope: Scope, config: Config, options: CheckOptio
       if (level === 'error') log.error(facts, message);
       else if (level === 'warning') log.warn(facts, message);
     }
-    if (errors.length === 0) return true;
+    // A service that waits for a resync shows that on its page. One that is to end says it now.
+    const waits = !untilCaughtUp && errors.every(({ kind }) => isRefusalKind(kind));
+    if (errors.length === 0 || waits) return true;
     // Another attempt may cure it. What else was found is only certain once the servers answer.
     if (!errors.every(isPassing)) {
       log.error('refused: repair the findings above, then run again');

@@ -36,6 +36,10 @@ export const errorKinds = {
     action: 'operator',
     hint: 'The source address leads to another server than the one that was copied. Correct the address. If the server is right, for example after a restore, run `tidegate resync`: it makes the target equal to the source, in place.',
   },
+  'source-diverged': {
+    action: 'operator',
+    hint: 'The source has lost transactions that the target has, for example by a power failure or a restored backup. Nothing was changed at the target. Run `tidegate resync`: it makes the target equal to the source, in place.',
+  },
   'position-lost': {
     action: 'operator',
     hint: 'The source has purged the binlog that the checkpoint needs. Raise the retention, then run `tidegate resync`: it reads every table again, in place.',

@@ -31,6 +31,7 @@ const everything: Answers = {
         committedAt: new Date(999_990_000),
         sourceIdentity: 'one',
         sourceDatabase: 'clinic',
+        witnesses: [],
       },
       service: { state: 'retrying', ageSeconds: 1, isFresh: true },
       detail: {

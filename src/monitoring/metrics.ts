@@ -6,7 +6,7 @@ import type { TableStatus } from '../postgres/control/status.ts';
 const prefix = 'tidegate_';
 /** All states, so that a dashboard shows each of them. */
 const states = [
-  ...['checking', 'standby', 'snapshotting', 'catching-up', 'streaming'],
+  ...['checking', 'standby', 'snapshotting', 'catching-up', 'streaming', 'refused'],
   ...['retrying', 'paused', 'stalled', 'stopped', 'unknown'],
 ];
 const paces = ['free', 'considerate', 'waiting', 'lagging', 'trickling', 'closed'];

@@ -5,6 +5,7 @@ import { type Scope, inPart } from '../lifetime/scope.ts';
 import { knownCodec } from '../mapping/table-codec.ts';
 import { SourceConnection } from '../mysql/connection.ts';
 import { readHead } from '../mysql/position/positions.ts';
+import { proofStart } from '../mysql/position/proof-start.ts';
 import { type ServerFlavor, readServerFlavor } from '../mysql/server-flavor.ts';
 import { Fence } from '../postgres/control/fence.ts';
 import { type Job, readsAll } from '../postgres/control/jobs.ts';
@@ -141,7 +142,7 @@ async function stream(
   { server, planned }: StreamBasis,
   listener: ServiceListener,
 ): Promise<'done' | 'again'> {
-  const { start, tables, head } = await inPart(scope, async (part) => await resume(part, config));
+  const { start, proof, tables, head } = await inPart(scope, async (part) => await resume(part, config, server));
   const streaming = tables.filter(({ state }) => state === 'streaming' || state === 'backfilling');
   const exactFrom = snapshotEnd(streaming);
   let state: ServiceState = 'catching-up';
@@ -157,6 +158,7 @@ async function stream(
   passed(start);
   return await streamChanges(scope, config, {
     start,
+    proof,
     server,
     epoch: lease.epoch,
     tables: streaming.map(({ schema, from }) => ({ codec: knownCodec(schema), from })),
@@ -188,12 +190,14 @@ function doneWith(until: RunOptions['until']): (open: readonly Job[]) => boolean
 }
 
 /** The position and the tables to continue with, and the present end of the source's binlog. */
-async function resume(scope: Scope, config: Config) {
+async function resume(scope: Scope, config: Config, server: ServerFlavor) {
   const { replicator, target } = await openBoth(scope, config);
   const progress = await readProgress(target.db);
   if (progress === null) throw new TidegateError('internal', 'there is no checkpoint to stream from');
+  const { position, witnesses } = progress.checkpoint;
   return {
-    start: progress.checkpoint.position,
+    start: position,
+    proof: await proofStart(replicator, server, position, witnesses),
     tables: progress.tables,
     head: await readHead(replicator),
   };

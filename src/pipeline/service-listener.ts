@@ -1,10 +1,20 @@
 import type { Position } from '../change/position.ts';
+import { TidegateError } from '../errors/tidegate-error.ts';
 import type { Job } from '../postgres/control/jobs.ts';
 import type { CopyProgress } from './snapshot/copy-table.ts';
 import type { Prepared } from './begin/prepare.ts';
 import type { Pace } from './read/throttle.ts';
 
 export type ServiceState = 'checking' | 'standby' | 'paused' | 'snapshotting' | 'catching-up' | 'streaming';
+
+/** The error that only a resync, or a correction of the source's address, repairs; null: it is another one. A service waits for it. */
+export function refusalIn(error: unknown): TidegateError | null {
+  return error instanceof TidegateError && isRefusalKind(error.kind) ? error : null;
+}
+
+export function isRefusalKind(kind: string | undefined): boolean {
+  return kind === 'source-diverged' || kind === 'source-changed' || kind === 'position-lost';
+}
 
 /**
  * Why nothing moves although both sides are connected: the source sends nothing, PostgreSQL does not answer, or PostgreSQL does not finish
@@ -48,6 +58,8 @@ export interface ServiceListener {
   suspended(table: string, reason: string): void;
   /** A job started or ended. */
   job(job: Job): void;
+  /** The service waits for a resync, or until the source is the right one. */
+  refused(error: TidegateError): void;
   /** A failure occurred, and the next attempt follows after `delayMs`. */
   retrying(error: unknown, delayMs: number): void;
 }

@@ -1,16 +1,24 @@
 import type { Config } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { type Scope, inPart } from '../lifetime/scope.ts';
+import { formatPosition } from '../change/position.ts';
+import { SourceConnection } from '../mysql/connection.ts';
+import { readServerFlavor } from '../mysql/server-flavor.ts';
+import { keepRefusal, readCheckpoint } from '../postgres/control/checkpoint.ts';
+import { Fence } from '../postgres/control/fence.ts';
 import { Lease } from '../postgres/control/lease.ts';
 import { migrateControlSchema } from '../postgres/control/migrate.ts';
-import { WritingSession } from '../postgres/session.ts';
+import { TargetSession, WritingSession } from '../postgres/session.ts';
 import { backoff, sleep } from '../lifetime/backoff.ts';
 import { recordStart, recordStop } from './service-events.ts';
 import { runAsLeaseHolder } from './lease-holder.ts';
 import { RepeatedDamage } from './stream/repeated-damage.ts';
-import type { ServiceListener, RunOptions, StallReason } from './service-listener.ts';
+import { type ServiceListener, type RunOptions, type StallReason, refusalIn } from './service-listener.ts';
 
 const standbyPollMs = 1_000;
+/** How often a service that was refused looks for a resync, and how often it asks the source again. */
+const refusedPollMs = 2_000;
+const refusedRetryMs = 60_000;
 /** How long PostgreSQL may take to finish the present work after a stop. Then the work is aborted, and the next run repeats it. */
 export const drainMs = 10_000;
 /** What is shown while a server sends nothing although it should answer. */
@@ -91,21 +99,55 @@ export async function replicate(
         await recordStop(attempt, config, lease.epoch, signal.aborted ? 'on request' : 'caught up');
         return;
       } catch (error) {
+        if (error instanceof TidegateError && error.kind === 'source-diverged')
+          await remember(attempt, config, lease.epoch, error);
         // This failure ends the service. If it cannot be recorded, the failure itself still matters more.
-        if (isRecorded && error instanceof TidegateError && error.action !== 'retry')
-          await recordStop(attempt, config, lease.epoch, error.kind).catch(() => undefined);
+        const isEnd = error instanceof TidegateError && error.action !== 'retry' && refusalIn(error) === null;
+        if (isRecorded && isEnd) await recordStop(attempt, config, lease.epoch, error.kind).catch(() => undefined);
         throw error;
       } finally {
         await lease.release();
       }
     } catch (error) {
       if (signal.aborted) return;
+      const refusal = refusalIn(error);
+      if (refusal !== null && options.until === 'stopped') {
+        listener.refused(refusal);
+        await untilResync(scope, config);
+        continue;
+      }
       if (!(error instanceof TidegateError) || error.action !== 'retry') throw error;
       failures++;
       const delay = backoff(failures);
       listener.retrying(error, delay);
       await sleep(delay, signal);
     }
+  }
+}
+
+/** Keeps the refusal of a source whose history is another one, so that no restart forgets it. */
+async function remember(scope: Scope, config: Config, epoch: bigint, { message }: TidegateError): Promise<void> {
+  await inPart(scope, async (part) => {
+    const { identity } = await readServerFlavor(await SourceConnection.open(part, config.source, 'replicator'));
+    const fence = await Fence.open(part, config.target, 'lead', epoch);
+    await fence.transaction(async (trx) => await keepRefusal(trx, { reason: message, sourceIdentity: identity }));
+  });
+}
+
+/** Waits until a resync has moved the checkpoint. After a minute another attempt may find the right source. */
+async function untilResync(scope: Scope, config: Config): Promise<void> {
+  const since = performance.now();
+  const applied = async () =>
+    await inPart(scope, async (part) => {
+      const { db } = await TargetSession.open(part, config.target, 'tidegate refused');
+      const checkpoint = await readCheckpoint(db);
+      return checkpoint === null ? null : formatPosition(checkpoint.position);
+    }).catch(() => null);
+  const before = await applied();
+  while (!scope.signal.aborted && performance.now() - since < refusedRetryMs) {
+    await sleep(refusedPollMs, scope.signal);
+    const now = await applied();
+    if (now !== null && now !== before) return;
   }
 }
 

@@ -1,3 +1,4 @@
+import { GroupHistory } from '../../src/mysql/binlog/group-history.ts';
 import type { Connection } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LineBuffer } from '../../src/change/line-buffer.ts';
@@ -112,9 +113,10 @@ describe('a key', () => {
       config.source,
       start,
       false,
-      (checksums) => new BinlogDecoder(cursor, tables, queue, serverId, checksums),
+      (checksums) => new BinlogDecoder(cursor, tables, queue, history, serverId, checksums),
     );
-    const queue = new BatchQueue(stream, cursor.gtids, start);
+    const history = new GroupHistory(start, []);
+    const queue = new BatchQueue(stream, cursor.gtids, history, start);
     stream.failed.catch((error: Error) => queue.fail(error));
     for (;;) {
       const batch = await queue.take();

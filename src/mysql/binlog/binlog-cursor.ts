@@ -27,22 +27,22 @@ export class BinlogCursor {
   /**
    * The reader enters a file: at its start after a rotation, or where the dump was asked to start. When the server finds the position by
    * GTID, it reports offset 4 although the dump starts later. Within the file we started from, our own offset is correct. Raises
-   * source-changed if the file precedes the current one: the server has restarted its binlog.
+   * source-diverged if the file precedes the current one: the server has restarted its binlog.
    */
   enterFile(file: string, offset: number, artificial: boolean): void {
     if (artificial && file === this.#file && offset <= this.#offset) return;
     if (this.#file !== '' && isEarlierFile(file, this.#file))
-      throw new TidegateError('source-changed', `the binlog of the source goes back from ${this.#file} to ${file}`);
+      throw new TidegateError('source-diverged', `the binlog of the source goes back from ${this.#file} to ${file}`);
     if (file !== this.#file) this.#fileBegan = null;
     this.#file = file;
     this.#offset = offset;
   }
 
-  /** Records the creation time that the current file reports. Raises source-changed if the file of that name had another one before. */
+  /** Records the creation time that the current file reports. Raises source-diverged if the file of that name had another one before. */
   fileBegan(at: number): void {
     if (this.#fileBegan !== null && this.#fileBegan !== at)
       throw new TidegateError(
-        'source-changed',
+        'source-diverged',
         `binlog file ${this.#file} of the source was replaced by another file of the same name`,
       );
     this.#fileBegan = at;

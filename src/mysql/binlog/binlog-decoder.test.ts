@@ -1,3 +1,4 @@
+import { GroupHistory } from './group-history.ts';
 import { crc32, zstdCompressSync } from 'node:zlib';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ChangeBatch } from '../../change/change-batch.ts';
@@ -36,7 +37,14 @@ beforeEach(() => {
   position = start.offset;
   const tables = new StreamTables('clinic', false, [{ codec, from: start }]);
   const cursor = new BinlogCursor(start, mysqlGtids(null));
-  decoder = new BinlogDecoder(cursor, tables, { batch, boundary: () => undefined, grown: () => undefined }, 1, true);
+  decoder = new BinlogDecoder(
+    cursor,
+    tables,
+    { batch, boundary: () => undefined, grown: () => undefined },
+    new GroupHistory(start, []),
+    1,
+    true,
+  );
 });
 
 /** An event as a server with checksums sends it. */
@@ -121,7 +129,14 @@ describe('MySQL 8.3 and later', () => {
     const progress = mysqlGtids('61653411-e870-11f1-a205-02fc00000001:1-2');
     const tables = new StreamTables('clinic', false, [{ codec, from: start }]);
     const filler = { batch, boundary: () => undefined, grown: () => undefined };
-    decoder = new BinlogDecoder(new BinlogCursor(start, progress), tables, filler, 1, true);
+    decoder = new BinlogDecoder(
+      new BinlogCursor(start, progress),
+      tables,
+      filler,
+      new GroupHistory(start, []),
+      1,
+      true,
+    );
     // As MySQL 9.7 wrote them for number 1 of tag clinic, and number 300.
     for (const body of [
       '027000000002c2ca6822a103e022c50389020a04f103000000020404060c636c696e696308080a0c0c7f8682bad40f61061029041283120b',

@@ -19,6 +19,7 @@ import {
   readEventHeader,
   rowsFormOf,
 } from './event-header.ts';
+import type { GroupHistory } from './group-history.ts';
 import { type BatchFiller, RowEvents } from './row-events.ts';
 import { readPayload } from './transaction-payload.ts';
 import { type Statement, classifyStatement, mayName } from './statement.ts';
@@ -42,6 +43,7 @@ export class BinlogDecoder {
   readonly #tables: StreamTables;
   readonly #filler: BatchFiller;
   readonly #rowEvents: RowEvents;
+  readonly #history: GroupHistory;
   readonly #serverId: number;
   #checksums: boolean;
   #group: Group = 'none';
@@ -50,15 +52,23 @@ export class BinlogDecoder {
   #gtid: string | null = null;
 
   /**
-   * `serverId`: the server_id of the server that owns this binlog. `checksums`: whether events before the first format description carry a
-   * checksum.
+   * `history`: groups that were applied are only compared. `serverId`: the server_id of the server that owns this binlog. `checksums`: whether
+   * events before the first format description carry a checksum.
    */
-  constructor(cursor: BinlogCursor, tables: StreamTables, filler: BatchFiller, serverId: number, checksums: boolean) {
+  constructor(
+    cursor: BinlogCursor,
+    tables: StreamTables,
+    filler: BatchFiller,
+    history: GroupHistory,
+    serverId: number,
+    checksums: boolean,
+  ) {
     this.cursor = cursor;
     this.#serverId = serverId;
     this.#tables = tables;
     this.#filler = filler;
-    this.#rowEvents = new RowEvents(tables, filler);
+    this.#history = history;
+    this.#rowEvents = new RowEvents(tables, filler, history);
     this.#checksums = checksums;
     this.#groupStart = cursor.position;
   }
@@ -101,7 +111,11 @@ export class BinlogDecoder {
     const rows = rowsFormOf(header.type);
     if (rows !== undefined) {
       this.#advance(header);
-      this.#rowEvents.rows(rows, source, body, end, { start: this.#groupStart, isXa: this.#group === 'xa' });
+      this.#rowEvents.rows(rows, source, body, end, {
+        start: this.#groupStart,
+        isXa: this.#group === 'xa',
+        at: header.timestamp,
+      });
       return;
     }
     switch (header.type) {
@@ -118,7 +132,10 @@ export class BinlogDecoder {
         return;
       case eventType.heartbeat:
         this.cursor.heartbeat(source.toString('utf8', body, end), header.endPosition);
-        if (this.#group === 'none') this.#idle();
+        if (this.#group === 'none') {
+          this.#history.idle(this.cursor.position);
+          this.#idle();
+        }
         return;
       case eventType.gtid:
         this.#startGroup(header, readMysqlGtid(source, body), 'none');
@@ -137,7 +154,10 @@ export class BinlogDecoder {
       case eventType.query:
       case eventType.mariadbQueryCompressed:
         // Without GTIDs a group starts with its first statement.
-        if (this.#group === 'none' && this.#gtid === null) this.#groupStart = this.cursor.position;
+        if (this.#group === 'none' && this.#gtid === null) {
+          this.#groupStart = this.cursor.position;
+          this.#history.begin(null, this.#groupStart);
+        }
         this.#advance(header);
         this.#statement(header, readStatement(source, body, end, header.type === eventType.mariadbQueryCompressed));
         return;
@@ -198,7 +218,8 @@ export class BinlogDecoder {
   #payload(header: EventHeader, source: Buffer, body: number, end: number): void {
     const events = readPayload(source, body, end);
     if (events === null) {
-      this.#suspendAll('a compressed transaction is too large to see which tables it changed');
+      if (!this.#history.isApplied)
+        this.#suspendAll('a compressed transaction is too large to see which tables it changed');
       this.#endGroup(header);
       return;
     }
@@ -223,6 +244,7 @@ export class BinlogDecoder {
 
   /** The position moved outside any transaction. */
   #idle(): void {
+    if (this.#history.isBehind(this.cursor.position)) return;
     const { batch } = this.#filler;
     batch.end = { position: this.cursor.position, committedAt: batch.end?.committedAt ?? null };
     this.#filler.boundary();
@@ -236,26 +258,31 @@ export class BinlogDecoder {
     const { position } = this.cursor;
     this.#groupStart = header.endPosition === 0 ? before : { ...position, offset: position.offset - header.length };
     this.#gtid = gtid;
+    this.#history.begin(gtid, this.#groupStart);
     this.#enter(group);
   }
 
   #enter(group: Group): void {
     this.#group = group;
     this.#rowEvents.begin();
-    if (group !== 'none') this.#filler.batch.begin();
+    if (group !== 'none' && !this.#history.isApplied) this.#filler.batch.begin();
   }
 
   #endGroup(header: EventHeader): void {
+    const { isApplied } = this.#history;
+    this.#history.end();
     this.#group = 'none';
-    if (this.#gtid !== null) this.cursor.gtids.add(this.#gtid);
+    if (this.#gtid !== null && !isApplied) this.cursor.gtids.add(this.#gtid);
     this.#gtid = null;
     this.#groupStart = this.cursor.position;
+    if (isApplied) return;
     this.#filler.batch.commit({ position: this.#groupStart, committedAt: header.timestamp });
     this.#filler.boundary();
   }
 
   #statement(header: EventHeader, text: StatementText): void {
     const statement = classifyStatement(text.sql, text.database, text);
+    const { isApplied } = this.#history;
     switch (statement.kind) {
       case 'begin':
         if (this.#group === 'none') this.#enter('open');
@@ -267,20 +294,24 @@ export class BinlogDecoder {
         this.#endGroup(header);
         return;
       case 'rollback':
-        this.#rowEvents.suspendChanged(
-          'a transaction that was rolled back is in the binlog with its rows',
-          this.#groupStart,
-        );
+        if (!isApplied)
+          this.#rowEvents.suspendChanged(
+            'a transaction that was rolled back is in the binlog with its rows',
+            this.#groupStart,
+          );
         this.#endGroup(header);
         return;
       case 'rollback-to-savepoint':
-        this.#rowEvents.suspendChanged(
-          'a rollback to a savepoint is in the binlog with the rows it undoes',
-          this.#groupStart,
-        );
+        if (!isApplied)
+          this.#rowEvents.suspendChanged(
+            'a rollback to a savepoint is in the binlog with the rows it undoes',
+            this.#groupStart,
+          );
         return;
       default:
-        this.#apply(statement, text.database);
+        if ((statement.kind === 'truncate' || statement.kind === 'unfollowed') && this.#tables.isOurs(text.database))
+          this.#history.statement(text.sql, header.timestamp);
+        if (!isApplied) this.#apply(statement, text.database);
     }
     // Outside BEGIN … COMMIT a statement is a group of its own.
     if (this.#group === 'none') this.#endGroup(header);

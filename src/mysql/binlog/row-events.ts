@@ -7,6 +7,7 @@ import { binlogType } from '../../mapping/binlog-types.ts';
 import { InvalidValue } from '../../mapping/invalid-value.ts';
 import { convertedKeyColumn, takeConversions } from '../../mapping/table-codec.ts';
 import { inflate } from './event-bodies.ts';
+import type { GroupHistory } from './group-history.ts';
 import type { RowsForm } from './event-header.ts';
 import { readLengthEncoded } from '../wire/length-encoded.ts';
 import { RowReader } from './row-reader.ts';
@@ -39,6 +40,8 @@ interface MappedTable {
   /** Null: the stream does not read this table. */
   readonly table: StreamTable | null;
   reader: RowReader | null;
+  /** It is of the source database, so its rows are compared when they are sent again. */
+  readonly isOurs: boolean;
   /** Tables that may change without a log entry when rows are deleted or changed here. */
   readonly dependents: readonly Dependent[];
 }
@@ -49,6 +52,8 @@ export interface RowGroup {
   readonly start: Position;
   /** It is an XA transaction, which is decided after its rows were logged. */
   readonly isXa: boolean;
+  /** Seconds since 1970 by the source's clock. */
+  readonly at: number;
 }
 
 /**
@@ -60,6 +65,7 @@ export interface RowGroup {
 export class RowEvents {
   readonly #tables: StreamTables;
   readonly #filler: BatchFiller;
+  readonly #history: GroupHistory;
   readonly #mapped = new Map<number, MappedTable>();
   /** The last description of each table. */
   readonly #described = new Map<string, MappedTable>();
@@ -67,9 +73,10 @@ export class RowEvents {
   /** Tables that the open transaction changed. */
   readonly #changed = new Set<StreamTable>();
 
-  constructor(tables: StreamTables, filler: BatchFiller) {
+  constructor(tables: StreamTables, filler: BatchFiller, history: GroupHistory) {
     this.#tables = tables;
     this.#filler = filler;
+    this.#history = history;
   }
 
   /** A transaction starts. */
@@ -96,6 +103,7 @@ export class RowEvents {
         map,
         table: this.#tables.find(map.database, map.table) ?? null,
         reader: null,
+        isOurs: this.#tables.isOurs(map.database),
         dependents: this.#tables.dependents(map.database, map.table),
       };
       this.#described.set(name, mapped);
@@ -109,6 +117,16 @@ export class RowEvents {
     if (mapped === undefined) throw new RangeError('a row event names a table that was not introduced');
     const isUpdate = form.change === 'update';
     const isDelete = form.change === 'delete';
+    const start = body + 8 + (form.hasExtra ? source.readUInt16LE(body + 8) : 0);
+    const columns = readLengthEncoded(source, start);
+    const bitmapBytes = (columns.value + 7) >> 3;
+    const at = columns.next + bitmapBytes * (isUpdate ? 2 : 1);
+    let images: Buffer | null = null;
+    if (mapped.isOurs) {
+      images = form.isCompressed ? inflate(source, at, end) : source.subarray(at, end);
+      this.#history.rows(`${form.change} ${mapped.map.table}`, images, group.at);
+    }
+    if (this.#history.isApplied) return;
     for (const dependent of mapped.dependents) {
       const { constraint, onDelete, onUpdate } = dependent.cascade;
       const isFollowed = isDelete ? onDelete : isUpdate && onUpdate && !refersToKey(dependent, mapped.table);
@@ -122,11 +140,7 @@ export class RowEvents {
       return;
     }
 
-    if (mapped.reader === null) return;
-    const start = body + 8 + (form.hasExtra ? source.readUInt16LE(body + 8) : 0);
-    const columns = readLengthEncoded(source, start);
-    const bitmapBytes = (columns.value + 7) >> 3;
-    const at = columns.next + bitmapBytes * (isUpdate ? 2 : 1);
+    if (mapped.reader === null || images === null) return;
     const readers =
       columns.value === mapped.reader.columnCount ? imageReaders(mapped.reader, source, columns.next, isUpdate) : null;
     if (readers === null) {
@@ -141,7 +155,6 @@ export class RowEvents {
     const { batch } = this.#filler;
     const changes = batch.changes(table.codec.schema);
     const sizeBefore = changes.size;
-    const images = form.isCompressed ? inflate(source, at, end) : source.subarray(at, end);
     const partialBytes = form.isPartial ? jsonBitmapBytes(mapped.map) : null;
     const unsound = this.#readRows(readers, images, changes, isUpdate, isDelete, partialBytes, (oldKey) => {
       changes.delete(oldKey);

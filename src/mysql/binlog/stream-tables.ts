@@ -46,8 +46,13 @@ export class StreamTables {
     return this.#fold ? name.toLowerCase() : name;
   }
 
+  /** Whether it is the source database. */
+  isOurs(database: string): boolean {
+    return this.#key(database) === this.database;
+  }
+
   find(database: string, table: string): StreamTable | undefined {
-    return this.#key(database) === this.database ? this.#tables.get(this.#key(table)) : undefined;
+    return this.isOurs(database) ? this.#tables.get(this.#key(table)) : undefined;
   }
 
   /** Tables that a statement may mean. Without `table`: all tables of that database. */

@@ -102,7 +102,7 @@ export async function readBinlogFiles(replicator: SourceConnection): Promise<{ f
 
 /**
  * Makes sure that the source can still send everything after `position`. Raises position-lost if it has purged what is needed. Raises
- * source-changed if it lacks what the position covers: it is another server, or it lost its log.
+ * source-diverged if it lacks what the position covers.
  */
 export async function assertReachable(
   replicator: SourceConnection,
@@ -168,7 +168,7 @@ async function assertFileReachable(replicator: SourceConnection, position: Posit
     throw new TidegateError('position-lost', `the source no longer has binlog file ${position.file}`);
   if (found.size < position.offset)
     throw new TidegateError(
-      'source-changed',
+      'source-diverged',
       `binlog file ${position.file} ends at ${found.size}, before the checkpoint's ${position.offset}`,
     );
 }
@@ -178,5 +178,5 @@ function purgedUnapplied(): TidegateError {
 }
 
 function lacksApplied(): TidegateError {
-  return new TidegateError('source-changed', 'the target has transactions that this source does not have');
+  return new TidegateError('source-diverged', 'the target has transactions that this source does not have');
 }

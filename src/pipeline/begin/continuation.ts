@@ -3,7 +3,8 @@ import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { SourceConnection } from '../../mysql/connection.ts';
 import { assertReachable, startsByGtid } from '../../mysql/position/positions.ts';
 import type { ServerFlavor } from '../../mysql/server-flavor.ts';
-import { type Checkpoint, readCheckpoint } from '../../postgres/control/checkpoint.ts';
+import { type Checkpoint, type Refusal, readCheckpoint, readRefusal } from '../../postgres/control/checkpoint.ts';
+import { hasControlTable } from '../../postgres/control/migrate.ts';
 import type { Reading } from '../../postgres/session.ts';
 import { type KnownTable, isFollowed, readTables } from '../../postgres/control/table-states.ts';
 
@@ -11,16 +12,21 @@ import { type KnownTable, isFollowed, readTables } from '../../postgres/control/
 export interface Progress {
   readonly checkpoint: Checkpoint;
   readonly tables: readonly KnownTable[];
+  readonly refusal: Refusal | null;
 }
 
 /** Null: replication was never started. */
 export async function readProgress(db: Reading): Promise<Progress | null> {
   const checkpoint = await readCheckpoint(db);
-  return checkpoint === null ? null : { checkpoint, tables: await readTables(db) };
+  if (checkpoint === null) return null;
+  // The table is missing until the control schema is migrated, and `check` does not migrate it.
+  const refusal = (await hasControlTable(db, 'refusal')) ? await readRefusal(db) : null;
+  return { checkpoint, tables: await readTables(db), refusal };
 }
 
 /**
- * Makes sure that the stream can continue from a checkpoint with changes of `database`. Raises source-changed or position-lost.
+ * Makes sure that the stream can continue from a checkpoint with changes of `database`. Raises source-changed, source-diverged or
+ * position-lost. What was found to have diverged stays so until `resync`.
  *
  * GTIDs are the same on every server of a replication group. Files and offsets belong to one server. So the stream continues by GTID
  * on another server. It cannot while a position known by file and offset is still needed: during a snapshot, and until the stream has
@@ -30,7 +36,7 @@ export async function assertContinues(
   replicator: SourceConnection,
   server: ServerFlavor,
   database: string,
-  { checkpoint, tables }: Progress,
+  { checkpoint, tables, refusal }: Progress,
 ): Promise<void> {
   const { position, sourceIdentity, sourceDatabase } = checkpoint;
   if (sourceDatabase !== null && !isSame(sourceDatabase, database, server))
@@ -41,6 +47,7 @@ export async function assertContinues(
         hint: 'Give each database its own TARGET_DB_SCHEMA. If this database was renamed or replaces the other one, run `tidegate resync`.',
       },
     );
+  if (refusal?.sourceIdentity === server.identity) throw new TidegateError('source-diverged', refusal.reason);
   const byGtid = startsByGtid(server, position);
   if (sourceIdentity !== server.identity) {
     if (!byGtid)

@@ -20,7 +20,7 @@ class Reader {
 }
 
 function queueWith(reader: Reader, bytes = batchBytes) {
-  const queue = new BatchQueue(reader, mysqlGtids(null), start, bytes);
+  const queue = new BatchQueue(reader, mysqlGtids(null), { witnesses: [] }, start, bytes);
   const row = (key: string | number, value: string | number | null = 'x', table = 't') => {
     if (!queue.batch.open) queue.batch.begin();
     const { batch } = queue;

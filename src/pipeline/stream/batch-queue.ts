@@ -1,5 +1,6 @@
 import { ChangeBatch } from '../../change/change-batch.ts';
 import { type Position, comparePositions } from '../../change/position.ts';
+import type { GroupHistory } from '../../mysql/binlog/group-history.ts';
 import type { GtidProgress } from '../../mysql/binlog/gtid-progress.ts';
 import { roomFor } from '../../lifetime/memory.ts';
 import type { BatchFiller } from '../../mysql/binlog/row-events.ts';
@@ -30,6 +31,7 @@ export class BatchQueue implements BatchFiller {
   #failure: { readonly error: Error } | null = null;
   #stopped = false;
   readonly #gtids: GtidProgress;
+  readonly #history: Pick<GroupHistory, 'witnesses'>;
   #lastHandedAt = -Infinity;
   #lastEnd: Position;
   /** The last batch was a part, and PostgreSQL waits for the rest with an open transaction. */
@@ -40,11 +42,18 @@ export class BatchQueue implements BatchFiller {
   readonly #batchBytes: number;
 
   /** `start`: the present position of the target. */
-  constructor(reader: Pausable, gtids: GtidProgress, start: Position, batchBytes = defaultBatchBytes) {
+  constructor(
+    reader: Pausable,
+    gtids: GtidProgress,
+    history: Pick<GroupHistory, 'witnesses'>,
+    start: Position,
+    batchBytes = defaultBatchBytes,
+  ) {
     this.#reader = reader;
     this.#batchBytes = batchBytes;
     this.#lastEnd = start;
     this.#gtids = gtids;
+    this.#history = history;
   }
 
   boundary(): void {
@@ -162,9 +171,10 @@ export class BatchQueue implements BatchFiller {
     this.#taker = null;
     this.batch = batch.open ? (batch.end === null ? ChangeBatch.continuing() : batch.splitOff()) : new ChangeBatch();
     this.#partHanded = batch.open;
-    // The GTID set is formatted only here and not at every transaction: it is long, and only the last one is stored.
+    // The GTID set is formatted only here and not at every transaction: it is long, and only the last one is stored. So are the witnesses.
     if (batch.end !== null) {
-      batch.end = { ...batch.end, position: { ...batch.end.position, gtid: this.#gtids.text } };
+      const { witnesses } = this.#history;
+      batch.end = { ...batch.end, position: { ...batch.end.position, gtid: this.#gtids.text }, witnesses };
       this.#lastEnd = batch.end.position;
       if (this.#isThere()) this.#wanted = null;
     }

@@ -6,9 +6,11 @@ import type { TableCodec } from '../../mapping/table-codec.ts';
 import { BinlogCursor } from '../../mysql/binlog/binlog-cursor.ts';
 import { BinlogDecoder } from '../../mysql/binlog/binlog-decoder.ts';
 import { BinlogStream } from '../../mysql/binlog/binlog-stream.ts';
+import { GroupHistory } from '../../mysql/binlog/group-history.ts';
 import { mariadbGtids, mysqlGtids } from '../../mysql/binlog/gtid-progress.ts';
 import { type StreamTable, StreamTables } from '../../mysql/binlog/stream-tables.ts';
 import { startsByGtid } from '../../mysql/position/positions.ts';
+import type { ProofStart } from '../../mysql/position/proof-start.ts';
 import type { ServerFlavor } from '../../mysql/server-flavor.ts';
 import { Applier } from '../../postgres/rows/applier.ts';
 import { Fence } from '../../postgres/control/fence.ts';
@@ -21,7 +23,10 @@ import { StreamView, type Merge } from './stream-view.ts';
 import { type StallListener, StallWatch } from './stall-watch.ts';
 
 export interface StreamOptions {
+  /** The checkpoint. */
   readonly start: Position;
+  /** Where the dump starts, at or before the checkpoint. */
+  readonly proof: ProofStart;
   readonly tables: readonly StreamTable[];
   readonly server: ServerFlavor;
   readonly epoch: bigint;
@@ -41,19 +46,23 @@ export interface StreamOptions {
  */
 export async function streamChanges(scope: Scope, config: Config, options: StreamOptions): Promise<'done' | 'again'> {
   const { signal } = scope;
-  const { start, server, until } = options;
+  const { start, proof, server, until } = options;
   const codecs = new Map<string, TableCodec>(options.tables.map(({ codec }) => [codec.schema.table, codec]));
   const fence = await Fence.open(scope, config.target, 'stream', options.epoch);
-  const cursor = new BinlogCursor(start, server.flavor === 'mysql' ? mysqlGtids(start.gtid) : mariadbGtids(start.gtid));
+  const history = new GroupHistory(start, proof.witnesses);
+  const cursor = new BinlogCursor(
+    proof.start,
+    server.flavor === 'mysql' ? mysqlGtids(start.gtid) : mariadbGtids(start.gtid),
+  );
   const tables = new StreamTables(config.source.database, server.foldNames, options.tables);
   const reader = new BinlogStream(
     scope,
     config.source,
-    start,
-    startsByGtid(server, start),
-    (checksums) => new BinlogDecoder(cursor, tables, queue, server.serverId, checksums),
+    proof.start,
+    startsByGtid(server, proof.start),
+    (checksums) => new BinlogDecoder(cursor, tables, queue, history, server.serverId, checksums),
   );
-  const queue = new BatchQueue(reader, cursor.gtids, start);
+  const queue = new BatchQueue(reader, cursor.gtids, history, start);
   const watch = new StallWatch(reader, options.stalls);
   const dump = new DumpWatch(
     scope,
@@ -63,7 +72,7 @@ export async function streamChanges(scope: Scope, config: Config, options: Strea
   );
   const stop = () => queue.stop();
   signal.addEventListener('abort', stop, { once: true });
-  reader.failed.catch((error: Error) => queue.fail(error));
+  reader.failed.catch((error: Error) => queue.fail(history.judged(error) as Error));
   const live = new StreamView(start, (position) => queue.want(position), tables.unlisted);
   await using besideScope = scope.child();
   const beside: { state: 'busy' | 'done' | 'again' } = { state: 'busy' };

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { CommitPoint } from '../../change/change-batch.ts';
+import type { Witness } from '../../change/witness.ts';
 import { type Position, formatPosition } from '../../change/position.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { Reading } from '../session.ts';
@@ -11,6 +12,8 @@ export interface Checkpoint {
   readonly sourceIdentity: string;
   /** Null if the replica was started by a version that did not record it. */
   readonly sourceDatabase: string | null;
+  /** The last groups that were applied, by which the source proves its history. */
+  readonly witnesses: readonly Witness[];
 }
 
 /** The source server and database of a replica. */
@@ -29,8 +32,9 @@ export async function readCheckpoint(db: Reading): Promise<Checkpoint | null> {
     },
     committedAt: row.committed_at,
     sourceIdentity: row.source_identity,
-    // The column is missing until the control schema is migrated, and `check` does not migrate it.
+    // The columns are missing until the control schema is migrated, and `check` does not migrate it.
     sourceDatabase: row.source_database ?? null,
+    witnesses: row.witnesses ?? [],
   };
 }
 
@@ -51,7 +55,7 @@ export async function createCheckpoint(trx: Fenced, position: Position, { identi
 }
 
 /** Moves the checkpoint, in the transaction of the rows it covers. */
-export async function moveCheckpoint(trx: Fenced, { position, committedAt }: CommitPoint): Promise<void> {
+export async function moveCheckpoint(trx: Fenced, { position, committedAt, witnesses }: CommitPoint): Promise<void> {
   await trx
     .updateTable('checkpoint')
     .set({
@@ -61,6 +65,7 @@ export async function moveCheckpoint(trx: Fenced, { position, committedAt }: Com
       file_began: position.fileBegan ?? null,
       applied_at: sql`clock_timestamp()`,
       ...(committedAt === null ? {} : { committed_at: new Date(committedAt * 1000) }),
+      ...(witnesses === undefined ? {} : { witnesses: JSON.stringify(witnesses) }),
     })
     .execute();
 }
@@ -90,9 +95,33 @@ export async function restartCheckpoint(
   await trx
     .updateTable('checkpoint')
     .set({
-      ...{ file, offset, gtid, file_began: null, committed_at: null, applied_at: sql`now()` },
+      ...{ file, offset, gtid, file_began: null, committed_at: null, applied_at: sql`now()`, witnesses: null },
       ...{ source_identity: identity, source_database: database },
     })
     .execute();
+  await trx.deleteFrom('refusal').execute();
   return formatPosition(before.position);
+}
+
+/** A source whose history is not the one that was applied. */
+export interface Refusal {
+  readonly reason: string;
+  /** The server that was refused. */
+  readonly sourceIdentity: string;
+}
+
+/** Null: the history of no source is refused. */
+export async function readRefusal(db: Reading): Promise<Refusal | null> {
+  const row = await db.selectFrom('refusal').select(['reason', 'source_identity']).executeTakeFirst();
+  return row === undefined ? null : { reason: row.reason, sourceIdentity: row.source_identity };
+}
+
+/** Records that the history of a source is refused, so that no restart forgets it. `resync` deletes it. */
+export async function keepRefusal(trx: Fenced, { reason, sourceIdentity }: Refusal): Promise<void> {
+  const values = { reason, source_identity: sourceIdentity };
+  await trx
+    .insertInto('refusal')
+    .values(values)
+    .onConflict((conflict) => conflict.column('singleton').doUpdateSet(values))
+    .execute();
 }

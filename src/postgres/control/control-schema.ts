@@ -1,3 +1,4 @@
+import type { Witness } from '../../change/witness.ts';
 import type { ColumnType } from 'kysely';
 import type { ConversionKind } from '../../change/conversion.ts';
 import type { RejectedFormat } from '../../change/rejected-row.ts';
@@ -33,6 +34,7 @@ export interface ControlSchema {
   jobs: JobsTable;
   status: StatusTable;
   events: EventsTable;
+  refusal: RefusalTable;
 }
 
 /** The target is complete up to this position. It is written in the transaction that completes the target. */
@@ -50,6 +52,16 @@ export interface CheckpointTable {
   source_identity: string;
   /** The database on that server; null if the replica was started by a version that did not record it. */
   source_database: string | null;
+  /** The last groups that were applied, by which the source proves its history; null: none is known. */
+  witnesses: ColumnType<Witness[] | null, string | null | undefined, string | null>;
+}
+
+/** Why the history of a source was refused. It stays until `resync`, and holds for that server alone. */
+export interface RefusalTable {
+  singleton: OneRow;
+  reason: string;
+  source_identity: string;
+  at: ColumnType<Date, never, never>;
 }
 
 /** The instance that may write the target now. */

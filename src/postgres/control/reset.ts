@@ -22,6 +22,7 @@ const stateTables = [
   'jobs',
   'controls',
   'status',
+  'refusal',
 ] as const satisfies (keyof ControlSchema)[];
 
 /** The tables of a replica. Null: there is no replica. */
