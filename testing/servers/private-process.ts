@@ -56,8 +56,11 @@ export interface PrivateProcess {
   readonly pid: number;
   /** Stops the process with `signal`, waits for its end, and removes its folder. */
   stop(signal: NodeJS.Signals): Promise<void>;
-  /** Ends the process and its children with `signal`, and starts it again on the same files and port. Returns when it is ready. */
-  restart(signal: NodeJS.Signals): Promise<void>;
+  /**
+   * Ends the process and its children with `signal`, and starts it again on the same files and port. `meanwhile` may change the files.
+   * Returns when it is ready.
+   */
+  restart(signal: NodeJS.Signals, meanwhile?: (folder: string) => Promise<void>): Promise<void>;
 }
 
 export interface ServerCommand {
@@ -97,11 +100,12 @@ export async function startPrivate(server: ServerCommand, isReady: () => Promise
       // The watcher ends last, so that it still cleans up if this process dies before.
       running.watcher.kill('SIGKILL');
     },
-    restart: async (signal) => {
+    restart: async (signal, meanwhile) => {
       // PostgreSQL does not start while a child of its former self lives.
       const children = await childrenOf(running.pid);
       await end(running, signal);
       for (const pid of children) await endOrphan(pid, signal);
+      await meanwhile?.(server.folder);
       const former = running;
       running = await spawnPrivate(server);
       former.watcher.kill('SIGKILL');

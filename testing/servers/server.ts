@@ -7,8 +7,11 @@ interface Server {
   readonly origin: 'url' | 'machine' | 'container' | 'fetched';
   readonly pid?: number;
   stop(): Promise<void>;
-  /** Ends the server with `signal` and starts it again on the same data and port. Only a local process has it. */
-  restart?(signal: NodeJS.Signals): Promise<void>;
+  /**
+   * Ends the server with `signal` and starts it again on the same data and port. `meanwhile` may change the files in its folder. Only a local
+   * process has it.
+   */
+  restart?(signal: NodeJS.Signals, meanwhile?: (folder: string) => Promise<void>): Promise<void>;
 }
 
 /** A MySQL or MariaDB server that acts as the clinic's server. Its binlog is on, in row format with full images. */
