@@ -77,7 +77,7 @@ describe.each(servers)('$name comes back without its last transactions', ({ flav
       id = before;
       await write(again, 'new');
       if (isStopped) streaming.follow(streaming.another());
-      await streaming.run.logged('refused', 120_000);
+      await streaming.run.logged('refused', undefined, 120_000);
       // A restart does not forget it.
       await streaming.run.stop();
       streaming.follow(streaming.another());
