@@ -128,6 +128,9 @@ const servers = [
   { flavor: 'mysql', version: '9.7', engine: 'InnoDB', args: [] },
 ] as const;
 
+/** Sent only where a statement without a limit of the server was hung up. */
+const afterHangUp: ReadonlySet<string> = new Set(['show processlist']);
+
 function describeMatrix(): void {
   const seen = { reader: new Set<string>(), replicator: new Set<string>() };
 
@@ -152,7 +155,8 @@ function describeMatrix(): void {
           .map((shape) => `  ${shape};\n`)
           .join('')}`,
       );
-      expect([...documented.both, ...documented[role]].toSorted()).toEqual([...seen[role]].toSorted());
+      const listed = [...documented.both, ...documented[role]].filter((shape) => !afterHangUp.has(shape));
+      expect(listed.toSorted()).toEqual([...seen[role]].filter((shape) => !afterHangUp.has(shape)).toSorted());
     }
   });
 }

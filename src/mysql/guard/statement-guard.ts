@@ -93,7 +93,18 @@ export const conditionFunctions: ReadonlySet<string> = new Set([
 const ofSelects: Vocabulary = {
   functions: new Set([
     ...deterministicFunctions,
-    ...['COUNT', 'MIN', 'MAX', 'VERSION', 'CURRENT_ROLE', 'UNIX_TIMESTAMP', 'NOW', 'BINLOG_GTID_POS', 'GTID_SUBSET'],
+    ...[
+      'COUNT',
+      'MIN',
+      'MAX',
+      'VERSION',
+      'CURRENT_ROLE',
+      'UNIX_TIMESTAMP',
+      'NOW',
+      'BINLOG_GTID_POS',
+      'GTID_SUBSET',
+      'GTID_SUBTRACT',
+    ],
   ]),
   globals: new Set([
     '@@GLOBAL.BINLOG_CHECKSUM',

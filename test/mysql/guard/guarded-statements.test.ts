@@ -79,6 +79,7 @@ const traps = [
   'unix_timestamp',
   'current_role',
   'gtid_subset',
+  'gtid_subtract',
 ];
 
 const modes = ['', 'ANSI_QUOTES,PIPES_AS_CONCAT', 'NO_BACKSLASH_ESCAPES', 'IGNORE_SPACE,HIGH_NOT_PRECEDENCE', 'ORACLE'];

@@ -170,7 +170,7 @@ describe.each(['mariadb', 'mysql'] as const)('after a failover inside a replicat
     await onSecond.query(`use ${replica.database}`);
     for (const id of [8001, 8002, 8003]) await onSecond.query(`insert into visits values (${id}, 'its own')`);
     const { stdout } = await runCli(['check', '--json'], movedEnv(replica));
-    expect(stdout).toContain('"source-changed"');
+    expect(stdout).toContain('"source-diverged"');
   });
 });
 
