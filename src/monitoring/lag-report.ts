@@ -10,9 +10,9 @@ import type { Findings, ReplicaStatus, SnapshotStatus } from '../postgres/contro
 
 /** What `lag --json` prints. Fields are only ever added. */
 export interface LagReport {
-  /** checking, standby, snapshotting, catching-up, streaming, retrying, paused, stalled, stopped, or unknown. */
+  /** checking, standby, snapshotting, catching-up, streaming, refused, retrying, paused, stalled, stopped, or unknown. */
   readonly state: string;
-  /** Why it is stalled or retrying, or hardly reads at the source. */
+  /** Why it is stalled, retrying or refused, or hardly reads at the source. */
   readonly reason: string | null;
   /** What to do about it; null: nothing to do. */
   readonly remedy: string | null;

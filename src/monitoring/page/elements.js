@@ -31,6 +31,7 @@ const tones = {
   paused: 'is-warn',
   retrying: 'is-warn',
   suspended: 'is-bad',
+  refused: 'is-bad',
   stalled: 'is-bad',
   stopped: 'is-bad',
 };

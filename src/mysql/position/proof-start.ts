@@ -31,12 +31,12 @@ export async function proofStart(
   const [first] = usable.toSorted(comparePositions);
   if (first === undefined) return unproven;
   // Files and offsets of another server mean nothing here.
-  const place = checkpoint.file === '' ? { file: '', offset: 0 } : { file: first.file, offset: first.offset };
+  const within = checkpoint.file === '' ? { file: '', offset: 0 } : { file: first.file, offset: first.offset };
   const gtid = byGtid ? await startGtid(replicator, server, checkpoint.gtid ?? '', usable) : checkpoint.gtid;
   const start = {
-    ...place,
+    ...within,
     gtid,
-    ...(place.file === checkpoint.file && checkpoint.fileBegan !== undefined
+    ...(within.file === checkpoint.file && checkpoint.fileBegan !== undefined
       ? { fileBegan: checkpoint.fileBegan }
       : {}),
   };
