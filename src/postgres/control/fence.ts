@@ -57,8 +57,9 @@ export class Fence {
     const trx = await this.session.begin();
     return {
       trx: trx as ControlledTransaction<ControlSchema> & Fenced,
-      commit: async (tables) => {
+      commit: async (tables, last) => {
         await this.#assert(trx, tables);
+        await last();
         await trx.commit().execute();
       },
       rollback: async () => {
@@ -88,7 +89,10 @@ export class Fence {
 /** An open transaction of the lease holder. */
 export interface FencedTransaction {
   readonly trx: Fenced;
-  /** `tables`: those whose rows it has written. Raises lease-lost and target-foreign; then only a rollback is left. */
-  commit(tables: readonly string[]): Promise<void>;
+  /**
+   * `tables`: those whose rows it has written. `last` writes control tables, and waits for their locks without a limit. Raises lease-lost and
+   * target-foreign; then only a rollback is left.
+   */
+  commit(tables: readonly string[], last: () => Promise<void>): Promise<void>;
   rollback(): Promise<void>;
 }

@@ -160,11 +160,12 @@ export class Applier {
   }
 
   async #commit(batch: ChangeBatch, open: FencedTransaction): Promise<void> {
-    for (const [table, reason] of this.#suspended) await suspendTable(open.trx, table, reason);
-    failpoint('batch-applied');
-    if (batch.end !== null) await moveCheckpoint(open.trx, batch.end);
-    failpoint('checkpoint-written');
-    await open.commit([...this.#written]);
+    await open.commit([...this.#written], async () => {
+      for (const [table, reason] of this.#suspended) await suspendTable(open.trx, table, reason);
+      failpoint('batch-applied');
+      if (batch.end !== null) await moveCheckpoint(open.trx, batch.end);
+      failpoint('checkpoint-written');
+    });
     this.#open = null;
     this.#written.clear();
     this.#deadLettersChanged = false;
