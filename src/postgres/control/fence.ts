@@ -9,13 +9,22 @@ import type { ControlSchema } from './control-schema.ts';
 import type { Fenced } from './writing.ts';
 
 /** The parts of a lease holder that write. Each has sessions of its own. */
-export const workers = ['stream', 'snapshot', 'lead', 'jobs'] as const;
+const workers = ['stream', 'snapshot', 'lead', 'jobs'] as const;
 export type Worker = (typeof workers)[number];
 
 /** Names a session after the lease it works under, so that the next lease holder can end it. */
 export function sessionName(worker: Worker, replica: string, epoch: bigint | string): string {
-  // The name of a replica may exceed PostgreSQL's limit for session names, and truncated names may be equal.
-  return `tidegate ${worker} #${epoch} ${createHash('sha256').update(replica).digest('hex').slice(0, 12)}`;
+  return `tidegate ${worker} #${epoch} ${shortened(replica)}`;
+}
+
+/** A regular expression for the names of the sessions of every lease of a replica. Its group is the epoch. */
+export function sessionNames(replica: string): string {
+  return `^tidegate (?:${workers.join('|')}) #([0-9]+) ${shortened(replica)}$`;
+}
+
+/** The name of a replica may exceed PostgreSQL's limit for session names, and truncated names may be equal. */
+function shortened(replica: string): string {
+  return createHash('sha256').update(replica).digest('hex').slice(0, 12);
 }
 
 /**

@@ -5,7 +5,7 @@ import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { Scope } from '../../lifetime/scope.ts';
 import { PauseSwitch } from './pause-switch.ts';
 import { type Reading, type Target, WritingSession } from '../session.ts';
-import { sessionName, workers } from './fence.ts';
+import { sessionNames } from './fence.ts';
 
 /** A lease that is not renewed for this long may be taken. */
 const leaseSeconds = 15;
@@ -158,7 +158,7 @@ export async function readLeaseHolder(db: Reading): Promise<string | null> {
 }
 
 /**
- * If the lease is free, ends the open sessions of its last holder. A process that froze inside a transaction keeps its row locks while
+ * If the lease is free, ends the open sessions of its holders so far. A process that froze inside a transaction keeps its row locks while
  * its connections live. Returns whether the lease is free.
  */
 async function endSessionsOfHolder({ db }: WritingSession, replica: string): Promise<boolean> {
@@ -171,6 +171,6 @@ async function endSessionsOfHolder({ db }: WritingSession, replica: string): Pro
   if (!last.isFree) return false;
   await sql`select pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and usename = current_user
-      and application_name in (${sql.join(workers.map((what) => sessionName(what, replica, last.epoch)))})`.execute(db);
+      and substring(application_name from ${sessionNames(replica)})::bigint <= ${last.epoch}::bigint`.execute(db);
   return true;
 }
