@@ -1,5 +1,5 @@
 import type { TableSchema } from '../definition/table-schema.ts';
-import type { Config, TargetConfig } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import {
   type DeadLetter,
@@ -8,12 +8,13 @@ import {
   seeDeadLetters,
 } from '../postgres/control/dead-letter-list.ts';
 import { discardDeadLetters } from '../postgres/rows/dead-letter-actions.ts';
-import { hasControlTable } from '../postgres/control/migrate.ts';
-import { Scope } from '../lifetime/scope.ts';
 import { TargetSession, WritingSession } from '../postgres/session.ts';
 import { readTables } from '../postgres/control/table-states.ts';
 import { confirm, namesInWords } from './confirm.ts';
 import { requestAndFollow } from './request-jobs.ts';
+import { withTarget } from './with-target.ts';
+
+const deadLetterTable = { table: 'dead_letters', nothing: 'no dead letters' } as const;
 
 /** Prints the reasons with their counts, then at most `limit` dead letters, oldest first. Returns the exit code. */
 export async function listDeadLetters(
@@ -21,7 +22,7 @@ export async function listDeadLetters(
   tables: readonly string[],
   options: { json: boolean; limit: number },
 ): Promise<number> {
-  return await withTarget(config, TargetSession, async (session) => {
+  return await withTarget(config, TargetSession, deadLetterTable, async (session) => {
     const schemas = await schemasOf(session, tables);
     const groups = await groupDeadLetters(session.db, tables);
     const deadLetters = await readDeadLetters(session.db, tables, options.limit);
@@ -49,7 +50,7 @@ export async function listDeadLetters(
 
 /** Writes the dead letters of these tables again. Returns 0 if none is left, else 1. */
 export async function retry(config: Config, tables: readonly string[]): Promise<number> {
-  return await withTarget(config, TargetSession, async (session) => {
+  return await withTarget(config, TargetSession, deadLetterTable, async (session) => {
     await schemasOf(session, tables);
     const groups = await groupDeadLetters(session.db, tables);
     const counts = new Map<string, number>();
@@ -80,7 +81,7 @@ export async function retry(config: Config, tables: readonly string[]): Promise<
 
 /** Deletes the dead letters of these tables, after a confirmation in production. Returns the exit code. */
 export async function discard(config: Config, tables: readonly string[], options: { yes: boolean }): Promise<number> {
-  return await withTarget(config, WritingSession, async (session) => {
+  return await withTarget(config, WritingSession, deadLetterTable, async (session) => {
     const { schema: replica, database } = config.target;
     await schemasOf(session, tables);
     const seen = await seeDeadLetters(session.db, tables);
@@ -125,16 +126,4 @@ function keyText({ key }: DeadLetter, schema: TableSchema | undefined): string |
   const columns = schema?.primaryKey.map((index) => schema.columns[index]);
   if (columns?.every((column) => column !== undefined && showable.test(column.type)) !== true) return null;
   return key.toString('utf8').replaceAll('\t', ', ');
-}
-
-async function withTarget<Session extends TargetSession>(
-  config: Config,
-  { open }: { readonly open: (scope: Scope, target: TargetConfig, name: string) => Promise<Session> },
-  work: (session: Session) => Promise<number>,
-): Promise<number> {
-  await using scope = new Scope();
-  const session = await open(scope, config.target, 'tidegate dead-letters');
-  if (await hasControlTable(session.db, 'dead_letters')) return await work(session);
-  process.stdout.write('no dead letters\n');
-  return 0;
 }

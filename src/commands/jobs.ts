@@ -1,24 +1,27 @@
-import type { Config, TargetConfig } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
 import { type Job, latestJobs } from '../postgres/control/jobs.ts';
 import { cancelJobs } from '../postgres/control/requests.ts';
-import { hasControlTable } from '../postgres/control/migrate.ts';
-import { Scope } from '../lifetime/scope.ts';
 import { TargetSession, WritingSession } from '../postgres/session.ts';
+import { withTarget } from './with-target.ts';
+
+const jobsTable = { table: 'jobs', nothing: 'no jobs' } as const;
 
 /** Prints the latest jobs, newest last. Returns the exit code. */
 export async function listJobs(config: Config, options: { json: boolean; limit: number }): Promise<number> {
-  return await withJobs(config, TargetSession, async (session) => {
+  return await withTarget(config, TargetSession, jobsTable, async (session) => {
     const jobs = await latestJobs(session.db, options.limit);
     if (options.json) process.stdout.write(`${JSON.stringify({ jobs: jobs.map(printableJob) })}\n`);
     else if (jobs.length === 0) process.stdout.write('no jobs\n');
     else for (const job of jobs) process.stdout.write(`${inWords(job)}\n`);
+    return 0;
   });
 }
 
 /** Cancels jobs. Rows that they repaired stay repaired. Returns the exit code. */
 export async function cancel(config: Config, ids: readonly string[]): Promise<number> {
-  return await withJobs(config, WritingSession, async (session) => {
+  return await withTarget(config, WritingSession, jobsTable, async (session) => {
     process.stdout.write(`${await cancelJobs(session, ids)} jobs cancelled\n`);
+    return 0;
   });
 }
 
@@ -40,16 +43,4 @@ function inWords(job: Job): string {
   const differences = counts.missing + counts.extra + counts.different;
   const found = `${counts.rows} rows, ${differences} differed, ${counts.repaired} repaired, ${secondsOf(job)} s`;
   return `${id}  ${table}  ${what}  ${state}${reason === null ? '' : `: ${reason}`}  ${found}  by ${requestedBy} at ${requestedAt.toISOString()}`;
-}
-
-async function withJobs<Session extends TargetSession>(
-  config: Config,
-  { open }: { readonly open: (scope: Scope, target: TargetConfig, name: string) => Promise<Session> },
-  work: (session: Session) => Promise<void>,
-): Promise<number> {
-  await using scope = new Scope();
-  const session = await open(scope, config.target, 'tidegate jobs');
-  if (await hasControlTable(session.db, 'jobs')) await work(session);
-  else process.stdout.write('no jobs\n');
-  return 0;
 }

@@ -10,7 +10,7 @@ import { readCheckpoint } from '../postgres/control/checkpoint.ts';
 import { type Confirmation, recordEvent } from '../postgres/control/events.ts';
 import type { JobKind } from '../postgres/control/control-schema.ts';
 import { type Job, readJobs } from '../postgres/control/jobs.ts';
-import { request as requests, requestJobs } from '../postgres/control/requests.ts';
+import { request, requestJobs } from '../postgres/control/requests.ts';
 import { hasControlTable, migrateControlSchema } from '../postgres/control/migrate.ts';
 import { Scope } from '../lifetime/scope.ts';
 import { WritingSession } from '../postgres/session.ts';
@@ -37,12 +37,12 @@ export async function requestAndFollow(config: Config, tables: readonly string[]
   const names = await tablesToRead(config, session, tables, options);
   const { kind, repair, condition } = options;
   const { schema: replica } = config.target;
-  const request = async (of: readonly string[], confirmed: Confirmation | null) =>
-    await requests(session, async (trx) => {
+  const ask = async (of: readonly string[], confirmed: Confirmation | null) =>
+    await request(session, async (trx) => {
       if (confirmed !== null) await recordEvent(trx, 'deletions-confirmed', { tables: of, confirmed });
       return await requestJobs(trx, of, { kind, repair, condition, confirmed: confirmed !== null });
     });
-  const ids = await request(names, options.yes ? 'option' : null);
+  const ids = await ask(names, options.yes ? 'option' : null);
   if (options.detach) return await readJobs(session.db, ids);
   const jobs = await followJobs(config, session, ids);
   const unconfirmed = jobs.filter((job) => job.unconfirmed);
@@ -56,7 +56,7 @@ export async function requestAndFollow(config: Config, tables: readonly string[]
   const again = await followJobs(
     config,
     session,
-    await request(
+    await ask(
       unconfirmed.map(({ table }) => table),
       confirmed,
     ),
