@@ -146,7 +146,9 @@ export class GroupHistory {
     const witness = this.#pendingOf(gtid, start);
     if (witness === undefined) return;
     if (!isOfOurs || witness.digest !== digest || witness.at !== at)
-      this.#diverged(`its transaction ${gtid ?? ''} at ${formatPosition(start)} is not the one that was applied`);
+      this.#diverged(
+        `its transaction ${gtid === null ? '' : `${gtid} `}at ${formatPosition(start)} is not the one that was applied`,
+      );
     this.#pending.delete(witness);
   }
 
@@ -171,7 +173,7 @@ export class GroupHistory {
   }
 
   #error(what: string): TidegateError {
-    return new TidegateError('source-diverged', `the history of the source is another one: ${what.replace('  ', ' ')}`);
+    return new TidegateError('source-diverged', `the history of the source is another one: ${what}`);
   }
 }
 

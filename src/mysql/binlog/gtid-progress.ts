@@ -1,4 +1,5 @@
 import { GtidSet, MariadbGtidPosition } from '@vlasky/zongji';
+import { lastOfDomains, sequenceOf } from '../../change/witness.ts';
 
 /** The transactions applied so far, as GTIDs in the notation of the server. */
 export interface GtidProgress {
@@ -23,12 +24,11 @@ export function mysqlGtids(start: string | null): GtidProgress {
 
 /** A MariaDB position is the last transaction of each replication domain: `domain-server-sequence,…`. */
 export function mariadbGtids(start: string | null): GtidProgress {
-  const last = new Map<string, string>();
-  for (const gtid of start === null || start === '' ? [] : start.split(',')) last.set(domainOf(gtid), gtid.trim());
+  const last = lastOfDomains(start);
   if (start !== null) MariadbGtidPosition.parse(start);
   return {
     add: (gtid) => {
-      last.set(domainOf(gtid), gtid);
+      last.set(sequenceOf(gtid), gtid);
     },
     get text() {
       return last.size === 0 ? start : [...last.values()].join(',');
@@ -37,7 +37,3 @@ export function mariadbGtids(start: string | null): GtidProgress {
 }
 
 const noGtids: GtidProgress = { add: () => undefined, text: null };
-
-function domainOf(gtid: string): string {
-  return gtid.trim().slice(0, gtid.trim().indexOf('-'));
-}

@@ -10,10 +10,10 @@ import type { Fenced } from './writing.ts';
 
 /** The parts of a lease holder that write. Each has sessions of its own. */
 const workers = ['stream', 'snapshot', 'lead', 'jobs'] as const;
-export type Worker = (typeof workers)[number];
+type Worker = (typeof workers)[number];
 
 /** Names a session after the lease it works under, so that the next lease holder can end it. */
-export function sessionName(worker: Worker, replica: string, epoch: bigint | string): string {
+function sessionName(worker: Worker, replica: string, epoch: bigint): string {
   return `tidegate ${worker} #${epoch} ${shortened(replica)}`;
 }
 

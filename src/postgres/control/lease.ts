@@ -53,7 +53,7 @@ export class Lease {
     const timer = setTimeout(() => session.destroy(), acquireMs);
     try {
       await sql`set lock_timeout = ${sql.raw(String(lockTimeoutMs))}`.execute(session.db);
-      const isFree = await endSessionsOfHolder(session, target.schema);
+      const isFree = await endSessionsOfHolders(session, target.schema);
       const acquire = async (trx: Target) => {
         // A crash must not lose the new epoch, because it would then be issued twice.
         await sql`set local synchronous_commit = on`.execute(trx);
@@ -161,7 +161,7 @@ export async function readLeaseHolder(db: Reading): Promise<string | null> {
  * If the lease is free, ends the open sessions of its holders so far. A process that froze inside a transaction keeps its row locks while
  * its connections live. Returns whether the lease is free.
  */
-async function endSessionsOfHolder({ db }: WritingSession, replica: string): Promise<boolean> {
+async function endSessionsOfHolders({ db }: WritingSession, replica: string): Promise<boolean> {
   const { rows } = await sql<{ epoch: string; isFree: boolean }>`
     select epoch, expires_at < now() or not exists (
              select from pg_stat_activity a where a.pid = l.backend_pid and a.backend_start = l.backend_start) as "isFree"
