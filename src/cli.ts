@@ -39,6 +39,15 @@ function settings(): Config {
   return loadConfig(process.env);
 }
 
+interface BackfillFlags {
+  readonly all?: true;
+  readonly suspended?: true;
+  readonly where?: string;
+  readonly detach?: true;
+  readonly json?: true;
+  readonly yes?: true;
+}
+
 const privileged = [
   '--allow-privileged-source',
   'in development: accept source accounts that may do more than read, with a warning',
@@ -130,17 +139,19 @@ program
   .command('backfill [table...]')
   .description('read tables again while they stream, and repair rows that differ; also resumes suspended tables')
   .option('--all', 'all tables')
+  .option('--suspended', 'all suspended tables')
   .option('--where <condition>', 'only rows that match, such as "AptDateTime >= \'2026-01-01\'"', notEmptyText)
   .option('--detach', 'do not wait for the end; `jobs` shows the progress')
   .option('--json', 'print JSON')
   .option(...yesToDeleting)
   .addHelpText(
     'after',
-    '\nA running service does the work. If none runs, this command does it and streams meanwhile. Ctrl-C cancels it.\nExit code: 0 done, 1 failed or cancelled.\n\nExamples:\n  tidegate backfill appointment\n  tidegate backfill --all\n  tidegate backfill appointment --where "AptDateTime >= \'2026-01-01\'"',
+    '\nA running service does the work. If none runs, this command does it and streams meanwhile. Ctrl-C cancels it.\nExit code: 0 done, 1 failed or cancelled.\n\nExamples:\n  tidegate backfill appointment\n  tidegate backfill --all\n  tidegate backfill --suspended\n  tidegate backfill appointment --where "AptDateTime >= \'2026-01-01\'"',
   )
-  .action(async (tables: string[], options: { all?: true; where?: string; detach?: true; json?: true; yes?: true }) => {
+  .action(async (tables: string[], options: BackfillFlags) => {
     process.exitCode = await backfill(settings(), tables, {
       all: options.all === true,
+      suspended: options.suspended === true,
       where: options.where ?? null,
       yes: options.yes === true,
       detach: options.detach === true,

@@ -8,14 +8,17 @@ import { requestAndFollow } from './request-jobs.ts';
 export async function backfill(
   config: Config,
   tables: readonly string[],
-  options: { all: boolean; where: string | null; yes: boolean; detach: boolean; json: boolean },
+  options: { all: boolean; suspended: boolean; where: string | null; yes: boolean; detach: boolean; json: boolean },
 ): Promise<number> {
-  if (options.all === tables.length > 0)
-    throw new TidegateError('refused', 'give the tables to backfill, or --all for all tables');
-  if (options.all && options.where !== null)
+  if ([options.all, options.suspended, tables.length > 0].filter(Boolean).length !== 1)
     throw new TidegateError(
       'refused',
-      '--where cannot be combined with --all: name tables that have the columns of the condition',
+      'give the tables to backfill, or --all for all tables, or --suspended for all suspended ones',
+    );
+  if (tables.length === 0 && options.where !== null)
+    throw new TidegateError(
+      'refused',
+      '--where cannot be combined with --all or --suspended: name tables that have the columns of the condition',
     );
   const jobs = await requestAndFollow(config, tables, {
     kind: 'backfill',
@@ -23,7 +26,9 @@ export async function backfill(
     condition: options.where,
     yes: options.yes,
     detach: options.detach,
+    onlySuspended: options.suspended,
   });
+  if (jobs.length === 0 && !options.json) process.stdout.write('no table is suspended\n');
   if (options.json) process.stdout.write(`${JSON.stringify({ jobs: jobs.map(printableJob) })}\n`);
   else if (options.detach) for (const job of jobs) process.stdout.write(`${inWords(job)}\n`);
   else return printBackfills(jobs);

@@ -25,6 +25,8 @@ export interface JobOptions {
   readonly yes: boolean;
   /** Do not wait for the end. */
   readonly detach: boolean;
+  /** Without named tables: only the suspended ones. */
+  readonly onlySuspended?: boolean;
 }
 
 /**
@@ -35,6 +37,7 @@ export async function requestAndFollow(config: Config, tables: readonly string[]
   await using scope = new Scope();
   const session = await WritingSession.open(scope, config.target, `tidegate ${options.kind}`);
   const names = await tablesToRead(config, session, tables, options);
+  if (names.length === 0) return [];
   const { kind, repair, condition } = options;
   const { schema: replica } = config.target;
   const ask = async (of: readonly string[], confirmed: Confirmation | null) =>
@@ -68,7 +71,7 @@ async function tablesToRead(
   config: Config,
   session: WritingSession,
   tables: readonly string[],
-  { kind, condition }: JobOptions,
+  { kind, condition, onlySuspended = false }: JobOptions,
 ): Promise<readonly string[]> {
   const { schema: replica } = config.target;
   const nothing = () =>
@@ -108,6 +111,7 @@ async function tablesToRead(
       : [...known.keys()].filter(
           (name) =>
             isSelected(name) &&
+            (!onlySuspended || stateOf(name) === 'suspended') &&
             stateOf(name) !== 'excluded' &&
             stateOf(name) !== 'gone' &&
             !(kind === 'verify' && isKeyless(name)),

@@ -23,16 +23,30 @@ export class KeptConnection<T extends { close(): Promise<void> }> {
     if (this.#ended === null) this.#connect();
   }
 
-  /** `patienceMs`: how long to wait for the connection and the answer together. Raises the error, or unreachable after that time. */
+  /**
+   * `patienceMs`: how long to wait for the connection and the answer together. A session that breaks midway says nothing about its server,
+   * so the question is asked once more in the time that is left. Raises the error, or unreachable after that time.
+   */
   async ask<R>(question: (connection: T) => Promise<R>, patienceMs: number): Promise<R> {
+    const deadline = performance.now() + patienceMs;
+    try {
+      return await this.#askOnce(question, patienceMs);
+    } catch (error) {
+      const leftMs = deadline - performance.now();
+      if (leftMs <= 0 || !(error instanceof TidegateError) || error.action !== 'retry') throw error;
+      return await this.#askOnce(question, leftMs);
+    }
+  }
+
+  async #askOnce<R>(question: (connection: T) => Promise<R>, patienceMs: number): Promise<R> {
     if (this.#ended !== null) throw this.#ended;
     const { connection, scope } = this.#connect();
-    const seconds = Math.round(patienceMs / 1000);
+    const time = patienceMs < 1_000 ? 'in the time left' : `within ${Math.round(patienceMs / 1000)} s`;
     try {
       return await scope.within(
         patienceMs,
         connection.then(question),
-        () => new TidegateError(`${this.#side}-unreachable`, `${this.#side}: no answer within ${seconds} s`),
+        () => new TidegateError(`${this.#side}-unreachable`, `${this.#side}: no answer ${time}`),
       );
     } catch (error) {
       scope.hangUp(error);
@@ -51,7 +65,7 @@ export class KeptConnection<T extends { close(): Promise<void> }> {
   async close(): Promise<void> {
     if (this.#current === null) return;
     const { scope } = this.#current;
-    await this.ask(async (connection) => await connection.close(), goodbyeMs).catch(() => undefined);
+    await this.#askOnce(async (connection) => await connection.close(), goodbyeMs).catch(() => undefined);
     await scope[Symbol.asyncDispose]();
     this.#current = null;
   }

@@ -4,17 +4,12 @@ import type { Config } from '../config/config.ts';
 import type { Scope } from '../lifetime/scope.ts';
 import { describeError } from '../errors/describe-error.ts';
 import { type BinlogFiles, SourceProbe, type SourceStatus } from '../mysql/position/source-status.ts';
-import { type Reading, TargetSession } from '../postgres/session.ts';
+import { TargetSession } from '../postgres/session.ts';
 import { HeadHistory } from './head-history.ts';
+import { type Presence, readPresence } from '../postgres/control/presence.ts';
 import { KeptConnection } from './kept-connection.ts';
 import { type LagReport, describeLag } from './lag-report.ts';
-import {
-  type Findings,
-  type ReplicaStatus,
-  noFindings,
-  readFindings,
-  readReplicaStatus,
-} from '../postgres/control/status.ts';
+import { type Findings, type ReplicaStatus, readFindings, readReplicaStatus } from '../postgres/control/status.ts';
 
 /** `lag` answers within five seconds, whatever the servers do. */
 const patienceMs = 4_000;
@@ -38,7 +33,8 @@ export interface Measured {
   readonly report: LagReport;
   /** Null: the target did not answer. */
   readonly status: ReplicaStatus | null;
-  readonly findings: Findings;
+  /** Null: the target did not answer, or not in time. */
+  readonly findings: Findings | null;
   readonly isReachable: { readonly source: boolean; readonly target: boolean };
 }
 
@@ -46,13 +42,15 @@ export interface Measured {
 export class LagMeter<Session extends TargetSession = TargetSession> {
   readonly #source: KeptConnection<SourceProbe>;
   readonly #target: KeptConnection<Session>;
+  readonly #isService: boolean;
   readonly #history = new HeadHistory();
   /** The server whose heads are in the history. */
   #identity: string | null = null;
   #findings: { readonly at: number; readonly found: Findings } | null = null;
 
-  /** `openTarget` opens the session at the target. */
-  constructor(config: Config, openTarget: (scope: Scope) => Promise<Session>) {
+  /** `openTarget` opens the session at the target. `isService`: the service itself measures. */
+  constructor(config: Config, openTarget: (scope: Scope) => Promise<Session>, isService = false) {
+    this.#isService = isService;
     this.#source = new KeptConnection('source', async (scope) => await SourceProbe.open(scope, config.source));
     this.#target = new KeptConnection('target', openTarget);
   }
@@ -83,23 +81,18 @@ export class LagMeter<Session extends TargetSession = TargetSession> {
     this.#target.begin();
     const asked = new Date();
     const source = await this.#source.ask(async (probe) => await probe.read(), sourcePatience).catch(addProblem);
-    const target = await this.#askTarget(async ({ db }) => await this.#readTarget(db), deadline).catch(addProblem);
-    if (source !== null) this.#learn(source, target?.status ?? null);
-    const files =
-      source === null
-        ? null
-        : await this.#files(source, target?.status ?? null, startedAt + sourcePatience, addProblem);
-    const answers = { source, files, history: this.#history, problems };
-    const report = describeLag({ ...answers, target });
-    const rest = {
-      status: target?.status ?? null,
-      findings: target?.findings ?? noFindings,
-      isReachable: { source: source !== null, target: target !== null },
-    };
-    if (source === null || target === null || !isArriving(report, target.status)) return { at: asked, report, ...rest };
-    const status = await this.#arrival(source.head, deadline).catch(addProblem);
-    if (status === null) return { at: asked, report, ...rest };
-    return { ...rest, at: new Date(), status, report: describeLag({ ...answers, target: { ...target, status } }) };
+    const status = await this.#askTarget(async ({ db }) => await readReplicaStatus(db), deadline).catch(addProblem);
+    const findings = status === null ? null : await this.#readFindings(deadline).catch(addProblem);
+    const presence = status === null ? null : await this.#presence(status, deadline).catch(addProblem);
+    if (source !== null) this.#learn(source, status);
+    const files = source === null ? null : await this.#files(source, status, startedAt + sourcePatience, addProblem);
+    const answers = { source, files, findings, presence, history: this.#history, problems };
+    const report = describeLag({ ...answers, status });
+    const rest = { status, findings, isReachable: { source: source !== null, target: status !== null } };
+    if (source === null || status === null || !isArriving(report, status)) return { at: asked, report, ...rest };
+    const arrived = await this.#arrival(source.head, deadline).catch(addProblem);
+    if (arrived === null) return { at: asked, report, ...rest };
+    return { ...rest, at: new Date(), status: arrived, report: describeLag({ ...answers, status: arrived }) };
   }
 
   /** The first measurement of a program that runs only for it. The time since the start of the process counts. */
@@ -131,11 +124,18 @@ export class LagMeter<Session extends TargetSession = TargetSession> {
     return await this.#target.ask(work, Math.max(1, deadline - performance.now()));
   }
 
-  async #readTarget(db: Reading): Promise<{ status: ReplicaStatus | null; findings: Findings }> {
-    const status = await readReplicaStatus(db);
+  async #readFindings(deadline: number): Promise<Findings> {
     if (this.#findings === null || performance.now() - this.#findings.at > findingsMs)
-      this.#findings = { at: performance.now(), found: await readFindings(db) };
-    return { status, findings: this.#findings.found };
+      this.#findings = {
+        at: performance.now(),
+        found: await this.#askTarget(async ({ db }) => await readFindings(db), deadline),
+      };
+    return this.#findings.found;
+  }
+
+  /** Whether a service runs that has not reported. A service knows that of itself. */
+  async #presence({ service }: ReplicaStatus, deadline: number): Promise<Presence | null> {
+    return this.#isService || service?.isFresh === true ? null : await this.#askTarget(readPresence, deadline);
   }
 
   /** The status once the target has reached `head`; null: it did not reach it in time. */
@@ -143,7 +143,7 @@ export class LagMeter<Session extends TargetSession = TargetSession> {
     for (const end = Math.min(deadline, performance.now() + arrivingMs); performance.now() < end;) {
       await sleep(lookAgainMs);
       const status = await this.#askTarget(async ({ db }) => await readReplicaStatus(db), deadline);
-      const applied = status?.checkpoint?.position;
+      const applied = status.checkpoint?.position;
       if (applied !== undefined && comparePositions(applied, head) >= 0) return status;
     }
     return null;
@@ -178,10 +178,8 @@ export class LagMeter<Session extends TargetSession = TargetSession> {
 }
 
 /** A running service is about to apply the last transactions, or to pass those of other databases. */
-function isArriving({ secondsBehind }: LagReport, status: ReplicaStatus | null): boolean {
-  return (
-    secondsBehind !== null && secondsBehind > 0 && secondsBehind <= hardlySeconds && status?.service?.isFresh === true
-  );
+function isArriving({ secondsBehind }: LagReport, { service }: ReplicaStatus): boolean {
+  return secondsBehind !== null && secondsBehind > 0 && secondsBehind <= hardlySeconds && service?.isFresh === true;
 }
 
 /** One measurement. */

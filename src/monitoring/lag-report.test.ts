@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Job } from '../postgres/control/jobs.ts';
 import { HeadHistory } from './head-history.ts';
 import { type Answers, describeLag } from './lag-report.ts';
@@ -24,36 +24,41 @@ const everything: Answers = {
     { file: 'b.000001', size: 700 },
     { file: 'b.000002', size: 500 },
   ],
-  target: {
-    status: {
-      checkpoint: {
-        position: { file: 'b.000001', offset: 600, gtid: '0-1-5' },
-        committedAt: new Date(999_990_000),
-        sourceIdentity: 'one',
-        sourceDatabase: 'clinic',
-        witnesses: [],
-      },
-      service: { state: 'retrying', ageSeconds: 1, isFresh: true },
-      detail: {
-        ...{ reason: 'no route', remedy: 'fix it', rowsPerSecond: 4, secondsToCatchUp: 5 },
-        snapshot: { tables: 3, tablesDone: 1, rows: 30, estimatedRows: 60, percent: 50 },
-        ...{ identity: 'one', heads: [] },
-      },
+  status: {
+    checkpoint: {
+      position: { file: 'b.000001', offset: 600, gtid: '0-1-5' },
+      committedAt: new Date(999_990_000),
+      sourceIdentity: 'one',
+      sourceDatabase: 'clinic',
+      witnesses: [],
     },
-    findings: {
-      tables: [
-        { table: 'claim', state: 'suspended', reason: 'changed', copiedRows: 1, retryAt: new Date(0), decision: null },
-      ],
-      deadLetters: [{ table: 'visit', column: 'note', reason: 'no text', sqlState: '23514', rows: 2 }],
-      conversions: [{ table: 'visit', column: 'day', kind: 'date-to-null', count: 8 }],
-      jobs: [job],
-      verifications: [{ ...job, state: 'done' }],
-      failedJobs: [{ ...job, state: 'failed', reason: 'no room' }],
-      events: [],
+    service: { state: 'retrying', ageSeconds: 1, isFresh: true },
+    detail: {
+      ...{ reason: 'no route', remedy: 'fix it', rowsPerSecond: 4, secondsToCatchUp: 5 },
+      snapshot: { tables: 3, tablesDone: 1, rows: 30, estimatedRows: 60, percent: 50 },
+      ...{ identity: 'one', heads: [] },
     },
   },
+  findings: {
+    tables: [
+      { table: 'claim', state: 'suspended', reason: 'changed', copiedRows: 1, retryAt: new Date(0), decision: null },
+    ],
+    deadLetters: [{ table: 'visit', column: 'note', reason: 'no text', sqlState: '23514', rows: 2 }],
+    conversions: [{ table: 'visit', column: 'day', kind: 'date-to-null', count: 8 }],
+    jobs: [job],
+    verifications: [{ ...job, state: 'done' }],
+    failedJobs: [{ ...job, state: 'failed', reason: 'no room' }],
+    events: [],
+  },
+  presence: null,
   history: new HeadHistory(),
   problems: ['something'],
+};
+
+/** No database answered. */
+const nothing: Answers = {
+  ...{ source: null, files: null, status: null, findings: null, presence: null },
+  ...{ history: new HeadHistory(), problems: ['why'] },
 };
 
 /** The type of each field, by its path. The fields of a list are those of its first element. */
@@ -104,7 +109,6 @@ it('prints the fields of docs/lag.md and no others, in that order', async () => 
 });
 
 it('prints each field with its documented type, and null only where that is documented', async () => {
-  const nothing: Answers = { source: null, files: null, target: null, history: new HeadHistory(), problems: ['why'] };
   const types = await documented();
   for (const answers of [everything, nothing])
     for (const [field, type] of printed(answers))
@@ -113,21 +117,44 @@ it('prints each field with its documented type, and null only where that is docu
 });
 
 it('reports everything as unknown when no database answered', () => {
-  const report = describeLag({
-    source: null,
-    files: null,
-    target: null,
-    history: new HeadHistory(),
-    problems: ['why'],
-  });
-  expect(report).toMatchObject({ state: 'unknown', secondsBehind: null, headroomSeconds: null, problems: ['why'] });
+  const { state, problems, ...rest } = describeLag(nothing);
+  expect({ state, problems }).toEqual({ state: 'unknown', problems: ['why'] });
+  expect(Object.entries(rest).filter(([, value]) => value !== null)).toEqual([]);
 });
 
-it('reports a service without a fresh status as stopped, without its details', () => {
-  const { status, findings } = everything.target ?? {};
-  if (status === undefined || status === null || findings === undefined) throw new Error('expected a status');
-  const silent = { ...status, service: { state: 'streaming', ageSeconds: 60, isFresh: false } };
-  const report = describeLag({ ...everything, target: { status: silent, findings } });
-  expect(report).toMatchObject({ state: 'stopped', reason: null, rowsPerSecond: null, snapshot: null });
-  expect(report.remedy).toContain('start the service');
+it('reports no list as empty when the findings are unknown, and then no lag either', () => {
+  const { sourcePosition, appliedPosition, ...report } = describeLag({ ...everything, findings: null });
+  expect([sourcePosition, appliedPosition]).not.toContain(null);
+  expect(report).toMatchObject({
+    ...{ suspendedTables: null, deadLetters: null, conversions: null },
+    ...{ jobs: null, verifications: null, failedJobs: null, secondsBehind: null },
+  });
+});
+
+describe('a service without a fresh status', () => {
+  const silent = { ...everything.status, checkpoint: everything.status?.checkpoint ?? null, detail: null };
+  const report = (presence: Answers['presence']) =>
+    describeLag({
+      ...{ ...everything, presence, problems: [] },
+      status: { ...silent, service: { state: 'streaming', ageSeconds: 60, isFresh: false } },
+    });
+
+  it('is stopped if the target shows that no instance runs', () => {
+    expect(report({ kind: 'absent' })).toMatchObject({
+      state: 'stopped',
+      reason: null,
+      rowsPerSecond: null,
+      problems: [],
+    });
+    expect(report({ kind: 'absent' }).remedy).toContain('start the service');
+  });
+
+  it.each([
+    [{ kind: 'holder', holder: 'tide:12' }, 'tide:12 holds the lease and has reported nothing for 60 s'],
+    [{ kind: 'connected' }, 'a service is connected and has reported nothing for 60 s'],
+    [{ kind: 'unseen' }, 'the target is read-only'],
+  ] as const)('is unknown with the reason otherwise: %o', (presence, problem) => {
+    expect(report(presence)).toMatchObject({ state: 'unknown', remedy: null, rowsPerSecond: null, snapshot: null });
+    expect(report(presence).problems).toEqual([expect.stringContaining(problem)]);
+  });
 });

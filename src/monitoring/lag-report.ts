@@ -5,10 +5,11 @@ import type { DeadLetterGroup } from '../postgres/control/dead-letter-list.ts';
 import type { JobKind } from '../postgres/control/control-schema.ts';
 import { type Job, isEqual } from '../postgres/control/jobs.ts';
 import { suspendedRemedy } from '../postgres/control/table-states.ts';
+import type { Presence } from '../postgres/control/presence.ts';
 import type { HeadHistory } from './head-history.ts';
 import type { Findings, ReplicaStatus, SnapshotStatus } from '../postgres/control/status.ts';
 
-/** What `lag --json` prints. Fields are only ever added. */
+/** What `lag --json` prints. Fields are only ever added. What is not known is null, and the problems name the reason. */
 export interface LagReport {
   /** checking, standby, snapshotting, catching-up, streaming, refused, retrying, paused, stalled, stopped, or unknown. */
   readonly state: string;
@@ -43,17 +44,17 @@ export interface LagReport {
   /** The target has everything up to here. */
   readonly appliedPosition: string | null;
   readonly appliedGtid: string | null;
-  readonly suspendedTables: readonly SuspendedTable[];
+  readonly suspendedTables: readonly SuspendedTable[] | null;
   /** Rows that cannot be replicated, by table and reason. */
-  readonly deadLetters: readonly DeadLetterGroup[];
+  readonly deadLetters: readonly DeadLetterGroup[] | null;
   /** Values that had to change to fit, by column, since the replica was made. */
-  readonly conversions: readonly ConvertedColumn[];
+  readonly conversions: readonly ConvertedColumn[] | null;
   /** Backfills, verifications and refreshes that wait or run. */
-  readonly jobs: readonly RunningJob[];
+  readonly jobs: readonly RunningJob[] | null;
   /** The last complete comparison of each table: a verification or a backfill. */
-  readonly verifications: readonly Verification[];
+  readonly verifications: readonly Verification[] | null;
   /** Backfills, verifications and refreshes of complete tables that failed, without a later success. */
-  readonly failedJobs: readonly FailedJob[];
+  readonly failedJobs: readonly FailedJob[] | null;
   /** Why a field is not known. */
   readonly problems: readonly string[];
 }
@@ -106,7 +107,10 @@ export interface Answers {
   readonly source: SourceStatus | null;
   /** Binlog files of the source; null also where the target's position is in the same file as the head. */
   readonly files: BinlogFiles | null;
-  readonly target: { readonly status: ReplicaStatus | null; readonly findings: Findings } | null;
+  readonly status: ReplicaStatus | null;
+  readonly findings: Findings | null;
+  /** Null also if the service has just reported, or measures itself. */
+  readonly presence: Presence | null;
   readonly history: HeadHistory;
   readonly problems: readonly string[];
 }
@@ -114,15 +118,15 @@ export interface Answers {
 const startIt = 'start the service (`tidegate run`); if it ended by itself, the last line of its log names the reason';
 
 /** Computes the report from the answers of both databases. */
-export function describeLag({ source, files, target, history, problems: unanswered }: Answers): LagReport {
-  const problems = [...unanswered];
-  const checkpoint = target?.status?.checkpoint ?? null;
+export function describeLag({ source, files, status, findings, presence, ...rest }: Answers): LagReport {
+  const problems = [...rest.problems];
+  const checkpoint = status?.checkpoint ?? null;
   const applied = checkpoint?.position ?? null;
-  if (target !== null && applied === null) problems.push('nothing was copied yet: start `tidegate run`');
+  if (status !== null && applied === null) problems.push('nothing was copied yet: start `tidegate run`');
   // Positions belong to the files of one server and cannot be compared with those of another.
   const isOtherServer = source !== null && checkpoint !== null && checkpoint.sourceIdentity !== source.identity;
   if (isOtherServer) problems.push('the source is another server than the replicated one: check SOURCE_DB_HOST');
-  const { service, detail } = target?.status ?? { service: null, detail: null };
+  const { service, detail } = status ?? { service: null, detail: null };
   // While a service runs, the target may have passed the head since the source was asked.
   const isReset =
     !isOtherServer && service?.isFresh !== true && source !== null && applied !== null && source.lacks(applied);
@@ -131,22 +135,25 @@ export function describeLag({ source, files, target, history, problems: unanswer
       'the source lacks what was applied, because it was restored or its binlog was reset: run `tidegate resync`',
     );
   // Until the first copy is complete, the target equals the source at no moment, although it has a position.
-  const copying = (target?.findings.tables ?? []).filter((table) => table.state === 'snapshotting').length;
-  if (copying > 0) problems.push(`the first copy is not complete: ${copying} table${copying === 1 ? '' : 's'} left`);
+  const copying = findings?.tables.filter((table) => table.state === 'snapshotting').length ?? null;
+  if (copying !== null && copying > 0)
+    problems.push(`the first copy is not complete: ${copying} table${copying === 1 ? '' : 's'} left`);
   const committedMs = checkpoint?.committedAt?.getTime();
   const committedAt = committedMs === undefined ? null : committedMs / 1000;
   const gap =
     source === null || applied === null || isOtherServer || isReset
       ? null
-      : { source, applied, asOf: history.asOf(applied, committedAt) };
-  const state = target === null ? 'unknown' : service?.isFresh === true ? service.state : 'stopped';
-  // The details that a service wrote before it stopped are out of date.
-  const alive = state === 'stopped' ? null : detail;
+      : { source, applied, asOf: rest.history.asOf(applied, committedAt) };
+  const isFresh = service?.isFresh === true;
+  const state = isFresh ? service.state : presence?.kind === 'absent' ? 'stopped' : 'unknown';
+  if (presence !== null && state === 'unknown') problems.push(whyUnknown(presence, service?.ageSeconds ?? null));
+  // The details that a service wrote before it fell silent are out of date.
+  const alive = isFresh && state !== 'stopped' ? detail : null;
   return {
     state,
     reason: alive?.reason ?? null,
     remedy: state === 'stopped' ? startIt : (alive?.remedy ?? null),
-    secondsBehind: gap === null || copying > 0 ? null : secondsBehind(gap),
+    secondsBehind: gap === null || copying !== 0 ? null : secondsBehind(gap),
     bytesBehind: gap === null ? null : bytesBetween(files, gap.applied, gap.source.head),
     transactionsBehind: gap === null ? null : transactionsBehind(gap),
     rowsPerSecond: alive?.rowsPerSecond ?? null,
@@ -158,19 +165,32 @@ export function describeLag({ source, files, target, history, problems: unanswer
     sourcePosition: source === null ? null : formatPosition(source.head),
     appliedPosition: applied === null ? null : formatPosition(applied),
     appliedGtid: applied?.gtid ?? null,
-    suspendedTables: (target?.findings.tables ?? [])
-      .filter(({ state }) => state === 'suspended')
-      .map(({ table, reason, retryAt, decision }) => ({
-        ...{ table, reason: reason ?? '', retryAt },
-        remedy: suspendedRemedy({ table, retryAt, decision }),
-      })),
-    deadLetters: target?.findings.deadLetters ?? [],
-    conversions: target?.findings.conversions ?? [],
-    jobs: (target?.findings.jobs ?? []).map(running),
-    verifications: (target?.findings.verifications ?? []).map(verified),
-    failedJobs: (target?.findings.failedJobs ?? []).map(failed),
+    suspendedTables: findings && suspended(findings.tables),
+    deadLetters: findings && findings.deadLetters,
+    conversions: findings && findings.conversions,
+    jobs: findings && findings.jobs.map(running),
+    verifications: findings && findings.verifications.map(verified),
+    failedJobs: findings && findings.failedJobs.map(failed),
     problems,
   };
+}
+
+/** Why the state of a service that does not report is unknown. */
+function whyUnknown(presence: Presence, ageSeconds: number | null): string {
+  if (presence.kind === 'unseen') return 'the target is read-only, so no service can report there';
+  const silence = ageSeconds === null ? 'nothing yet' : `nothing for ${Math.round(ageSeconds)} s`;
+  return presence.kind === 'holder'
+    ? `${presence.holder} holds the lease and has reported ${silence}: look at its log`
+    : `a service is connected and has reported ${silence}: look at its log, and whether PostgreSQL can write: its disk may be full`;
+}
+
+function suspended(tables: Findings['tables']): SuspendedTable[] {
+  return tables
+    .filter(({ state }) => state === 'suspended')
+    .map(({ table, reason, retryAt, decision }) => ({
+      ...{ table, reason: reason ?? '', retryAt },
+      remedy: suspendedRemedy({ table, retryAt, decision }),
+    }));
 }
 
 interface Gap {

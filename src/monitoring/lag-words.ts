@@ -22,7 +22,7 @@ export function lagHeadline(report: LagReport): string {
 /** The lines below the headline: the figures behind it, and everything that needs a person. */
 export function lagDetails(measured: LagReport): string[] {
   const report = printable(measured);
-  const unequal = report.verifications.filter(({ isEqual }) => !isEqual);
+  const unequal = (report.verifications ?? []).filter(({ isEqual }) => !isEqual);
   const details: Detail[] = [
     ...one('reason', report.reason),
     ...one('to do', report.remedy && paint(report.remedy, 'bold')),
@@ -97,9 +97,10 @@ function one(label: string, text: string | null): Detail[] {
 
 function some<T>(
   label: string,
-  things: readonly T[],
+  things: readonly T[] | null,
   describe: (thing: T) => [text: string, remedy?: string],
 ): Detail[] {
+  if (things === null) return [];
   const shown = things.slice(0, mostShown).map((thing): Detail => {
     const [text, remedy] = describe(thing);
     return { label, text, remedy };
@@ -136,6 +137,7 @@ function clocks({ clockSkewSeconds: skew }: LagReport): string | null {
 }
 
 function verified({ verifications }: LagReport): string | null {
+  if (verifications === null) return null;
   const times = verifications.flatMap(({ at }) => (at === null ? [] : [new Date(at).getTime()]));
   if (times.length === 0) return null;
   const equal = verifications.filter(({ isEqual }) => isEqual).length;
@@ -145,7 +147,7 @@ function verified({ verifications }: LagReport): string | null {
 
 /** Totals by kind: a source with many empty dates has them in hundreds of columns, and they need no attention. */
 function converted({ conversions }: LagReport): string | null {
-  const kinds = Map.groupBy(conversions, ({ kind }) => kind);
+  const kinds = Map.groupBy(conversions ?? [], ({ kind }) => kind);
   const parts = [...kinds].map(([kind, columns]) => {
     const values = columns.reduce((sum, { count }) => sum + count, 0);
     return `${plural(values, 'value')} in ${plural(columns.length, 'column')} (${kind})`;

@@ -14,7 +14,8 @@ const paces = ['free', 'considerate', 'waiting', 'lagging', 'trickling', 'closed
 /** One measurement, for the gauges. */
 export interface Observed {
   readonly lag: LagReport;
-  readonly tables: readonly TableStatus[];
+  /** Null: not known. */
+  readonly tables: readonly TableStatus[] | null;
   readonly holdsLease: boolean;
   readonly isReachable: { readonly source: boolean; readonly target: boolean };
 }
@@ -124,32 +125,32 @@ export class Metrics {
       if (typeof value === 'number') gauge.set(value);
       else gauge.remove();
     }
-    // Without an answer of the target, its last values stay.
-    if (!isReachable.target) return;
+    // What is not known has no series: the last values could look healthy.
     fill(
       this.#tables,
-      counted(tables, ({ state }) => ({ state })),
+      counted(tables ?? [], ({ state }) => ({ state })),
     );
     fill(
       this.#suspended,
-      lag.suspendedTables.map(({ table }) => [{ table }, 1]),
+      (lag.suspendedTables ?? []).map(({ table }) => [{ table }, 1]),
     );
-    fill(this.#deadLetters, summed(lag.deadLetters.map(({ table, rows }) => [{ table }, rows])));
+    fill(this.#deadLetters, summed((lag.deadLetters ?? []).map(({ table, rows }) => [{ table }, rows])));
     fill(
       this.#conversions,
-      lag.conversions.map(({ count, ...labels }) => [labels, count]),
+      (lag.conversions ?? []).map(({ count, ...labels }) => [labels, count]),
     );
+    const verifications = lag.verifications ?? [];
     fill(
       this.#equal,
-      lag.verifications.map(({ table, isEqual }) => [{ table }, isEqual ? 1 : 0]),
+      verifications.map(({ table, isEqual }) => [{ table }, isEqual ? 1 : 0]),
     );
     fill(
       this.#verifiedAt,
-      lag.verifications.map(({ table, at }) => [{ table }, (at?.getTime() ?? 0) / 1000]),
+      verifications.map(({ table, at }) => [{ table }, (at?.getTime() ?? 0) / 1000]),
     );
     fill(
       this.#jobs,
-      counted(lag.jobs, ({ kind, state }) => ({ kind, state })),
+      counted(lag.jobs ?? [], ({ kind, state }) => ({ kind, state })),
     );
   }
 

@@ -9,6 +9,7 @@ import type { Metrics } from './metrics.ts';
 import { SnapshotProgress } from './snapshot-progress.ts';
 import { type Stall, slow, stalls } from './stalls.ts';
 import { WritingSession } from '../postgres/session.ts';
+import { statusSessionName } from '../postgres/control/presence.ts';
 import { type StatusDetail, type TableStatus, writeStatus } from '../postgres/control/status.ts';
 import { Throughput } from './throughput.ts';
 
@@ -42,13 +43,16 @@ export interface StatusDocument {
     readonly transactionsPerSecond: number;
     readonly bytesPerSecond: number;
   };
-  readonly tables: readonly TableLine[];
-  readonly events: readonly {
-    readonly id: string;
-    readonly at: Date;
-    readonly kind: string;
-    readonly detail: string;
-  }[];
+  /** Null: not known, as `lag.problems` says; likewise the events. */
+  readonly tables: readonly TableLine[] | null;
+  readonly events:
+    | readonly {
+        readonly id: string;
+        readonly at: Date;
+        readonly kind: string;
+        readonly detail: string;
+      }[]
+    | null;
 }
 
 interface TableLine {
@@ -104,7 +108,8 @@ export class Monitor {
     this.#onStall = onStall;
     this.#meter = new LagMeter(
       config,
-      async (scope) => await WritingSession.open(scope, config.target, 'tidegate status'),
+      async (scope) => await WritingSession.open(scope, config.target, statusSessionName(config.target.schema)),
+      true,
     );
     this.#watching = this.#watch();
   }
@@ -184,7 +189,9 @@ export class Monitor {
   }
 
   get #isReading(): boolean {
-    return this.#state === 'snapshotting' || this.#document?.lag.jobs.some(({ state }) => state === 'running') === true;
+    return (
+      this.#state === 'snapshotting' || this.#document?.lag.jobs?.some(({ state }) => state === 'running') === true
+    );
   }
 
   /** Publishes the new state at once, without waiting for a server that may not answer. */
@@ -197,7 +204,6 @@ export class Monitor {
     while (!this.#ended.signal.aborted) {
       this.#wake = Promise.withResolvers();
       const startedAt = performance.now();
-      // An unreachable target keeps an old row, which shows the same. Those who need the target report the error.
       if (this.#holdsLease) await this.#write().catch(() => undefined);
       this.#take(await this.#meter.measure());
       const rest = Math.max(0, startedAt + everyMs - performance.now());
@@ -215,7 +221,12 @@ export class Monitor {
       snapshot: this.snapshot.status,
       ...{ identity, heads },
     };
-    await this.#meter.atTarget(async (session) => await writeStatus(session, this.state, detail), patience);
+    // A target that cannot be written keeps an old row. Those who need the target report the error. The session stays: it shows `lag` that
+    // this instance is connected.
+    const write = async (session: WritingSession) => {
+      await writeStatus(session, this.state, detail).catch(() => undefined);
+    };
+    await this.#meter.atTarget(write, patience);
   }
 
   #take(measured: Measured): void {
@@ -243,17 +254,18 @@ export class Monitor {
       target: this.#config.target.schema,
       lag,
       rates: { rowsPerSecond: rate.rows, transactionsPerSecond: rate.transactions, bytesPerSecond: rate.bytes },
-      tables: this.#tableLines(findings.tables, lag),
-      events: findings.events.map(({ id, at, kind, detail }) => ({ id, at, kind, detail: inShort(detail) })),
+      tables: findings && this.#tableLines(findings.tables, lag),
+      events:
+        findings && findings.events.map(({ id, at, kind, detail }) => ({ id, at, kind, detail: inShort(detail) })),
     };
-    this.#metrics.observe({ lag, tables: findings.tables, holdsLease: this.#holdsLease, isReachable });
+    this.#metrics.observe({ lag, tables: findings && findings.tables, holdsLease: this.#holdsLease, isReachable });
     this.#addPoint(lag, rate.rows);
     this.#firstMeasurement.resolve();
   }
 
   #tableLines(tables: readonly TableStatus[], { deadLetters }: LagReport): TableLine[] {
     const counts = new Map<string, number>();
-    for (const { table, rows } of deadLetters) counts.set(table, rows + (counts.get(table) ?? 0));
+    for (const { table, rows } of deadLetters ?? []) counts.set(table, rows + (counts.get(table) ?? 0));
     return tables.map(({ table, state, reason, copiedRows }) => ({
       ...{ table, state, reason, rows: copiedRows, estimatedRows: this.snapshot.estimateOf(table) },
       applied: this.#applied.get(table) ?? 0,

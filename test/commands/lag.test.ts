@@ -13,6 +13,7 @@ import { startTarget } from '../../testing/servers/target.ts';
 import { Streaming } from '../pipeline/stream/support/streaming.ts';
 import { type CommandResult, runCli } from '../support/cli.ts';
 import { createReplica } from '../../testing/replica.ts';
+import { Proxy } from '../support/proxy.ts';
 import { commandEnv } from '../../testing/command-env.ts';
 import { program } from '../../testing/program.ts';
 
@@ -133,6 +134,32 @@ test('an incomplete first copy is never a lag of 0, whether the service runs or 
   }
 });
 
+test.each(['source', 'target'] as const)('a session that the %s ends midway costs nothing', async (side) => {
+  const prefix = side.toUpperCase();
+  await using proxy = await Proxy.start(side === 'source' ? source : target);
+  const env = { ...streaming.env, [`${prefix}_DB_HOST`]: proxy.host, [`${prefix}_DB_PORT`]: String(proxy.port) };
+  const statement = side === 'source' ? 'unix_timestamp' : '"dead_letters"';
+  proxy.cutAtPacket(1, (packet) => packet.includes(statement));
+  const report = JSON.parse((await runCli(['lag', '--json'], env)).stdout) as LagReport;
+  expect(proxy).toMatchObject({ cuts: 1, connections: 2 });
+  expect(report).toMatchObject({ state: 'streaming', suspendedTables: [], deadLetters: [], problems: [] });
+});
+
+test('a service that holds the lease and cannot report is not stopped', async () => {
+  const other = await streaming.newTargetSession();
+  await other.query('begin');
+  await other.query('select from tidegate_raw.status for update');
+  try {
+    const { report } = await lagUntil(({ state }) => state !== 'streaming');
+    expect(report).toMatchObject({ state: 'unknown', rowsPerSecond: null, suspendedTables: [] });
+    expect(report.problems).toEqual([expect.stringMatching(/:\d+ holds the lease and has reported nothing for \d+ s/)]);
+  } finally {
+    await other.query('rollback');
+    await other.end();
+  }
+  await lagUntil(({ state }) => state === 'streaming');
+});
+
 test('--watch on a terminal does not scroll, and restores the terminal', async () => {
   const command = `stty cols 40 rows 20; exec "${process.execPath}" ${program()} lag --watch`;
   const child = spawn('script', ['-qec', command, '/dev/null'], {
@@ -218,6 +245,15 @@ test.each(['source', 'target'] as const)('with a frozen %s lag reports what is s
     expect(report.sourcePosition === null).toBe(side === 'source');
     expect(report.appliedPosition === null).toBe(side === 'target');
     expect(report.state).toBe(side === 'source' ? 'stopped' : 'unknown');
+    for (const list of [
+      'suspendedTables',
+      'deadLetters',
+      'jobs',
+      'verifications',
+      'failedJobs',
+      'conversions',
+    ] as const)
+      expect([list, report[list] === null]).toEqual([list, side === 'target']);
   } finally {
     process.kill(pid, 'SIGCONT');
   }

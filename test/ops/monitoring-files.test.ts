@@ -42,8 +42,11 @@ const metrics = new Metrics('1.2.3');
 const registered = new Set(metrics.names());
 // A measurement to which neither database answered.
 metrics.observe({
-  lag: describeLag({ source: null, files: null, target: null, history: new HeadHistory(), problems: [] }),
-  tables: [],
+  lag: describeLag({
+    ...{ source: null, files: null, status: null, findings: null, presence: null },
+    ...{ history: new HeadHistory(), problems: [] },
+  }),
+  tables: null,
   holdsLease: false,
   isReachable: { source: false, target: false },
 });
@@ -221,7 +224,7 @@ describe('docs/monitoring.md', () => {
   });
 
   test('says correctly that unknown values are absent', () => {
-    expect(page).toContain('A gauge of something that is not known is absent, not 0.');
+    expect(page).toContain('A gauge of something that is not known is absent, not 0 and not its last value.');
     const unknown = ['lag_seconds', 'lag_bytes', 'lag_transactions', 'catch_up_seconds'];
     unknown.push('headroom_seconds', 'retention_seconds', 'clock_skew_seconds');
     expect(unknown.filter((name) => new RegExp(`^tidegate_${name} `, 'm').test(exposition))).toEqual([]);

@@ -47,11 +47,18 @@ function showTiles({ lag, rates }) {
     byId('headroom'),
     lag.headroomSeconds === 0 ? 'is-bad' : lag.headroomSeconds !== null && isTight ? 'is-warn' : '',
   );
-  const deadLetters = lag.deadLetters.reduce((sum, { rows }) => sum + rows, 0);
-  setText(byId('dead-letters'), whole.format(deadLetters));
-  setTone(byId('dead-letters'), deadLetters > 0 ? 'is-warn' : 'is-soft');
-  setText(byId('suspended'), whole.format(lag.suspendedTables.length));
-  setTone(byId('suspended'), lag.suspendedTables.length > 0 ? 'is-bad' : 'is-soft');
+  showCount(
+    'dead-letters',
+    lag.deadLetters?.reduce((sum, { rows }) => sum + rows, 0),
+    'is-warn',
+  );
+  showCount('suspended', lag.suspendedTables?.length, 'is-bad');
+}
+
+/** A count that is better 0; undefined: not known. */
+function showCount(id, count, tone) {
+  setText(byId(id), count === undefined ? 'not known' : whole.format(count));
+  setTone(byId(id), count === undefined ? 'is-warn' : count > 0 ? tone : 'is-soft');
 }
 
 function showSnapshot({ lag: { snapshot } }) {
@@ -70,21 +77,21 @@ const mostShown = 20;
 /** Everything that needs a person, the worst first. */
 function showAttention({ lag }) {
   const things = [
-    ...lag.suspendedTables.map(({ table, reason, remedy }) => ({
+    ...(lag.suspendedTables ?? []).map(({ table, reason, remedy }) => ({
       isBad: true,
       text: `Table ${table} is suspended: ${reason}. Remedy: ${remedy}.`,
     })),
-    ...lag.verifications
+    ...(lag.verifications ?? [])
       .filter(({ isEqual }) => !isEqual)
       .map((verification) => ({
         isBad: true,
         text: `Table ${verification.table} was not equal at ${timeOf(verification.at)}: ${differences(verification)}. \`tidegate verify --repair ${verification.table}\` repairs it.`,
       })),
-    ...lag.failedJobs.map(({ kind, table, at, reason }) => ({
+    ...(lag.failedJobs ?? []).map(({ kind, table, at, reason }) => ({
       isBad: false,
       text: `The last ${kind} of ${table} failed at ${timeOf(at)}: ${reason}.`,
     })),
-    ...lag.deadLetters.map(({ table, column, reason, sqlState, rows }) => ({
+    ...(lag.deadLetters ?? []).map(({ table, column, reason, sqlState, rows }) => ({
       isBad: false,
       text: `${plural(rows, 'row')} of ${table} cannot be replicated${column === null ? '' : `, column ${column}`}: ${reason}${sqlState === null ? '' : ` (SQLSTATE ${sqlState})`}. \`tidegate dead-letters list ${table}\` lists them.`,
     })),
@@ -114,7 +121,8 @@ function differences({ missing, extra, different, rejected }) {
     .join(', ');
 }
 
-function showJobs({ lag: { jobs } }) {
+function showJobs({ lag }) {
+  const jobs = lag.jobs ?? [];
   byId('jobs').hidden = jobs.length === 0;
   const running = jobs.filter(({ state }) => state === 'running');
   const waiting = jobs.length - running.length;
@@ -139,7 +147,8 @@ function showJobs({ lag: { jobs } }) {
   );
 }
 
-function showConversions({ lag: { conversions } }) {
+function showConversions({ lag }) {
+  const conversions = lag.conversions ?? [];
   byId('conversions').hidden = conversions.length === 0;
   const values = conversions.reduce((sum, { count }) => sum + count, 0);
   setText(byId('conversions-count'), `${whole.format(values)} in ${plural(conversions.length, 'column')}`);
@@ -154,6 +163,8 @@ function showConversions({ lag: { conversions } }) {
 }
 
 function showEvents({ events }) {
+  byId('events-unknown').hidden = events !== null;
+  if (events === null) return;
   fillList(
     byId('events'),
     events.slice(0, 20),

@@ -45,8 +45,11 @@ function compareRows(a, b) {
   return (sorting.isDescending ? -order : order) || a.table.localeCompare(b.table);
 }
 
+/** Shows the list. A list that is not known now stays as it was. */
 export function showTables({ tables, lag }) {
-  const verifications = new Map(lag.verifications.map((verification) => [verification.table, verification]));
+  byId('tables-unknown').hidden = tables !== null;
+  if (tables === null) return;
+  const verifications = new Map((lag.verifications ?? []).map((verification) => [verification.table, verification]));
   tableRows = tables.map((row) => {
     const { at = null, isEqual = null } = verifications.get(row.table) ?? {};
     return { ...row, verifiedAt: at, isEqual };

@@ -23,7 +23,7 @@ export function sessionNames(replica: string): string {
 }
 
 /** The name of a replica may exceed PostgreSQL's limit for session names, and truncated names may be equal. */
-function shortened(replica: string): string {
+export function shortened(replica: string): string {
   return createHash('sha256').update(replica).digest('hex').slice(0, 12);
 }
 

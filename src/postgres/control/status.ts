@@ -44,9 +44,9 @@ export interface ReplicaStatus {
   readonly detail: StatusDetail | null;
 }
 
-/** Null if there is no replica. */
-export async function readReplicaStatus(db: Reading): Promise<ReplicaStatus | null> {
-  if (!(await isMigrated(db))) return null;
+/** All null if there is no replica. */
+export async function readReplicaStatus(db: Reading): Promise<ReplicaStatus> {
+  if (!(await isMigrated(db))) return { checkpoint: null, service: null, detail: null };
   const checkpoint = await readCheckpoint(db);
   const status = await db
     .selectFrom('status')
@@ -102,7 +102,7 @@ export interface TableStatus {
 
 const eventsKept = 50;
 
-export const noFindings: Findings = {
+const noFindings: Findings = {
   ...{ tables: [], deadLetters: [], conversions: [], jobs: [], verifications: [], failedJobs: [], events: [] },
 };
 
