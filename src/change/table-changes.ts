@@ -7,6 +7,8 @@ import type { TableSchema } from '../definition/table-schema.ts';
 export type RowKind = 'insert' | 'update';
 
 const deleted = -1;
+/** What a rejected row takes beside its bytes. */
+const rejectionBytes = 256;
 
 /** The totals of the changes at the start of a source transaction. */
 interface Mark {
@@ -116,7 +118,7 @@ export class TableChanges {
   reject(row: RejectedRow): void {
     this.#remember(row.key);
     this.#rejected.set(row.key, row);
-    this.#rejectedBytes += row.row.length + row.key.length;
+    this.#rejectedBytes += row.row.length + row.key.length + rejectionBytes;
   }
 
   converted(conversions: readonly Conversion[]): void {

@@ -173,8 +173,9 @@ export function fromMysql(error: unknown, { what, role }: SourceErrorContext): T
   const { errno, code, syscall, library, fatal } = (error ?? {}) as Record<string, unknown>;
   const number = typeof errno === 'number' && errno > 0 ? errno : null;
   const name = typeof code === 'string' && !isNamedForMysqlOnly(number) ? code : null;
-  // On a connection that broke earlier, mysql2 refuses every query without any code.
-  const isClosed = fatal === true && number === null && name === null;
+  // On a connection that broke earlier, mysql2 refuses every query without any code. Where a packet contradicts itself, mysql2 fails as
+  // Node's buffers do, and ends the connection.
+  const isClosed = fatal === true && number === null && (name === null || unreadPacket.has(name));
   const meaning = isClosed
     ? unreachable
     : (name === 'HANDSHAKE_SSL_ERROR' && brokenHandshake(syscall, library)) || meaningOf(number, name, syscall);
@@ -184,6 +185,13 @@ export function fromMysql(error: unknown, { what, role }: SourceErrorContext): T
     ...(meaning.hint === undefined ? {} : { hint: meaning.hint(role) }),
   });
 }
+
+/** What Node's buffers raise when a packet states lengths that it does not have. */
+const unreadPacket: ReadonlySet<string> = new Set([
+  'ERR_OUT_OF_RANGE',
+  'ERR_BUFFER_OUT_OF_BOUNDS',
+  'ERR_INVALID_ARG_TYPE',
+]);
 
 /**
  * mysql2 puts its TLS code on every failure that ends the handshake. Node adds the system call to the error of a broken socket,

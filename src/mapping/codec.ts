@@ -1,6 +1,7 @@
 import type { Conversion } from '../change/conversion.ts';
 import type { ColumnSchema } from '../definition/table-schema.ts';
 import type { LineBuffer } from '../change/line-buffer.ts';
+import { InvalidValue } from './invalid-value.ts';
 
 /**
  * The mapping of one column: its PostgreSQL type, and two readers that write the same COPY text. One reads the server's text
@@ -80,18 +81,28 @@ export interface Refusal {
   readonly refused: string;
 }
 
-/** A reader for values of a fixed width in bytes. */
+/** A reader for values of a fixed width in bytes. Raises RangeError for a value that exceeds its source. */
 export function fixedWidth(width: number, read: (source: Buffer, at: number, out: LineBuffer) => void): ImageReader {
   return {
     read: (source, at, out) => {
+      const end = within(source, at + width);
       read(source, at, out);
-      return at + width;
+      return end;
     },
-    skip: (_source, at) => at + width,
+    skip: (source, at) => within(source, at + width),
   };
 }
 
-/** A reader for values that start with their own length, in 1 to 4 bytes little endian. */
+/** Returns the end of a value. Raises RangeError if the source ends before it, or if it is no number at all. */
+function within(source: Buffer, end: number): number {
+  if (end <= source.length) return end;
+  throw new RangeError('a value is longer than its row image');
+}
+
+/**
+ * A reader for values that start with their own length, in 1 to 4 bytes little endian. Raises RangeError for a value that exceeds its
+ * source.
+ */
 export function lengthPrefixed(
   prefix: number,
   read: (source: Buffer, start: number, end: number, out: LineBuffer) => void,
@@ -103,16 +114,22 @@ export function lengthPrefixed(
   return {
     read: (source, at, out) => {
       const start = at + prefix;
-      const end = start + lengthAt(source, at);
+      const end = within(source, start + lengthAt(source, at));
       read(source, start, end, out);
       return end;
     },
-    skip: (source, at) => at + prefix + lengthAt(source, at),
+    skip: (source, at) => within(source, at + prefix + lengthAt(source, at)),
   };
 }
 
-/** Copies ASCII text that needs no escaping in COPY: numbers, times. */
-export const plainText: TextReader = (source, start, end, out) => out.plain(source, start, end);
+/** Copies ASCII text that needs no escaping in COPY: numbers, times. Raises InvalidValue for text that would end a column or a row. */
+export const plainText: TextReader = (source, start, end, out) => {
+  for (let at = start; at < end; at++) {
+    const byte = source[at] as number;
+    if (byte < 0x20 || byte === 0x5c) throw new InvalidValue('a number or a time has characters of neither');
+  }
+  out.plain(source, start, end);
+};
 
 /** Whether the server pads the column's numbers with zeros when it prints them. */
 export function isZeroFilled({ fullType }: ColumnSchema): boolean {
@@ -123,7 +140,7 @@ export function isZeroFilled({ fullType }: ColumnSchema): boolean {
 export const withoutFill: TextReader = (source, start, end, out) => {
   let at = start;
   while (at < end - 1 && source[at] === 0x30 && source[at + 1] !== 0x2e) at++;
-  out.plain(source, at, end);
+  plainText(source, at, end, out);
 };
 
 /** Writes a number as an SQL literal: the server's own digits. */

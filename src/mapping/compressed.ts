@@ -1,10 +1,13 @@
 import { inflateRawSync, inflateSync } from 'node:zlib';
+import { inflatedLimit } from '../change/expansion.ts';
 import { binlogType } from './binlog-types.ts';
 import { InvalidValue } from './invalid-value.ts';
 import { type ImageReader, type TextReader, lengthPrefixed } from './codec.ts';
 
 /** The header's high four bits: the storage method. */
 const method = { plain: 0, zlib: 8 } as const;
+/** The smallest buffer that Node's zlib accepts. */
+const leastPiece = 64;
 
 /**
  * The reader for a column that MariaDB compresses (`varchar(n) compressed`), or null for any other image. Row images hold such
@@ -37,8 +40,14 @@ function inflated(read: TextReader): TextReader {
 
 function inflate(data: Buffer, isRaw: boolean, length: number): Buffer {
   let value: Buffer;
+  if (length > inflatedLimit(data.length))
+    throw new InvalidValue('a compressed value is damaged, or larger than the memory allows');
   try {
-    value = (isRaw ? inflateRawSync : inflateSync)(data, { maxOutputLength: Math.max(1, length) });
+    // One byte more than stated shows that there are more, and one piece needs no copy.
+    value = (isRaw ? inflateRawSync : inflateSync)(data, {
+      maxOutputLength: Math.max(1, length),
+      chunkSize: Math.max(leastPiece, length + 1),
+    });
   } catch {
     throw new InvalidValue('a compressed value cannot be inflated');
   }

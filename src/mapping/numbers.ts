@@ -85,7 +85,7 @@ const floatText: TextReader = (source, start, end, out) => {
   let isPlain =
     end - first <= plainDigits && !(source[first] === 0x30 && source[first + 2] === 0x30 && end - first > 3);
   for (let at = first; at < end && isPlain; at++) if (source[at] === 0x65) isPlain = false;
-  if (isPlain && (source[first] as number) <= 0x39) out.plain(source, start, end);
+  if (isPlain && (source[first] as number) <= 0x39) plainText(source, start, end, out);
   else numberText(source, start, end, out);
 };
 

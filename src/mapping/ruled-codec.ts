@@ -6,7 +6,7 @@ import { mostRowBytes } from '../change/rejected-row.ts';
 import type { ColumnSchema } from '../definition/table-schema.ts';
 import type { Codec, Conversions } from './codec.ts';
 import { InvalidValue } from './invalid-value.ts';
-import { withoutNul } from './json.ts';
+import { withoutNul } from './json-text.ts';
 import { dates, datetimes, timestamps } from './temporal.ts';
 import { readSeconds, writeSeconds } from './temporal-text.ts';
 import { ZoneOffsets } from './zone-offsets.ts';

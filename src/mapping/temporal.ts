@@ -97,7 +97,7 @@ function dateText(conversions: Conversions | null): TextReader {
   return (source, start, end, out) => {
     const digit = (at: number) => (source[start + at] as number) - 0x30;
     const year = digit(0) * 1000 + digit(1) * 100 + digit(2) * 10 + digit(3);
-    if (isDate(year, digit(5) * 10 + digit(6), digit(8) * 10 + digit(9))) out.plain(source, start, end);
+    if (isDate(year, digit(5) * 10 + digit(6), digit(8) * 10 + digit(9))) plainText(source, start, end, out);
     else {
       conversions.dateToNull++;
       out.null();

@@ -12,13 +12,13 @@ export interface TableName {
 export function readMergedTables(tokens: readonly Token[], database: string): TableName[] {
   const union = tokens.findIndex(({ kind, text }) => kind === 'word' && text === 'UNION');
   if (union < 0) return [];
-  const list = tokens.slice(union + 1);
+  let at = union + 1;
   const accept = (symbol: string) => {
-    const isNext = list[0]?.kind === 'symbol' && list[0].text === symbol;
-    if (isNext) list.shift();
+    const isNext = tokens[at]?.kind === 'symbol' && tokens[at]?.text === symbol;
+    if (isNext) at++;
     return isNext;
   };
-  const name = () => list.shift()?.raw ?? '';
+  const name = () => tokens[at++]?.raw ?? '';
   accept('=');
   if (!accept('(')) return [];
   const tables: TableName[] = [];

@@ -1,5 +1,5 @@
 import { GroupHistory } from './group-history.ts';
-import { crc32, zstdCompressSync } from 'node:zlib';
+import { crc32, deflateSync, zstdCompressSync } from 'node:zlib';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ChangeBatch } from '../../change/change-batch.ts';
 import type { ColumnSchema } from '../../definition/table-schema.ts';
@@ -35,17 +35,19 @@ let position: number;
 beforeEach(() => {
   batch = new ChangeBatch();
   position = start.offset;
-  const tables = new StreamTables('clinic', false, [{ codec, from: start }]);
-  const cursor = new BinlogCursor(start, mysqlGtids(null));
-  decoder = new BinlogDecoder(
-    cursor,
-    tables,
+  decoder = decoding(codec);
+});
+
+function decoding(codec: TableCodec): BinlogDecoder {
+  return new BinlogDecoder(
+    new BinlogCursor(start, mysqlGtids(null)),
+    new StreamTables('clinic', false, [{ codec, from: start }]),
     { batch, boundary: () => undefined, grown: () => undefined },
     new GroupHistory(start, []),
     1,
     true,
   );
-});
+}
 
 /** An event as a server with checksums sends it. */
 function event(type: number, body: Buffer, flags = 0): Buffer {
@@ -65,17 +67,14 @@ function event(type: number, body: Buffer, flags = 0): Buffer {
 const feed = (bytes: Buffer) => decoder.event(bytes, 0, bytes.length);
 const query = (sql: string) =>
   event(eventType.query, Buffer.concat([Buffer.alloc(8), Buffer.of(6, 0, 0, 0, 0), Buffer.from(`clinic\0${sql}`)]));
+const tableNames = Buffer.concat([
+  Buffer.of(7, 0, 0, 0, 0, 0, 0, 0, 6),
+  Buffer.from('clinic\0'),
+  Buffer.of(4),
+  Buffer.from('beat\0'),
+]);
 const tableMap = (types: readonly number[]) =>
-  event(
-    eventType.tableMap,
-    Buffer.concat([
-      Buffer.of(7, 0, 0, 0, 0, 0, 0, 0, 6),
-      Buffer.from('clinic\0'),
-      Buffer.of(4),
-      Buffer.from('beat\0'),
-      Buffer.of(types.length, ...types, 0, 0),
-    ]),
-  );
+  event(eventType.tableMap, Buffer.concat([tableNames, Buffer.of(types.length, ...types, 0, 0)]));
 const int = (value: number) => {
   const bytes = Buffer.alloc(4);
   bytes.writeInt32LE(value);
@@ -203,9 +202,76 @@ describe('a compressed transaction', () => {
     feed(xid());
   });
 
-  it('is read again if it cannot be decompressed', () => {
+  it('is read again if it cannot be decompressed, or holds another one', () => {
     const bytes = event(eventType.transactionPayload, Buffer.of(2, 1, 0, 0, 1, 2, 3));
     expect(() => feed(bytes)).toThrow(expect.objectContaining({ kind: 'binlog-damaged' }));
+    const within = inner(payload(inner(query('BEGIN'))));
+    expect(() => feed(payload(within))).toThrow(expect.objectContaining({ kind: 'binlog-damaged' }));
+  });
+});
+
+describe('an event', () => {
+  it('is not limited by the rows that it has, but by the memory that they take', () => {
+    const label = 'x'.repeat(250);
+    const choice = { type: 'enum', fullType: `enum('${label}')`, charset: 'utf8mb4' };
+    const choices = Array.from({ length: 10 }, (_, n) => ({ ...column(`c${n}`, 'enum'), ...choice }));
+    const wide = tableCodec({
+      table: 'beat',
+      columns: [column('id', 'int'), ...choices],
+      primaryKey: [0],
+    }) as TableCodec;
+    decoder = decoding(wide);
+    const types = Buffer.concat([
+      Buffer.of(11, 3, ...choices.map(() => 254), 20, ...choices.flatMap(() => [247, 1])),
+      Buffer.of(0, 0),
+    ]);
+    const image = (id: number) => Buffer.concat([Buffer.of(0, 0), int(id), Buffer.alloc(10, 1)]);
+    const images = Buffer.concat(Array.from({ length: 20_000 }, (_, id) => image(id)));
+    feed(query('BEGIN'));
+    feed(event(eventType.tableMap, Buffer.concat([tableNames, types])));
+    feed(event(eventType.writeRows, Buffer.concat([Buffer.of(7, 0, 0, 0, 0, 0, 0, 0, 2, 0, 11, 0xff, 7), images])));
+    feed(xid());
+    expect([...batch.suspended.values()]).toEqual([expect.stringContaining('more rows than the memory allows')]);
+    expect(batch.size).toBeLessThan(35_000_000);
+    expect(batch.open).toBe(false);
+  });
+});
+
+describe('an event that MariaDB compressed', () => {
+  const compressed = (plain: Buffer, stated = plain.length) => {
+    const length = Buffer.alloc(6);
+    length.writeUIntBE(stated, 0, 6);
+    return Buffer.concat([Buffer.of(0x86), length, deflateSync(plain)]);
+  };
+  const begin = () => {
+    feed(query('BEGIN'));
+    feed(tableMap([3, 3]));
+  };
+
+  it('is read like one that is not', () => {
+    begin();
+    feed(rows(eventType.mariadbWriteRowsCompressed, [3], compressed(Buffer.concat([row(1, 10), row(2, 20)]))));
+    feed(xid());
+    expect(batch.changes(codec.schema).upsertLines().toString()).toBe('1\t10\n2\t20\n');
+  });
+
+  it('suspends its table if it states more than the memory allows', () => {
+    begin();
+    feed(rows(eventType.mariadbWriteRowsCompressed, [3], compressed(row(1, 10), 2 ** 40)));
+    feed(xid());
+    expect([...batch.suspended.keys()]).toEqual(['beat']);
+    expect(batch.open).toBe(false);
+  });
+
+  it('is read again if it becomes another length than it states, or is no compressed data', () => {
+    const isDamaged = (body: Buffer) =>
+      expect(() => feed(rows(eventType.mariadbWriteRowsCompressed, [3], body))).toThrow(
+        expect.objectContaining({ kind: 'binlog-damaged' }),
+      );
+    begin();
+    isDamaged(compressed(Buffer.alloc(50_000_000), 9));
+    isDamaged(compressed(row(1, 10), 10));
+    isDamaged(Buffer.of(0x81, 9, 1, 2, 3));
   });
 });
 
@@ -228,6 +294,20 @@ describe('what cannot be read exactly', () => {
     ['an event of unknown type', () => event(200, Buffer.alloc(4))],
   ])('is fatal: %s', (_, make) => {
     expect(() => feed(make())).toThrow(expect.objectContaining({ kind: 'binlog-unreadable' }));
+  });
+
+  it('is read again: a description of the file that has a flipped bit, and an event that states another length', () => {
+    const isDamaged = (bytes: Buffer) =>
+      expect(() => feed(bytes)).toThrow(expect.objectContaining({ kind: 'binlog-damaged' }));
+    const description = () => event(eventType.formatDescription, Buffer.concat([Buffer.alloc(80), Buffer.of(1)]));
+    feed(description());
+    const flipped = description();
+    flipped[60] = 1;
+    isDamaged(flipped);
+    const longer = xid();
+    longer.writeUInt32LE(longer.length + 1, 9);
+    longer.writeUInt32LE(crc32(longer.subarray(0, -4)), longer.length - 4);
+    isDamaged(longer);
   });
 
   it('is read again: an event with a flipped bit, one that ends inside its last row or its header, and rows of a table that was not introduced', () => {

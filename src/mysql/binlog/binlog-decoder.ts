@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib';
+import { bytesAt } from '../../change/bytes-at.ts';
 import { formatPosition } from '../../change/position.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { BinlogCursor } from './binlog-cursor.ts';
@@ -75,43 +76,54 @@ export class BinlogDecoder {
 
   /** Takes one complete event: `source` from `at` to `end`, including header and checksum. */
   event(source: Buffer, at: number, end: number): void {
+    // Nothing behind the event can be read through this view, whatever the event states about itself.
+    const event = source.subarray(at, end);
     try {
-      this.#event(source, at, end);
+      this.#event(event);
     } catch (error) {
       if (error instanceof RangeError)
-        this.#damaged(`an event of type ${source[at + typeAt]} does not have the length that it states`, error);
+        this.#damaged(`an event of type ${event[typeAt]} does not have the form that it states`, error);
       throw error;
     }
   }
 
-  #event(source: Buffer, at: number, end: number): void {
-    const header = readEventHeader(source, at);
+  #event(event: Buffer): void {
+    const header = readEventHeader(event);
+    if (header.length !== event.length) throw new RangeError('an event does not have the length that it states');
+    this.#rowEvents.received(event.length);
     if (header.type === eventType.formatDescription) {
-      // The byte before its own checksum shows whether the events of this file have checksums.
-      this.#checksums = source[end - checksumLength - 1] === 1;
-      if (this.#group !== 'none' && !header.artificial && header.endPosition !== 0)
-        this.#unreadable('a transaction was cut off by a server crash');
-      this.cursor.fileBegan(header.timestamp);
-      // When a dump starts in mid-file, the server repeats the description of the file without a position. It moves nothing.
-      if (header.endPosition !== 0) this.cursor.advance(header);
+      this.#formatDescription(header, event);
       return;
     }
-    const bodyEnd = this.#checksums ? this.#checked(source, at, end) : end;
-    this.#dispatch(header, source, at + headerLength, bodyEnd);
+    this.#dispatch(header, this.#checksums ? this.#checked(event) : event);
   }
 
-  #checked(source: Buffer, at: number, end: number): number {
-    const bodyEnd = end - checksumLength;
-    if (crc32(source.subarray(at, bodyEnd)) !== source.readUInt32LE(bodyEnd))
+  #formatDescription(header: EventHeader, event: Buffer): void {
+    // The byte before its own checksum shows whether the events of this file have checksums.
+    this.#checksums = event.readUInt8(event.length - checksumLength - 1) === 1;
+    if (this.#checksums) this.#checked(event);
+    if (this.#group !== 'none' && !header.artificial && header.endPosition !== 0)
+      this.#unreadable('a transaction was cut off by a server crash');
+    this.cursor.fileBegan(header.timestamp);
+    // When a dump starts in mid-file, the server repeats the description of the file without a position. It moves nothing.
+    if (header.endPosition !== 0) this.cursor.advance(header);
+  }
+
+  /** Returns the event without its checksum. */
+  #checked(event: Buffer): Buffer {
+    const bodyEnd = event.length - checksumLength;
+    if (crc32(event.subarray(0, bodyEnd)) !== event.readUInt32LE(bodyEnd))
       this.#damaged('an event failed its checksum');
-    return bodyEnd;
+    return event.subarray(0, bodyEnd);
   }
 
-  #dispatch(header: EventHeader, source: Buffer, body: number, end: number): void {
+  /** `source`: the event without its checksum. */
+  #dispatch(header: EventHeader, source: Buffer): void {
+    const body = headerLength;
     const rows = rowsFormOf(header.type);
     if (rows !== undefined) {
       this.#advance(header);
-      this.#rowEvents.rows(rows, source, body, end, {
+      this.#rowEvents.rows(rows, source, body, {
         start: this.#groupStart,
         isXa: this.#group === 'xa',
         at: header.timestamp,
@@ -124,14 +136,14 @@ export class BinlogDecoder {
         if (header.artificial && header.serverId !== this.#serverId)
           throw new TidegateError('source-unreachable', 'the binlog now comes from another server than before');
         this.cursor.enterFile(
-          source.toString('utf8', body + 8, end),
+          fileName(source, body + 8),
           Number(source.readBigUInt64LE(body)),
           header.artificial || header.endPosition === 0,
         );
         if (this.#group === 'none') this.#idle();
         return;
       case eventType.heartbeat:
-        this.cursor.heartbeat(source.toString('utf8', body, end), header.endPosition);
+        this.cursor.heartbeat(fileName(source, body), header.endPosition);
         if (this.#group === 'none') {
           this.#history.idle(this.cursor.position);
           this.#idle();
@@ -159,11 +171,11 @@ export class BinlogDecoder {
           this.#history.begin(null, this.#groupStart);
         }
         this.#advance(header);
-        this.#statement(header, readStatement(source, body, end, header.type === eventType.mariadbQueryCompressed));
+        this.#statement(header, readStatement(source, body, header.type === eventType.mariadbQueryCompressed));
         return;
       case eventType.tableMap:
         this.#advance(header);
-        this.#rowEvents.mapTable(source, body, end);
+        this.#rowEvents.mapTable(source, body);
         return;
       case eventType.xid:
         this.#advance(header);
@@ -194,11 +206,11 @@ export class BinlogDecoder {
         return this.#unreadable('the source reports that its binlog lost events (incident)');
       case eventType.transactionPayload:
         this.#advance(header);
-        this.#payload(header, source, body, end);
+        this.#payload(header, source, body);
         return;
       case eventType.executeLoadQuery:
         this.#advance(header);
-        this.#statement(header, readLoadStatement(source, body, end));
+        this.#statement(header, readLoadStatement(source, body));
         return;
       case eventType.mariadbStartEncryption:
         this.#skip(header);
@@ -215,8 +227,9 @@ export class BinlogDecoder {
   }
 
   /** A transaction as one compressed event: from BEGIN to Xid, without checksums. */
-  #payload(header: EventHeader, source: Buffer, body: number, end: number): void {
-    const events = readPayload(source, body, end);
+  #payload(header: EventHeader, source: Buffer, body: number): void {
+    if (this.#isInPayload) throw new RangeError('a compressed transaction is within another one');
+    const events = readPayload(source, body);
     if (events === null) {
       if (!this.#history.isApplied)
         this.#suspendAll('a compressed transaction is too large to see which tables it changed');
@@ -226,10 +239,10 @@ export class BinlogDecoder {
     this.#isInPayload = true;
     try {
       for (let at = 0; at < events.length;) {
-        const inner = readEventHeader(events, at);
-        if (inner.length < headerLength || at + inner.length > events.length)
-          throw new RangeError('an event exceeds its compressed transaction');
-        this.#dispatch(inner, events, at + headerLength, at + inner.length);
+        const rest = events.subarray(at);
+        const inner = readEventHeader(rest);
+        if (inner.length < headerLength) throw new RangeError('an event is shorter than its header');
+        this.#dispatch(inner, bytesAt(rest, 0, inner.length));
         at += inner.length;
       }
     } finally {
@@ -280,7 +293,13 @@ export class BinlogDecoder {
     this.#filler.boundary();
   }
 
-  #statement(header: EventHeader, text: StatementText): void {
+  #statement(header: EventHeader, text: StatementText | null): void {
+    if (text === null) {
+      if (!this.#history.isApplied)
+        this.#suspendAll('a compressed statement is too large to see which tables it changed');
+      if (this.#group === 'none') this.#endGroup(header);
+      return;
+    }
     const statement = classifyStatement(text.sql, text.database, text);
     const { isApplied } = this.#history;
     switch (statement.kind) {
@@ -347,7 +366,7 @@ export class BinlogDecoder {
         )
           return;
         // Whatever it names, it may have changed any table through a view, trigger or function.
-        this.#suspendAll('a statement was logged instead of its rows (binlog_format is not ROW)');
+        this.#suspendAll(statement.reason);
         return;
       default:
         return;
@@ -368,4 +387,13 @@ export class BinlogDecoder {
     const position = formatPosition(this.cursor.position);
     throw new TidegateError('binlog-damaged', `${what}; near ${position}`, { cause, position });
   }
+}
+
+/** The longest name of a file at the server (FN_REFLEN). */
+const mostNameBytes = 512;
+
+function fileName(source: Buffer, at: number): string {
+  const length = source.length - at;
+  if (length > mostNameBytes) throw new RangeError('the name of a binlog file is longer than a server allows');
+  return bytesAt(source, at, length).toString('utf8');
 }

@@ -114,14 +114,15 @@ export interface EventHeader {
   readonly ignorable: boolean;
 }
 
-export function readEventHeader(source: Buffer, at: number): EventHeader {
-  const flags = source.readUInt16LE(at + 17);
+/** Raises RangeError if the event ends before its header. */
+export function readEventHeader(event: Buffer): EventHeader {
+  const flags = event.readUInt16LE(17);
   return {
-    timestamp: source.readUInt32LE(at),
-    type: source[at + typeAt] as number,
-    serverId: source.readUInt32LE(at + 5),
-    length: source.readUInt32LE(at + 9),
-    endPosition: source.readUInt32LE(at + 13),
+    timestamp: event.readUInt32LE(0),
+    type: event.readUInt8(typeAt),
+    serverId: event.readUInt32LE(5),
+    length: event.readUInt32LE(9),
+    endPosition: event.readUInt32LE(13),
     artificial: (flags & artificialFlag) !== 0,
     ignorable: (flags & ignorableFlag) !== 0,
   };

@@ -1,8 +1,10 @@
 import type { ChangeBatch } from '../../change/change-batch.ts';
+import { addedLimit } from '../../change/expansion.ts';
 import { LineBuffer } from '../../change/line-buffer.ts';
 import { type Position, formatPosition } from '../../change/position.ts';
 import { mostRowBytes, tooLarge } from '../../change/rejected-row.ts';
 import type { TableChanges } from '../../change/table-changes.ts';
+import { roomFor } from '../../lifetime/memory.ts';
 import { binlogType } from '../../mapping/binlog-types.ts';
 import { InvalidValue } from '../../mapping/invalid-value.ts';
 import { convertedKeyColumn, takeConversions } from '../../mapping/table-codec.ts';
@@ -12,12 +14,16 @@ import type { RowsForm } from './event-header.ts';
 import { readLengthEncoded } from '../wire/length-encoded.ts';
 import { RowReader } from './row-reader.ts';
 import { type Dependent, type StreamTable, type StreamTables, isNewTo } from './stream-tables.ts';
-import { type TableMap, readTableMap, tableIdAt } from './table-map.ts';
+import { type TableMap, mostColumns, readTableMap, tableIdAt } from './table-map.ts';
 
 /** Number of table ids above which all are forgotten when a transaction starts. */
 const mostMapped = 10_000;
+/** Table ids, and bytes of descriptions, that a single transaction may use. */
+const mostOpen = 200_000;
+const mostDescribedBytes = roomFor(1 / 10, 32 * 1024 * 1024);
 /** Offset of the names in a TABLE_MAP. The table id and flags come before them. */
 const namesAt = 8;
+const none = Buffer.alloc(0);
 
 /** Collects what the decoder reads. */
 export interface BatchFiller {
@@ -70,6 +76,11 @@ export class RowEvents {
   /** The last description of each table. */
   readonly #described = new Map<string, MappedTable>();
   readonly #scratch = new LineBuffer(4096);
+  /** Bytes that the event that was received last may add to the batch, and those that it has added. */
+  #addable = 0;
+  #added = 0;
+  /** Bytes of the descriptions that are remembered. */
+  #describedBytes = 0;
   /** Tables that the open transaction changed. */
   readonly #changed = new Set<StreamTable>();
 
@@ -86,20 +97,27 @@ export class RowEvents {
     if (this.#mapped.size <= mostMapped) return;
     this.#mapped.clear();
     this.#described.clear();
+    this.#describedBytes = 0;
+  }
+
+  /** An event of so many bytes begins. It may be a compressed transaction of many row events. */
+  received(bytes: number): void {
+    this.#addable = addedLimit(bytes);
+    this.#added = 0;
   }
 
   /** Remembers the table that the next row events name by its id. */
-  mapTable(source: Buffer, body: number, end: number): void {
+  mapTable(source: Buffer, body: number): void {
     const id = tableIdAt(source, body);
     const isAlike = (known: MappedTable | undefined) =>
-      known !== undefined && known.description.compare(source, body + namesAt, end) === 0;
+      known !== undefined && known.description.compare(source, body + namesAt) === 0;
     if (isAlike(this.#mapped.get(id))) return;
     const map = readTableMap(source, body);
     const name = JSON.stringify([map.database, map.table]);
     let mapped = this.#described.get(name);
     if (mapped === undefined || !isAlike(mapped)) {
       mapped = {
-        description: Buffer.from(source.subarray(body + namesAt, end)),
+        description: Buffer.from(source.subarray(body + namesAt)),
         map,
         table: this.#tables.find(map.database, map.table) ?? null,
         reader: null,
@@ -107,24 +125,29 @@ export class RowEvents {
         dependents: this.#tables.dependents(map.database, map.table),
       };
       this.#described.set(name, mapped);
+      this.#describedBytes += mapped.description.length;
     }
     this.#mapped.set(id, mapped);
+    if (this.#mapped.size > mostOpen || this.#describedBytes > mostDescribedBytes)
+      throw new RangeError('a transaction names more tables than the memory allows');
   }
 
-  /** Adds the rows of an event, from `body` to `end`, to the batch. */
-  rows(form: RowsForm, source: Buffer, body: number, end: number, group: RowGroup): void {
+  /** Adds the rows of an event, whose body begins at `body`, to the batch. */
+  rows(form: RowsForm, source: Buffer, body: number, group: RowGroup): void {
     const mapped = this.#mapped.get(tableIdAt(source, body));
     if (mapped === undefined) throw new RangeError('a row event names a table that was not introduced');
     const isUpdate = form.change === 'update';
     const isDelete = form.change === 'delete';
     const start = body + 8 + (form.hasExtra ? source.readUInt16LE(body + 8) : 0);
     const columns = readLengthEncoded(source, start);
+    if (columns.value > mostColumns) throw new RangeError('a row event has more columns than a table can have');
     const bitmapBytes = (columns.value + 7) >> 3;
     const at = columns.next + bitmapBytes * (isUpdate ? 2 : 1);
+    if (at > source.length) throw new RangeError('a row event ends within its bitmaps');
     let images: Buffer | null = null;
     if (mapped.isOurs) {
-      images = form.isCompressed ? inflate(source, at, end) : source.subarray(at, end);
-      this.#history.rows(`${form.change} ${mapped.map.table}`, images, group.at);
+      images = form.isCompressed ? inflate(source, at) : source.subarray(at);
+      this.#history.rows(`${form.change} ${mapped.map.table}`, images ?? none, group.at);
     }
     if (this.#history.isApplied) return;
     for (const dependent of mapped.dependents) {
@@ -140,7 +163,11 @@ export class RowEvents {
       return;
     }
 
-    if (mapped.reader === null || images === null) return;
+    if (mapped.reader === null) return;
+    if (images === null) {
+      this.#suspendUnread(table, 'a compressed row event is larger than the memory allows', mapped, isUpdate, group);
+      return;
+    }
     const readers =
       columns.value === mapped.reader.columnCount ? imageReaders(mapped.reader, source, columns.next, isUpdate) : null;
     if (readers === null) {
@@ -164,18 +191,22 @@ export class RowEvents {
     const keyColumn = convertedKeyColumn(table.codec);
     changes.converted(takeConversions(table.codec));
     batch.size += changes.size - sizeBefore;
-    if (unsound !== null) {
-      this.suspend(table, unsound, group.start);
-      // The rows after it were not read, so their keys may have changed.
-      for (const dependent of mapped.dependents)
-        if (isUpdate && dependent.cascade.onUpdate) this.#suspendDependent(dependent, mapped.map, group);
-    } else if (keyColumn !== null)
+    this.#added += changes.size - sizeBefore;
+    if (unsound !== null) this.#suspendUnread(table, unsound, mapped, isUpdate, group);
+    else if (keyColumn !== null)
       this.suspend(
         table,
         `a value of key column ${keyColumn} cannot be held by PostgreSQL as it is, so that two rows could become one`,
         group.start,
       );
     this.#filler.grown();
+  }
+
+  /** Suspends a table of whose event rows are left unread. Their keys may have changed. */
+  #suspendUnread(table: StreamTable, reason: string, mapped: MappedTable, isUpdate: boolean, group: RowGroup): void {
+    this.suspend(table, reason, group.start);
+    for (const dependent of mapped.dependents)
+      if (isUpdate && dependent.cascade.onUpdate) this.#suspendDependent(dependent, mapped.map, group);
   }
 
   /** Returns why a row can be neither replicated nor stored as a dead letter, and then skips the rows after it; null: no such row. */
@@ -193,9 +224,12 @@ export class RowEvents {
     const scratch = this.#scratch;
     const end = source.length;
     const mayBeLarge = end > mostRowBytes;
+    const sizeBefore = changes.size;
     let at = 0;
     try {
       while (at < end) {
+        const added = this.#added + changes.size - sizeBefore;
+        if (added > 0 && added >= this.#addable) return 'an event has more rows than the memory allows';
         batch.rows++;
         if (isDelete) {
           at = before.readKey(source, at, scratch);

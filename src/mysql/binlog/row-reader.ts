@@ -6,6 +6,9 @@ import { omitted } from '../../mapping/omitted.ts';
 import { type TableCodec, isOmitted } from '../../mapping/table-codec.ts';
 import type { TableMap } from './table-map.ts';
 
+/** Sets of present columns whose readers are kept. A server writes a table in one or two of them. */
+const mostForms = 100;
+
 /**
  * Reads the row images of one table. It is compiled for the schema version of the table and for the types that its TABLE_MAP names. The
  * schema gives names, signs, character sets and members. The binlog gives the layout. If they disagree, there is no reader.
@@ -78,6 +81,7 @@ export class RowReader {
       const indexes = [...schema.keys()];
       const lacks = indexes.some((index) => !isPresent(index) && !isOmitted(schema[index] as ColumnSchema));
       reader = lacks ? null : new RowReader(this.#table, indexes.filter(isPresent));
+      if (this.#partial.size >= mostForms) this.#partial.clear();
       this.#partial.set(bitmap, reader);
     }
     return reader;

@@ -173,4 +173,18 @@ describe('classifyStatement', () => {
     expect(names.has('recall')).toBe(true);
     expect(names.has('procedurelog')).toBe(false);
   });
+
+  it('is not taken apart if it is too long, or names too many tables; it may then have changed any table that is in its text', () => {
+    const tables = Array.from({ length: 2_000 }, (_, n) => `t${n} to u${n}`).join(', ');
+    for (const sql of [
+      `rename table ${tables}, clinic.a to clinic.b`,
+      `drop table ${tables.replaceAll(' to ', ', ')}, clinic.a`,
+      `create table clinic.a (${'('.repeat(2_000_000)}`,
+    ]) {
+      const statement = classifyStatement(sql, 'other');
+      expect(statement).toMatchObject({ kind: 'rows-unseen', reason: expect.stringContaining('too long') });
+      if (statement.kind !== 'rows-unseen') continue;
+      expect([statement.names.has('clinic'), statement.names.has('another')]).toEqual([true, false]);
+    }
+  });
 });

@@ -16,10 +16,16 @@ export type Statement =
       /** Applies only to tables whose key is one of these indexes. */
       readonly indexes?: readonly string[];
     }
-  /** Rows changed by a statement, without row images in the binlog. `names`: every identifier in it, lower case. */
-  | { readonly kind: 'rows-unseen'; readonly names: ReadonlySet<string> };
+  /** Rows changed by a statement, without row images in the binlog. `names`: whether an identifier in lower case is in it. */
+  | { readonly kind: 'rows-unseen'; readonly reason: string; readonly names: Pick<ReadonlySet<string>, 'has'> };
 
 const nothing: Statement = { kind: 'nothing' };
+const logged = 'a statement was logged instead of its rows (binlog_format is not ROW)';
+const notTakenApart = 'a statement is too long to see which tables it changed';
+
+/** Longer statements, or those with more tables, are not taken apart: their tokens would take many times the memory. */
+const mostCharacters = 1024 * 1024;
+const mostTables = 1000;
 
 /** The replacement for a byte that is not UTF-8. */
 const unread = '\ufffd';
@@ -37,7 +43,20 @@ export function classifyStatement(sql: string, database: string, mode?: QuotingM
   // Most Query events by far, and servers write them exactly like this.
   if (sql === 'BEGIN') return { kind: 'begin' };
   if (sql === 'COMMIT') return { kind: 'commit' };
+  if (sql.length > mostCharacters) return { kind: 'rows-unseen', reason: notTakenApart, names: { has: mayHave(sql) } };
   const reader = new TokenReader(tokenize(sql, mode), database, !sql.includes(unread));
+  const statement = classified(reader);
+  if (statement.kind !== 'unfollowed' || statement.tables.length <= mostTables) return statement;
+  return { kind: 'rows-unseen', reason: notTakenApart, names: reader.names() };
+}
+
+/** Whether a name may be in a statement. One whose text differs from the name is assumed to be. */
+function mayHave(sql: string): (name: string) => boolean {
+  const text = sql.toLowerCase();
+  return (name) => text.includes(name) || name.includes('`') || (text.includes(unread) && /[^ -~]/.test(name));
+}
+
+function classified(reader: TokenReader): Statement {
   let verb = reader.word();
   // MariaDB's `set statement … for …` runs the statement after FOR with other settings.
   if (verb === 'SET' && reader.accept('STATEMENT')) {
@@ -74,7 +93,7 @@ export function classifyStatement(sql: string, database: string, mode?: QuotingM
           reason: 'it lost its rows in a restart of the source (engine MEMORY)',
           tables: [reader.tableName()],
         };
-      return { kind: 'rows-unseen', names: reader.names() };
+      return { kind: 'rows-unseen', reason: logged, names: reader.names() };
     case 'INSERT':
     case 'UPDATE':
     case 'REPLACE':
@@ -84,7 +103,7 @@ export function classifyStatement(sql: string, database: string, mode?: QuotingM
     case 'CALL':
     case 'DO':
     case 'IMPORT':
-      return { kind: 'rows-unseen', names: reader.names() };
+      return { kind: 'rows-unseen', reason: logged, names: reader.names() };
     default:
       // SAVEPOINT, ANALYZE, OPTIMIZE, REPAIR, FLUSH, GRANT, SET …: no row and no column changes.
       return nothing;
@@ -187,6 +206,7 @@ function tableDefinition(verb: string, reader: TokenReader, ignores: boolean): S
   } else if (verb === 'rename') {
     // Every name in it is a table or a database. Suspending does not need to know which.
     const names = [...reader.names()];
+    if (names.length > mostTables) return { kind: 'rows-unseen', reason: notTakenApart, names: reader.names() };
     const databases = [tables[0]?.database ?? '', ...names];
     return {
       kind: 'unfollowed',

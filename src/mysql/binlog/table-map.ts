@@ -1,3 +1,4 @@
+import { bytesAt } from '../../change/bytes-at.ts';
 import { binlogType } from '../../mapping/binlog-types.ts';
 import { readLengthEncoded } from '../wire/length-encoded.ts';
 
@@ -15,19 +16,26 @@ export function tableIdAt(source: Buffer, body: number): number {
   return source.readUIntLE(body, 6);
 }
 
-/** Reads the body of a TABLE_MAP event (libs/mysql/binlog/event/rows_event.h, `Table_map_event`). */
+/** The most columns that a table can have. */
+export const mostColumns = 4096;
+
+/**
+ * Reads the body of a TABLE_MAP event (libs/mysql/binlog/event/rows_event.h, `Table_map_event`). Raises RangeError if the event ends before
+ * what it states.
+ */
 export function readTableMap(source: Buffer, body: number): TableMap {
   let at = body + 8;
   const name = () => {
-    const length = source[at] as number;
-    const text = source.toString('utf8', at + 1, at + 1 + length);
+    const length = source.readUInt8(at);
+    const text = bytesAt(source, at + 1, length).toString('utf8');
     at += length + 2;
     return text;
   };
   const database = name();
   const table = name();
   const { value: count, next } = readLengthEncoded(source, at);
-  const types = [...source.subarray(next, next + count)];
+  if (count > mostColumns) throw new RangeError('a table has more columns than a table can have');
+  const types = [...bytesAt(source, next, count)];
   at = readLengthEncoded(source, next + count).next;
   const metadata: number[] = [];
   for (let i = 0; i < count; i++) {
@@ -44,7 +52,7 @@ export function readTableMap(source: Buffer, body: number): TableMap {
       case binlogType.varString:
       case binlogType.enum:
       case binlogType.set: {
-        const real = stringType(source[at] as number, source[at + 1] as number);
+        const real = stringType(source.readUInt8(at), source.readUInt8(at + 1));
         types[i] = real.type;
         metadata.push(real.length);
         at += 2;
@@ -60,7 +68,7 @@ export function readTableMap(source: Buffer, body: number): TableMap {
       case binlogType.datetime2:
       case binlogType.time2:
       case mariadbBlobCompressed:
-        metadata.push(source[at] as number);
+        metadata.push(source.readUInt8(at));
         at += 1;
         break;
       default:

@@ -103,6 +103,7 @@ export class RowPackets extends EventEmitter {
     } catch (error) {
       if (error instanceof InvalidValue) this.onResult(this.#refused(`a key cannot be read: ${error.reason}`));
       else if (error instanceof TidegateError) this.onResult(error);
+      else if (error instanceof RangeError) this.onResult(damaged(error));
       // A value could not be read as its type: the schema differs from the source. Print nothing of the row.
       else this.onResult(new TidegateError('internal', 'a row packet could not be read', { cause: error }));
       return true;
@@ -126,10 +127,11 @@ export class RowPackets extends EventEmitter {
     });
   }
 
-  #columnCount({ buffer, offset }: Packet): Step {
-    // Also refuses a packet that is no result: a server may request a file of this machine instead, and then wait for it.
-    if (buffer[offset] === 0xfb || readLengthEncoded(buffer, offset).value !== this.#codecs.length)
-      throw new Error('not the columns that were asked for');
+  #columnCount({ buffer, offset, end }: Packet): Step {
+    // A server may request a file of this machine instead, and then wait for it.
+    if (buffer[offset] === 0xfb) throw new TidegateError('refused', 'the source asked for a file of this machine');
+    if (readLengthEncoded(buffer.subarray(0, end), offset).value !== this.#codecs.length)
+      throw new RangeError('not the columns that were asked for');
     this.#startedAt = performance.now();
     this.#columnsLeft = this.#codecs.length;
     return this.#columnDefinition;
@@ -157,7 +159,7 @@ export class RowPackets extends EventEmitter {
     try {
       let bytes = end - at;
       if (bytes <= mostRowBytes) {
-        this.#line(buffer, at, out);
+        this.#line(buffer, at, end, out);
         bytes = out.length - from;
       }
       if (bytes > mostRowBytes) invalid = { reason: tooLarge(bytes), column: null };
@@ -171,7 +173,14 @@ export class RowPackets extends EventEmitter {
     } else {
       out.length = from;
       const { reason, column } = invalid;
-      this.rejected.push({ key: this.#keyText(buffer, at), reason, column, sqlState: null, row, format: 'packet' });
+      this.rejected.push({
+        key: this.#keyText(buffer, at, end),
+        reason,
+        column,
+        sqlState: null,
+        row,
+        format: 'packet',
+      });
       this.#journal?.next();
       this.rejectedBytes += row.length;
     }
@@ -194,7 +203,7 @@ export class RowPackets extends EventEmitter {
   }
 
   /** Writes a row packet as a line and records where its values are. */
-  #line(buffer: Buffer, at: number, out: LineBuffer): void {
+  #line(buffer: Buffer, at: number, end: number, out: LineBuffer): void {
     const codecs = this.#codecs;
     let i = 0;
     try {
@@ -217,6 +226,7 @@ export class RowPackets extends EventEmitter {
         }
         this.#starts[i] = at;
         at += length;
+        if (!(at <= end)) throw new RangeError(tooShort);
         this.#ends[i] = at;
         (codecs[i] as Codec).fromText(buffer, at - length, at, out);
       }
@@ -228,8 +238,8 @@ export class RowPackets extends EventEmitter {
   }
 
   /** The key of a row packet. Raises InvalidValue if it cannot be read. */
-  #keyText(buffer: Buffer, start: number): string {
-    this.#locate(buffer, start);
+  #keyText(buffer: Buffer, start: number, end: number): string {
+    this.#locate(buffer, start, end);
     const scratch = new LineBuffer(256);
     for (const [ordinal, index] of this.#key.entries()) {
       if (ordinal > 0) scratch.tab();
@@ -244,7 +254,7 @@ export class RowPackets extends EventEmitter {
   }
 
   /** Records where each value of a row packet is, whatever the values are. */
-  #locate(buffer: Buffer, at: number): void {
+  #locate(buffer: Buffer, at: number, end: number): void {
     for (let i = 0; i < this.#codecs.length; i++) {
       if (buffer[at] === 0xfb) {
         at++;
@@ -253,6 +263,7 @@ export class RowPackets extends EventEmitter {
       const { value, next } = readLengthEncoded(buffer, at);
       this.#starts[i] = next;
       at = next + value;
+      if (!(at <= end)) throw new RangeError(tooShort);
       this.#ends[i] = at;
     }
   }
@@ -276,6 +287,15 @@ export class RowPackets extends EventEmitter {
       return literal(row, this.#starts[column] as number, this.#ends[column] as number);
     });
   }
+}
+
+const tooShort = 'a row packet ends within a value';
+
+/** The next connection may bring the packet whole. */
+function damaged(cause: RangeError): TidegateError {
+  return new TidegateError('source-unreachable', 'source (reader): a packet arrived that contradicts itself', {
+    cause,
+  });
 }
 
 /** Queues the command on a connection. mysql2 has no public method for that. */

@@ -59,7 +59,7 @@ test('a packet of the dump reaches the tap, and not the decoder of zongji: one e
     statuses.push(buffer[offset]);
     if (buffer[offset] !== 0) return false;
     expect(end - offset).toBeGreaterThan(headerLength);
-    const { type, length } = readEventHeader(buffer, offset + 1);
+    const { type, length } = readEventHeader(buffer.subarray(offset + 1, end));
     expect(length).toBe(end - offset - 1);
     types.push(type);
     return true;
