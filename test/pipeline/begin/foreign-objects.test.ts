@@ -62,7 +62,7 @@ describe('what Tidegate did not make at the target', () => {
     streaming.follow(streaming.another([], { ENVIRONMENT: 'production' }));
     await streaming.run.logged('streaming');
     await streaming.target.query(
-      `select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'tidegate%' and pid <> pg_backend_pid()`,
+      `select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'tidegate%' and datname = current_database()`,
     );
     await streaming.run.logged('retrying');
     await streaming.source.query('insert into kept values (1001, 1)');
@@ -159,7 +159,7 @@ describe('a table in full refresh', () => {
     await streaming.target.query(`insert into notes values ('a', 'b', 'c')`);
     await streaming.source.query('create table notes (who varchar(10), said varchar(10))');
     await streaming.target.query(
-      `select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'tidegate%' and pid <> pg_backend_pid()`,
+      `select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'tidegate%' and datname = current_database()`,
     );
     await streaming.until(
       async () => (await streaming.tableState('notes')).state === 'suspended',
