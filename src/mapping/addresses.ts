@@ -35,7 +35,7 @@ export const addresses: CodecFamily = (column) => {
     fromText: column.type === 'inet6' ? inet6Text : plainText,
     fromImage: (code, metadata) => (code === binlogType.string && metadata === width ? reader : null),
     keyLiteral: quotedLiteral,
-    literalOf: quotedOf,
+    literalsOf: quotedOf,
   };
 };
 

@@ -20,15 +20,15 @@ const spatial = new Set([
 const hexReader: TextReader = (source, start, end, out) => out.hex(source, start, end);
 const hexLiteral = (source: Buffer, start: number, end: number) => `x'${source.toString('hex', start, end)}'`;
 
-/** A literal from bytes as PostgreSQL prints them: `\\x` and hex digits; null: not such a text. */
-function bytesOf(printed: string): string | null {
-  return /^\\x[0-9a-f]*$/.test(printed) ? `x'${printed.slice(2)}'` : null;
+/** A literal from bytes as PostgreSQL prints them: `\\x` and hex digits; none: not such a text. */
+function bytesOf(printed: string): readonly string[] {
+  return /^\\x[0-9a-f]*$/.test(printed) ? [`x'${printed.slice(2)}'`] : [];
 }
 
-/** A literal from a boolean, in short or in full, or from a bit string as PostgreSQL prints it; null: neither. */
-function bitsOf(printed: string): string | null {
-  if (/^(t(rue)?|f(alse)?)$/.test(printed)) return printed.startsWith('t') ? '1' : '0';
-  return /^[01]+$/.test(printed) ? BigInt(`0b${printed}`).toString() : null;
+/** A literal from a boolean, in short or in full, or from a bit string as PostgreSQL prints it; none: neither. */
+function bitsOf(printed: string): readonly string[] {
+  if (/^(t(rue)?|f(alse)?)$/.test(printed)) return [printed.startsWith('t') ? '1' : '0'];
+  return /^[01]+$/.test(printed) ? [BigInt(`0b${printed}`).toString()] : [];
 }
 
 /** varbinary, the blob types and vector, byte for byte; spatial values as the server stores them: 4-byte SRID, then WKB. */
@@ -48,7 +48,7 @@ export const blobsAndGeometry: CodecFamily = (column) => {
       const expected = geometry ? binlogType.geometry : type === 'vector' ? binlogType.vector : binlogType.blob;
       return code === expected ? lengthPrefixed(metadata, hexReader) : null;
     },
-    ...(geometry ? {} : { keyLiteral: hexLiteral, literalOf: bytesOf, sortsAlike: true }),
+    ...(geometry ? {} : { keyLiteral: hexLiteral, literalsOf: bytesOf, sortsAlike: true }),
   };
 };
 
@@ -71,7 +71,7 @@ export const fixedBinary: CodecFamily = (column) => {
           })
         : null,
     keyLiteral: hexLiteral,
-    literalOf: bytesOf,
+    literalsOf: bytesOf,
     sortsAlike: true,
   };
 };
@@ -102,7 +102,7 @@ export const bits: CodecFamily = (column) => {
     fromImage: (code, metadata) =>
       code === binlogType.bit && (metadata >> 8) * 8 + (metadata & 0xff) === size ? reader : null,
     keyLiteral: (source, start, end) => `0x${source.toString('hex', start, end)}`,
-    literalOf: bitsOf,
+    literalsOf: bitsOf,
     sortsAlike: true,
   };
 };

@@ -21,10 +21,10 @@ export interface Codec {
   /** Writes a value as a literal that the source compares like the column itself; undefined: the column cannot bound a chunk. */
   readonly keyLiteral?: (source: Buffer, start: number, end: number) => string;
   /**
-   * Makes the same literal from what PostgreSQL prints; null: the source has no such value. Undefined: rows cannot be selected by
-   * this column.
+   * Makes the same literal from what PostgreSQL prints: all literals that it can be, none if the source has no such value. Undefined:
+   * rows cannot be selected by this column.
    */
-  readonly literalOf?: (printed: string) => string | null;
+  readonly literalsOf?: (printed: string) => readonly string[];
   /** PostgreSQL sorts the values as the source does, so a range of keys is the same range on both sides. */
   readonly sortsAlike?: true;
 }
@@ -148,18 +148,18 @@ export function numberLiteral(source: Buffer, start: number, end: number): strin
   return source.toString('latin1', start, end);
 }
 
-/** Makes an SQL literal from a number as PostgreSQL prints it; null: not a number. */
-export function numberOf(printed: string): string | null {
-  return /^-?\d+(\.\d+)?(e[-+]\d+)?$/.test(printed) ? printed : null;
+/** Makes an SQL literal from a number as PostgreSQL prints it; none: not a number. */
+export function numbersOf(printed: string): readonly string[] {
+  return /^-?\d+(\.\d+)?(e[-+]\d+)?$/.test(printed) ? [printed] : [];
 }
 
 /**
- * Makes an SQL literal from a date, time or address as PostgreSQL prints it; null: none of these. Times are in UTC on both sides.
+ * Makes an SQL literal from a date, time or address as PostgreSQL prints it; none: none of these. Times are in UTC on both sides.
  */
-export function quotedOf(printed: string): string | null {
+export function quotedOf(printed: string): readonly string[] {
   // Drops the zone of a time, and the prefix length of an address, which always covers the entire address.
   const plain = printed.replace(/\+00$|\/\d+$/, '');
-  return /^[-0-9A-Fa-f:. ]+$/.test(plain) ? `'${plain}'` : null;
+  return /^[-0-9A-Fa-f:. ]+$/.test(plain) ? [`'${plain}'`] : [];
 }
 
 /** Writes a quoted literal of server-printed ASCII without quotes: dates and times. */

@@ -30,8 +30,10 @@ export const enums: CodecFamily = (column, conversions) => {
       : {
           keyLiteral: (source: Buffer, start: number, end: number) =>
             String(indexes.get(source.toString('latin1', start, end)) ?? 0),
-          literalOf: (printed: string) =>
-            indexes.get(Buffer.from(printed, 'utf8').toString('latin1'))?.toString() ?? null,
+          literalsOf: (printed: string) => {
+            const index = indexes.get(Buffer.from(printed, 'utf8').toString('latin1'));
+            return index === undefined ? [] : [String(index)];
+          },
         }),
   };
 };
@@ -91,9 +93,9 @@ export const sets: CodecFamily = (column, conversions) => {
     ...(labels.length < 64
       ? {
           keyLiteral: (source, start, end) => bitmap(membersOf(source, start, end)),
-          literalOf: (printed) => {
+          literalsOf: (printed) => {
             const members = arrayElements(printed).map((member) => byLabel.get(member));
-            return members.includes(undefined) ? null : bitmap(members as number[]);
+            return members.includes(undefined) ? [] : [bitmap(members as number[])];
           },
         }
       : {}),

@@ -7,7 +7,7 @@ import {
   fixedWidth,
   isZeroFilled,
   numberLiteral,
-  numberOf,
+  numbersOf,
   plainText,
   withoutFill,
 } from './codec.ts';
@@ -39,7 +39,7 @@ export const integers: CodecFamily = (column) => {
     fromText: isZeroFilled(column) ? withoutFill : plainText,
     fromImage: (code) => (code === type.code ? reader : null),
     keyLiteral: numberLiteral,
-    literalOf: numberOf,
+    literalsOf: numbersOf,
     sortsAlike: true,
   };
 };
@@ -58,7 +58,7 @@ export const year: CodecFamily = (column): Codec | undefined => {
     fromText: withoutFill,
     fromImage: (code) => (code === binlogType.year ? reader : null),
     keyLiteral: numberLiteral,
-    literalOf: numberOf,
+    literalsOf: numbersOf,
     ...(century === 100 ? {} : { sortsAlike: true }),
   };
 };

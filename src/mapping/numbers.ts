@@ -7,7 +7,7 @@ import {
   fixedWidth,
   isZeroFilled,
   numberLiteral,
-  numberOf,
+  numbersOf,
   plainText,
   withoutFill,
 } from './codec.ts';
@@ -30,7 +30,7 @@ export const decimals: CodecFamily = (column) => {
     fromImage: (code, metadata) =>
       code === binlogType.newdecimal && (metadata & 0xff) === precision && metadata >> 8 === scale ? reader : null,
     keyLiteral: numberLiteral,
-    literalOf: numberOf,
+    literalsOf: numbersOf,
     sortsAlike: true,
   };
 };
@@ -39,7 +39,7 @@ export const decimals: CodecFamily = (column) => {
  * float and double. Every finite float32 and float64 has a shortest decimal text that reads back as the same number. The server
  * prints doubles this way but rounds floats to six digits. `* 1e0` makes it print the exact value
  * (https://dev.mysql.com/doc/refman/8.4/en/problems-with-float.html) and, unlike `+ 0e0`, keeps a negative zero. The value of a
- * double(m,d) is the server's: the number with d decimals.
+ * double(m,d) is the number with d decimals that the server prints; as a key, it is the number stored, which can lie beside it.
  */
 export const floats: CodecFamily = (column) => {
   if (column.type !== 'float' && column.type !== 'double') return undefined;
@@ -50,12 +50,16 @@ export const floats: CodecFamily = (column) => {
     : fixedWidth(8, doubleWriter(decimals));
   return {
     pgType: single ? 'real' : 'double precision',
-    ...(single ? { select: (quoted: string) => `${quoted} * 1e0` } : {}),
-    fromText: decimals === null ? floatText : numberText,
+    ...(single || decimals !== null ? { select: (quoted: string) => `${quoted} * 1e0` } : {}),
+    fromText: decimals === null ? floatText : roundedText(decimals),
     fromImage: (code) => (code === (single ? binlogType.float : binlogType.double) ? reader : null),
     keyLiteral: numberLiteral,
     // PostgreSQL prints the shortest text of a float. The source compares the float as the double that it equals.
-    literalOf: single ? (printed) => numberOf(String(Math.fround(Number(printed)))) : numberOf,
+    literalsOf: single
+      ? (printed) => numbersOf(String(Math.fround(Number(printed))))
+      : decimals === null
+        ? numbersOf
+        : (printed) => storedNumbers(printed, decimals),
     sortsAlike: true,
   };
 };
@@ -63,8 +67,7 @@ export const floats: CodecFamily = (column) => {
 function doubleWriter(decimals: number | null): (source: Buffer, at: number, out: LineBuffer) => void {
   if (decimals === null) return (source, at, out) => writeNumber(source.readDoubleLE(at), out);
   return (source, at, out) => {
-    const value = source.readDoubleLE(at);
-    writeNumber(value === 0 ? value : Number(value.toFixed(decimals)), out);
+    writeNumber(rounded(source.readDoubleLE(at), decimals), out);
   };
 }
 
@@ -92,6 +95,36 @@ const floatText: TextReader = (source, start, end, out) => {
 /** Refuses numbers that are not finite. The server prints them as words in a damaged column, and PostgreSQL would accept NaN. */
 const numberText: TextReader = (source, start, end, out) =>
   writeNumber(Number(source.toString('latin1', start, end)), out);
+
+/** Writes the same text as from a row image, and refuses what is not finite, like `numberText`. */
+function roundedText(decimals: number): TextReader {
+  return (source, start, end, out) => {
+    writeNumber(rounded(Number(source.toString('latin1', start, end)), decimals), out);
+  };
+}
+
+function rounded(value: number, decimals: number): number {
+  return value === 0 || !Number.isFinite(value) ? value : Number(value.toFixed(decimals));
+}
+
+/**
+ * The numbers that a double(m,d) prints as `printed`: itself, and what the servers store for it (`Field_real::truncate` rounds the
+ * fraction above the next lower integer: -0.21 becomes -1 + 0.79, which is -0.20999999999999996).
+ */
+function storedNumbers(printed: string, decimals: number): readonly string[] {
+  const value = Number(printed);
+  const below = Math.floor(value);
+  const scale = 10 ** decimals;
+  const stored = below + roundedEven((value - below) * scale) / scale;
+  return [...new Set([printed, String(stored)])].flatMap(numbersOf);
+}
+
+/** Rounds a number that is not negative as C's `rint` does: halves to the even integer. */
+function roundedEven(value: number): number {
+  const below = Math.floor(value);
+  const fraction = value - below;
+  return fraction < 0.5 || (fraction === 0.5 && below % 2 === 0) ? below : below + 1;
+}
 
 function writeNumber(value: number, out: LineBuffer): void {
   if (!Number.isFinite(value)) throw new InvalidValue(notFinite);

@@ -31,7 +31,7 @@ export const dates: DateFamily = (column, conversions) => {
     fromText: dateText(conversions),
     fromImage: (code) => (code === binlogType.date || code === binlogType.newdate ? reader : null),
     keyLiteral: quotedLiteral,
-    literalOf: quotedOf,
+    literalsOf: quotedOf,
     sortsAlike: true,
   };
 };
@@ -48,7 +48,7 @@ export const datetimes: DateFamily = (column, conversions) => {
       return code === binlogType.datetime ? oldDatetimeReader(fraction, conversions) : null;
     },
     keyLiteral: quotedLiteral,
-    literalOf: quotedOf,
+    literalsOf: quotedOf,
     sortsAlike: true,
   };
 };
@@ -70,7 +70,7 @@ export const timestamps: DateFamily = (column, conversions) => {
       return code === binlogType.timestamp ? oldTimestampReader(fraction, conversions) : null;
     },
     keyLiteral: quotedLiteral,
-    literalOf: quotedOf,
+    literalsOf: quotedOf,
     sortsAlike: true,
   };
 };
@@ -87,7 +87,7 @@ export const times: CodecFamily = (column) => {
       return code === binlogType.time ? oldTimeReader(fraction) : null;
     },
     keyLiteral: quotedLiteral,
-    literalOf: quotedOf,
+    literalsOf: quotedOf,
     sortsAlike: true,
   };
 };

@@ -27,7 +27,7 @@ export const text: CodecFamily = (column, conversions) => {
       return code === binlogType.varcharCompressed ? compressedReader(code, metadata, read) : null;
     },
     keyLiteral: (source, start, end) => `_utf8mb4 x'${source.toString('hex', start, end)}'`,
-    literalOf: (printed) => `_utf8mb4 x'${Buffer.from(printed, 'utf8').toString('hex')}'`,
+    literalsOf: (printed) => [`_utf8mb4 x'${Buffer.from(printed, 'utf8').toString('hex')}'`],
   };
 };
 

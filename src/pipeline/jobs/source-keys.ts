@@ -35,14 +35,20 @@ export class SourceKeys {
   /** The keys that the source may have, as SQL literals. Raises refused if this key type has no literals. */
   literals(keys: readonly KeyText[]): string[][] {
     const { schema, codecs } = this.#codec;
-    const readers = schema.primaryKey.map((index) => codecs[index]?.literalOf);
+    const readers = schema.primaryKey.map((index) => codecs[index]?.literalsOf);
     if (readers.includes(undefined))
       throw new TidegateError(
         'refused',
         `table ${schema.table}: the source cannot be asked for rows by a key of this type`,
       );
-    return keys
-      .map((key) => readers.map((literalOf, position) => literalOf?.(key[position] ?? '') ?? null))
-      .filter((literals) => !literals.includes(null)) as string[][];
+    return keys.flatMap((key) =>
+      readers.reduce<string[][]>(
+        (tuples, literalsOf, position) => {
+          const literals = literalsOf?.(key[position] ?? '') ?? [];
+          return tuples.flatMap((tuple) => literals.map((literal) => [...tuple, literal]));
+        },
+        [[]],
+      ),
+    );
   }
 }
