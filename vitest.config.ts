@@ -6,7 +6,7 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     pool: 'forks',
     // The machine this is sized for has two cores; suites wait for servers, timeouts and intervals half of the time.
-    maxWorkers: 4,
+    maxWorkers: 6,
     // These end what hangs. On a busy machine, all that a test waits for takes many times as long, and still comes.
     testTimeout: 600_000,
     hookTimeout: 600_000,

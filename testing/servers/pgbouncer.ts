@@ -1,5 +1,6 @@
 import { chmod, chown, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findProgram } from './command.ts';
 import { debianRoot, programOf } from './debian.ts';
@@ -26,7 +27,7 @@ export async function startPgbouncer(
   const here = await findProgram(['pgbouncer'], ['/usr/sbin']);
   const [command = '', ...prefix] =
     here === null ? await programOf(await debianRoot('bookworm', ['pgbouncer']), 'usr/sbin/pgbouncer') : [here];
-  return await inPrivateFolder(async (folder) => {
+  return await inPrivateFolder(tmpdir(), async (folder) => {
     const port = await freePort();
     const users = join(folder, 'users');
     const settings = join(folder, 'pgbouncer.ini');

@@ -1,4 +1,5 @@
 import { chmod, chown, cp, mkdir, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import pg from 'pg';
 import { findProgram, runCommand } from './command.ts';
@@ -22,7 +23,7 @@ export async function startPostgres(
   args: readonly string[],
   origin: 'machine' | 'fetched',
 ): Promise<TargetServer> {
-  return await inPrivateFolder(async (folder) => {
+  return await inPrivateFolder(tmpdir(), async (folder) => {
     const programs = origin === 'machine' ? await fromMachine(version) : await fetched(version ?? '17', folder);
     const asRoot = process.getuid?.() === 0;
     const identity = asRoot ? { uid: nobody, gid: nobody } : {};

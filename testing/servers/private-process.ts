@@ -1,30 +1,49 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, mkdtemp, open, readFile, realpath, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, open, readFile, realpath, rm, statfs } from 'node:fs/promises';
 import { Socket, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { freemem, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 const readyLimitMs = 60_000;
 
-/** A private folder for a server, in the system's temporary folder. Other accounts can pass through it but cannot list it. */
-export async function privateFolder(): Promise<string> {
+/** A private folder for a server, by default in the system's temporary folder. Other accounts can pass through it but cannot list it. */
+export async function privateFolder(parent = tmpdir()): Promise<string> {
   // Use the real path, because a server is recognised by the folder that it reports.
-  const folder = await mkdtemp(join(await realpath(tmpdir()), 'tidegate-'));
+  const folder = await mkdtemp(join(await realpath(parent), 'tidegate-'));
   await chmod(folder, 0o711);
   return folder;
 }
 
-/** Returns the result of `use`; removes the private folder if `use` fails. */
-export async function inPrivateFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await privateFolder();
+/** Returns the result of `use` with a private folder in `parent`; removes the folder if `use` fails. */
+export async function inPrivateFolder<T>(parent: string, use: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await privateFolder(parent);
   try {
     return await use(folder);
   } catch (error) {
     await rm(folder, { recursive: true, force: true });
     throw error;
+  }
+}
+
+/** Linux's folder in memory; programs may not run from there. */
+const inMemory = '/dev/shm';
+const muchRoom = 10 * 1024 ** 3;
+
+/**
+ * Where a server's data waits for no disk: the folder in memory if it has much room and TMPDIR names no other, else the system's
+ * temporary folder.
+ */
+export async function fastFolder(): Promise<string> {
+  if (process.env['TMPDIR'] !== undefined) return tmpdir();
+  try {
+    const { bavail, bsize } = await statfs(inMemory);
+    return bavail * bsize > muchRoom && freemem() > muchRoom ? inMemory : tmpdir();
+  } catch {
+    // Other systems have no such folder.
+    return tmpdir();
   }
 }
 
