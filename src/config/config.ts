@@ -22,6 +22,8 @@ export interface Config {
   readonly snapshotWindow: SnapshotWindow | null;
   /** While so many statements of others work at the source, nothing is read there. */
   readonly sourceBusyAt: number;
+  /** Whether a service resyncs by itself after its source has lost binlog that was applied or is needed. */
+  readonly resync: 'ask' | 'auto';
   readonly refreshEveryMinutes: number;
   /** How often the service compares each table with the source by itself; null: never. */
   readonly verifyEveryHours: number | null;

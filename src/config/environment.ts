@@ -108,6 +108,12 @@ export const environmentSchema = z.object({
     .describe(
       'number of statements at work at the source, without our own, at which snapshots, backfills and verifications wait',
     ),
+  RESYNC: z
+    .enum(['ask', 'auto'])
+    .default('ask')
+    .describe(
+      'what to do when the same server cannot continue what was applied: wait for `tidegate resync` (ask), or do it alone (auto)',
+    ),
   TABLES_REFRESH: list.describe(
     'tables without a key, the same way, that cannot be streamed and get a full refresh every REFRESH_EVERY instead',
   ),

@@ -141,6 +141,7 @@ function assemble(env: Environment, authorities: Authorities, problems: string[]
     snapshotConnections: env.SNAPSHOT_CONNECTIONS,
     snapshotWindow: env.SNAPSHOT_WINDOW ?? null,
     sourceBusyAt: env.SOURCE_BUSY_AT,
+    resync: env.RESYNC,
     refreshEveryMinutes: env.REFRESH_EVERY,
     verifyEveryHours: env.VERIFY_EVERY ?? null,
     listen: listen(env, problems),

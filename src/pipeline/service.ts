@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts';
+import { isOpen } from '../config/snapshot-window.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { type Scope, inPart } from '../lifetime/scope.ts';
 import { formatPosition } from '../change/position.ts';
@@ -10,6 +11,7 @@ import { Lease } from '../postgres/control/lease.ts';
 import { migrateControlSchema } from '../postgres/control/migrate.ts';
 import { TargetSession, WritingSession } from '../postgres/session.ts';
 import { backoff, sleep } from '../lifetime/backoff.ts';
+import { resync } from './begin/resync.ts';
 import { recordStart, recordStop } from './service-events.ts';
 import { runAsLeaseHolder } from './lease-holder.ts';
 import { RepeatedDamage } from './stream/repeated-damage.ts';
@@ -113,7 +115,8 @@ export async function replicate(
       const refusal = refusalIn(error);
       if (refusal !== null && options.until === 'stopped') {
         listener.refused(refusal);
-        await untilResync(scope, config);
+        const isDone = config.resync === 'auto' && (await resyncAlone(scope, config, listener));
+        if (!isDone) await untilResync(scope, config);
         continue;
       }
       if (!(error instanceof TidegateError) || error.action !== 'retry') throw error;
@@ -132,6 +135,24 @@ async function remember(scope: Scope, config: Config, epoch: bigint, { message }
     const fence = await Fence.open(part, config.target, 'lead', epoch);
     await fence.transaction(async (trx) => await keepRefusal(trx, { reason: message, sourceIdentity: identity }));
   });
+}
+
+/** Resyncs without being asked, as RESYNC=auto wants. False: it may not now, or it failed, and the service waits as without the setting. */
+async function resyncAlone(scope: Scope, config: Config, listener: ServiceListener): Promise<boolean> {
+  const { snapshotWindow } = config;
+  if (snapshotWindow !== null && !isOpen(snapshotWindow, new Date())) return false;
+  try {
+    return await inPart(scope, async (part) => {
+      await resync(part, config, 'by RESYNC=auto');
+      return true;
+    });
+  } catch (error) {
+    const refusal = refusalIn(error);
+    if (refusal !== null) listener.refused(refusal);
+    else if (error instanceof TidegateError && error.action === 'retry') listener.retrying(error, refusedRetryMs);
+    else throw error;
+    return false;
+  }
 }
 
 /** Waits until a resync has moved the checkpoint. After a minute another attempt may find the right source. */

@@ -65,6 +65,16 @@ export async function assertContinues(
   await assertReachable(replicator, server, position, byGtid);
 }
 
+/** Raises source-changed if the replica was made from another server or database. */
+export async function assertSameSource(db: Reading, server: ServerFlavor, database: string): Promise<void> {
+  const checkpoint = await readCheckpoint(db);
+  if (checkpoint === null) return;
+  const { sourceIdentity, sourceDatabase } = checkpoint;
+  if (sourceIdentity === server.identity && (sourceDatabase === null || isSame(sourceDatabase, database, server)))
+    return;
+  throw new TidegateError('source-changed', 'the source is a different server or database than before');
+}
+
 function isSame(one: string, other: string, { foldNames }: ServerFlavor): boolean {
   return foldNames ? one.toLowerCase() === other.toLowerCase() : one === other;
 }

@@ -10,17 +10,19 @@ import { readServerFlavor } from '../../mysql/server-flavor.ts';
 import { restartCheckpoint } from '../../postgres/control/checkpoint.ts';
 import { type Confirmation, recordEvent } from '../../postgres/control/events.ts';
 import { Fence } from '../../postgres/control/fence.ts';
-import { endJobsOf } from '../../postgres/control/jobs.ts';
+import { endJobsOf, resyncAlone } from '../../postgres/control/jobs.ts';
 import { requestJobs } from '../../postgres/control/requests.ts';
 import { Lease, readLeaseHolder, thisInstance } from '../../postgres/control/lease.ts';
 import { migrateControlSchema } from '../../postgres/control/migrate.ts';
 import { WritingSession } from '../../postgres/session.ts';
 import { type KnownTable, holdForResync, readTables, excludeTable } from '../../postgres/control/table-states.ts';
+import { assertSameSource } from './continuation.ts';
 
 /**
  * Restarts at the present end of the source's binlog, whichever server that is. The changes between the checkpoint and this position
  * are no longer available. So every streamed table is suspended, and a job is requested to read each table again. Nothing is dropped,
- * and rows stay readable throughout. Returns the ids of the jobs. Raises refused while a service runs.
+ * and rows stay readable throughout. Returns the ids of the jobs. Raises refused while a service runs. A service that resyncs by itself
+ * does so for the same server and database only (`source-changed` otherwise), and its jobs keep the limit on deletions.
  */
 export async function resync(scope: Scope, config: Config, confirmed: Confirmation): Promise<string[]> {
   const isSelected = tableFilter(config.tables);
@@ -37,9 +39,12 @@ export async function resync(scope: Scope, config: Config, confirmed: Confirmati
     });
   }
   try {
-    const { position, identity } = await inPart(scope, async (part) => await presentPosition(part, config));
+    const { position, server } = await inPart(scope, async (part) => await presentPosition(part, config));
+    const { identity } = server;
+    const isAlone = confirmed === 'by RESYNC=auto';
     const fence = await Fence.open(scope, config.target, 'lead', lease.epoch);
     return await fence.transaction(async (trx) => {
+      if (isAlone) await assertSameSource(trx, server, config.source.database);
       const from = await restartCheckpoint(trx, position, { identity, database: config.source.database });
       const all = await readTables(trx);
       for (const { table, state } of all)
@@ -54,12 +59,13 @@ export async function resync(scope: Scope, config: Config, confirmed: Confirmati
         tables: known.length,
         confirmed,
       });
-      const entire = { repair: true, condition: null, confirmed: true } as const;
+      const requestedBy = isAlone ? resyncAlone : undefined;
+      const entire = { repair: true, condition: null, confirmed: !isAlone } as const;
       const named = (isFullRefresh: boolean) =>
         known.filter(({ state }) => (state === 'full-refresh') === isFullRefresh).map(({ table }) => table);
       return [
-        ...(await requestJobs(trx, named(false), { kind: 'backfill', ...entire })),
-        ...(await requestJobs(trx, named(true), { kind: 'refresh', ...entire })),
+        ...(await requestJobs(trx, named(false), { kind: 'backfill', ...entire }, requestedBy)),
+        ...(await requestJobs(trx, named(true), { kind: 'refresh', ...entire }, requestedBy)),
       ];
     });
   } finally {
@@ -82,5 +88,5 @@ async function presentPosition(scope: Scope, config: Config) {
   const { tables } = await readCatalog(reader, config.source.database);
   const allInnodb = tables.every(({ engine }) => engine.toLowerCase() === 'innodb');
   const position = await readSnapshotPosition(reader, replicator, server, allInnodb, scope.signal);
-  return { position, identity: server.identity };
+  return { position, server };
 }

@@ -26,7 +26,7 @@ export type EventKind =
   | 'reset';
 
 /** How somebody confirmed a destructive action: typed the name, gave --yes, or was not asked, as in development. */
-export type Confirmation = 'typed' | 'option' | 'not asked';
+export type Confirmation = 'typed' | 'option' | 'not asked' | 'by RESYNC=auto';
 
 /** Appends an event to the audit, in the transaction of the action. `detail` holds names and counts, never a value. */
 export async function recordEvent(

@@ -53,10 +53,11 @@ export interface JobCounts {
 /** The requesters of jobs that no person requested: the schedule, and the return of a table. */
 export const schedule = 'schedule';
 const tableLife = 'table life';
+export const resyncAlone = 'RESYNC=auto';
 
 /** No person requested the job, so nobody has agreed to what it deletes. */
 export function isAutomatic({ requestedBy }: Job): boolean {
-  return requestedBy === schedule || requestedBy === tableLife;
+  return requestedBy === schedule || requestedBy === tableLife || requestedBy === resyncAlone;
 }
 
 /** Requests the job that reads a new or returning table. */

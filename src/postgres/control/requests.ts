@@ -22,7 +22,12 @@ export interface JobRequest {
 }
 
 /** Requests one job for each table and returns their ids. The lease holder runs them. */
-export async function requestJobs(trx: Writable, tables: readonly string[], request: JobRequest): Promise<string[]> {
+export async function requestJobs(
+  trx: Writable,
+  tables: readonly string[],
+  request: JobRequest,
+  requestedBy = who(),
+): Promise<string[]> {
   if (tables.length === 0) return [];
   const rows = await trx
     .insertInto('jobs')
@@ -31,7 +36,7 @@ export async function requestJobs(trx: Writable, tables: readonly string[], requ
         table_name: table,
         ...request,
         state: 'waiting' as const,
-        requested_by: who(),
+        requested_by: requestedBy,
         estimated_rows: 0,
       })),
     )
