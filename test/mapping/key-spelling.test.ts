@@ -155,7 +155,7 @@ describe('a key', () => {
             null,
           ),
         );
-        expect(found.keys, `${type}: a lookup of ${lastKeyText}`).toEqual(chunked);
+        expect(found.keys, `${type}: a lookup of ${lastKeyText?.join()}`).toEqual(chunked);
         ({ lastKey, lastKeyText, keys: chunked } = await read(chunkQuery(database, codec, lastKey, 1)));
         seen = [...seen, ...chunked];
       }
