@@ -3,6 +3,7 @@ import { up as controlTables } from './replica/0001-control-tables.ts';
 import { up as tableLife } from './replica/0002-table-life.ts';
 import { up as fence } from './replica/0003-fence.ts';
 import { up as history } from './replica/0004-history.ts';
+import { up as leftOut } from './replica/0005-left-out.ts';
 import { up as controlSchema } from './shared/0001-control-schema.ts';
 import { up as deadLetters } from './shared/0002-dead-letters.ts';
 import { up as controls } from './shared/0003-controls.ts';
@@ -39,5 +40,6 @@ export function replicaMigrations(schema: string): Readonly<Record<string, Migra
     '0002-table-life': { up: async (db) => await tableLife(db, schema) },
     '0003-fence': { up: async (db) => await fence(db, schema) },
     '0004-history': { up: async (db) => await history(db, schema) },
+    '0005-left-out': { up: async (db) => await leftOut(db, schema) },
   };
 }

@@ -38,7 +38,8 @@ async function watchLag(config: Config, meter: LagMeter, json: boolean): Promise
   // `on`, not `once`: a second signal would end the process before the terminal is restored.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
   const view = process.stdout.isTTY && !json ? new LiveView(process.stdout) : null;
-  const title = `${config.source.database} → ${config.target.schema}`;
+  const { source, target } = config;
+  const title = `${source.database} on ${source.host} → ${target.schema} on ${target.host}`;
   const history: (number | null)[] = [];
   try {
     for (;;) {

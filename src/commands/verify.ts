@@ -1,9 +1,20 @@
 import type { Config } from '../config/config.ts';
+import { Scope } from '../lifetime/scope.ts';
+import { leftOutInWords, printable } from '../monitoring/lag-words.ts';
+import type { LeftOutGroup } from '../postgres/control/control-schema.ts';
 import { type Job, isEqual } from '../postgres/control/jobs.ts';
+import { TargetSession } from '../postgres/session.ts';
+import { readFindings } from '../postgres/control/status.ts';
 import { printableJob, secondsOf } from './jobs.ts';
 import { requestAndFollow } from './request-jobs.ts';
 
-/** Compares tables by value while they stream. Returns the exit code: 0 only if all are equal or were repaired. */
+/** A table that is verified by no comparison. `full-refresh`: it has no key. */
+type NotVerified = Omit<LeftOutGroup, 'state'> & { readonly state: LeftOutGroup['state'] | 'full-refresh' };
+
+/**
+ * Compares tables by value while they stream, and names those that are left out if all were asked for. Returns the exit code: 0 only if all
+ * that were compared are equal or were repaired.
+ */
 export async function verify(
   config: Config,
   tables: readonly string[],
@@ -16,9 +27,27 @@ export async function verify(
     yes: options.yes,
     detach: false,
   });
-  if (options.json) process.stdout.write(`${JSON.stringify({ tables: jobs.map(printableJob) })}\n`);
-  else for (const job of jobs) process.stdout.write(`${inWords(job)}\n`);
+  const leftOut = tables.length > 0 ? [] : await readNotVerified(config);
+  if (options.json) process.stdout.write(`${JSON.stringify({ tables: jobs.map(printableJob), leftOut })}\n`);
+  else {
+    for (const job of jobs) process.stdout.write(`${inWords(job)}\n`);
+    for (const group of printable(leftOut)) process.stdout.write(`not compared: ${leftOutInWords(group)}\n`);
+  }
   return jobs.every(isEqual) ? 0 : 1;
+}
+
+/** The tables that are left out, and those that are refreshed in full, by reason. A suspended table has a result of its own. */
+async function readNotVerified(config: Config): Promise<NotVerified[]> {
+  await using scope = new Scope();
+  const { db } = await TargetSession.open(scope, config.target, 'tidegate verify');
+  const { tables, leftOut } = await readFindings(db);
+  const keyless = tables.filter(({ state }) => state === 'full-refresh').map(({ table }) => table);
+  return [
+    ...(leftOut ?? []).filter(({ state }) => state !== 'suspended'),
+    ...(keyless.length === 0
+      ? []
+      : [{ state: 'full-refresh' as const, reason: 'it has no key and is fully refreshed', tables: keyless }]),
+  ];
 }
 
 function inWords(job: Job): string {

@@ -35,7 +35,15 @@ const everything: Answers = {
     service: { state: 'retrying', ageSeconds: 1, isFresh: true },
     detail: {
       ...{ reason: 'no route', remedy: 'fix it', rowsPerSecond: 4, secondsToCatchUp: 5 },
-      snapshot: { tables: 3, tablesDone: 1, rows: 30, estimatedRows: 60, percent: 50 },
+      snapshot: {
+        tables: 3,
+        tablesDone: 1,
+        rows: 30,
+        estimatedRows: 60,
+        percent: 50,
+        rowsPerSecond: 3,
+        secondsLeft: 10,
+      },
       ...{ identity: 'one', heads: [] },
     },
   },
@@ -43,6 +51,7 @@ const everything: Answers = {
     tables: [
       { table: 'claim', state: 'suspended', reason: 'changed', copiedRows: 1, retryAt: new Date(0), decision: null },
     ],
+    leftOut: [{ state: 'refused', reason: 'no key', tables: ['log'] }],
     deadLetters: [{ table: 'visit', column: 'note', reason: 'no text', sqlState: '23514', rows: 2 }],
     conversions: [{ table: 'visit', column: 'day', kind: 'date-to-null', count: 8 }],
     jobs: [job],

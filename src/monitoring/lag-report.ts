@@ -2,7 +2,7 @@ import { type Position, comparePositions, formatPosition } from '../change/posit
 import type { BinlogFiles, SourceStatus } from '../mysql/position/source-status.ts';
 import type { ConvertedColumn } from '../postgres/control/conversions.ts';
 import type { DeadLetterGroup } from '../postgres/control/dead-letter-list.ts';
-import type { JobKind } from '../postgres/control/control-schema.ts';
+import type { JobKind, LeftOutGroup } from '../postgres/control/control-schema.ts';
 import { type Job, isEqual } from '../postgres/control/jobs.ts';
 import { suspendedRemedy } from '../postgres/control/table-states.ts';
 import type { Presence } from '../postgres/control/presence.ts';
@@ -45,6 +45,8 @@ export interface LagReport {
   readonly appliedPosition: string | null;
   readonly appliedGtid: string | null;
   readonly suspendedTables: readonly SuspendedTable[] | null;
+  /** Tables that are not replicated now, by reason. */
+  readonly leftOutTables: readonly LeftOutGroup[] | null;
   /** Rows that cannot be replicated, by table and reason. */
   readonly deadLetters: readonly DeadLetterGroup[] | null;
   /** Values that had to change to fit, by column, since the replica was made. */
@@ -135,9 +137,9 @@ export function describeLag({ source, files, status, findings, presence, ...rest
       'the source lacks what was applied, because it was restored or its binlog was reset: run `tidegate resync`',
     );
   // Until the first copy is complete, the target equals the source at no moment, although it has a position.
+  if (findings !== null && findings.leftOut === null && applied !== null)
+    problems.push('no service of this version has looked at the tables of the source yet: start `tidegate run`');
   const copying = findings?.tables.filter((table) => table.state === 'snapshotting').length ?? null;
-  if (copying !== null && copying > 0)
-    problems.push(`the first copy is not complete: ${copying} table${copying === 1 ? '' : 's'} left`);
   const committedMs = checkpoint?.committedAt?.getTime();
   const committedAt = committedMs === undefined ? null : committedMs / 1000;
   const gap =
@@ -149,6 +151,10 @@ export function describeLag({ source, files, status, findings, presence, ...rest
   if (presence !== null && state === 'unknown') problems.push(whyUnknown(presence, service?.ageSeconds ?? null));
   // The details that a service wrote before it fell silent are out of date.
   const alive = isFresh && state !== 'stopped' ? detail : null;
+  const snapshot = alive?.snapshot ?? null;
+  // A first copy that shows its progress needs nobody.
+  if (copying !== null && copying > 0 && snapshot === null)
+    problems.push(`the first copy is not complete: ${copying} table${copying === 1 ? '' : 's'} left`);
   return {
     state,
     reason: alive?.reason ?? null,
@@ -158,7 +164,7 @@ export function describeLag({ source, files, status, findings, presence, ...rest
     transactionsBehind: gap === null ? null : transactionsBehind(gap),
     rowsPerSecond: alive?.rowsPerSecond ?? null,
     secondsToCatchUp: alive?.secondsToCatchUp ?? null,
-    snapshot: alive?.snapshot ?? null,
+    snapshot,
     retentionSeconds: source?.retention ?? null,
     headroomSeconds: gap === null ? null : headroom(gap, files, committedAt, problems),
     clockSkewSeconds: source?.clockSkew ?? null,
@@ -166,6 +172,7 @@ export function describeLag({ source, files, status, findings, presence, ...rest
     appliedPosition: applied === null ? null : formatPosition(applied),
     appliedGtid: applied?.gtid ?? null,
     suspendedTables: findings && suspended(findings.tables),
+    leftOutTables: findings && findings.leftOut,
     deadLetters: findings && findings.deadLetters,
     conversions: findings && findings.conversions,
     jobs: findings && findings.jobs.map(running),

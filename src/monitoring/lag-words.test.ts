@@ -7,11 +7,24 @@ const counts = { rows: 9, extra: 2, different: 3, rejected: 4, repaired: 0 };
 const report: LagReport = {
   ...{ state: 'retrying', reason: 'target: connect failed', remedy: 'Check TARGET_DB_HOST', secondsBehind: 7_260 },
   ...{ bytesBehind: 3_000_000, transactionsBehind: 1_234, rowsPerSecond: 1_500, secondsToCatchUp: 90 },
-  snapshot: { tables: 3, tablesDone: 1, rows: 1_000, estimatedRows: 2_000, percent: 50 },
+  snapshot: {
+    tables: 3,
+    tablesDone: 1,
+    rows: 1_000,
+    estimatedRows: 2_000,
+    percent: 50,
+    rowsPerSecond: 500,
+    secondsLeft: 130,
+  },
   ...{ retentionSeconds: 259_200, headroomSeconds: 200_000, clockSkewSeconds: -300 },
   ...{ sourcePosition: 'b.000002:4', appliedPosition: 'b.000001:4', appliedGtid: null },
   suspendedTables: [
     { table: 'claim', reason: 'its definition changed', retryAt: null, remedy: 'tidegate backfill claim' },
+  ],
+  leftOutTables: [
+    { state: 'refused', reason: 'it has no primary key', tables: ['a', 'b', 'c', 'd', 'e'] },
+    { state: 'suspended', reason: 'its definition changed', tables: ['claim'] },
+    { state: 'gone', reason: 'the source dropped it', tables: ['old'] },
   ],
   deadLetters: [{ table: 'visit', column: 'note', reason: 'no text', sqlState: null, rows: 2 }],
   conversions: [
@@ -32,10 +45,13 @@ const words = (changes: Partial<LagReport> = {}) =>
 
 it('the headline has state, lag, speed and time to catch up', () => {
   expect(stripVTControlCharacters(lagHeadline(report))).toBe(
-    'retrying 50 %, 2 h 1 min behind, 1,500 rows/s, caught up in 90 s',
+    'retrying 50 %, 2 h 1 min behind, 1,500 rows/s, caught up in 90 s, ' +
+      '1 table suspended, 1 table not equal, 1 table with a failed job, 1 table with dead letters, 5 tables left out',
   );
-  expect(stripVTControlCharacters(lagHeadline({ ...report, snapshot: null, secondsBehind: null }))).toContain(
-    'retrying, lag unknown',
+  const headline = (changes: Partial<LagReport>) => stripVTControlCharacters(lagHeadline({ ...report, ...changes }));
+  expect(headline({ snapshot: null, secondsBehind: null })).toContain('retrying, lag unknown');
+  expect(headline({ state: 'snapshotting', secondsBehind: null })).toMatch(
+    /^snapshotting 50 %, 500 rows\/s, about 2 min left,/,
   );
 });
 
@@ -44,12 +60,14 @@ it('the details have everything that a report has', () => {
     'reason target: connect failed',
     'to do Check TARGET_DB_HOST',
     'behind 1,234 transactions, 2.9 MiB of binlog',
-    'first copy 1 of 3 tables, 1,000 of about 2,000 rows',
+    'first copy 1 of 3 tables, 1,000 of about 2,000 rows, 500 rows/s, about 2 min left',
     'headroom the source keeps what is needed for at least 2 days 7 h more',
     "clocks the source's is 5 min behind this one",
     'verified 1 of 2 tables equal, the oldest 2 h ago',
     'job verify visit: running, 5 of about 10 rows',
     'suspended claim: its definition changed → tidegate backfill claim',
+    'left out 5 tables: it has no primary key: a, b, c and 2 more',
+    'left out 1 table: the source dropped it: old',
     'not equal fee: 1 missing, 2 extra, 3 different, 4 cannot be replicated → tidegate verify --repair fee',
     'failed refresh log_line: too large',
     'dead letters 2 rows of visit.note: no text → tidegate dead-letters list visit',

@@ -1,4 +1,7 @@
 import { styleText } from 'node:util';
+import type { LeftOutGroup } from '../postgres/control/control-schema.ts';
+import type { SnapshotStatus } from '../postgres/control/status.ts';
+import { type Tone, headlineOf } from './headline.ts';
 import type { LagReport } from './lag-report.ts';
 
 /** Long lists are cut to this length; `--json` has all. */
@@ -9,14 +12,16 @@ const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 
 /** The state and the lag in one line. */
 export function lagHeadline(report: LagReport): string {
-  const { state, snapshot, secondsBehind, rowsPerSecond, secondsToCatchUp } = report;
-  const parts = [
-    paint(snapshot === null ? state : `${state} ${snapshot.percent} %`, tones[state] ?? 'yellow'),
-    secondsBehind === null ? 'lag unknown' : `${inTime(secondsBehind)} behind`,
-  ];
-  if (rowsPerSecond !== null) parts.push(`${whole.format(rowsPerSecond)} rows/s`);
-  if (secondsToCatchUp !== null && secondsToCatchUp > 0) parts.push(`caught up in ${inTime(secondsToCatchUp)}`);
-  return parts.join(', ');
+  const { snapshot, secondsBehind, rowsPerSecond, secondsToCatchUp } = report;
+  const { tone, state, notes } = headlineOf(report);
+  const parts = [paint(state, colours[tone])];
+  if (snapshot !== null && secondsBehind === null) parts.push(...pace(snapshot));
+  else {
+    parts.push(secondsBehind === null ? 'lag unknown' : `${inTime(secondsBehind)} behind`);
+    if (rowsPerSecond !== null) parts.push(`${whole.format(rowsPerSecond)} rows/s`);
+    if (secondsToCatchUp !== null && secondsToCatchUp > 0) parts.push(`caught up in ${inTime(secondsToCatchUp)}`);
+  }
+  return [...parts, ...notes.map((note) => paint(note, colours[tone]))].join(', ');
 }
 
 /** The lines below the headline: the figures behind it, and everything that needs a person. */
@@ -38,6 +43,12 @@ export function lagDetails(measured: LagReport): string[] {
       paint(`${table}: ${reason}`, 'red'),
       remedy,
     ]),
+    // Suspended tables have lines of their own.
+    ...some(
+      'left out',
+      report.leftOutTables && report.leftOutTables.filter(({ state }) => state !== 'suspended'),
+      (group) => [leftOutInWords(group)],
+    ),
     ...some('not equal', unequal, ({ table, missing, extra, different, rejected }) => [
       paint(
         `${table}: ${missing} missing, ${extra} extra, ${different} different, ${rejected} cannot be replicated`,
@@ -64,10 +75,10 @@ export function lagDetails(measured: LagReport): string[] {
 }
 
 /** Replaces control characters: names of tables come from the source and must not control the terminal. */
-function printable(report: LagReport): LagReport {
+export function printable<T>(report: T): T {
   const cleaned = (_name: string, value: unknown) =>
     typeof value === 'string' ? value.replaceAll(/\p{Cc}/gu, '?') : value;
-  return JSON.parse(JSON.stringify(report, cleaned)) as LagReport;
+  return JSON.parse(JSON.stringify(report, cleaned)) as T;
 }
 
 /** In one unit, or in two from two hours on. */
@@ -109,6 +120,13 @@ function some<T>(
   return more > 0 ? [...shown, { label, text: `and ${more} more; --json has all`, remedy: undefined }] : shown;
 }
 
+/** As `60 tables: it has no primary key: a, b, c and 57 more`. */
+export function leftOutInWords({ reason, tables }: Pick<LeftOutGroup, 'reason' | 'tables'>): string {
+  const shown = tables.slice(0, 3).join(', ');
+  const more = tables.length > 3 ? ` and ${tables.length - 3} more` : '';
+  return `${plural(tables.length, 'table')}: ${reason}: ${shown}${more}`;
+}
+
 function behind({ transactionsBehind, bytesBehind }: LagReport): string | null {
   const parts = [
     ...(transactionsBehind === null ? [] : [plural(transactionsBehind, 'transaction')]),
@@ -120,7 +138,18 @@ function behind({ transactionsBehind, bytesBehind }: LagReport): string | null {
 function firstCopy({ snapshot }: LagReport): string | null {
   if (snapshot === null) return null;
   const { tables, tablesDone, rows, estimatedRows } = snapshot;
-  return `${tablesDone} of ${plural(tables, 'table')}, ${whole.format(rows)} of about ${plural(estimatedRows, 'row')}`;
+  const done = [
+    `${tablesDone} of ${plural(tables, 'table')}`,
+    `${whole.format(rows)} of about ${plural(estimatedRows, 'row')}`,
+  ];
+  return [...done, ...pace(snapshot)].join(', ');
+}
+
+function pace({ rowsPerSecond, secondsLeft }: SnapshotStatus): string[] {
+  return [
+    ...(rowsPerSecond === null ? [] : [`${whole.format(rowsPerSecond)} rows/s`]),
+    ...(secondsLeft === null ? [] : [`about ${inTime(secondsLeft)} left`]),
+  ];
 }
 
 function headroom({ headroomSeconds, retentionSeconds }: LagReport): string | null {
@@ -166,19 +195,11 @@ function plural(count: number, what: string): string {
   return `${whole.format(count)} ${what}${count === 1 ? '' : 's'}`;
 }
 
-type Tone = 'green' | 'cyan' | 'yellow' | 'red' | 'dim' | 'bold';
+type Colour = 'green' | 'cyan' | 'yellow' | 'red' | 'dim' | 'bold';
 
-const tones: Readonly<Record<string, Tone>> = {
-  streaming: 'green',
-  standby: 'green',
-  checking: 'cyan',
-  snapshotting: 'cyan',
-  'catching-up': 'cyan',
-  stalled: 'red',
-  stopped: 'red',
-};
+const colours = { good: 'green', busy: 'cyan', warn: 'yellow', bad: 'red' } as const satisfies Record<Tone, Colour>;
 
 /** Plain text where the terminal shows no colours or NO_COLOR is set. */
-function paint(text: string, tone: Tone): string {
-  return styleText(tone, text, { stream: process.stdout });
+function paint(text: string, colour: Colour): string {
+  return styleText(colour, text, { stream: process.stdout });
 }

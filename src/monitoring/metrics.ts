@@ -68,6 +68,7 @@ export class Metrics {
   };
   readonly #tables = this.#gauge('tables', 'Tables by state', 'state');
   readonly #suspended = this.#gauge('table_suspended', '1: the table is suspended', 'table');
+  readonly #leftOut = this.#gauge('left_out_tables', 'Tables that are not replicated now', 'state', 'reason');
   readonly #deadLetters = this.#gauge('dead_letters', 'Rows that cannot be replicated', 'table');
   readonly #conversions = this.#gauge(
     'conversions',
@@ -133,6 +134,10 @@ export class Metrics {
     fill(
       this.#suspended,
       (lag.suspendedTables ?? []).map(({ table }) => [{ table }, 1]),
+    );
+    fill(
+      this.#leftOut,
+      (lag.leftOutTables ?? []).map(({ state, reason, tables }) => [{ state, reason }, tables.length]),
     );
     fill(this.#deadLetters, summed((lag.deadLetters ?? []).map(({ table, rows }) => [{ table }, rows])));
     fill(

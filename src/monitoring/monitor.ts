@@ -3,6 +3,7 @@ import packageJson from '../../package.json' with { type: 'json' };
 import type { Config } from '../config/config.ts';
 import { sleep } from '../lifetime/backoff.ts';
 import type { RecordedEvent } from '../postgres/control/events.ts';
+import { type Headline, headlineOf } from './headline.ts';
 import { LagMeter, type Measured } from './lag-meter.ts';
 import type { LagReport } from './lag-report.ts';
 import type { Metrics } from './metrics.ts';
@@ -37,6 +38,9 @@ export interface StatusDocument {
   /** Names of the source's database and of the schema at the target. */
   readonly source: string;
   readonly target: string;
+  readonly from: { readonly host: string; readonly port: number; readonly database: string };
+  readonly to: { readonly host: string; readonly port: number; readonly database: string };
+  readonly headline: Headline;
   readonly lag: LagReport;
   readonly rates: {
     readonly rowsPerSecond: number;
@@ -158,7 +162,9 @@ export class Monitor {
 
   /** The last measurement with the current state; null: there was none yet. */
   get document(): StatusDocument | null {
-    return this.#document && { ...this.#document, lag: { ...this.#document.lag, ...this.#stateNow } };
+    if (this.#document === null) return null;
+    const lag = { ...this.#document.lag, ...this.#stateNow };
+    return { ...this.#document, headline: headlineOf(lag), lag };
   }
 
   /** The points of history with a higher number. */
@@ -252,6 +258,9 @@ export class Monitor {
       },
       source: this.#config.source.database,
       target: this.#config.target.schema,
+      from: addressOf(this.#config.source),
+      to: addressOf(this.#config.target),
+      headline: headlineOf(lag),
       lag,
       rates: { rowsPerSecond: rate.rows, transactionsPerSecond: rate.transactions, bytesPerSecond: rate.bytes },
       tables: findings && this.#tableLines(findings.tables, lag),
@@ -293,6 +302,10 @@ export class Monitor {
     this.#points.push([this.#nextPoint++, Date.now(), secondsBehind, rowsPerSecond, bytesBehind]);
     if (this.#points.length > pointsKept) this.#points.shift();
   }
+}
+
+function addressOf({ host, port, database }: StatusDocument['from']): StatusDocument['from'] {
+  return { host, port, database };
 }
 
 /** The detail of an event in one line: names, reasons and counts. */

@@ -76,7 +76,8 @@ test('shows the current state, and updates itself', async () => {
     await changes().toBe('0');
     await streaming.source.query('insert into t007 values (1), (2), (3)');
     await changes().toBe('3');
-    await expect.poll(async () => await page.title(), patient).toBe('0 s · streaming · Tidegate');
+    const title = `0 s · streaming · ${streaming.database} on 127.0.0.1 · Tidegate`;
+    await expect.poll(async () => await page.title(), patient).toBe(title);
   });
 });
 

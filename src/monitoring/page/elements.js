@@ -23,20 +23,12 @@ export function setTextWithCode(element, text) {
 
 const tones = {
   streaming: 'is-good',
-  standby: 'is-good',
   snapshotting: 'is-busy',
-  'catching-up': 'is-busy',
   backfilling: 'is-busy',
-  checking: 'is-busy',
-  paused: 'is-warn',
-  retrying: 'is-warn',
   suspended: 'is-bad',
-  refused: 'is-bad',
-  stalled: 'is-bad',
-  stopped: 'is-bad',
 };
 
-/** The tone of a state of the service or of a table. */
+/** The tone of a state of a table. */
 export function toneOf(state) {
   return tones[state] ?? '';
 }

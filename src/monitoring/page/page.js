@@ -1,7 +1,7 @@
 // The status page. It loads the status from this server every two seconds and shows it.
 
 import { makeCharts, resizeCharts, showHistory, showMinutes } from './charts.js';
-import { byId, fillList, setText, setTextWithCode, setTone, toneOf } from './elements.js';
+import { byId, fillList, setText, setTextWithCode, setTone } from './elements.js';
 import { inBytes, inTime, plural, timeOf, whole } from './format.js';
 import { drawColumns, drawTables, showTables } from './tables.js';
 
@@ -15,30 +15,34 @@ function item() {
 
 // --- Header and footer
 
-function showHeadline({ lag, source, target, instance, version }) {
-  const percent = lag.snapshot === null ? '' : ` ${lag.snapshot.percent} %`;
-  setText(byId('state'), `${lag.state}${lag.state === 'snapshotting' ? percent : ''}`);
-  setTone(byId('dot'), toneOf(lag.state));
+/** Names the replica in the title. */
+let route = 'Tidegate';
+
+function showHeadline({ headline, lag, source, target, from, to, instance, version }) {
+  const state = [headline.state, ...headline.notes].join(', ');
+  setText(byId('state'), state);
+  setTone(byId('dot'), `is-${headline.tone}`);
   const why = [lag.reason, lag.remedy].filter((text) => text !== null).join(': ');
   setTextWithCode(byId('reason'), why);
   byId('reason').hidden = why === '';
-  setText(byId('source'), source);
-  setText(byId('target'), `PostgreSQL ${target}`);
+  setText(byId('source'), `${source} on ${from.host}:${from.port}`);
+  setText(byId('target'), `PostgreSQL ${to.database}.${target} on ${to.host}:${to.port}`);
   setText(
     byId('about'),
     `Tidegate ${version} on ${instance.host}, process ${instance.pid}, ${roles[instance.role]}, started ${timeOf(instance.startedAt)}` +
       `${lag.appliedPosition === null ? '' : ` · applied ${lag.appliedPosition}`}${lag.sourcePosition === null ? '' : ` of ${lag.sourcePosition}`}`,
   );
-  document.title = `${lag.secondsBehind === null ? lag.state : `${inTime(lag.secondsBehind)} · ${lag.state}`} · Tidegate`;
+  route = `${source} on ${from.host} · Tidegate`;
+  const lagging = lag.secondsBehind === null ? [] : [inTime(lag.secondsBehind)];
+  document.title = [...lagging, state, route].join(' · ');
 }
 
-function showTiles({ lag, rates }) {
-  setText(byId('seconds'), lag.secondsBehind === null ? 'not known' : inTime(lag.secondsBehind));
-  setTone(byId('seconds'), lag.secondsBehind === null || lag.secondsBehind > 60 ? 'is-warn' : '');
+function showTiles({ lag }) {
+  // Until the first copy is complete there is no lag; its progress is shown instead.
+  if (lag.snapshot === null) showLag(lag);
+  else showCopy(lag.snapshot);
   setText(byId('transactions'), lag.transactionsBehind === null ? '–' : whole.format(lag.transactionsBehind));
   setText(byId('bytes'), inBytes(lag.bytesBehind));
-  setText(byId('rate'), whole.format(Math.round(lag.rowsPerSecond ?? rates.rowsPerSecond)));
-  setText(byId('catchup'), inTime(lag.secondsToCatchUp));
   const unlimited = lag.headroomSeconds === null && lag.retentionSeconds === 0;
   setText(byId('headroom'), unlimited ? 'unlimited' : inTime(lag.headroomSeconds));
   // A source with a short retention always has little headroom, so the share counts, too.
@@ -55,6 +59,26 @@ function showTiles({ lag, rates }) {
   showCount('suspended', lag.suspendedTables?.length, 'is-bad');
 }
 
+function showLag({ secondsBehind, rowsPerSecond, secondsToCatchUp }) {
+  setText(byId('seconds-name'), 'behind the source');
+  setText(byId('seconds'), secondsBehind === null ? 'not known' : inTime(secondsBehind));
+  setTone(byId('seconds'), secondsBehind === null || secondsBehind > 60 ? 'is-warn' : '');
+  setText(byId('rate-name'), 'row changes a second');
+  setText(byId('rate'), rowsPerSecond === null ? '–' : whole.format(Math.round(rowsPerSecond)));
+  setText(byId('catchup-name'), 'time to catch up');
+  setText(byId('catchup'), inTime(secondsToCatchUp));
+}
+
+function showCopy({ percent, rowsPerSecond, secondsLeft }) {
+  setText(byId('seconds-name'), 'of the first copy done');
+  setText(byId('seconds'), `${percent} %`);
+  setTone(byId('seconds'), 'is-busy');
+  setText(byId('rate-name'), 'rows copied a second');
+  setText(byId('rate'), rowsPerSecond === null ? '–' : whole.format(rowsPerSecond));
+  setText(byId('catchup-name'), 'time left');
+  setText(byId('catchup'), secondsLeft === null ? '–' : `about ${inTime(secondsLeft)}`);
+}
+
 /** A count that is better 0; undefined: not known. */
 function showCount(id, count, tone) {
   setText(byId(id), count === undefined ? 'not known' : whole.format(count));
@@ -67,8 +91,13 @@ function showSnapshot({ lag: { snapshot } }) {
   /** @type {HTMLProgressElement} */ (byId('snapshot-bar')).value = snapshot.percent;
   setText(
     byId('snapshot-text'),
-    `${snapshot.percent} % · ${plural(snapshot.rows, 'row')} of about ${whole.format(snapshot.estimatedRows)} · ${snapshot.tablesDone} of ${plural(snapshot.tables, 'table')} done`,
+    `${plural(snapshot.rows, 'row')} of about ${whole.format(snapshot.estimatedRows)} · ${snapshot.tablesDone} of ${plural(snapshot.tables, 'table')} done${copyPace(snapshot)}`,
   );
+}
+
+function copyPace({ rowsPerSecond, secondsLeft }) {
+  const rate = rowsPerSecond === null ? '' : ` · ${plural(rowsPerSecond, 'row')} a second`;
+  return secondsLeft === null ? rate : `${rate} · about ${inTime(secondsLeft)} left`;
 }
 
 /** A longer list is cut to this length. */
@@ -119,6 +148,33 @@ function differences({ missing, extra, different, rejected }) {
     .filter(([, count]) => count > 0)
     .map(([what, count]) => `${whole.format(count)} ${what}`)
     .join(', ');
+}
+
+/** More names are only counted. */
+const mostNames = 50;
+
+/** Tables that are not replicated now, by reason. */
+function showLeftOut({ lag: { leftOutTables } }) {
+  byId('left-out').hidden = leftOutTables?.length === 0;
+  const count = leftOutTables?.reduce((sum, { tables }) => sum + tables.length, 0);
+  setText(byId('left-out-count'), count === undefined ? 'not known now' : whole.format(count));
+  fillList(
+    byId('left-out-list'),
+    (leftOutTables ?? []).slice(0, mostShown),
+    ({ state, reason }) => `${state} ${reason}`,
+    () => {
+      const element = item();
+      const names = document.createElement('span');
+      names.className = 'count';
+      element.append(document.createElement('span'), document.createElement('br'), names);
+      return element;
+    },
+    (element, { state, reason, tables }) => {
+      setText(element.firstElementChild, `${plural(tables.length, 'table')} ${state}: ${reason}`);
+      const more = tables.length > mostNames ? ` and ${whole.format(tables.length - mostNames)} more` : '';
+      setText(element.lastElementChild, `${tables.slice(0, mostNames).join(', ')}${more}`);
+    },
+  );
 }
 
 function showJobs({ lag }) {
@@ -199,6 +255,7 @@ async function show() {
       showTiles,
       showSnapshot,
       showAttention,
+      showLeftOut,
       showJobs,
       showTables,
       showConversions,
@@ -215,6 +272,7 @@ async function show() {
       `No answer from Tidegate since ${answeredAt.toLocaleTimeString()}. The page shows the last known state and keeps trying.`,
     );
     setTone(byId('dot'), '');
+    document.title = `no answer · ${route}`;
   }
 }
 

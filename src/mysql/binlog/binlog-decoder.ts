@@ -314,18 +314,12 @@ export class BinlogDecoder {
         return;
       case 'rollback':
         if (!isApplied)
-          this.#rowEvents.suspendChanged(
-            'a transaction that was rolled back is in the binlog with its rows',
-            this.#groupStart,
-          );
+          this.#rowEvents.suspendChanged('a transaction that was rolled back is in the binlog with its rows');
         this.#endGroup(header);
         return;
       case 'rollback-to-savepoint':
         if (!isApplied)
-          this.#rowEvents.suspendChanged(
-            'a rollback to a savepoint is in the binlog with the rows it undoes',
-            this.#groupStart,
-          );
+          this.#rowEvents.suspendChanged('a rollback to a savepoint is in the binlog with the rows it undoes');
         return;
       default:
         if ((statement.kind === 'truncate' || statement.kind === 'unfollowed') && this.#tables.isOurs(text.database))
@@ -354,8 +348,7 @@ export class BinlogDecoder {
         const isKey = ({ codec: { schema } }: (typeof meant)[number]) =>
           indexes === undefined || indexes.some((index) => mayName(index, schema.keyIndex ?? 'primary'));
         for (const table of new Set(meant))
-          if (isKey(table) && isNewTo(table, this.#groupStart))
-            this.#rowEvents.suspend(table, reason, this.#groupStart);
+          if (isKey(table) && isNewTo(table, this.#groupStart)) this.#rowEvents.suspend(table, reason);
         return;
       }
       case 'rows-unseen':
@@ -375,7 +368,7 @@ export class BinlogDecoder {
 
   #suspendAll(reason: string): void {
     for (const table of this.#tables.named(this.#tables.database))
-      if (isNewTo(table, this.#groupStart)) this.#rowEvents.suspend(table, reason, this.#groupStart);
+      if (isNewTo(table, this.#groupStart)) this.#rowEvents.suspend(table, reason);
   }
 
   #unreadable(what: string): never {

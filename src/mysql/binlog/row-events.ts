@@ -1,7 +1,7 @@
 import type { ChangeBatch } from '../../change/change-batch.ts';
 import { addedLimit } from '../../change/expansion.ts';
 import { LineBuffer } from '../../change/line-buffer.ts';
-import { type Position, formatPosition } from '../../change/position.ts';
+import type { Position } from '../../change/position.ts';
 import { mostRowBytes, tooLarge } from '../../change/rejected-row.ts';
 import type { TableChanges } from '../../change/table-changes.ts';
 import { roomFor } from '../../lifetime/memory.ts';
@@ -174,7 +174,6 @@ export class RowEvents {
       this.suspend(
         table,
         'a row image is not full: some session has another binlog_row_image, or the server leaves generated columns out',
-        group.start,
       );
       return;
     }
@@ -197,14 +196,13 @@ export class RowEvents {
       this.suspend(
         table,
         `a value of key column ${keyColumn} cannot be held by PostgreSQL as it is, so that two rows could become one`,
-        group.start,
       );
     this.#filler.grown();
   }
 
   /** Suspends a table of whose event rows are left unread. Their keys may have changed. */
   #suspendUnread(table: StreamTable, reason: string, mapped: MappedTable, isUpdate: boolean, group: RowGroup): void {
-    this.suspend(table, reason, group.start);
+    this.suspend(table, reason);
     for (const dependent of mapped.dependents)
       if (isUpdate && dependent.cascade.onUpdate) this.#suspendDependent(dependent, mapped.map, group);
   }
@@ -295,13 +293,13 @@ export class RowEvents {
     if (table === null || this.#tables.find(mapped.map.database, mapped.map.table) !== table) return null;
     if (!isNewTo(table, group.start)) return null;
     if (group.isXa) {
-      this.suspend(table, 'an XA transaction changed it, and XA transactions are not replicated', group.start);
+      this.suspend(table, 'an XA transaction changed it, and XA transactions are not replicated');
       return null;
     }
     if (mapped.reader === null) {
       const reader = RowReader.compile(table.codec, mapped.map);
       if (typeof reader === 'string') {
-        this.suspend(table, reader, group.start);
+        this.suspend(table, reader);
         return null;
       }
       mapped.reader = reader;
@@ -320,20 +318,21 @@ export class RowEvents {
       cascade.constraint === null
         ? `rows were changed through MERGE table ${parent.table}, and the source does not log that as changes of this table`
         : `rows of ${parent.table} changed; foreign key ${cascade.constraint} may have changed rows here, which the source does not log`;
-    this.suspend(table, reason, group.start);
+    this.suspend(table, reason);
     // The rows that this table lost may have changed further tables.
     for (const next of this.#tables.dependents(parent.database, table.codec.schema.table))
       this.#suspendDependent(next, { ...parent, table: table.codec.schema.table }, group);
   }
 
   /** Suspends every table that the open transaction has changed so far. */
-  suspendChanged(reason: string, at: Position): void {
-    for (const table of this.#changed) this.suspend(table, reason, at);
+  suspendChanged(reason: string): void {
+    for (const table of this.#changed) this.suspend(table, reason);
   }
 
-  suspend(table: StreamTable, reason: string, at: Position): void {
+  /** The reason holds no position, so that tables with the same reason can be told of together. */
+  suspend(table: StreamTable, reason: string): void {
     this.#tables.remove(table);
-    this.#filler.batch.suspended.set(table.codec.schema.table, `${reason}; at ${formatPosition(at)}`);
+    this.#filler.batch.suspended.set(table.codec.schema.table, reason);
   }
 }
 

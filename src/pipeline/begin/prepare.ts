@@ -11,6 +11,7 @@ import { type Checkpoint, createCheckpoint, keepDatabase } from '../../postgres/
 import { recordEvent } from '../../postgres/control/events.ts';
 import { endJob, openJobs, readsAll, requestReturn } from '../../postgres/control/jobs.ts';
 import type { Fence } from '../../postgres/control/fence.ts';
+import { type LeftOut, keepLeftOut } from '../../postgres/control/left-out.ts';
 import type { Fenced } from '../../postgres/control/writing.ts';
 import { addTable, excludeTable, markGone, readTables, suspendTable } from '../../postgres/control/table-states.ts';
 import { readStandings } from '../../postgres/rows/standing.ts';
@@ -20,7 +21,7 @@ import { assertContinues, readProgress } from './continuation.ts';
 import { returnTable } from './return-table.ts';
 import { assertSameRules } from './rule-changes.ts';
 import { moveToOtherServer } from './server-move.ts';
-import { type LeftOutTable, type PlannedTable, selectionOf } from './table-plan.ts';
+import { type LeftOutTable, type PlannedTable, type TablePlan, selectionOf } from './table-plan.ts';
 import { type TableStep, namesOf, suspensionBy, tableSteps, whyLeftOut } from './table-steps.ts';
 
 export interface Prepared {
@@ -85,6 +86,7 @@ export async function prepare(
     if (isFirst) await createCheckpoint(trx, position, { identity: server.identity, database });
     else await keepDatabase(trx, database);
     await createSchema(trx, replica);
+    await keepLeftOut(trx, leftOutOf(plan));
     await endImpossible(trx, steps, plan.leftOut, selection.isSelected);
     added.length = 0;
     for (const one of steps) {
@@ -156,6 +158,14 @@ async function addNew(
   await addPrimaryKey(trx, replica, codec);
   if (!openJobs.some(readsAll)) await requestReturn(trx, table);
   return true;
+}
+
+function leftOutOf({ leftOut, unselected }: TablePlan): LeftOut[] {
+  const reason = 'TABLES_INCLUDE and TABLES_EXCLUDE do not select it';
+  return [
+    ...leftOut.map(({ table, reasons }): LeftOut => ({ table, state: 'refused', reason: reasons.join('; ') })),
+    ...unselected.map((table): LeftOut => ({ table, state: 'excluded', reason })),
+  ];
 }
 
 /** Ends jobs of tables that the source does not have, or not in a form that can be replicated. */

@@ -36,6 +36,8 @@ export interface TablePlan {
   /** Tables without a key, to be fully refreshed. */
   readonly fullRefresh: PlannedTable[];
   readonly leftOut: LeftOutTable[];
+  /** Tables that the operator does not select. */
+  readonly unselected: string[];
 }
 
 export function selectionOf({ tables, columnRules }: Pick<Config, 'tables' | 'columnRules'>): Selection {
@@ -61,8 +63,12 @@ export function planTables(
   const planned: PlannedTable[] = [];
   const fullRefresh: PlannedTable[] = [];
   const leftOut: LeftOutTable[] = [];
+  const unselected: string[] = [];
   for (const { schema: described, engine, estimatedRows, obstacles, columnObstacles } of catalog) {
-    if (!isSelected(described.table)) continue;
+    if (!isSelected(described.table)) {
+      unselected.push(described.table);
+      continue;
+    }
     const schema = withRules(described, ruleOf);
     const codec = tableCodec(schema);
     const refused = [...('refused' in codec ? codec.refused : []), ...columnConflicts(schema, columnObstacles)];
@@ -83,7 +89,7 @@ export function planTables(
         omittable: reasons.length > 0 ? [] : omittable(schema, refused),
       });
   }
-  return { planned, fullRefresh, leftOut };
+  return { planned, fullRefresh, leftOut, unselected };
 }
 
 function withRules(schema: TableSchema, ruleOf: Selection['ruleOf']): TableSchema {

@@ -14,7 +14,7 @@ import type { ControlSchema } from './control-schema.ts';
 
 const controlTables: ReadonlySet<string> = new Set<keyof ControlSchema>([
   ...(['checkpoint', 'lease', 'tables', 'schema_versions', 'conversions', 'dead_letters'] as const),
-  ...(['controls', 'jobs', 'status', 'events', 'refusal'] as const),
+  ...(['controls', 'jobs', 'status', 'events', 'refusal', 'left_out'] as const),
 ]);
 
 /**

@@ -35,6 +35,7 @@ export interface ControlSchema {
   status: StatusTable;
   events: EventsTable;
   refusal: RefusalTable;
+  left_out: LeftOutTable;
 }
 
 /** The target is complete up to this position. It is written in the transaction that completes the target. */
@@ -62,6 +63,22 @@ export interface RefusalTable {
   reason: string;
   source_identity: string;
   at: ColumnType<Date, never, never>;
+}
+
+/**
+ * Tables of the source that are left out for one reason. `refused`: they cannot be replicated. `excluded`: the settings do not select them.
+ * `suspended` and `gone`: as the table states.
+ */
+export interface LeftOutGroup {
+  readonly state: 'refused' | 'excluded' | 'suspended' | 'gone';
+  readonly reason: string;
+  readonly tables: readonly string[];
+}
+
+/** The tables that were not replicated when the service last looked at the source. No row: it did not look yet. */
+export interface LeftOutTable {
+  singleton: OneRow;
+  groups: ColumnType<LeftOutGroup[], string, string>;
 }
 
 /** The instance that may write the target now. */

@@ -23,6 +23,7 @@ const stateTables = [
   'controls',
   'status',
   'refusal',
+  'left_out',
 ] as const satisfies (keyof ControlSchema)[];
 
 /** The tables of a replica. Null: there is no replica. */

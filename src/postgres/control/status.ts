@@ -2,12 +2,13 @@ import { hostname } from 'node:os';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import packageJson from '../../../package.json' with { type: 'json' };
-import type { Decision, TableState } from './control-schema.ts';
+import type { Decision, LeftOutGroup, TableState } from './control-schema.ts';
 import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
 import { type ConvertedColumn, readConversions } from './conversions.ts';
 import { type DeadLetterGroup, groupDeadLetters } from './dead-letter-list.ts';
 import { type RecordedEvent, latestEvents } from './events.ts';
 import { type Job, lastFailures, lastVerifications, openJobs } from './jobs.ts';
+import { readLeftOut } from './left-out.ts';
 import { hasControlTable } from './migrate.ts';
 import type { Reading, WritingSession } from '../session.ts';
 
@@ -27,6 +28,8 @@ const statusDetail = z.object({
       rows: z.number(),
       estimatedRows: z.number(),
       percent: z.number(),
+      rowsPerSecond: z.number().nullable().default(null),
+      secondsLeft: z.number().nullable().default(null),
     })
     .nullable(),
   /** The server of the heads. A head is clock, file and offset. */
@@ -81,6 +84,8 @@ export async function writeStatus(session: WritingSession, state: string, detail
 /** Findings about the tables, besides their progress. */
 export interface Findings {
   readonly tables: readonly TableStatus[];
+  /** Null: no service of this version has looked at the source yet. */
+  readonly leftOut: readonly LeftOutGroup[] | null;
   readonly deadLetters: readonly DeadLetterGroup[];
   readonly conversions: readonly ConvertedColumn[];
   readonly jobs: readonly Job[];
@@ -103,7 +108,16 @@ export interface TableStatus {
 const eventsKept = 50;
 
 const noFindings: Findings = {
-  ...{ tables: [], deadLetters: [], conversions: [], jobs: [], verifications: [], failedJobs: [], events: [] },
+  ...{
+    tables: [],
+    leftOut: null,
+    deadLetters: [],
+    conversions: [],
+    jobs: [],
+    verifications: [],
+    failedJobs: [],
+    events: [],
+  },
 };
 
 export async function readFindings(db: Reading): Promise<Findings> {
@@ -113,12 +127,14 @@ export async function readFindings(db: Reading): Promise<Findings> {
   const excluded = new Set(tables.filter(({ state }) => state === 'excluded').map(({ table_name }) => table_name));
   const kept = <T extends { readonly table: string }>(found: readonly T[]) =>
     found.filter(({ table }) => !excluded.has(table));
+  const listed = tables.map(({ table_name, state, reason, copied_rows, retry_at, decision }) => ({
+    ...{ table: table_name, state, reason, copiedRows: Number(copied_rows) },
+    // These columns are missing until the control schema is migrated, and `lag` does not migrate it.
+    ...{ retryAt: retry_at ?? null, decision: decision ?? null },
+  }));
   return {
-    tables: tables.map(({ table_name, state, reason, copied_rows, retry_at, decision }) => ({
-      ...{ table: table_name, state, reason, copiedRows: Number(copied_rows) },
-      // These columns are missing until the control schema is migrated, and `lag` does not migrate it.
-      ...{ retryAt: retry_at ?? null, decision: decision ?? null },
-    })),
+    tables: listed,
+    leftOut: await readLeftOut(db, listed),
     deadLetters: kept(await groupDeadLetters(db)),
     conversions: await readConversions(db),
     jobs: await openJobs(db),
