@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Config } from '../config/config.ts';
 import { tableFilter } from '../config/table-filter.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
@@ -28,7 +29,8 @@ export async function resync(config: Config, options: { yes: boolean; detach: bo
     process.stderr.write('not confirmed: nothing was changed\n');
     return 1;
   }
-  const ids = await tryAgain(scope, async (attempt) => await restart(attempt, config, confirmed));
+  const request = randomUUID();
+  const ids = await tryAgain(scope, async (attempt) => await restart(attempt, config, confirmed, request));
   if (options.detach) {
     process.stdout.write(`the next run reads ${ids.length} tables; tidegate jobs shows the progress\n`);
     return 0;

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Config } from '../config/config.ts';
 import { isOpen } from '../config/snapshot-window.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
@@ -143,7 +144,7 @@ async function resyncAlone(scope: Scope, config: Config, listener: ServiceListen
   if (snapshotWindow !== null && !isOpen(snapshotWindow, new Date())) return false;
   try {
     return await inPart(scope, async (part) => {
-      await resync(part, config, 'by RESYNC=auto');
+      await resync(part, config, 'by RESYNC=auto', randomUUID());
       return true;
     });
   } catch (error) {

@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadConfig } from '../../src/config/load-config.ts';
+import { Scope } from '../../src/lifetime/scope.ts';
+import { resync } from '../../src/pipeline/begin/resync.ts';
 import { startSource } from '../../testing/servers/source.ts';
 import type { SourceServer } from '../../testing/servers/server.ts';
 import { Streaming } from '../pipeline/stream/support/streaming.ts';
@@ -82,6 +85,17 @@ describe.each(['mariadb', 'mysql'] as const)('changes that no binlog of %s conta
     const run = streaming.another(['--until-caught-up']);
     await run.succeeded();
     expect(await streaming.differences()).toEqual([]);
+  });
+
+  test('an attempt that succeeded without an answer is not repeated, even if a service has begun since', async () => {
+    const config = loadConfig(streaming.env);
+    await using scope = new Scope();
+    const jobs = await resync(scope, config, 'option', 'one');
+    streaming.follow(streaming.another());
+    await streaming.run.logged('streaming');
+    expect(await resync(scope, config, 'option', 'one')).toEqual(jobs);
+    await expect(resync(scope, config, 'option', 'another')).rejects.toThrow('a service is running');
+    await streaming.run.stop();
   });
 
   test('in production it requires a typed yes, and without a terminal --yes', async () => {

@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import type { Config } from '../../config/config.ts';
 import { formatPosition } from '../../change/position.ts';
 import { tableFilter } from '../../config/table-filter.ts';
@@ -14,7 +15,7 @@ import { endJobsOf, resyncAlone } from '../../postgres/control/jobs.ts';
 import { requestJobs } from '../../postgres/control/requests.ts';
 import { Lease, readLeaseHolder, thisInstance } from '../../postgres/control/lease.ts';
 import { migrateControlSchema } from '../../postgres/control/migrate.ts';
-import { WritingSession } from '../../postgres/session.ts';
+import { type Reading, WritingSession } from '../../postgres/session.ts';
 import { type KnownTable, holdForResync, readTables, excludeTable } from '../../postgres/control/table-states.ts';
 import { assertSameSource } from './continuation.ts';
 
@@ -23,12 +24,24 @@ import { assertSameSource } from './continuation.ts';
  * are no longer available. So every streamed table is suspended, and a job is requested to read each table again. Nothing is dropped,
  * and rows stay readable throughout. Returns the ids of the jobs. Raises refused while a service runs. A service that resyncs by itself
  * does so for the same server and database only (`source-changed` otherwise), and its jobs keep the limit on deletions.
+ *
+ * `request` identifies the wish over several attempts. If the answer to an earlier commit was lost, its jobs are returned.
  */
-export async function resync(scope: Scope, config: Config, confirmed: Confirmation): Promise<string[]> {
+export async function resync(
+  scope: Scope,
+  config: Config,
+  confirmed: Confirmation,
+  request: string,
+): Promise<string[]> {
   const isSelected = tableFilter(config.tables);
   const session = await WritingSession.open(scope, config.target, 'tidegate resync');
   await migrateControlSchema(session);
   const lease = await Lease.tryAcquire(scope, config.target);
+  const earlier = await jobsOf(session.db, request);
+  if (earlier !== null) {
+    await lease?.release();
+    return earlier;
+  }
   if (lease === null) {
     const holder = await readLeaseHolder(session.db);
     // An attempt of ours whose connection broke has left it. It expires within seconds.
@@ -53,20 +66,17 @@ export async function resync(scope: Scope, config: Config, confirmed: Confirmati
       for (const { table } of known) await endJobsOf(trx, table, 'the target restarted at another binlog position');
       const names = known.map(({ table }) => table);
       await holdForResync(trx, names, 'it is read again because the binlog position was lost');
-      await recordEvent(trx, 'resynced', {
-        from,
-        to: formatPosition(position),
-        tables: known.length,
-        confirmed,
-      });
       const requestedBy = isAlone ? resyncAlone : undefined;
       const entire = { repair: true, condition: null, confirmed: !isAlone } as const;
       const named = (isFullRefresh: boolean) =>
         known.filter(({ state }) => (state === 'full-refresh') === isFullRefresh).map(({ table }) => table);
-      return [
+      const jobs = [
         ...(await requestJobs(trx, named(false), { kind: 'backfill', ...entire }, requestedBy)),
         ...(await requestJobs(trx, named(true), { kind: 'refresh', ...entire }, requestedBy)),
       ];
+      const to = formatPosition(position);
+      await recordEvent(trx, 'resynced', { from, to, tables: known.length, confirmed, request, jobs });
+      return jobs;
     });
   } finally {
     await lease.release();
@@ -79,6 +89,17 @@ export function tablesToResync(
   isSelected: (table: string) => boolean,
 ): readonly KnownTable[] {
   return tables.filter(({ table, state }) => state !== 'excluded' && state !== 'gone' && isSelected(table));
+}
+
+/** The jobs of a resync that was done for this request; null: none was. */
+async function jobsOf(db: Reading, request: string): Promise<string[] | null> {
+  const done = await db
+    .selectFrom('events')
+    .select('detail')
+    .where('kind', '=', 'resynced')
+    .where(sql<string>`detail->>'request'`, '=', request)
+    .executeTakeFirst();
+  return done === undefined ? null : (done.detail['jobs'] as string[]);
 }
 
 async function presentPosition(scope: Scope, config: Config) {
