@@ -150,7 +150,7 @@ async function resyncAlone(scope: Scope, config: Config, listener: ServiceListen
   } catch (error) {
     const refusal = refusalIn(error);
     if (refusal !== null) listener.refused(refusal);
-    else if (error instanceof TidegateError && error.action === 'retry') listener.retrying(error, refusedRetryMs);
+    else if (error instanceof TidegateError) listener.retrying(error, refusedRetryMs);
     else throw error;
     return false;
   }

@@ -98,6 +98,18 @@ describe.each(['mariadb', 'mysql'] as const)('changes that no binlog of %s conta
     await streaming.run.stop();
   });
 
+  test('a service that went without a word, or froze, is waited for and not taken for one at work', async () => {
+    streaming.follow(streaming.another());
+    await streaming.run.logged('streaming');
+    streaming.run.signal('SIGSTOP');
+    const { code, stdout, stderr } = await runCli(['resync', '--detach'], streaming.env);
+    streaming.run.signal('SIGCONT');
+    expect(code, stdout + stderr).toBe(0);
+    await streaming.caughtUp();
+    expect(await streaming.differences()).toEqual([]);
+    await streaming.run.stop();
+  });
+
   test('in production it requires a typed yes, and without a terminal --yes', async () => {
     const production = { ...streaming.env, ENVIRONMENT: 'production' };
     const asked = await runCli(['resync'], production);

@@ -2,7 +2,6 @@ import { sql } from 'kysely';
 import type { Config } from '../../config/config.ts';
 import { formatPosition } from '../../change/position.ts';
 import { tableFilter } from '../../config/table-filter.ts';
-import { TidegateError } from '../../errors/tidegate-error.ts';
 import { type Scope, inPart } from '../../lifetime/scope.ts';
 import { readCatalog } from '../../mysql/catalog/catalog.ts';
 import { SourceConnection } from '../../mysql/connection.ts';
@@ -13,11 +12,14 @@ import { type Confirmation, recordEvent } from '../../postgres/control/events.ts
 import { Fence } from '../../postgres/control/fence.ts';
 import { endJobsOf, resyncAlone } from '../../postgres/control/jobs.ts';
 import { requestJobs } from '../../postgres/control/requests.ts';
-import { Lease, readLeaseHolder, thisInstance } from '../../postgres/control/lease.ts';
+import { Lease } from '../../postgres/control/lease.ts';
 import { migrateControlSchema } from '../../postgres/control/migrate.ts';
 import { type Reading, WritingSession } from '../../postgres/session.ts';
 import { type KnownTable, holdForResync, readTables, excludeTable } from '../../postgres/control/table-states.ts';
 import { assertSameSource } from './continuation.ts';
+
+const whileRunning =
+  'While it runs, its binlog position is not lost: `tidegate backfill --all` reads every table again. To resync anyway, stop it first.';
 
 /**
  * Restarts at the present end of the source's binlog, whichever server that is. The changes between the checkpoint and this position
@@ -36,22 +38,15 @@ export async function resync(
   const isSelected = tableFilter(config.tables);
   const session = await WritingSession.open(scope, config.target, 'tidegate resync');
   await migrateControlSchema(session);
-  const lease = await Lease.tryAcquire(scope, config.target);
-  const earlier = await jobsOf(session.db, request);
-  if (earlier !== null) {
-    await lease?.release();
-    return earlier;
-  }
-  if (lease === null) {
-    const holder = await readLeaseHolder(session.db);
-    // An attempt of ours whose connection broke has left it. It expires within seconds.
-    if (holder === thisInstance || holder === null)
-      throw new TidegateError('target-busy', 'the lease of the last attempt has not expired yet');
-    throw new TidegateError('refused', `a service is running on this target (${holder})`, {
-      hint: 'While it runs, its binlog position is not lost: `tidegate backfill --all` reads every table again. To resync anyway, stop it first.',
-    });
+  const lease = await Lease.acquire(scope, config.target, whileRunning).catch((error: unknown) => error);
+  const done = await jobsOf(session.db, request);
+  if (!(lease instanceof Lease)) {
+    // A service went on after the commit of an earlier attempt.
+    if (done !== null) return done;
+    throw lease;
   }
   try {
+    if (done !== null) return done;
     const { position, server } = await inPart(scope, async (part) => await presentPosition(part, config));
     const { identity } = server;
     const isAlone = confirmed === 'by RESYNC=auto';

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { sql } from 'kysely';
 import type { TargetConfig } from '../../config/config.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
+import { sleep } from '../../lifetime/backoff.ts';
 import type { Scope } from '../../lifetime/scope.ts';
 import { PauseSwitch } from './pause-switch.ts';
 import { type Reading, type Target, WritingSession } from '../session.ts';
@@ -22,9 +23,6 @@ const releaseMs = 2_000;
 
 /** A target that was restored forgets its latest epochs, and the clock keeps them from being issued twice. */
 const clock = sql`(extract(epoch from clock_timestamp()) * 1000)::bigint`;
-
-/** This process, as a lease names its holder. */
-export const thisInstance = `${hostname()}:${process.pid}`;
 
 /**
  * The right to write the target. The lease is a row with an epoch. It is free if the PostgreSQL backend of its holder is gone, because
@@ -59,7 +57,7 @@ export class Lease {
         await sql`set local synchronous_commit = on`.execute(trx);
         const { rows } = await sql<{ epoch: string }>`
           insert into ${sql.table('lease')} as held (epoch, holder, backend_pid, backend_start, expires_at)
-          select ${clock}, ${thisInstance}, pid, backend_start, now() + make_interval(secs => ${leaseSeconds})
+          select ${clock}, ${`${hostname()}:${process.pid}`}, pid, backend_start, now() + make_interval(secs => ${leaseSeconds})
             from pg_stat_activity where pid = pg_backend_pid()
           on conflict (singleton) do update
             set epoch = greatest(held.epoch + 1, ${clock}), holder = excluded.holder, backend_pid = excluded.backend_pid,
@@ -81,6 +79,26 @@ export class Lease {
     }
     await session.close();
     return null;
+  }
+
+  /**
+   * Acquires the lease for a command. Raises refused, with this hint, if a service is running: if the holder renews the lease. The lease of one
+   * that is gone without a word is waited for.
+   */
+  static async acquire(scope: Scope, target: TargetConfig, hint: string): Promise<Lease> {
+    const { db } = await WritingSession.open(scope, target, 'tidegate lease');
+    for (let first: Held | null = null; ; await sleep(renewEveryMs / 2, scope.signal)) {
+      scope.signal.throwIfAborted();
+      const held = await readHeld(db);
+      if (held === null) {
+        const lease = await Lease.tryAcquire(scope, target);
+        if (lease !== null) return lease;
+        continue;
+      }
+      first ??= held;
+      if (held.holder !== first.holder || held.expiresAt !== first.expiresAt)
+        throw new TidegateError('refused', `a service is running on this target (${held.holder})`, { hint });
+    }
   }
 
   /** Rejects with lease-lost, or with the error that prevented a renewal. Never resolves. */
@@ -149,12 +167,21 @@ export class Lease {
 
 /** The current lease holder as host and process; null if there is none. */
 export async function readLeaseHolder(db: Reading): Promise<string | null> {
-  const { rows } = await sql<{ holder: string }>`
-    select holder from ${sql.table('lease')} l where expires_at >= now()
+  return (await readHeld(db))?.holder ?? null;
+}
+
+interface Held {
+  readonly holder: string;
+  readonly expiresAt: string;
+}
+
+async function readHeld(db: Reading): Promise<Held | null> {
+  const { rows } = await sql<Held>`
+    select holder, expires_at::text as "expiresAt" from ${sql.table('lease')} l where expires_at >= now()
        and exists (select from pg_stat_activity a where a.pid = l.backend_pid and a.backend_start = l.backend_start)`.execute(
     db,
   );
-  return rows[0]?.holder ?? null;
+  return rows[0] ?? null;
 }
 
 /**

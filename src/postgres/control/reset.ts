@@ -7,9 +7,9 @@ import type { ControlSchema } from './control-schema.ts';
 import { type Confirmation, recordEvent } from './events.ts';
 import { hasControlTable } from './migrate.ts';
 import { type Standing, notOurs, readStandings } from '../rows/standing.ts';
-import { TargetSession } from '../session.ts';
+import type { TargetSession } from '../session.ts';
 import { Fence } from './fence.ts';
-import { Lease, readLeaseHolder } from './lease.ts';
+import { Lease } from './lease.ts';
 import type { Fenced } from './writing.ts';
 
 /** The control tables that a reset empties. The audit stays. The lease stays as well, because its epochs must never repeat. */
@@ -56,13 +56,7 @@ export async function resetReplica(
   confirmed: Confirmation,
 ): Promise<void> {
   const replica = target.schema;
-  const lease = await Lease.tryAcquire(scope, target);
-  if (lease === null) {
-    const { db } = await TargetSession.open(scope, target);
-    throw new TidegateError('refused', `the service on ${await readLeaseHolder(db)} is running`, {
-      hint: 'Stop it first. A running service would undo the reset.',
-    });
-  }
+  const lease = await Lease.acquire(scope, target, 'Stop it first. A running service would undo the reset.');
   const fence = await Fence.open(scope, target, 'lead', lease.epoch);
   const reset = async (trx: Fenced) => {
     // Under the lock nobody can exchange a table before it is dropped.
