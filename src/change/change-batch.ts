@@ -20,6 +20,8 @@ export class ChangeBatch {
   readonly tables = new Map<string, TableChanges>();
   /** Tables that must be suspended, because nothing more may be written to them. The value is the reason for the operator. */
   readonly suspended = new Map<string, string>();
+  /** Tables whose rows at the source may differ from what the binlog says. They are compared, and made equal. */
+  readonly doubtful = new Set<string>();
   /** Rows that became dead letters, by table; known once the batch is durable. */
   readonly rejected = new Map<string, number>();
   /** Source transactions that ended in this batch, including those without a replicated row. */
@@ -123,7 +125,7 @@ export class ChangeBatch {
 
   /** Nothing to write except the position. */
   get isPositionOnly(): boolean {
-    return this.tables.size === 0 && this.suspended.size === 0;
+    return this.tables.size === 0 && this.suspended.size === 0 && this.doubtful.size === 0;
   }
 }
 

@@ -1,4 +1,15 @@
-/** By lower-case name. HEAP and MARIA are the old names of MEMORY and Aria. */
+/** By lower-case name, as in all sets here. */
+const crashSafe = new Set(['innodb', 'rocksdb', 'tokudb']);
+
+/**
+ * Whether a crash of the server leaves the rows as the binlog has them. MyISAM and others keep rows of statements that the binlog lacks, and
+ * may lose rows that it has.
+ */
+export function isCrashSafe(engine: string): boolean {
+  return crashSafe.has(engine.toLowerCase());
+}
+
+/** HEAP and MARIA are the old names of MEMORY and Aria. */
 const keepers = new Set(['innodb', 'myisam', 'aria', 'maria', 'memory', 'heap', 'archive', 'csv', 'rocksdb', 'tokudb']);
 
 /**

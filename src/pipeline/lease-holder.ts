@@ -3,6 +3,7 @@ import { type Position, comparePositions } from '../change/position.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { type Scope, inPart } from '../lifetime/scope.ts';
 import { knownCodec } from '../mapping/table-codec.ts';
+import { isCrashSafe } from '../mysql/engines.ts';
 import { SourceConnection } from '../mysql/connection.ts';
 import { readHead } from '../mysql/position/positions.ts';
 import { proofStart } from '../mysql/position/proof-start.ts';
@@ -161,7 +162,11 @@ async function stream(
     proof,
     server,
     epoch: lease.epoch,
-    tables: streaming.map(({ schema, from }) => ({ codec: knownCodec(schema), from })),
+    tables: streaming.map(({ table, schema, from }) => ({
+      codec: knownCodec(schema),
+      from,
+      isTornByCrash: !isCrashSafe(planned.get(table)?.engine ?? ''),
+    })),
     until: options.until === 'stopped' ? null : head,
     beside: async (part, live) =>
       await runJobs(part, {

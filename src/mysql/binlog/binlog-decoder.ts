@@ -24,7 +24,7 @@ import type { GroupHistory } from './group-history.ts';
 import { type BatchFiller, RowEvents } from './row-events.ts';
 import { readPayload } from './transaction-payload.ts';
 import { type Statement, classifyStatement, mayName } from './statement.ts';
-import { type StreamTables, isNewTo } from './stream-tables.ts';
+import { type StreamTable, type StreamTables, isNewTo } from './stream-tables.ts';
 
 /** `open`: inside a transaction. `xa`: inside an XA transaction, which is prepared here and decided later. */
 type Group = 'none' | 'open' | 'xa';
@@ -51,6 +51,10 @@ export class BinlogDecoder {
   #groupStart;
   #isInPayload = false;
   #gtid: string | null = null;
+  /** The server has ended the present file: it went on to the next one, or was shut down. Or nothing is known of the file yet. */
+  #isFileEnded = true;
+  /** The server went on to another file without ending the one before: it crashed. */
+  #isTorn = false;
 
   /**
    * `history`: groups that were applied are only compared. `serverId`: the server_id of the server that owns this binlog. `checksums`: whether
@@ -104,9 +108,18 @@ export class BinlogDecoder {
     if (this.#checksums) this.#checked(event);
     if (this.#group !== 'none' && !header.artificial && header.endPosition !== 0)
       this.#unreadable('a transaction was cut off by a server crash');
+    this.#isFileEnded = false;
     this.cursor.fileBegan(header.timestamp);
     // When a dump starts in mid-file, the server repeats the description of the file without a position. It moves nothing.
     if (header.endPosition !== 0) this.cursor.advance(header);
+    if (this.#isTorn) this.#crashed();
+  }
+
+  #crashed(): void {
+    this.#isTorn = false;
+    if (this.#history.isBehind(this.cursor.position)) return;
+    for (const table of this.#tables.named(this.#tables.database)) if (table.isTornByCrash === true) this.#doubt(table);
+    this.#idle();
   }
 
   /** Returns the event without its checksum. */
@@ -135,12 +148,7 @@ export class BinlogDecoder {
         // The server that sends the dump creates this event, so the event has the id of that server.
         if (header.artificial && header.serverId !== this.#serverId)
           throw new TidegateError('source-unreachable', 'the binlog now comes from another server than before');
-        this.cursor.enterFile(
-          fileName(source, body + 8),
-          Number(source.readBigUInt64LE(body)),
-          header.artificial || header.endPosition === 0,
-        );
-        if (this.#group === 'none') this.#idle();
+        this.#rotate(header, fileName(source, body + 8), Number(source.readBigUInt64LE(body)));
         return;
       case eventType.heartbeat:
         this.cursor.heartbeat(fileName(source, body), header.endPosition);
@@ -186,6 +194,10 @@ export class BinlogDecoder {
         this.#endGroup(header);
         return;
       case eventType.stop:
+        this.#isFileEnded = true;
+        // A checkpoint behind this event would hide it, and the restart would look like a crash.
+        this.#advance(header);
+        return;
       case eventType.intvar:
       case eventType.rand:
       case eventType.userVar:
@@ -219,6 +231,19 @@ export class BinlogDecoder {
         if (!header.ignorable) this.#unreadable(`events of type ${header.type} are not known`);
         this.#skip(header);
     }
+  }
+
+  #rotate(header: EventHeader, file: string, offset: number): void {
+    const isRepeated = header.artificial || header.endPosition === 0;
+    const isNext = file !== this.cursor.position.file;
+    if (isNext && isRepeated && !this.#isFileEnded) this.#isTorn = true;
+    this.cursor.enterFile(file, offset, isRepeated);
+    if (!isRepeated) this.#isFileEnded = true;
+    if (this.#group === 'none' && !this.#isTorn) this.#idle();
+  }
+
+  #doubt(table: StreamTable): void {
+    if (isNewTo(table, this.cursor.position)) this.#filler.batch.doubtful.add(table.codec.schema.table);
   }
 
   /** The events of a compressed transaction have no positions of their own. */
@@ -338,6 +363,10 @@ export class BinlogDecoder {
         this.#filler.batch.truncate(table.codec.schema);
         return;
       }
+      case 'repaired':
+        for (const { database, table } of statement.tables)
+          for (const meant of this.#tables.named(database, table)) this.#doubt(meant);
+        return;
       case 'unfollowed': {
         const { reason, indexes } = statement;
         for (const { database, table } of statement.tables) this.#tables.defined(database, table);

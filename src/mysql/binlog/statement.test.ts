@@ -14,6 +14,7 @@ describe('classifyStatement', () => {
     ["XA START X'01',X'',1", 'xa-start'],
     ["XA COMMIT X'01',X'',1", 'nothing'],
     ['ANALYZE TABLE patient', 'nothing'],
+    ['repair view v', 'nothing'],
     ['/* comment */ flush tables', 'nothing'],
     ["grant select on *.* to x@'%'", 'nothing'],
     ['create view v as select 1', 'nothing'],
@@ -22,6 +23,17 @@ describe('classifyStatement', () => {
     ['DROP /*!40005 TEMPORARY */ TABLE IF EXISTS `patient`', 'nothing'],
   ])('%s is %s', (sql, kind) => {
     expect(classifyStatement(sql, 'clinic').kind).toBe(kind);
+  });
+
+  it.each([
+    'REPAIR TABLE `patient`, other.`log` QUICK',
+    'repair no_write_to_binlog table patient, other.log extended use_frm',
+    'repair local tables patient, other.log',
+  ])('%s repairs tables', (sql) => {
+    expect(classifyStatement(sql, 'clinic')).toEqual({
+      kind: 'repaired',
+      tables: [...named('patient'), { database: 'other', table: 'log' }],
+    });
   });
 
   it('distinguishes the DELETE that a server writes for a MEMORY table after a restart from a change in statement format', () => {

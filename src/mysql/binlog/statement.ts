@@ -6,6 +6,8 @@ import { type QuotingMode, type Token, tokenize } from '../tokenize.ts';
 export type Statement =
   | { readonly kind: 'begin' | 'commit' | 'rollback' | 'rollback-to-savepoint' | 'xa-start' | 'nothing' }
   | { readonly kind: 'truncate'; readonly table: TableName }
+  /** Rows of these tables may have gone or come back. */
+  | { readonly kind: 'repaired'; readonly tables: readonly TableName[] }
   /** After this statement these tables, or all tables of a database, cannot be followed. */
   | {
       readonly kind: 'unfollowed';
@@ -80,6 +82,8 @@ function classified(reader: TokenReader): Statement {
       if (reader.isSound) return { kind: 'truncate', table };
       return { kind: 'unfollowed', reason: 'a table whose name could not be read was truncated', tables: [table] };
     }
+    case 'REPAIR':
+      return repair(reader);
     case 'CREATE':
     case 'ALTER':
     case 'DROP':
@@ -105,9 +109,17 @@ function classified(reader: TokenReader): Statement {
     case 'IMPORT':
       return { kind: 'rows-unseen', reason: logged, names: reader.names() };
     default:
-      // SAVEPOINT, ANALYZE, OPTIMIZE, REPAIR, FLUSH, GRANT, SET …: no row and no column changes.
+      // SAVEPOINT, ANALYZE, OPTIMIZE, FLUSH, GRANT, SET …: no row and no column changes.
       return nothing;
   }
+}
+
+function repair(reader: TokenReader): Statement {
+  for (const option of ['NO_WRITE_TO_BINLOG', 'LOCAL']) reader.accept(option);
+  if (!reader.accept('TABLE') && !reader.accept('TABLES')) return nothing;
+  const tables = [reader.tableName()];
+  while (reader.accept(',')) tables.push(reader.tableName());
+  return { kind: 'repaired', tables };
 }
 
 /** Words that may come between the verb and the kind of object. */

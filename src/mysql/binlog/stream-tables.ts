@@ -8,6 +8,8 @@ export interface StreamTable {
   readonly codec: TableCodec;
   /** The snapshot already has the changes before this position. */
   readonly from: Position;
+  /** A crash of the source may leave other rows than the binlog has. */
+  readonly isTornByCrash?: boolean;
 }
 
 /** A replicated table, and the foreign key that lets changes of another table reach it. */

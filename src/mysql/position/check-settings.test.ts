@@ -53,7 +53,10 @@ describe('checkSettings', () => {
   it.each([
     [{ binlog_expire_logs_seconds: '3600' }, 'binlog_expire_logs_seconds = 604800'],
     [{ binlog_expire_logs_seconds: '0', expire_logs_days: '0.5' }, 'set global'],
-  ])('warns when %j is kept', (changes, remedy) => {
+    [{ sync_binlog: '0' }, 'sync_binlog = 1'],
+    [{ sync_binlog: '1000' }, 'set global sync_binlog = 1;'],
+    [{ binlog_checksum: 'NONE' }, 'set global binlog_checksum = CRC32;'],
+  ])('warns of %j', (changes, remedy) => {
     expect(check(changes)).toMatchObject([
       { level: 'warning', remedy: expect.stringContaining(remedy) },
       { level: 'ok' },

@@ -38,13 +38,38 @@ export function checkSettings(variables: ServerVariables, flavor: 'mariadb' | 'm
       'binlog_row_value_options has PARTIAL_JSON: JSON columns would arrive as differences, and their tables be suspended',
       `${inFile("binlog_row_value_options = ''")}; and for new sessions: set global binlog_row_value_options = '';`,
     );
-  findings.push(...checkRetention(variables));
+  findings.push(...checkRetention(variables), ...checkCrashes(variables));
   if (findings.every(({ level }) => level !== 'error'))
     findings.push({
       level: 'ok',
       subject,
       message: `${flavor} ${variables.get('version')}: the binlog holds full row images`,
     });
+  return findings;
+}
+
+/** Warns about settings with which a crash or a damaged disk changes the binlog unseen. */
+function checkCrashes(variables: ServerVariables): Finding[] {
+  const warning = (message: string, line: string): Finding => ({
+    ...{ level: 'warning', subject, message },
+    remedy: `${inFile(line)}; and at once: set global ${line};`,
+  });
+  const findings: Finding[] = [];
+  const sync = variables.get('sync_binlog');
+  if (sync !== undefined && sync !== '1')
+    findings.push(
+      warning(
+        `sync_binlog is ${sync}: after a power failure the source may lack transactions that were already copied, and everything must be read again`,
+        'sync_binlog = 1',
+      ),
+    );
+  if ((variables.get('binlog_checksum') ?? '').toUpperCase() === 'NONE')
+    findings.push(
+      warning(
+        'binlog_checksum is NONE: an event that is damaged on its way cannot be recognised',
+        'binlog_checksum = CRC32',
+      ),
+    );
   return findings;
 }
 

@@ -71,6 +71,27 @@ export async function requestReturn(trx: Fenced, table: string): Promise<void> {
     .execute();
 }
 
+/** Requests a verification with repair, unless one waits already. */
+export async function requestRepair(trx: Fenced, table: string): Promise<void> {
+  const waiting = await trx
+    .selectFrom('jobs')
+    .select('id')
+    .where('table_name', '=', table)
+    .where('state', '=', 'waiting')
+    .where('kind', 'in', ['verify', 'backfill'])
+    .where('repair', '=', true)
+    .where('condition', 'is', null)
+    .executeTakeFirst();
+  if (waiting !== undefined) return;
+  await trx
+    .insertInto('jobs')
+    .values({
+      ...{ table_name: table, kind: 'verify', repair: true, condition: null, confirmed: false },
+      ...{ state: 'waiting', requested_by: tableLife, estimated_rows: 0 },
+    })
+    .execute();
+}
+
 /** Jobs that wait or run, oldest first. */
 export async function openJobs(db: Reading): Promise<Job[]> {
   return await select(db, (query) => query.where('state', 'in', ['waiting', 'running']));

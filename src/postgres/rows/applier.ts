@@ -10,6 +10,7 @@ import type { TableCodec } from '../../mapping/table-codec.ts';
 import { moveCheckpoint } from '../control/checkpoint.ts';
 import { recordConversions } from '../control/conversions.ts';
 import type { Fence, FencedTransaction } from '../control/fence.ts';
+import { requestRepair } from '../control/jobs.ts';
 import type { Fenced } from '../control/writing.ts';
 import { DeadLetters, badRow } from './dead-letters.ts';
 import { suspendTable } from '../control/table-states.ts';
@@ -162,6 +163,7 @@ export class Applier {
   async #commit(batch: ChangeBatch, open: FencedTransaction): Promise<void> {
     await open.commit([...this.#written], async () => {
       for (const [table, reason] of this.#suspended) await suspendTable(open.trx, table, reason);
+      for (const table of batch.doubtful) await requestRepair(open.trx, table);
       failpoint('batch-applied');
       if (batch.end !== null) await moveCheckpoint(open.trx, batch.end);
       failpoint('checkpoint-written');
