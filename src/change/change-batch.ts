@@ -32,6 +32,8 @@ export class ChangeBatch {
   end: CommitPoint | null = null;
   /** Bytes held, including bookkeeping. The code that adds rows updates it, and back-pressure counts it. */
   size = 0;
+  /** The transaction that earlier batches have begun is not continued here. It never ended at the source, so its parts must be undone. */
+  isCutOff = false;
   #open = false;
   /** The number of the last transaction that began here. A transaction that began in an earlier batch is number 0. */
   #number = 0;

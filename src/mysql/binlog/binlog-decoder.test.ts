@@ -42,7 +42,7 @@ function decoding(codec: TableCodec): BinlogDecoder {
   return new BinlogDecoder(
     new BinlogCursor(start, mysqlGtids(null)),
     new StreamTables('clinic', false, [{ codec, from: start }]),
-    { batch, boundary: () => undefined, grown: () => undefined },
+    { batch, boundary: () => undefined, grown: () => undefined, cutOff: () => undefined },
     new GroupHistory(start, []),
     1,
     true,
@@ -127,7 +127,7 @@ describe('MySQL 8.3 and later', () => {
   it('tags GTIDs', () => {
     const progress = mysqlGtids('61653411-e870-11f1-a205-02fc00000001:1-2');
     const tables = new StreamTables('clinic', false, [{ codec, from: start }]);
-    const filler = { batch, boundary: () => undefined, grown: () => undefined };
+    const filler = { batch, boundary: () => undefined, grown: () => undefined, cutOff: () => undefined };
     decoder = new BinlogDecoder(
       new BinlogCursor(start, progress),
       tables,

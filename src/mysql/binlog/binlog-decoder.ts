@@ -106,8 +106,7 @@ export class BinlogDecoder {
     // The byte before its own checksum shows whether the events of this file have checksums.
     this.#checksums = event.readUInt8(event.length - checksumLength - 1) === 1;
     if (this.#checksums) this.#checked(event);
-    if (this.#group !== 'none' && !header.artificial && header.endPosition !== 0)
-      this.#unreadable('a transaction was cut off by a server crash');
+    if (this.#group !== 'none' && !header.artificial && header.endPosition !== 0) this.#cutOff(event);
     this.#isFileEnded = false;
     this.cursor.fileBegan(header.timestamp);
     // When a dump starts in mid-file, the server repeats the description of the file without a position. It moves nothing.
@@ -120,6 +119,20 @@ export class BinlogDecoder {
     if (this.#history.isBehind(this.cursor.position)) return;
     for (const table of this.#tables.named(this.#tables.database)) if (table.isTornByCrash === true) this.#doubt(table);
     this.#idle();
+  }
+
+  /**
+   * A file begins in the midst of a transaction. MariaDB leaves the beginning of a transaction in its binlog when it crashes while it writes it,
+   * and rolls the transaction back when it starts again. Then it gives the GTID to another one. Its replicas drop the beginning likewise
+   * (sql/log_event_server.cc, `Format_description_log_event::do_apply_event`). MySQL cuts such a file.
+   */
+  #cutOff(description: Buffer): void {
+    // Only the first file after a start of the server has the time of its creation.
+    if (description.readUInt32LE(createdAt) === 0)
+      this.#unreadable('a transaction does not end in the file where it begins');
+    this.#group = 'none';
+    this.#gtid = null;
+    if (!this.#history.isApplied) this.#filler.cutOff();
   }
 
   /** Returns the event without its checksum. */
@@ -411,6 +424,8 @@ export class BinlogDecoder {
   }
 }
 
+/** Offset of the creation time in a format description. The version of the format and 50 bytes of the server's version come before it. */
+const createdAt = headerLength + 2 + 50;
 /** The longest name of a file at the server (FN_REFLEN). */
 const mostNameBytes = 512;
 

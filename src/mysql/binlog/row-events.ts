@@ -33,6 +33,8 @@ export interface BatchFiller {
   boundary(): void;
   /** Rows were added in the middle of a transaction. */
   grown(): void;
+  /** The open transaction never ends: the source crashed while it wrote it to the binlog, and does not have it. */
+  cutOff(): void;
 }
 
 /**

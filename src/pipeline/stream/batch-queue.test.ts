@@ -214,3 +214,27 @@ it('discards the batch being filled when the reader fails', async () => {
   await expect(taken).rejects.toThrow('broken');
   await expect(queue.take()).rejects.toThrow('broken');
 });
+
+it('drops a transaction that the source never ended, with the parts that were handed over', async () => {
+  const reader = new Reader();
+  const { queue, row, commit } = queueWith(reader);
+  row('kept', 1);
+  commit(10);
+  const large = () => {
+    for (let i = 0; i < 40; i++) row(i, 'x');
+  };
+  large();
+  expect(reader.paused).toBe(true);
+  expect([...((await queue.take())?.tables.get('t')?.keys ?? [])]).toEqual(['kept']);
+  const part = await queue.take();
+  expect(part?.open).toBe(true);
+  large();
+  expect(reader.paused).toBe(true);
+  queue.cutOff();
+  expect(reader.paused).toBe(false);
+  row('next', 1);
+  commit(20);
+  const next = await queue.take();
+  expect(next).toMatchObject({ isCutOff: true, open: false, end: { position: { offset: 20 } } });
+  expect([...(next?.tables.get('t')?.keys ?? [])]).toEqual(['next']);
+});

@@ -65,6 +65,16 @@ export class BatchQueue implements BatchFiller {
     if (this.#isFull) this.#full();
   }
 
+  /** The parts that were handed over are dropped with the next batch. */
+  cutOff(): void {
+    const { batch } = this;
+    if (!batch.open) return;
+    batch.splitOff();
+    batch.isCutOff = true;
+    // The batch may have been full, and its reader be paused.
+    if (!this.#isFull) this.#reader.resume();
+  }
+
   get #isFull(): boolean {
     return this.batch.size >= this.#batchBytes;
   }

@@ -92,7 +92,8 @@ export async function streamChanges(scope: Scope, config: Config, options: Strea
       start,
       isHalting: matchesAny(config.tables.halt),
     });
-    const tally = new Tally();
+    let tally = new Tally();
+    let isCutOff = false;
     const merge: Merge = async (changes) => await applier.merge(changes);
     while (!signal.aborted) {
       if (beside.state === 'again') {
@@ -102,11 +103,18 @@ export async function streamChanges(scope: Scope, config: Config, options: Strea
       if (beside.state === 'done' && until !== null && comparePositions(live.position, until) >= 0) break;
       const batch = await queue.take();
       if (batch === null) break;
+      isCutOff ||= batch.isCutOff;
       if (!batch.isEmpty) {
+        if (batch.isCutOff) tally = new Tally();
         tally.add(batch, await watch.writing(async () => await applier.apply(batch)));
         live.applied(batch);
         if (batch.open) continue;
         options.onApplied(tally.take(batch));
+      }
+      // Work beside the stream may count on rows of the transaction that was dropped, and the decoder on tables that it suspended.
+      if (isCutOff) {
+        isOver = true;
+        return 'again';
       }
       await watch.writing(async () => await live.rest(merge));
     }

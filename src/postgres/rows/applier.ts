@@ -74,6 +74,7 @@ export class Applier {
    * PostgreSQL refuses some. A part is undone up to a savepoint, because the earlier parts cannot be written again.
    */
   async apply(batch: ChangeBatch): Promise<void> {
+    if (batch.isCutOff && this.#open !== null) await this.#rollBack(this.#open);
     const isPart = batch.open || this.#open !== null;
     try {
       await this.#write(batch, isPart, false);
@@ -184,16 +185,21 @@ export class Applier {
   async #undo(isPart: boolean): Promise<boolean> {
     const open = this.#open;
     if (open === null || !this.#isUndoable) return false;
-    if (isPart) await sql`rollback to savepoint part`.execute(open.trx);
-    else await open.rollback();
-    if (this.#deadLettersChanged)
-      this.#deadLetters = await DeadLetters.load(isPart ? open.trx : this.#fence.session.db);
-    if (isPart) return true;
+    if (!isPart) await this.#rollBack(open);
+    else {
+      await sql`rollback to savepoint part`.execute(open.trx);
+      if (this.#deadLettersChanged) this.#deadLetters = await DeadLetters.load(open.trx);
+    }
+    return true;
+  }
+
+  async #rollBack(open: FencedTransaction): Promise<void> {
+    await open.rollback();
+    if (this.#deadLettersChanged) this.#deadLetters = await DeadLetters.load(this.#fence.session.db);
     this.#open = null;
     this.#written.clear();
     this.#suspended = new Map();
     this.#rejected = new Map();
-    return true;
   }
 
   #writer(table: string): TableWriter {
