@@ -3,7 +3,7 @@ import { lastOfDomains, sequenceOf } from '../../change/witness.ts';
 
 /** The transactions applied so far, as GTIDs in the notation of the server. */
 export interface GtidProgress {
-  /** A transaction with this id is complete. */
+  /** A transaction with this id is complete. Raises RangeError if it is no id of such a server. */
   add(gtid: string): void;
   /** null: the server has no GTIDs, or the start position has none. */
   readonly text: string | null;
@@ -14,6 +14,7 @@ export function mysqlGtids(start: string | null): GtidProgress {
   const set = GtidSet.parse(start.replaceAll(/\s/g, ''));
   return {
     add: (gtid) => {
+      if (!gtid.includes(':')) throw new RangeError(otherKind);
       set.add(gtid);
     },
     get text() {
@@ -28,6 +29,7 @@ export function mariadbGtids(start: string | null): GtidProgress {
   if (start !== null) MariadbGtidPosition.parse(start);
   return {
     add: (gtid) => {
+      if (gtid.includes(':')) throw new RangeError(otherKind);
       last.set(sequenceOf(gtid), gtid);
     },
     get text() {
@@ -35,5 +37,7 @@ export function mariadbGtids(start: string | null): GtidProgress {
     },
   };
 }
+
+const otherKind = 'a transaction has the GTID of another kind of server';
 
 const noGtids: GtidProgress = { add: () => undefined, text: null };

@@ -20,7 +20,7 @@ import { type TableMap, mostColumns, readTableMap, tableIdAt } from './table-map
 const mostMapped = 10_000;
 /** Table ids, and bytes of descriptions, that a single transaction may use. */
 const mostOpen = 200_000;
-const mostDescribedBytes = roomFor(1 / 10, 32 * 1024 * 1024);
+const mostDescribedBytes = roomFor(1 / 10, 16 * 1024 * 1024);
 /** Offset of the names in a TABLE_MAP. The table id and flags come before them. */
 const namesAt = 8;
 const none = Buffer.alloc(0);
@@ -96,7 +96,7 @@ export class RowEvents {
   begin(): void {
     this.#changed.clear();
     // Table ids grow without bound, and only those of open tables are still used. A transaction may use the ids it mapped until it ends.
-    if (this.#mapped.size <= mostMapped) return;
+    if (this.#mapped.size <= mostMapped && this.#describedBytes <= mostDescribedBytes / 2) return;
     this.#mapped.clear();
     this.#described.clear();
     this.#describedBytes = 0;

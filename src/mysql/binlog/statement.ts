@@ -26,7 +26,7 @@ const logged = 'a statement was logged instead of its rows (binlog_format is not
 const notTakenApart = 'a statement is too long to see which tables it changed';
 
 /** Longer statements, or those with more tables, are not taken apart: their tokens would take many times the memory. */
-const mostCharacters = 1024 * 1024;
+const mostCharacters = 512 * 1024;
 const mostTables = 1000;
 
 /** The replacement for a byte that is not UTF-8. */
