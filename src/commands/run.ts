@@ -79,7 +79,7 @@ function isPassing({ kind }: Finding): boolean {
 async function serve(
   scope: Scope,
   config: Config,
-  { untilCaughtUp }: { untilCaughtUp: boolean },
+  { untilCaughtUp, allowPrivilegedSource }: CheckOptions & { untilCaughtUp: boolean },
   { log, bars }: { log: Log; bars: ProgressBars | null },
 ): Promise<number> {
   const metrics = new Metrics(packageJson.version);
@@ -90,7 +90,7 @@ async function serve(
   const server = config.listen === null ? null : serveStatus(config.listen, { log, metrics, monitor });
   const listener = new RunListener({ log, metrics, monitor, bars });
   try {
-    await replicate(scope, config, { until: untilCaughtUp ? 'caught-up' : 'stopped' }, listener);
+    await replicate(scope, config, { until: untilCaughtUp ? 'caught-up' : 'stopped', allowPrivilegedSource }, listener);
     const { transactions, rows } = monitor.throughput.total;
     log.info({ transactions, rows }, untilCaughtUp && !scope.signal.aborted ? 'caught up' : 'stopped');
     return exit.stopped;

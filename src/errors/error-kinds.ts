@@ -22,6 +22,10 @@ export const errorKinds = {
     hint: 'Check SOURCE_DB_TLS and SOURCE_DB_TLS_CA against what the server offers.',
   },
   'source-privilege': { action: 'operator', hint: 'Grant the missing privilege; `tidegate check` prints the line.' },
+  'privileged-source': {
+    action: 'operator',
+    hint: 'Take from the source account the rights that it does not need; `tidegate check` prints the lines. The service then goes on by itself.',
+  },
   'source-statement': { action: 'operator', hint: 'Report this: Tidegate sent a statement that the source refused.' },
   'source-table': {
     action: 'operator',

@@ -15,6 +15,7 @@ import { TargetSession } from '../postgres/session.ts';
 import { type KnownTable, finishSnapshot, suspendTable } from '../postgres/control/table-states.ts';
 import { readStanding } from '../postgres/rows/standing.ts';
 import { assertContinues, readProgress } from './begin/continuation.ts';
+import { assertOnlyReads, toleratesPrivileges } from './check/source-rights.ts';
 import type { ServiceListener, ServiceState, RunOptions } from './service-listener.ts';
 import { runJobs } from './jobs/job-runner.ts';
 import { prepare } from './begin/prepare.ts';
@@ -38,7 +39,10 @@ export async function runAsLeaseHolder(
     listener.state('checking');
     for (let outcome = 'again'; outcome === 'again' && !scope.signal.aborted;) {
       try {
-        const basis = await inPart(scope, async (part) => await snapshotMissing(part, config, lease, listener));
+        const basis = await inPart(
+          scope,
+          async (part) => await snapshotMissing(part, config, options, lease, listener),
+        );
         if (scope.signal.aborted) break;
         outcome = await inPart(scope, async (part) => await stream(part, config, options, lease, basis, listener));
       } catch (error) {
@@ -107,6 +111,7 @@ interface StreamBasis {
 async function snapshotMissing(
   scope: Scope,
   config: Config,
+  options: RunOptions,
   lease: Lease,
   listener: ServiceListener,
 ): Promise<StreamBasis> {
@@ -114,6 +119,8 @@ async function snapshotMissing(
   const fence = await Fence.open(scope, config.target, 'lead', lease.epoch);
   const reader = await SourceConnection.open(scope, config.source, 'reader');
   const server = await readServerFlavor(replicator);
+  if (!toleratesPrivileges(config, options.allowPrivilegedSource === true))
+    await assertOnlyReads({ reader, replicator, server }, config);
   const prepared = await prepare(config, { reader, replicator, server }, fence, scope.signal);
   listener.prepared(prepared);
   for (const [table, reason] of prepared.suspended) listener.suspended(table, reason);

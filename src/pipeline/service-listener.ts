@@ -7,11 +7,16 @@ import type { Pace } from './read/throttle.ts';
 
 export type ServiceState = 'checking' | 'standby' | 'paused' | 'snapshotting' | 'catching-up' | 'streaming';
 
-/** The error that only a resync, or a correction of the source's address, repairs; null: it is another one. A service waits for it. */
+/**
+ * The error that only a resync, or a correction of the source's address or of its accounts, repairs; null: it is another one. A service waits
+ * for it.
+ */
 export function refusalIn(error: unknown): TidegateError | null {
-  return error instanceof TidegateError && isRefusalKind(error.kind) ? error : null;
+  if (!(error instanceof TidegateError)) return null;
+  return isRefusalKind(error.kind) || error.kind === 'privileged-source' ? error : null;
 }
 
+/** Whether a service that starts waits for it, too. */
 export function isRefusalKind(kind: string | undefined): boolean {
   return kind === 'source-diverged' || kind === 'source-changed' || kind === 'position-lost';
 }
@@ -70,4 +75,6 @@ export interface RunOptions {
    * `ended`: these jobs have ended. `stopped`: never by itself.
    */
   readonly until: 'stopped' | 'caught-up' | { readonly ended: readonly string[] };
+  /** Source accounts with too many rights are accepted. For development. */
+  readonly allowPrivilegedSource?: boolean;
 }

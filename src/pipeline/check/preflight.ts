@@ -2,13 +2,7 @@ import type { Config } from '../../config/config.ts';
 import type { Finding } from '../../errors/finding.ts';
 import { describeError } from '../../errors/describe-error.ts';
 import { readCatalog } from '../../mysql/catalog/catalog.ts';
-import {
-  checkReaderGrants,
-  checkReplicatorGrants,
-  checkSeesReplicaLag,
-  privilegedSource,
-  readerGrantsSubject,
-} from '../../mysql/grants/check-grants.ts';
+import { checkSeesReplicaLag, privilegedSource, readerGrantsSubject } from '../../mysql/grants/check-grants.ts';
 import {
   checkBinlogFilters,
   checkReceivedChanges,
@@ -18,7 +12,6 @@ import {
 import { SourceConnection } from '../../mysql/connection.ts';
 import type { SourceRole } from '../../mysql/wire/guarded-connection.ts';
 import { readBinlogStatus } from '../../mysql/position/positions.ts';
-import { readEffectiveRights, readGrants } from '../../mysql/grants/read-grants.ts';
 import { readServerFlavor } from '../../mysql/server-flavor.ts';
 import { checkCarried } from '../../postgres/check/check-carried.ts';
 import { checkTarget } from '../../postgres/check/check-target.ts';
@@ -27,6 +20,7 @@ import { type Reading, TargetSession } from '../../postgres/session.ts';
 import { type KnownTable, suspendedRemedy, readTables } from '../../postgres/control/table-states.ts';
 import { type Scope, inPart } from '../../lifetime/scope.ts';
 import { checkTables } from './check-tables.ts';
+import { judgeReader, judgeReplicator, toleratesPrivileges } from './source-rights.ts';
 import { assertContinues, readProgress } from '../begin/continuation.ts';
 import { assertSameRules } from '../begin/rule-changes.ts';
 import { selectionOf } from '../begin/table-plan.ts';
@@ -42,7 +36,7 @@ export interface CheckOptions {
  */
 export async function runChecks(scope: Scope, config: Config, options: CheckOptions): Promise<Finding[]> {
   const asked = options.allowPrivilegedSource;
-  const judge = judgeGrants(asked && config.environment === 'development');
+  const judge = judgeGrants(toleratesPrivileges(config, asked));
   const reader = await withSource(
     scope,
     config,
@@ -148,11 +142,7 @@ async function explainShutOut(
 
 async function readerGrants(connection: SourceConnection, database: string): Promise<Finding[]> {
   const { flavor } = await readServerFlavor(connection);
-  return checkReaderGrants(
-    await readGrants(connection, flavor),
-    database,
-    await readEffectiveRights(connection, database),
-  );
+  return await judgeReader(connection, flavor, database);
 }
 
 /** Its value: the names of the tables that will be replicated. */
@@ -192,11 +182,10 @@ async function checkReplicator(
   const variables = await named('show global variables');
   const status = await named(`show global status where variable_name in ('Slave_running', 'Slaves_running')`);
   const server = await readServerFlavor(connection);
-  const grants = await readGrants(connection, server.flavor);
-  const rights = await readEffectiveRights(connection, database);
+  const rights = await judgeReplicator(connection, server.flavor, database);
   const findings = [
-    ...judge(checkReplicatorGrants(grants, server.flavor, database, rights)),
-    ...(isReplica(status) ? checkSeesReplicaLag(grants, server.flavor) : []),
+    ...judge(rights.findings),
+    ...(isReplica(status) ? checkSeesReplicaLag(rights.grants, server.flavor) : []),
     ...checkSettings(variables, server.flavor, config.source.serverId),
     ...checkReceivedChanges(variables, status),
   ];

@@ -1,4 +1,4 @@
-import type { Connection } from 'mysql2/promise';
+import type { Connection, RowDataPacket } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RunProcess } from '../../../testing/run-process.ts';
 import { startSource } from '../../../testing/servers/source.ts';
@@ -96,7 +96,41 @@ describe('by the program', () => {
     // In production the option is an error even without anything to warn of.
     expect(await errors(['--allow-privileged-source'], { ...replica.env, ENVIRONMENT: 'production' })).toHaveLength(1);
   });
+
+  test.each(['reader', 'replicator'] as const)(
+    'a right that the %s gains while the service runs is refused on its next connection, until it is taken away',
+    async (role) => {
+      const run = new RunProcess(replica.env);
+      try {
+        await run.logged('streaming');
+        await admin.query(`grant insert on ${replica.database}.* to ${account(role)}`);
+        // It may open its dump after it has said that it streams.
+        const isRefused = async () => {
+          await killSessions(admin, replica);
+          return run.find('refused') !== undefined;
+        };
+        await expect.poll(isRefused).toBe(true);
+        const { err } = await run.logged('refused');
+        expect(err).toMatchObject({ kind: 'privileged-source', message: expect.stringContaining('INSERT') as string });
+        await admin.query(`revoke insert on ${replica.database}.* from ${account(role)}`);
+        const before = run.lines.length;
+        // It asks again once a minute, so one of the two is enough.
+        if (role === 'reader') await run.logged('streaming', (line) => run.lines.indexOf(line) >= before);
+      } finally {
+        await run.stop();
+      }
+    },
+  );
 });
+
+/** Breaks every connection of Tidegate. */
+async function killSessions(admin: Connection, { env }: Replica): Promise<void> {
+  const [sessions] = await admin.query<RowDataPacket[]>(
+    'select id as thread from information_schema.processlist where user in (?, ?)',
+    [env['SOURCE_DB_READONLY_USER'], env['SOURCE_DB_REPLICATION_USER']],
+  );
+  for (const session of sessions) await admin.query(`kill ${Number(session['thread'])}`).catch(() => undefined);
+}
 
 /** MySQL up to 5.6 and MariaDB up to 10.9 are delivered like this: every account may write to `test` databases. */
 async function refusesAnonymousRights(server: SourceServer): Promise<void> {
