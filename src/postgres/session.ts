@@ -136,7 +136,7 @@ export class WritingSession extends TargetSession {
     return new WritingSession(scope, await openTarget(scope, target, applicationName), target);
   }
 
-  /** For migrations, which have transactions of their own. */
+  /** For migrations, which have transactions of their own, and for a single statement, which is one. */
   get all(): Target {
     return this.kysely;
   }

@@ -71,14 +71,12 @@ export async function writeStatus(session: WritingSession, state: string, detail
     updated_at: sql<Date>`clock_timestamp()`,
     detail: JSON.stringify({ ...detail, host: hostname(), pid: process.pid, version: packageJson.version }),
   };
-  await session.transaction(
-    async (trx) =>
-      await trx
-        .insertInto('status')
-        .values(values)
-        .onConflict((conflict) => conflict.column('singleton').doUpdateSet(values))
-        .execute(),
-  );
+  // One statement is a transaction. A connection that froze before the commit would keep the row locked for every later report.
+  await session.all
+    .insertInto('status')
+    .values(values)
+    .onConflict((conflict) => conflict.column('singleton').doUpdateSet(values))
+    .execute();
 }
 
 /** Findings about the tables, besides their progress. */
