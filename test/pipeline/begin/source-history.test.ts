@@ -59,10 +59,9 @@ describe.each(servers)('$name comes back without its last transactions', ({ flav
     await streaming.reconnectSource();
   };
 
+  // `npm run losses` goes through hundreds of cases on each server.
   test.each([
     { again: 0, isStopped: false },
-    { again: 3, isStopped: false },
-    { again: 40, isStopped: false },
     { again: 40, isStopped: true },
   ])(
     'and writes $again others: it is refused, remembered, and right after a resync (service stopped: $isStopped)',
@@ -92,42 +91,46 @@ describe.each(servers)('$name comes back without its last transactions', ({ flav
     },
   );
 
-  test('RESYNC=auto resyncs without a person, and asks before it deletes many rows', async () => {
-    await streaming.run.stop();
-    streaming.follow(streaming.another([], { RESYNC: 'auto' }));
-    await streaming.run.logged('streaming');
-    await streaming.source.query(`create table few (id int not null primary key)`);
-    await streaming.source.query(`insert into few values (1)`);
-    await streaming.until(async () => (await streaming.tableState('few')).state === 'streaming', 'few is taken in');
-    await putBack(async () => {
-      await streaming.source.query(`insert into few values (2), (3)`);
-      for (let at = 0; at < 3; at++)
-        await streaming.source.query(
-          `insert into visit values ${Array.from({ length: 500 }, (_, n) => `(${1_000_000 + at * 500 + n}, 'lost')`).join(', ')}`,
+  if (flavor === 'mariadb')
+    test('RESYNC=auto resyncs without a person, and asks before it deletes many rows', async () => {
+      await streaming.run.stop();
+      streaming.follow(streaming.another([], { RESYNC: 'auto' }));
+      await streaming.run.logged('streaming');
+      await streaming.source.query(`create table few (id int not null primary key)`);
+      await streaming.source.query(`insert into few values (1)`);
+      await streaming.until(async () => (await streaming.tableState('few')).state === 'streaming', 'few is taken in');
+      await putBack(async () => {
+        await streaming.source.query(`insert into few values (2), (3)`);
+        for (let at = 0; at < 3; at++)
+          await streaming.source.query(
+            `insert into visit values ${Array.from({ length: 500 }, (_, n) => `(${1_000_000 + at * 500 + n}, 'lost')`).join(', ')}`,
+          );
+        await streaming.caughtUp();
+      });
+      await write(3, 'new');
+      const resynced = async () =>
+        await streaming.rows(
+          `select detail->>'confirmed' from tidegate_raw.events where kind = 'resynced' order by id desc limit 1`,
         );
-      await streaming.caughtUp();
-    });
-    await write(3, 'new');
-    const resynced = async () =>
-      await streaming.rows(
-        `select detail->>'confirmed' from tidegate_raw.events where kind = 'resynced' order by id desc limit 1`,
+      await streaming.until(async () => (await resynced())[0]?.[0] === 'by RESYNC=auto', 'it resyncs');
+      await streaming.until(
+        async () => (await streaming.tableState('few')).state === 'streaming',
+        'few is equal again',
       );
-    await streaming.until(async () => (await resynced())[0]?.[0] === 'by RESYNC=auto', 'it resyncs');
-    await streaming.until(async () => (await streaming.tableState('few')).state === 'streaming', 'few is equal again');
-    expect(await streaming.rows('select id from few')).toEqual([['1']]);
-    const unconfirmed = async () =>
-      await streaming.rows(`select table_name from tidegate_raw.jobs where unconfirmed and finished_at is not null`);
-    await streaming.until(async () => (await unconfirmed()).length === 1, 'visit waits for a person');
-    expect(await unconfirmed()).toEqual([['visit']]);
-    expect((await streaming.rows(`select count(*) from visit where note = 'lost'`))[0]?.[0]).not.toBe('0');
-    const { code, stdout, stderr } = await runCli(['backfill', 'visit', '--yes'], streaming.env);
-    expect(code, stdout + stderr).toBe(0);
-    await streaming.caughtUp();
-    expect(await streaming.differences()).toEqual([]);
-    await streaming.run.stop();
-    streaming.follow(streaming.another());
-    await streaming.run.logged('streaming');
-  });
+      expect(await streaming.rows('select id from few')).toEqual([['1']]);
+      const unconfirmed = async () =>
+        await streaming.rows(`select table_name from tidegate_raw.jobs where unconfirmed and finished_at is not null`);
+      await streaming.until(async () => (await unconfirmed()).length === 1, 'visit waits for a person');
+      expect(await unconfirmed()).toEqual([['visit']]);
+      expect((await streaming.rows(`select count(*) from visit where note = 'lost'`))[0]?.[0]).not.toBe('0');
+      const { code, stdout, stderr } = await runCli(['backfill', 'visit', '--yes'], streaming.env);
+      expect(code, stdout + stderr).toBe(0);
+      await streaming.caughtUp();
+      expect(await streaming.differences()).toEqual([]);
+      await streaming.run.stop();
+      streaming.follow(streaming.another());
+      await streaming.run.logged('streaming');
+    });
 
   test('a restart that loses nothing is no reason to stop', async () => {
     const run = streaming.another();
