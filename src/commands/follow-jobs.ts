@@ -3,6 +3,7 @@ import { sleep } from '../lifetime/backoff.ts';
 import { describeError } from '../errors/describe-error.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { type Progress, ProgressBars, type TablesDone, measureProgress } from '../monitoring/terminal-progress.ts';
+import { KeptConnection } from '../monitoring/kept-connection.ts';
 import { stalls } from '../monitoring/stalls.ts';
 import { Scope } from '../lifetime/scope.ts';
 import { runChecks } from '../pipeline/check/preflight.ts';
@@ -11,17 +12,39 @@ import { type Job, readJobs } from '../postgres/control/jobs.ts';
 import { isPaused } from '../postgres/control/pause-switch.ts';
 import { cancelJobs } from '../postgres/control/requests.ts';
 import { readLeaseHolder } from '../postgres/control/lease.ts';
-import type { WritingSession } from '../postgres/session.ts';
+import { TargetSession, WritingSession } from '../postgres/session.ts';
+import { tryAgain } from './try-again.ts';
 
 const pollMs = 300;
+/** After so long without an answer, another connection is tried. */
+const answerMs = 30_000;
 const lineEveryMs = 10_000;
 
 /**
  * Waits until the jobs have ended, and shows their progress on stderr. A running service does the jobs. If none runs, this process
- * takes the lease, streams, does the jobs, and releases the lease. SIGINT or SIGTERM cancels the jobs.
+ * takes the lease, streams, does the jobs, and releases the lease. SIGINT or SIGTERM cancels the jobs. A connection that breaks meanwhile is
+ * replaced.
  */
-export async function followJobs(config: Config, session: WritingSession, ids: readonly string[]): Promise<Job[]> {
-  const cancelled = cancelOnSignal(session, ids);
+export async function followJobs(config: Config, ids: readonly string[]): Promise<Job[]> {
+  await using scope = new Scope();
+  const cancelled = cancelOnSignal(scope, config, ids);
+  const target = new KeptConnection(
+    'target',
+    async (part) => await TargetSession.open(part, config.target, 'tidegate jobs'),
+  );
+  const look = async () =>
+    await tryAgain(
+      scope,
+      async () =>
+        await target.ask(
+          async ({ db }) => ({
+            jobs: await readJobs(db, ids),
+            isPaused: await isPaused(db),
+            holder: await readLeaseHolder(db),
+          }),
+          answerMs,
+        ),
+    );
   const progress = process.stderr.isTTY ? new ProgressBars(process.stderr) : new Lines();
   await using alone = new Scope();
   let working: Promise<unknown> | null = null;
@@ -30,7 +53,7 @@ export async function followJobs(config: Config, session: WritingSession, ids: r
   const reasons = new Map<string, string>();
   try {
     for (;;) {
-      const jobs = await readJobs(session.db, ids);
+      const { jobs, isPaused, holder } = await look();
       const tablesDone = jobs.filter(isEnded).length;
       progress.show(jobs.filter(({ state }) => state !== 'waiting').map(progressOf), {
         tables: jobs.length,
@@ -44,11 +67,11 @@ export async function followJobs(config: Config, session: WritingSession, ids: r
         process.stderr.write(`${table}: waits for another attempt: ${reason}\n`);
       }
       if (failures.length > 0) throw failures[0];
-      if (!isPauseShown && (await isPaused(session.db))) {
+      if (!isPauseShown && isPaused) {
         isPauseShown = true;
         process.stderr.write('paused: the jobs wait for `tidegate resume`\n');
       }
-      if (working === null && (await readLeaseHolder(session.db)) === null) {
+      if (working === null && holder === null) {
         working = workAlone(alone, config, ids)
           .catch((error: unknown) => failures.push(error))
           .finally(() => {
@@ -62,6 +85,7 @@ export async function followJobs(config: Config, session: WritingSession, ids: r
     cancelled.dispose();
     alone.drain(drainMs, new TidegateError('internal', 'the jobs have ended'));
     await working;
+    await target.close();
   }
 }
 
@@ -117,13 +141,16 @@ const whyItWaits = {
   closed: 'waits for SNAPSHOT_WINDOW',
 } as const;
 
-function cancelOnSignal(session: WritingSession, ids: readonly string[]) {
+function cancelOnSignal(scope: Scope, config: Config, ids: readonly string[]) {
   const controller = new AbortController();
   const onSignal = () => {
     if (controller.signal.aborted) process.exit(1);
     controller.abort();
     process.stderr.write('cancelling; repaired rows stay repaired\n');
-    cancelJobs(session, ids).catch((error: unknown) => process.stderr.write(`${describeError(error).message}\n`));
+    tryAgain(
+      scope,
+      async (attempt) => await cancelJobs(await WritingSession.open(attempt, config.target, 'tidegate jobs'), ids),
+    ).catch((error: unknown) => process.stderr.write(`${describeError(error).message}\n`));
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);

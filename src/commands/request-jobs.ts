@@ -12,7 +12,7 @@ import type { JobKind } from '../postgres/control/control-schema.ts';
 import { type Job, readJobs } from '../postgres/control/jobs.ts';
 import { request, requestJobs } from '../postgres/control/requests.ts';
 import { hasControlTable, migrateControlSchema } from '../postgres/control/migrate.ts';
-import { Scope } from '../lifetime/scope.ts';
+import { Scope, inPart } from '../lifetime/scope.ts';
 import { WritingSession } from '../postgres/session.ts';
 import { type KnownTable, readTables } from '../postgres/control/table-states.ts';
 import { confirm, namesInWords } from './confirm.ts';
@@ -35,19 +35,24 @@ export interface JobOptions {
  */
 export async function requestAndFollow(config: Config, tables: readonly string[], options: JobOptions): Promise<Job[]> {
   await using scope = new Scope();
-  const session = await WritingSession.open(scope, config.target, `tidegate ${options.kind}`);
+  const open = async (part: Scope) => await WritingSession.open(part, config.target, `tidegate ${options.kind}`);
+  const session = await open(scope);
   const names = await tablesToRead(config, session, tables, options);
   if (names.length === 0) return [];
   const { kind, repair, condition } = options;
   const { schema: replica } = config.target;
   const ask = async (of: readonly string[], confirmed: Confirmation | null) =>
-    await request(session, async (trx) => {
-      if (confirmed !== null) await recordEvent(trx, 'deletions-confirmed', { tables: of, confirmed });
-      return await requestJobs(trx, of, { kind, repair, condition, confirmed: confirmed !== null });
+    await inPart(scope, async (part) => {
+      // The jobs before took long, so the first session may be gone.
+      return await request(await open(part), async (trx) => {
+        if (confirmed !== null) await recordEvent(trx, 'deletions-confirmed', { tables: of, confirmed });
+        return await requestJobs(trx, of, { kind, repair, condition, confirmed: confirmed !== null });
+      });
     });
   const ids = await ask(names, options.yes ? 'option' : null);
   if (options.detach) return await readJobs(session.db, ids);
-  const jobs = await followJobs(config, session, ids);
+  await session.close();
+  const jobs = await followJobs(config, ids);
   const unconfirmed = jobs.filter((job) => job.unconfirmed);
   if (unconfirmed.length === 0 || !process.stdin.isTTY) return jobs;
   for (const { reason } of unconfirmed) process.stderr.write(`${reason}\n`);
@@ -58,7 +63,6 @@ export async function requestAndFollow(config: Config, tables: readonly string[]
   if (confirmed === null) return jobs;
   const again = await followJobs(
     config,
-    session,
     await ask(
       unconfirmed.map(({ table }) => table),
       confirmed,

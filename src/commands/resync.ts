@@ -5,7 +5,7 @@ import { TidegateError } from '../errors/tidegate-error.ts';
 import { resync as restart, tablesToResync } from '../pipeline/begin/resync.ts';
 import { hasControlTable } from '../postgres/control/migrate.ts';
 import { Scope } from '../lifetime/scope.ts';
-import { TargetSession, WritingSession } from '../postgres/session.ts';
+import { TargetSession } from '../postgres/session.ts';
 import { type KnownTable, readTables } from '../postgres/control/table-states.ts';
 import { printBackfills } from './backfill.ts';
 import { confirm, namesInWords } from './confirm.ts';
@@ -35,8 +35,7 @@ export async function resync(config: Config, options: { yes: boolean; detach: bo
     process.stdout.write(`the next run reads ${ids.length} tables; tidegate jobs shows the progress\n`);
     return 0;
   }
-  const session = await WritingSession.open(scope, config.target, 'tidegate resync');
-  return printBackfills(await followJobs(config, session, ids));
+  return printBackfills(await followJobs(config, ids));
 }
 
 async function knownTables(scope: Scope, config: Config): Promise<KnownTable[]> {

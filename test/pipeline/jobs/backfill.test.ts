@@ -121,6 +121,22 @@ describe('while the service streams', () => {
     expect(await streaming.differences()).toEqual([]);
   });
 
+  test('a command that waits for its jobs goes on when the target ends its session', async () => {
+    expect((await runCli(['pause'], streaming.env)).code).toBe(0);
+    const command = runCli(['verify', 'empty_one'], streaming.env);
+    const ended = async () =>
+      (
+        await streaming.target.query(
+          `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'tidegate jobs'`,
+        )
+      ).rowCount;
+    await streaming.until(async () => (await ended()) === 1, 'its session is ended');
+    await streaming.until(async () => (await ended()) === 1, 'another session is ended, too');
+    expect((await runCli(['resume'], streaming.env)).code).toBe(0);
+    const { code, stdout, stderr } = await command;
+    expect(code, stdout + stderr).toBe(0);
+  });
+
   test('a condition that only the source understands fails the job with a reason', async () => {
     const { code, stdout } = await runCli(['backfill', 'visit', '--where', 'lower(id) = 1'], streaming.env);
     expect(code).toBe(1);
