@@ -77,7 +77,9 @@ program
 
 program
   .command('grants')
-  .description('print the SQL that creates the source accounts and the target role, with … for each password')
+  .description(
+    'print the SQL that creates the source accounts and the target role, with a placeholder for each password',
+  )
   .addOption(new Option('--for <side>', 'print the SQL of one server only').choices(['source', 'target']))
   .option(
     '--from-host <pattern>',

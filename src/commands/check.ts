@@ -11,12 +11,17 @@ export async function check(config: Config, options: CheckOptions & { json: bool
   const findings = await runChecks(scope, config, options);
   const errors = findings.filter(({ level }) => level === 'error').length;
   if (options.json) process.stdout.write(`${JSON.stringify({ ready: errors === 0, findings })}\n`);
-  else process.stdout.write(`${findings.map(inWords).join('\n')}\n\n${verdict(findings, errors)}\n`);
+  else process.stdout.write(`${inWords(findings)}\n\n${verdict(findings, errors)}\n`);
   return errors === 0 ? 0 : 1;
 }
 
-function inWords({ level, subject, message, remedy }: Finding): string {
-  return `${labels[level]}  ${subject}: ${message}${remedy === undefined ? '' : `\n         -> ${remedy}`}`;
+/** Neighbours with the same remedy have it once, below the last one. */
+function inWords(findings: readonly Finding[]): string {
+  const lines = findings.map(({ level, subject, message, remedy }, index) => {
+    const isLast = remedy !== findings[index + 1]?.remedy;
+    return `${labels[level]}  ${subject}: ${message}${remedy === undefined || !isLast ? '' : `\n         -> ${remedy}`}`;
+  });
+  return lines.join('\n');
 }
 
 function verdict(findings: readonly Finding[], errors: number): string {

@@ -14,14 +14,14 @@ export interface GrantsOptions {
   readonly fromHost: string | null;
 }
 
-/** Prints the SQL that creates the accounts, for an administrator to run. Each password is a placeholder. */
+/** Prints the SQL that creates the accounts, for an administrator to run. Each password is a placeholder, with which the SQL fails. */
 export async function grants(config: Config, options: GrantsOptions): Promise<number> {
   const lines: string[] = [];
   if (options.side !== 'target') lines.push(...(await sourceLines(config.source, options)));
   if (options.side === null) lines.push('');
   if (options.side !== 'source')
     lines.push(
-      '-- At the target, PostgreSQL, as an administrator. Replace … with a password.',
+      '-- At the target, PostgreSQL, as an administrator. Replace <…> with the password in single quotes.',
       ...targetRoleSql(config.target),
     );
   process.stdout.write(`${lines.join('\n')}\n`);
@@ -38,7 +38,7 @@ async function sourceLines(source: SourceConfig, options: GrantsOptions): Promis
   const host = options.fromHost ?? greeting?.localAddress ?? '%';
   const from = host === '%' ? 'anywhere' : `${host}, as this machine reaches it`;
   return [
-    `-- At the source, ${server.flavor === 'mariadb' ? 'MariaDB' : 'MySQL'} ${server.major}.${server.minor}, as an administrator. Replace each … with a password.`,
+    `-- At the source, ${server.flavor === 'mariadb' ? 'MariaDB' : 'MySQL'} ${server.major}.${server.minor}, as an administrator. Replace each <…> with the password in single quotes.`,
     ...(options.fromHost === null ? [`-- For logins from ${from}. Use --from-host for another host.`] : []),
     ...sourceAccountSql(source, server, host),
   ];

@@ -24,7 +24,7 @@ export const errorKinds = {
   'source-privilege': { action: 'operator', hint: 'Grant the missing privilege; `tidegate check` prints the line.' },
   'privileged-source': {
     action: 'operator',
-    hint: 'Take from the source account the rights that it does not need; `tidegate check` prints the lines. The service then goes on by itself.',
+    hint: 'If only Tidegate uses this account, let an administrator take these rights away again; the service goes on within a minute. Otherwise give Tidegate an account of its own: `tidegate check` prints the statements.',
   },
   'source-statement': { action: 'operator', hint: 'Report this: Tidegate sent a statement that the source refused.' },
   'source-table': {

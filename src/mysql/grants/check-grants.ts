@@ -1,6 +1,6 @@
 import type { Finding } from '../../errors/finding.ts';
+import { type AccountContext, databaseScope, ownAccountRemedy } from './account-sql.ts';
 import { type Grant, type Grants, reaches } from './grants.ts';
-import { quoteName } from '../identifiers.ts';
 
 /** MariaDB renamed REPLICATION CLIENT in 10.5.2 and split SLAVE MONITOR off. */
 const positions = ['REPLICATION CLIENT', 'BINLOG MONITOR', 'SLAVE MONITOR', 'REPLICA MONITOR'];
@@ -30,13 +30,14 @@ interface Role {
   readonly subject: string;
   /** Judges a privilege. 'error', 'warning' if it only reads, null if the account is meant to have it by this grant. */
   readonly judge: (privilege: string, grant: Grant) => 'error' | 'warning' | null;
-  /** The grant that the account needs. A remedy restores it where its revoke removes it. */
-  readonly grant: string;
+  /** What to do if the account has more rights than it needs. */
+  readonly remedy: string;
 }
 
 /** The reader may SELECT from the replicated database and nothing else. `effective` is the result of readEffectiveRights. */
-export function checkReaderGrants(grants: Grants, database: string, effective: readonly string[]): Finding[] {
+export function checkReaderGrants(grants: Grants, context: AccountContext, effective: readonly string[]): Finding[] {
   const { account } = grants;
+  const { database } = context.source;
   const grant = `grant select on ${databaseScope(database)} to ${account};`;
   const role: Role = {
     subject: readerGrantsSubject,
@@ -44,7 +45,7 @@ export function checkReaderGrants(grants: Grants, database: string, effective: r
       if (readerNeeds.has(privilege) && held.database !== null && reaches(held, database)) return null;
       return onlyReads.has(privilege) ? 'warning' : 'error';
     },
-    grant,
+    remedy: ownAccountRemedy('reader', account, context),
   };
   const findings: Finding[] = [];
   const readsAll = grants.grants.some((held) => coversDatabase(held, database) && has(held, 'SELECT'));
@@ -71,17 +72,17 @@ export function checkReaderGrants(grants: Grants, database: string, effective: r
         remedy: `grant select on ${held.scope} to ${held.grantee};`,
       });
   const rights = effective.filter((right) => right.toUpperCase() !== 'SELECT');
-  return [...findings, ...tooMuch(role, grants, database, rights)];
+  return withExcess(findings, tooMuch(role, grants, database, rights));
 }
 
 /** The replicator may read the binlog and its positions and nothing else. In particular, it needs no SELECT. */
 export function checkReplicatorGrants(
   grants: Grants,
-  flavor: 'mariadb' | 'mysql',
-  database: string,
+  context: AccountContext,
   effective: readonly string[],
 ): Finding[] {
   const { account } = grants;
+  const { database } = context.source;
   const role: Role = {
     subject: 'replicator grants',
     judge: (privilege, held) => {
@@ -90,7 +91,7 @@ export function checkReplicatorGrants(
       const harmless = held.grantee === 'PUBLIC' && onlyReads.has(privilege);
       return harmless && !(privilege === 'SELECT' && reaches(held, database)) ? 'warning' : 'error';
     },
-    grant: `grant replication slave, replication client on *.* to ${account};`,
+    remedy: ownAccountRemedy('replicator', account, context),
   };
   const findings: Finding[] = [];
   const holds = (...names: string[]) =>
@@ -106,10 +107,16 @@ export function checkReplicatorGrants(
     findings.push({
       level: 'error',
       subject: role.subject,
-      message: `${account} may not see binlog positions (${flavor === 'mariadb' ? 'BINLOG MONITOR' : 'REPLICATION CLIENT'})`,
+      message: `${account} may not see binlog positions (${context.server.flavor === 'mariadb' ? 'BINLOG MONITOR' : 'REPLICATION CLIENT'})`,
       remedy: `grant replication client on *.* to ${account};`,
     });
-  return [...findings, ...tooMuch(role, grants, database, effective)];
+  return withExcess(findings, tooMuch(role, grants, database, effective));
+}
+
+/** An account that is to be replaced is not given the rights that it lacks. */
+function withExcess(missing: readonly Finding[], excess: readonly Finding[]): Finding[] {
+  const remedy = excess.find((finding) => finding.level === 'error')?.remedy;
+  return [...missing.map((finding) => (remedy === undefined ? finding : { ...finding, remedy })), ...excess];
 }
 
 /** Checks whether the replicator may see how far a source that is itself a replica is behind. On MySQL, REPLICATION CLIENT is enough. */
@@ -124,11 +131,6 @@ export function checkSeesReplicaLag({ account, grants }: Grants, flavor: 'mariad
       remedy: `grant slave monitor on *.* to ${account};`,
     },
   ];
-}
-
-/** In a grant, a backslash before a wildcard of a database name makes it an ordinary character. */
-export function databaseScope(database: string): string {
-  return `${quoteName(database.replaceAll(/[_%]/g, String.raw`\$&`))}.*`;
 }
 
 function has(grant: Grant, privilege: string): boolean {
@@ -151,7 +153,7 @@ function isAll(privilege: string): boolean {
 /** Findings for everything that an account holds beyond its needs. */
 function tooMuch(role: Role, grants: Grants, database: string, rights: readonly string[]): Finding[] {
   const { account } = grants;
-  const excess = (level: 'error' | 'warning', message: string, remedy: string): Finding => ({
+  const excess = (level: 'error' | 'warning', message: string, remedy = role.remedy): Finding => ({
     level,
     subject: role.subject,
     kind: privilegedSource,
@@ -173,31 +175,19 @@ function tooMuch(role: Role, grants: Grants, database: string, rights: readonly 
       excess(
         level,
         `holds ${named} on ${scope}${through}, which it does not need`,
-        grantee === account || grantee === 'PUBLIC'
-          ? revoke(privileges, scope, grantee, role.grant)
-          : revokeRole(grants, grantee),
+        isEverybodys(grants, grantee) ? everybodys : role.remedy,
       ),
     );
   }
-  for (const { role: given, holder, admin } of grants.roles)
-    if (admin)
-      findings.push(
-        excess('error', `may give role ${given} to others (ADMIN OPTION)`, `revoke ${given} from ${holder};`),
-      );
-  if (grants.unread > 0)
-    findings.push(
-      excess(
-        'error',
-        `holds ${grants.unread} grants of a form that is not known`,
-        `show grants for ${account}; and revoke all but what it needs: ${role.grant}`,
-      ),
-    );
+  for (const { role: given, admin } of grants.roles)
+    if (admin) findings.push(excess('error', `may give role ${given} to others (ADMIN OPTION)`));
+  if (grants.unread > 0) findings.push(excess('error', `holds ${grants.unread} grants of a form that is not known`));
   if (rights.length > 0 && findings.every(({ level }) => level !== 'error'))
     findings.push(
       excess(
         'error',
         `may ${rights.join(', ').toUpperCase()} in ${database}, by a grant that is not its own`,
-        `remove the rights that everybody has: delete from mysql.db where User = ''; flush privileges;`,
+        `${everybodys}: the rows of mysql.db whose User is empty`,
       ),
     );
   return findings;
@@ -223,26 +213,16 @@ function excessOf(
   };
 }
 
-/** `grant` follows a revoke that removes more than the excess. */
-function revoke(excess: readonly string[], scope: string, grantee: string, grant: string): string {
-  const from = (privileges: string) => `revoke ${privileges} on ${scope} from ${grantee};`;
-  const takesNeeded = excess.some((privilege) => isAll(privilege) || privilege === 'SELECT');
-  // Servers compare column names in grants and revokes with case, so only the privilege is lower-cased.
-  const names = excess.map((privilege) => privilege.replace(/^[^(]+/, (title) => title.toLowerCase()));
-  // A REVOKE of ALL cannot name other privileges.
-  const statements = excess.some(isAll) ? names.map(from) : [from(names.join(', '))];
-  return [...statements, ...(takesNeeded && grantee !== 'PUBLIC' ? [grant] : [])].join(' ');
-}
+/** A new account would have these rights, too. */
+const everybodys =
+  'every account has this right, and others may use it: ask the administrator of the source whether everybody must have it';
 
-/** A role may be held through other roles. Then the remedy revokes the outer role, which was granted to the account or to everybody. */
-function revokeRole({ account, roles }: Grants, role: string): string {
-  const chain = [role];
-  for (const given of chain) {
-    for (const { role: name, holder } of roles) {
-      if (name !== given) continue;
-      if (holder === account || holder === 'PUBLIC') return `revoke ${given} from ${holder};`;
-      if (!chain.includes(holder)) chain.push(holder);
-    }
+/** Whether a grant is held by everybody, by itself or through roles. */
+function isEverybodys({ roles }: Grants, grantee: string): boolean {
+  const chain = [grantee];
+  for (const held of chain) {
+    if (held === 'PUBLIC') return true;
+    for (const { role, holder } of roles) if (role === held && !chain.includes(holder)) chain.push(holder);
   }
-  return `revoke ${role} from ${account};`;
+  return false;
 }

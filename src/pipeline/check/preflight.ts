@@ -1,4 +1,4 @@
-import type { Config } from '../../config/config.ts';
+import type { Config, SourceConfig } from '../../config/config.ts';
 import type { Finding } from '../../errors/finding.ts';
 import { describeError } from '../../errors/describe-error.ts';
 import { readCatalog } from '../../mysql/catalog/catalog.ts';
@@ -127,7 +127,7 @@ async function explainShutOut(
   if (at === -1) return findings;
   const outside = { ...config, source: { ...config.source, database: '' } };
   const seen = await withSource(scope, outside, 'reader', async (connection) => ({
-    findings: judge(await readerGrants(connection, config.source.database)),
+    findings: judge(await readerGrants(connection, config.source)),
   }));
   const [missing, ...others] = seen.findings.filter(({ subject }) => subject === readerGrantsSubject);
   if (missing?.level !== 'error' || missing.kind === privilegedSource) return findings;
@@ -140,9 +140,9 @@ async function explainShutOut(
   ];
 }
 
-async function readerGrants(connection: SourceConnection, database: string): Promise<Finding[]> {
+async function readerGrants(connection: SourceConnection, source: SourceConfig): Promise<Finding[]> {
   const { flavor } = await readServerFlavor(connection);
-  return await judgeReader(connection, flavor, database);
+  return await judgeReader(connection, flavor, source);
 }
 
 /** Its value: the names of the tables that will be replicated. */
@@ -153,7 +153,7 @@ async function checkReader(
   judge: Judge,
 ): Promise<Checked<string[]>> {
   const { database } = config.source;
-  const grants = judge(await readerGrants(connection, database));
+  const grants = judge(await readerGrants(connection, config.source));
   const { findings, tables } = checkTables(await readCatalog(connection, database), config);
   const known = await fromTarget(scope, config, async ({ db }) => await readTables(db));
   return { findings: [...grants, ...findings, ...changedRules(config, known ?? [])], value: tables };
@@ -182,7 +182,7 @@ async function checkReplicator(
   const variables = await named('show global variables');
   const status = await named(`show global status where variable_name in ('Slave_running', 'Slaves_running')`);
   const server = await readServerFlavor(connection);
-  const rights = await judgeReplicator(connection, server.flavor, database);
+  const rights = await judgeReplicator(connection, server.flavor, config.source);
   const findings = [
     ...judge(rights.findings),
     ...(isReplica(status) ? checkSeesReplicaLag(rights.grants, server.flavor) : []),

@@ -75,6 +75,38 @@ describe('by the program', () => {
     expect(await errors([], replica.env)).toEqual([]);
   });
 
+  test('accounts that people use keep their rights: what is printed, with passwords filled in, makes others', async () => {
+    const [owner, application] = ["people_root@'127.0.0.1'", "people_app@'127.0.0.1'"] as const;
+    await admin.query(`create user ${owner} identified by 'owned', ${application} identified by 'applied'`);
+    await admin.query(`grant all on *.* to ${owner} with grant option`);
+    await admin.query(`grant select, insert, update, delete on ${replica.database}.* to ${application}`);
+    const before = [await grantsOf(admin, owner), await grantsOf(admin, application)];
+    const used = {
+      ...replica.env,
+      SOURCE_DB_READONLY_USER: 'people_app',
+      SOURCE_DB_READONLY_PASSWORD: 'applied',
+      SOURCE_DB_REPLICATION_USER: 'people_root',
+      SOURCE_DB_REPLICATION_PASSWORD: 'owned',
+    };
+    const passwords = { SOURCE_DB_READONLY_PASSWORD: 'own-1', SOURCE_DB_REPLICATION_PASSWORD: 'own-2' };
+    const own: Record<string, string> = { ...used, ...passwords };
+    try {
+      const remedies = new Set((await errors([], used)).map(({ remedy = '' }) => remedy));
+      expect(remedies.size).toBe(2);
+      for (const remedy of remedies) {
+        for (const sql of remedy.match(/(?:set session|create user|grant) .*?;/g) ?? [])
+          await admin.query(sql.replace(/<(\w+)>/, (_, name: keyof typeof passwords) => `'${passwords[name]}'`));
+        const [, name = '', user = ''] = /Then set (\w+)=(\w+)/.exec(remedy) ?? [];
+        own[name] = user;
+      }
+      expect(await errors([], own)).toEqual([]);
+      expect([await grantsOf(admin, owner), await grantsOf(admin, application)]).toEqual(before);
+    } finally {
+      for (const name of ['people_root', 'people_app', 'tidegate_reader', 'tidegate_binlog'])
+        await admin.query(`drop user if exists ${name}@'127.0.0.1'`);
+    }
+  });
+
   test('--allow-privileged-source turns the error into a warning on every start, and only in development', async () => {
     await admin.query(`grant insert on ${replica.database}.* to ${account('reader')}`);
     try {
@@ -83,7 +115,9 @@ describe('by the program', () => {
         const run = new RunProcess(replica.env, ['--until-caught-up', '--allow-privileged-source']);
         await run.succeeded();
         const warned = run.lines.filter(({ msg }) => msg.includes('holds INSERT on'));
-        expect(warned).toMatchObject([{ level: 'warn', remedy: expect.stringContaining('revoke insert') as string }]);
+        expect(warned).toMatchObject([
+          { level: 'warn', remedy: expect.stringContaining('create user `tidegate_reader`') as string },
+        ]);
       }
       const production = { ...replica.env, ENVIRONMENT: 'production' };
       const found = await errors(['--allow-privileged-source'], production);
@@ -122,6 +156,11 @@ describe('by the program', () => {
     },
   );
 });
+
+async function grantsOf(admin: Connection, account: string): Promise<unknown> {
+  const [rows] = await admin.query(`show grants for ${account}`);
+  return rows;
+}
 
 /** Breaks every connection of Tidegate. */
 async function killSessions(admin: Connection, { env }: Replica): Promise<void> {
