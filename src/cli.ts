@@ -35,8 +35,7 @@ let failureCode = 1;
 const lagUnknown = 2;
 
 function settings(): Config {
-  addEnvFile(process.env);
-  return loadConfig(process.env);
+  return loadConfig(process.env, addEnvFile(process.env));
 }
 
 interface BackfillFlags {

@@ -30,6 +30,8 @@ export interface Config {
   /** Where status and metrics are served; null: nowhere. */
   readonly listen: ListenConfig | null;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
+  /** Variables that look like settings and are none, in words. */
+  readonly unknown: readonly string[];
 }
 
 export interface ListenConfig {

@@ -1,6 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parse } from 'dotenv';
+import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { addEnvFile } from './env-file.ts';
 
@@ -41,7 +43,50 @@ describe('addEnvFile', () => {
     expect(environment).toEqual({});
   });
 
-  it('raises an error for a file that cannot be read', () => {
-    expect(() => addEnvFile({}, folder)).toThrow('cannot be read (EISDIR)');
+  it('raises an error with the path of a file that cannot be read', () => {
+    expect(() => addEnvFile({}, folder)).toThrow(
+      expect.objectContaining({
+        message: `${folder} cannot be read (EISDIR)`,
+        hint: expect.stringContaining('It is a folder') as string,
+      }) as Error,
+    );
+  });
+
+  it('names doubled settings and lines that are none, without their text', () => {
+    writeFileSync(
+      file,
+      'A=1\n# B\n\ncanary\r\nexport A = "x\ncanary = 2\ny" # A=3\nB: 2\n=canary\nexport canary\nB=2\n',
+    );
+    expect(addEnvFile({}, file)).toEqual(
+      [
+        'A is in lines 1 and 5: keep one',
+        'B is in lines 8 and 11: keep one',
+        ...[4, 9, 10].map(
+          (line) => `line ${line} is not NAME=value: correct it, or begin it with # to keep it as a comment`,
+        ),
+      ].map((problem) => `${file}: ${problem}`),
+    );
+    writeFileSync(file, readFileSync(new URL('../../.env.template', import.meta.url)));
+    expect(addEnvFile({}, file)).toEqual([]);
+  });
+
+  it('finds the names that dotenv finds', () => {
+    const piece = fc.constantFrom(
+      ...['A', 'B', '=', ':', ' ', '\n', '#', "'", '"', '`', 'export ', '-', '.', '\\', '\t'],
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 20 }), (pieces) => {
+        const text = `X=1\n${pieces.join('')}`;
+        // A name that stands behind the others is doubled if dotenv finds it, too.
+        for (const name of ['A', 'B', 'A-', 'A.B']) {
+          writeFileSync(file, text);
+          const before = addEnvFile({}, file).filter((problem) => problem.includes(`: ${name} is in lines`)).length;
+          const isFound = name in parse(text);
+          writeFileSync(file, `${name}=0\n${text}`);
+          const after = addEnvFile({}, file).filter((problem) => problem.includes(`: ${name} is in lines`)).length;
+          expect([text, name, after > before]).toEqual([text, name, isFound]);
+        }
+      }),
+    );
   });
 });

@@ -134,6 +134,24 @@ describe('loadConfig', () => {
     expect(problemsOf({ ...minimal, [name]: 'x' })).toBe('');
   });
 
+  it.each([
+    ['SOURCE_DB_PASSWORD', ['SOURCE_DB_READONLY_PASSWORD or SOURCE_DB_REPLICATION_PASSWORD meant?']],
+    ['SOURCE_PORT', ['SOURCE_DB_PORT meant?']],
+    ['TARGET_DB_SSLMODE', []],
+    ['TABLES_SKIP', ['TABLES_INCLUDE or TABLES_EXCLUDE or TABLES_HALT or TABLES_REFRESH meant?']],
+    ['SOURCE_DATE_EPOCH', null],
+    ['SOURCES', null],
+  ])('names %s, which looks like a setting and is none', (name, meant) => {
+    expect(loadConfig({ ...minimal, [name]: 'canary' }).unknown).toEqual(
+      meant === null ? [] : [[`${name} is not a setting`, ...meant].join('; is ')],
+    );
+  });
+
+  it('reports what is wrong in the .env file together with the other problems', () => {
+    const load = () => loadConfig({ ...minimal, LOG_LEVEL: 'loud' }, ['/etc/.env: line 3 is not NAME=value']);
+    expect(load).toThrow(/^2 settings are wrong:\n {2}\/etc\/.env: line 3 is not NAME=value\n {2}LOG_LEVEL must be/);
+  });
+
   it('mistakes no variable of this machine for a mistyped setting', () => {
     expect(problemsOf({ ...process.env, ...minimal })).toBe('');
   });

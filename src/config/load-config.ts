@@ -1,18 +1,18 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import type { Config, ListenConfig, TlsConfig } from './config.ts';
 import { type Environment, environmentSchema, secretNames } from './environment.ts';
-import { nearMisses } from './near-misses.ts';
+import { nearMisses, unknownSettings } from './near-misses.ts';
 import { decodeText } from './text-file.ts';
 
 /**
  * Reads the settings from the environment. Raises one TidegateError config that lists every problem. Each problem names its
- * variable and never its value.
+ * variable and never its value. `inFile`: what is wrong in the .env file.
  */
-export function loadConfig(environment: NodeJS.ProcessEnv): Config {
-  const problems = nearMisses(environment);
+export function loadConfig(environment: NodeJS.ProcessEnv, inFile: readonly string[] = []): Config {
+  const problems = [...inFile, ...nearMisses(environment)];
   const { values, reported } = withSecretFiles(environment, problems);
   for (const [name, value] of Object.entries(values))
     // Neither database accepts a NUL byte, and it ends a C string early.
@@ -36,17 +36,21 @@ export function loadConfig(environment: NodeJS.ProcessEnv): Config {
       problems.push(`${name} ${isMissing ? `is not set: ${describe(name)}` : issue.message}`);
     }
   if (parsed.success) {
-    const config = assemble(parsed.data, authorities, problems);
+    const config = assemble(parsed.data, authorities, unknownSettings(environment), problems);
     if (problems.length === 0) return config;
   }
   throw new TidegateError(
     'config',
     `${problems.length === 1 ? 'a setting is' : `${problems.length} settings are`} wrong:\n${problems.map((problem) => `  ${problem}`).join('\n')}`,
-    missing > requiredNames.length / 2 ? { hint: fromTemplate } : {},
+    missing > requiredNames.length / 2 ? { hint: fromTemplate() } : {},
   );
 }
 
-const fromTemplate = 'Start with the template, which explains each setting: cp .env.template .env';
+function fromTemplate(): string {
+  const place = existsSync('.env') ? '' : ` There is no .env in ${process.cwd()}, where it is looked for.`;
+  return `Start with the template, which explains each setting: cp .env.template .env${place}`;
+}
+
 const requiredNames = Object.entries(environmentSchema.shape)
   .filter(([, schema]) => !schema.safeParse(undefined).success)
   .map(([name]) => name);
@@ -111,7 +115,7 @@ function read(file: string, name: string, problems: string[]): Buffer | undefine
   }
 }
 
-function assemble(env: Environment, authorities: Authorities, problems: string[]): Config {
+function assemble(env: Environment, authorities: Authorities, unknown: readonly string[], problems: string[]): Config {
   return {
     environment: env.ENVIRONMENT,
     source: {
@@ -146,6 +150,7 @@ function assemble(env: Environment, authorities: Authorities, problems: string[]
     verifyEveryHours: env.VERIFY_EVERY ?? null,
     listen: listen(env, problems),
     logLevel: env.LOG_LEVEL,
+    unknown,
   };
 }
 

@@ -107,6 +107,13 @@ it('names a mistyped setting before it connects anywhere', async () => {
   expect(stderr).not.toContain('canary');
 });
 
+it('names the folder in which there is no .env, and a variable that is no setting', async () => {
+  expect((await runCli(['check'], {})).stderr).toContain(`There is no .env in ${process.cwd()}`);
+  const { stdout } = await runCli(['check'], { ...(await nowhere()), TARGET_DB_SSLMODE: 'canary' });
+  expect(stdout).toContain('warning  settings: TARGET_DB_SSLMODE is not a setting');
+  expect(stdout).not.toContain('canary');
+});
+
 it('gives way to other programs of its machine', async () => {
   // It connects to an address that never answers, and so runs until it is killed.
   const silent = createServer().listen(0, '127.0.0.1');

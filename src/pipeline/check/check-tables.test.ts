@@ -29,10 +29,15 @@ const catalog = {
   tables: [table('patient', [0]), table('keyless', []), table('stamped', [0], ['id', '_loaded_at'])],
   others: new Map([['patient_names', 'view']]),
 };
-const check = (include: readonly string[], exclude: readonly string[], rules = '') =>
+const check = (
+  include: readonly string[],
+  exclude: readonly string[],
+  rules = '',
+  { halt, refresh }: { halt?: readonly string[]; refresh?: readonly string[] } = {},
+) =>
   checkTables(catalog, {
     source: { database: 'clinic' },
-    tables: { include, exclude, refresh: [] },
+    tables: { include, exclude, halt: halt ?? [], refresh: refresh ?? [] },
     columnRules: parseColumnRules(rules).rules,
   } as unknown as Config);
 
@@ -47,7 +52,11 @@ it('reports which tables are replicated, and for every other table why not and w
 });
 
 it('does not report excluded tables, and warns of a name that is no table', () => {
-  expect(check([], ['k*', 'stamped', 'temp*']).findings).toMatchObject([{ level: 'ok' }]);
+  // A pattern may be meant for tables that come later.
+  expect(check([], ['k*', 'stamped', 'temp*']).findings).toMatchObject([
+    { level: 'ok', message: 'temp* in TABLES_EXCLUDE is no table that the reader can see' },
+    { level: 'ok' },
+  ]);
   expect(check(['patient', 'patiens'], []).findings).toMatchObject([
     { level: 'warning', message: expect.stringContaining('patiens') },
     { level: 'ok' },
@@ -64,4 +73,20 @@ it('explains a name that is no table, unless it also matches tables', () => {
 
 it('reports an error when no table is left to replicate', () => {
   expect(check(['keyless'], []).findings.at(-1)).toMatchObject({ level: 'error', subject: 'tables' });
+});
+
+it('names each entry of a setting that matches no table, with the table that is spelled nearly like it', () => {
+  const { findings } = check([], ['keyles', 'keyless', 'stamped'], '', {
+    halt: ['Patint', 'patient', 'nosuch*'],
+    refresh: ['patient', 'nosuch', 'k*'],
+  });
+  const warned = findings.filter(({ level }) => level === 'warning');
+  expect(warned.map(({ message }) => message)).toEqual([
+    'keyles in TABLES_EXCLUDE is no table that the reader can see; is keyless meant?',
+    'Patint in TABLES_HALT is no table that the reader can see; is patient meant?',
+    'nosuch* in TABLES_HALT is no table that the reader can see',
+    'nosuch in TABLES_REFRESH is no table that the reader can see',
+    'patient in TABLES_REFRESH has no effect: that table has a key and is streamed',
+  ]);
+  expect(warned.every(({ remedy }) => remedy !== undefined)).toBe(true);
 });

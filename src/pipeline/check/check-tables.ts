@@ -3,12 +3,13 @@ import type { TableSchema } from '../../definition/table-schema.ts';
 import type { Config } from '../../config/config.ts';
 import { ruleFinder } from '../../config/column-rules.ts';
 import { formatRule } from '../../definition/column-rule.ts';
-import { tableFilter } from '../../config/table-filter.ts';
+import { nearest } from '../../config/near-misses.ts';
+import { matchesAny } from '../../config/table-filter.ts';
 import type { Catalog, CatalogTable } from '../../mysql/catalog/catalog.ts';
 import { quoteName } from '../../mysql/identifiers.ts';
 import { type LeftOutTable, planTables, selectionOf } from '../begin/table-plan.ts';
 
-/** Finds which tables will be replicated, which will not and why, and patterns that match no table. */
+/** Finds which tables will be replicated, which will not and why, and entries of settings that match nothing. */
 export function checkTables(
   { tables: catalog, others }: Catalog,
   config: Config,
@@ -101,21 +102,67 @@ function unloggedChanges({ table, cascades = [] }: TableSchema): Finding[] {
   }));
 }
 
-/** Such a pattern is probably misspelt, or names no table. An exclusion may be meant for temporary tables, so it is not checked. */
+/**
+ * Entries of the settings that name tables, and match none: they are probably misspelt. A pattern of TABLES_EXCLUDE may be meant for
+ * tables that come later.
+ */
 function patternsOfNothing(
   catalog: readonly CatalogTable[],
   others: Catalog['others'],
-  { include }: Config['tables'],
+  { include, exclude, halt, refresh }: Config['tables'],
 ): Finding[] {
-  return include.flatMap((glob) => {
-    const matches = tableFilter({ include: [glob], exclude: [] });
-    if (catalog.some(({ schema }) => matches(schema.table))) return [];
-    const [other] = [...others].filter(([name]) => matches(name));
-    const is =
-      other === undefined ? 'is no table that the reader can see' : `means ${other[0]}, which is a ${other[1]}`;
-    const remedy =
-      other === undefined ? 'correct TABLES_INCLUDE' : 'name the tables behind it instead: only tables are replicated';
-    return [{ level: 'warning', subject: 'tables', message: `${glob} in TABLES_INCLUDE ${is}`, remedy }];
+  const names = catalog.map(({ schema }) => schema.table);
+  const of = (setting: string, globs: readonly string[], level: (glob: string) => Finding['level']) =>
+    globs
+      .filter((glob) => !names.some(matchesAny([glob])))
+      .map((glob) => ofNothing(setting, glob, level(glob), names, others));
+  return [
+    ...of('TABLES_INCLUDE', include, () => 'warning'),
+    ...of('TABLES_EXCLUDE', exclude, (glob) => (/[*?]/.test(glob) ? 'ok' : 'warning')),
+    ...of('TABLES_HALT', halt, () => 'warning'),
+    ...of('TABLES_REFRESH', refresh, () => 'warning'),
+    ...refreshedInVain(catalog, refresh),
+  ];
+}
+
+function ofNothing(
+  setting: string,
+  glob: string,
+  level: Finding['level'],
+  names: readonly string[],
+  others: Catalog['others'],
+): Finding {
+  const [other] = [...others].filter(([name]) => matchesAny([glob])(name));
+  const meant = nearest(glob, names);
+  const is =
+    other === undefined
+      ? `is no table that the reader can see${meant === undefined ? '' : `; is ${meant} meant?`}`
+      : `means ${other[0]}, which is a ${other[1]}`;
+  const isView = other !== undefined && setting === 'TABLES_INCLUDE';
+  return {
+    ...{ level, subject: 'tables', message: `${glob} in ${setting} ${is}` },
+    ...(level === 'ok'
+      ? {}
+      : {
+          remedy: isView
+            ? 'name the tables behind it instead: only tables are replicated'
+            : `correct ${setting}, or remove the entry from it`,
+        }),
+  };
+}
+
+/** Tables with a key are streamed, whatever TABLES_REFRESH says. */
+function refreshedInVain(catalog: readonly CatalogTable[], refresh: readonly string[]): Finding[] {
+  return refresh.flatMap((glob) => {
+    const matched = catalog.filter(({ schema }) => matchesAny([glob])(schema.table));
+    if (matched.length === 0 || matched.some(({ schema }) => schema.primaryKey.length === 0)) return [];
+    return [
+      {
+        ...{ level: 'warning' as const, subject: 'tables' },
+        message: `${glob} in TABLES_REFRESH has no effect: ${matched.length === 1 ? 'that table has a key and is' : 'these tables have keys and are'} streamed`,
+        remedy: 'remove it from TABLES_REFRESH',
+      },
+    ];
   });
 }
 

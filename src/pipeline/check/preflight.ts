@@ -53,6 +53,7 @@ export async function runChecks(scope: Scope, config: Config, options: CheckOpti
   const target = await checkTargetSide(scope, config, planned);
   return [
     ...(asked && config.environment === 'production' ? [notInProduction] : []),
+    ...config.unknown.map(unknownSetting),
     ...(await explainShutOut(scope, config, reader.findings, judge)),
     ...replicator.findings,
     ...target,
@@ -65,6 +66,16 @@ const notInProduction: Finding = {
   message: '--allow-privileged-source is for development, and ENVIRONMENT is production',
   remedy: 'remove --allow-privileged-source, and give the source accounts the rights that `tidegate grants` prints',
 };
+
+/** The variable may belong to another program, so it is no error. */
+function unknownSetting(message: string): Finding {
+  return {
+    level: 'warning',
+    subject: 'settings',
+    message,
+    remedy: 'correct or remove it; .env.template has every setting',
+  };
+}
 
 /** Adjusts the findings about an account's rights. */
 type Judge = (findings: Finding[]) => Finding[];
