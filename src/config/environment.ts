@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseWindow } from './snapshot-window.ts';
 import { parseColumnRules } from './column-rules.ts';
@@ -13,6 +14,11 @@ const wholeNumber = (lowest: number, highest: number) => {
 };
 const port = (fallback: number) => wholeNumber(1, 65_535).default(fallback);
 const name = z.string().min(1, 'must not be empty');
+/** A URL, a port behind the name or brackets would be looked up as a name, in vain. */
+const host = name.refine(
+  (text) => isIP(text) !== 0 || !/[:/[\]@\s]/.test(text),
+  'must be a host name or an address alone, without scheme, user, port, brackets or path',
+);
 const tlsMode = z.enum(['verify-full', 'verify-ca', 'disable'], 'must be verify-full, verify-ca or disable').optional();
 const secret = z.string().min(1, 'must not be empty');
 const list = z
@@ -47,7 +53,7 @@ export const environmentSchema = z.object({
     .enum(['development', 'production'], 'must be development or production')
     .default('development')
     .describe('production: destructive commands ask for a typed confirmation'),
-  SOURCE_DB_HOST: name.describe('MySQL or MariaDB server to copy from'),
+  SOURCE_DB_HOST: host.describe('MySQL or MariaDB server to copy from'),
   SOURCE_DB_PORT: port(3306).describe('its port'),
   SOURCE_DB_NAME: name
     .refine((database) => !systemDatabases.test(database), "must not be one of the server's own databases")
@@ -67,7 +73,7 @@ export const environmentSchema = z.object({
     'verify-full (default except on loopback), verify-ca, or disable, which must be set explicitly',
   ),
   SOURCE_DB_TLS_CA: z.string().optional().describe('PEM file of the authority that signed the source certificate'),
-  TARGET_DB_HOST: name.describe('PostgreSQL server to copy to'),
+  TARGET_DB_HOST: host.describe('PostgreSQL server to copy to'),
   TARGET_DB_PORT: port(5432).describe('its port'),
   TARGET_DB_NAME: name.describe('database there'),
   TARGET_DB_USER: name.describe('role that may create schemas in that database'),

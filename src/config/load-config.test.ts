@@ -75,6 +75,8 @@ describe('loadConfig', () => {
   });
 
   it.each([
+    ['SOURCE_DB_HOST', ['mysql://clinic', '[::1]', 'clinic:3306', '/run/mysqld.sock', 'me@clinic'], 'alone'],
+    ['TARGET_DB_HOST', ['postgres://a/b', 'clinic.example ', '/var/run/postgresql'], 'alone'],
     ['SOURCE_DB_PORT', ['0', '65536', '0x1F', '1e3', '3306.5', '-1', 'port'], 'from 1 to 65535'],
     ['SOURCE_SERVER_ID', ['0', '4294967296', 'true'], 'from 1 to 4294967295'],
     ['SNAPSHOT_CONNECTIONS', ['0', '17'], 'from 1 to 16'],

@@ -75,7 +75,7 @@ export const errorKinds = {
   },
   'target-privilege': {
     action: 'operator',
-    hint: 'Let the target role create schemas: grant create on database … to …;',
+    hint: 'Run `tidegate check`: it prints the grant that the target role lacks.',
   },
   'target-busy': { action: 'retry', hint: 'PostgreSQL asked for another try. Tidegate tries again.' },
   'target-refused': {

@@ -1,6 +1,6 @@
 import type { ErrorKind } from './error-kinds.ts';
 import { TidegateError } from './tidegate-error.ts';
-import { certificateHint, isCertificateCode, isNetworkError } from './transport-errors.ts';
+import { certificateHint, isCertificateCode, isNetworkError, unreachableCause } from './transport-errors.ts';
 
 type Role = 'reader' | 'replicator';
 
@@ -8,6 +8,8 @@ export interface SourceErrorContext {
   /** The attempted action in words: 'connect', 'query', 'read table t'. */
   readonly what: string;
   readonly role: Role;
+  /** Why a certificate was not accepted, where mysql2 hides the code. */
+  readonly certificate?: string | undefined;
 }
 
 /** The kind of an error code. `hint` replaces the hint of the kind where the code allows a better one. */
@@ -50,7 +52,7 @@ const authPlugin: Meaning = {
 const hostBlocked: Meaning = {
   kind: 'source-login',
   hint: () =>
-    'The server blocks this machine after too many failed connections. Run flush hosts; there, then try again.',
+    'The server blocks this machine after too many failed connections (max_connect_errors). Run flush hosts; there, or on MySQL 8 and later truncate table performance_schema.host_cache; then try again.',
 };
 const expired: Meaning = {
   kind: 'source-login',
@@ -78,7 +80,11 @@ const tlsTooOld: Meaning = {
   hint: () =>
     'Tidegate and the server have no TLS version in common. Tidegate requires TLS 1.2; MySQL 5.6 and servers of its age support TLS 1.0 at most, which protects nothing any more. Update the server, or use a VPN or an SSH tunnel and set SOURCE_DB_TLS=disable.',
 };
-const tlsFailed: Meaning = { kind: 'source-tls', hint: () => certificateHint('SOURCE') };
+const accountLimit: Meaning = {
+  kind: 'source-unreachable',
+  hint: (role) =>
+    `The account of ${userSetting[role]} has reached a limit of the source: max_user_connections, or one of its own (show create user). An administrator can raise it. Tidegate tries again.`,
+};
 
 /**
  * Server errors by number. MySQL and MariaDB share the numbers below 1900 and differ above
@@ -97,7 +103,11 @@ const byErrno: Readonly<Record<number, Meaning>> = {
   1033: damaged, // the definition's file
   1034: crashed, // index file
   1035: crashed, // index file of an older version
-  1040: unreachable, // too many connections
+  1040: {
+    kind: 'source-unreachable',
+    hint: () =>
+      'The source has no connection left: other clients hold all of max_connections. Tidegate tries again. If this stays, raise it there: set global max_connections = …;',
+  },
   1044: privilege, // no right on the database
   1045: wrongLogin,
   1049: {
@@ -125,13 +135,23 @@ const byErrno: Readonly<Record<number, Meaning>> = {
   1161: unreachable, // network write timed out
   1168: redefined, // a table below a MERGE table
   1176: redefined, // no such key
+  1104: {
+    kind: 'source-settings',
+    hint: () =>
+      'The source limits how much a select may read (max_join_size). Raise it there: set global max_join_size = default;',
+  },
+  1184: {
+    kind: 'source-settings',
+    hint: (role) =>
+      `The source ran its init_connect for the account of ${userSetting[role]}, which failed, and hung up. Correct it there, or turn it off: set global init_connect = '';`,
+  },
   1193: statement, // unknown variable
   1194: crashed,
   1195: crashed, // and the last repair failed
-  1203: unreachable, // max_user_connections
+  1203: accountLimit, // max_user_connections
   1205: busy, // lock wait
   1213: busy, // deadlock
-  1226: unreachable, // a per-account limit
+  1226: accountLimit, // max_queries_per_hour and its like
   1227: privilege,
   1236: dumpRefused, // purged, beyond the end, damaged; MySQL: also that our server id is taken
   1251: authPlugin,
@@ -163,12 +183,11 @@ const byErrno: Readonly<Record<number, Meaning>> = {
 const byCode: Readonly<Record<string, Meaning>> = {
   AUTH_SWITCH_PLUGIN_ERROR: authPlugin,
   HANDSHAKE_NO_SSL_SUPPORT: noTls,
-  HANDSHAKE_SSL_ERROR: tlsFailed,
   MYSQL_CLEAR_PASSWORD_NOT_ENABLED: authPlugin,
 };
 
 /** Classifies an error of mysql2 or zongji by its numbers and codes alone: the texts may hold statements and values. */
-export function fromMysql(error: unknown, { what, role }: SourceErrorContext): TidegateError {
+export function fromMysql(error: unknown, { what, role, certificate }: SourceErrorContext): TidegateError {
   if (error instanceof TidegateError) return error;
   const { errno, code, syscall, library, fatal } = (error ?? {}) as Record<string, unknown>;
   const number = typeof errno === 'number' && errno > 0 ? errno : null;
@@ -178,8 +197,9 @@ export function fromMysql(error: unknown, { what, role }: SourceErrorContext): T
   const isClosed = fatal === true && number === null && (name === null || unreadPacket.has(name));
   const meaning = isClosed
     ? unreachable
-    : (name === 'HANDSHAKE_SSL_ERROR' && brokenHandshake(syscall, library)) || meaningOf(number, name, syscall);
-  const failure = isClosed ? 'the connection was closed' : inWords(name, number);
+    : (name === 'HANDSHAKE_SSL_ERROR' && brokenHandshake(syscall, library)) ||
+      meaningOf(number, certificate ?? name, syscall);
+  const failure = isClosed ? 'the connection was closed' : inWords(certificate ?? name, number);
   return new TidegateError(meaning.kind, `source (${role}): ${what} failed: ${failure}`, {
     cause: error,
     ...(meaning.hint === undefined ? {} : { hint: meaning.hint(role) }),
@@ -220,14 +240,21 @@ export function isNamedForMysqlOnly(errno: unknown): boolean {
 }
 
 function inWords(name: string | null, errno: number | null): string {
-  if (errno === null) return name ?? 'no code';
+  if (errno === null) {
+    const cause = unreachableCause(name);
+    return cause === undefined ? (name ?? 'no code') : `${cause.words} (${name})`;
+  }
   return name === null ? `errno ${errno}` : `${name} (errno ${errno})`;
 }
 
 function meaningOf(errno: number | null, code: string | null, syscall: unknown): Meaning {
   const known = (errno === null ? undefined : byErrno[errno]) ?? (code === null ? undefined : byCode[code]);
   if (known !== undefined) return known;
-  if (code !== null && isCertificateCode(code)) return tlsFailed;
-  if (isNetworkError({ code, syscall })) return unreachable;
+  if (code === 'HANDSHAKE_SSL_ERROR' || (code !== null && isCertificateCode(code)))
+    return { kind: 'source-tls', hint: () => certificateHint('SOURCE', code) };
+  if (isNetworkError({ code, syscall })) {
+    const cause = unreachableCause(code);
+    return cause === undefined ? unreachable : { ...unreachable, hint: () => cause.hint('SOURCE') };
+  }
   return { kind: 'internal' };
 }

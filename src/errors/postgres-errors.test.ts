@@ -16,14 +16,15 @@ describe('fromPostgres', () => {
     ['28P01', 'target-login', 'TARGET_DB_PASSWORD'],
     ['28000', 'target-login', 'pg_hba.conf'],
     ['3D000', 'target-login', 'TARGET_DB_NAME'],
-    ['42501', 'target-privilege', 'grant create'],
+    ['42501', 'target-privilege', 'tidegate check'],
     ['42P01', 'target-refused', 'refused'],
     ['2BP01', 'target-refused', 'depends'],
     ['23505', 'target-refused', 'refused'],
     ['25006', 'target-unreachable', 'standby'],
     ['40001', 'target-busy', 'another try'],
     ['53100', 'target-unreachable', 'disk'],
-    ['57P03', 'target-unreachable', 'TARGET_DB_HOST'],
+    ['53300', 'target-unreachable', 'max_connections'],
+    ['57P03', 'target-unreachable', 'is starting'],
     ['XX001', 'internal', 'Report'],
   ])('SQLSTATE %s is %s', (state, kind, hint) => {
     const error = fromServer(state);

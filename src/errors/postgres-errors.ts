@@ -1,6 +1,6 @@
 import type { ErrorKind } from './error-kinds.ts';
 import { TidegateError } from './tidegate-error.ts';
-import { certificateHint, isCertificateCode, isNetworkError } from './transport-errors.ts';
+import { certificateHint, isCertificateCode, isNetworkError, unreachableCause } from './transport-errors.ts';
 
 /** The kind of an SQLSTATE. `hint` replaces the hint of the kind where the state allows a better one. */
 interface Meaning {
@@ -48,13 +48,25 @@ const byState: Readonly<Record<string, Meaning>> = {
     kind: 'target-unreachable',
     hint: 'PostgreSQL is out of memory. With thousands of tables it may lack memory for locks: raise max_locks_per_transaction and restart it. Tidegate tries again.',
   },
+  '53300': {
+    kind: 'target-unreachable',
+    hint: 'PostgreSQL has no connection left: other clients hold all of max_connections, or of the limit of this role or database. Tidegate tries again.',
+  },
   '53100': {
     kind: 'target-unreachable',
     hint: "The target's disk is full. Free some space. Tidegate tries again.",
   },
   '54': refused, // more than PostgreSQL can hold
   '55P03': { kind: 'target-busy' },
-  '57': unreachable, // cancelled, shutting down, starting up
+  '57': unreachable, // cancelled
+  '57P01': {
+    kind: 'target-unreachable',
+    hint: 'PostgreSQL or an administrator ended the session. Tidegate tries again.',
+  },
+  '57P03': {
+    kind: 'target-unreachable',
+    hint: 'PostgreSQL is starting, shutting down or recovering. Tidegate tries again.',
+  },
   P0: refused, // raised by a trigger
 };
 
@@ -93,11 +105,16 @@ export function fromPostgres(error: unknown, { what }: { readonly what: string }
   const raw = (error as { code?: unknown } | null)?.code;
   const code = typeof raw === 'string' ? raw : '';
   const { kind, hint } = isState(raw) ? meaningOf(raw) : meaningWithoutState(error, code);
-  return new TidegateError(
-    kind,
-    `target: ${what} failed: ${isState(raw) ? `SQLSTATE ${raw}` : code !== '' ? code : kind === 'internal' ? 'unexpected' : 'the connection broke'}`,
-    { cause: error, ...(hint === undefined ? {} : { hint }) },
-  );
+  return new TidegateError(kind, `target: ${what} failed: ${isState(raw) ? `SQLSTATE ${raw}` : inWords(code, kind)}`, {
+    cause: error,
+    ...(hint === undefined ? {} : { hint }),
+  });
+}
+
+function inWords(code: string, kind: ErrorKind): string {
+  if (code === '') return kind === 'internal' ? 'unexpected' : 'the connection broke';
+  const cause = unreachableCause(code);
+  return cause === undefined ? code : `${cause.words} (${code})`;
 }
 
 function meaningOf(state: string): Meaning {
@@ -106,12 +123,14 @@ function meaningOf(state: string): Meaning {
 
 /** The meaning of a failure that the server did not raise: the network, TLS, or a bug. */
 function meaningWithoutState(error: unknown, code: string): Meaning {
-  if (isCertificateCode(code)) return { kind: 'target-tls', hint: certificateHint('TARGET') };
+  if (isCertificateCode(code)) return { kind: 'target-tls', hint: certificateHint('TARGET', code) };
   // pg reports a lost connection as a plain Error without a code. A TypeError and its like are bugs, and another try cannot
   // resolve them.
   const isLost =
     code === ''
       ? error instanceof Error && Object.getPrototypeOf(error) === Error.prototype
       : isNetworkError(error as { code?: unknown; syscall?: unknown });
-  return isLost ? unreachable : { kind: 'internal' };
+  if (!isLost) return { kind: 'internal' };
+  const cause = unreachableCause(code);
+  return cause === undefined ? unreachable : { ...unreachable, hint: cause.hint('TARGET') };
 }

@@ -2,6 +2,7 @@ import type mysql from 'mysql2';
 import type { SourceConfig } from '../config/config.ts';
 import { fromMysql } from '../errors/mysql-errors.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
+import { addressOf } from '../errors/transport-errors.ts';
 import { sleep } from '../lifetime/backoff.ts';
 import { Scope, type Silence } from '../lifetime/scope.ts';
 import { SilenceWatch } from '../lifetime/silence-watch.ts';
@@ -84,7 +85,7 @@ export class SourceConnection {
       (seconds) =>
         new TidegateError(
           'source-unreachable',
-          `source (${this.role}): no answer for ${seconds} s, and it is not at work`,
+          `source (${this.role}): no answer from ${addressOf(this.#source)} for ${seconds} s, and it is not at work`,
         ),
     );
   }

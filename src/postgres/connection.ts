@@ -2,6 +2,7 @@ import pg from 'pg';
 import type { TargetConfig } from '../config/config.ts';
 import { fromPostgres, sqlStateOf } from '../errors/postgres-errors.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
+import { addressOf, unreachableCause } from '../errors/transport-errors.ts';
 import { type Scope, breakable } from '../lifetime/scope.ts';
 import { backendOf, socketOf } from './wire/client.ts';
 import { askForTls } from './wire/tls-probe.ts';
@@ -31,7 +32,6 @@ export async function openTarget(scope: Scope, target: TargetConfig, application
     user: target.user.user,
     password: target.user.password,
     application_name: applicationName,
-    connectionTimeoutMillis: connectTimeoutMs,
     keepAlive: true,
     options:
       '-c timezone=UTC -c datestyle=ISO,YMD -c extra_float_digits=1 -c intervalstyle=postgres -c bytea_output=hex' +
@@ -55,36 +55,42 @@ export async function openTarget(scope: Scope, target: TargetConfig, application
   const opening = breakable(breakOff);
   scope.throwIfHungUp();
   scope.own(opening);
+  const connect = `connect to ${addressOf(target)}`;
+  const late = () =>
+    new TidegateError(
+      'target-unreachable',
+      `target: ${connect} failed: no answer within ${connectTimeoutMs / 1000} s`,
+      {
+        hint: unreachableCause('ETIMEDOUT')?.hint('TARGET') ?? '',
+      },
+    );
   try {
-    await client.connect();
+    // pg has a limit of its own, whose error has no code.
+    await scope.within(connectTimeoutMs, client.connect(), late);
     // Nothing watches this connection yet.
     const { rows } = await scope.within(
       connectTimeoutMs,
       client.query<{ pid: number }>(
         `select pg_backend_pid() as pid, count(set_config(name, '0', false)) from pg_settings where name in ('${limits.join("', '")}')`,
       ),
-      () =>
-        new TidegateError(
-          'target-unreachable',
-          `target: connect failed: no answer within ${connectTimeoutMs / 1000} s`,
-        ),
+      late,
     );
     // A pooler shares sessions and keeps them open after us. Session settings and the lease would be unreliable.
-    if (rows[0]?.pid !== backendOf(client)) throw pooled(null);
+    if (rows[0]?.pid !== backendOf(client)) throw pooled(target, null);
   } catch (error) {
     breakOff();
     // PgBouncer raises this for connection settings that it does not know.
-    if (sqlStateOf(error) === '08P01') throw pooled(error);
-    const raised = fromPostgres(error, { what: 'connect' });
+    if (sqlStateOf(error) === '08P01') throw pooled(target, error);
+    const raised = fromPostgres(error, { what: connect });
     const isUnclear = raised.kind === 'internal' || (mode !== 'disable' && raised.kind === 'target-unreachable');
     const answer = isUnclear ? await askForTls(target.host, target.port) : 'unknown';
     if (answer === 'no-postgres')
-      throw new TidegateError('target-unreachable', 'target: connect failed: the server there is not PostgreSQL', {
+      throw new TidegateError('target-unreachable', `target: ${connect} failed: the server there is not PostgreSQL`, {
         cause: error,
         hint: 'Check TARGET_DB_HOST and TARGET_DB_PORT: another service listens there.',
       });
     if (mode !== 'disable' && answer === 'no-tls')
-      throw new TidegateError('target-tls', 'target: connect failed: the server offers no TLS', {
+      throw new TidegateError('target-tls', `target: ${connect} failed: the server offers no TLS`, {
         cause: error,
         hint: 'Turn on TLS there (ssl = on, ssl_cert_file, ssl_key_file). If a VPN or similar protects the connection, set TARGET_DB_TLS=disable instead.',
       });
@@ -95,6 +101,7 @@ export async function openTarget(scope: Scope, target: TargetConfig, application
   return client;
 }
 
-function pooled(cause: unknown): TidegateError {
-  return new TidegateError('target-pooled', 'target: a connection pooler answers instead of PostgreSQL', { cause });
+function pooled(target: TargetConfig, cause: unknown): TidegateError {
+  const message = `target: a connection pooler answers at ${addressOf(target)} instead of PostgreSQL`;
+  return new TidegateError('target-pooled', message, { cause });
 }

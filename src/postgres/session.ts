@@ -5,6 +5,7 @@ import type { LineBuffer } from '../change/line-buffer.ts';
 import type { TargetConfig } from '../config/config.ts';
 import { fromPostgres } from '../errors/postgres-errors.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
+import { addressOf } from '../errors/transport-errors.ts';
 import { backoff } from '../lifetime/backoff.ts';
 import { Scope, type Silence, breakable } from '../lifetime/scope.ts';
 import { SilenceWatch } from '../lifetime/silence-watch.ts';
@@ -56,7 +57,11 @@ export class TargetSession {
           void endBackend({ schema: targetSchema, ...server }, this.backend);
         },
       },
-      (seconds) => new TidegateError('target-unreachable', `target: no answer for ${seconds} s, and it is not at work`),
+      (seconds) =>
+        new TidegateError(
+          'target-unreachable',
+          `target: no answer from ${addressOf(server)} for ${seconds} s, and it is not at work`,
+        ),
     );
     this.db = this.kysely = new Kysely<ControlSchema>({
       plugins: [new ControlSchemaPlugin(controlSchemaName(targetSchema))],

@@ -48,9 +48,9 @@ export class Authority {
     return authority;
   }
 
-  /** A server certificate for this name or address, readable by a process of user and group `owner`. */
-  async issue(name: string, owner: number): Promise<ServerCertificate> {
-    const of = (suffix: string) => join(this.#folder, `${name}-${owner}.${suffix}`);
+  /** A server certificate for this name or address, readable by a process of user and group `owner`. With 0 days it has expired. */
+  async issue(name: string, owner: number, days = 2): Promise<ServerCertificate> {
+    const of = (suffix: string) => join(this.#folder, `${name}-${owner}-${days}.${suffix}`);
     await this.#run(
       'req',
       '-newkey',
@@ -75,7 +75,7 @@ export class Authority {
       join(this.#folder, 'ca.key'),
       '-CAcreateserial',
       '-days',
-      '2',
+      String(days),
       '-extfile',
       of('ext'),
       '-out',

@@ -3,6 +3,7 @@ import mysql from 'mysql2';
 import type { SourceConfig } from '../../config/config.ts';
 import { fromMysql } from '../../errors/mysql-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
+import { addressOf, isCertificateCode } from '../../errors/transport-errors.ts';
 import { type Scope, breakable } from '../../lifetime/scope.ts';
 import { assertAllowedStatement } from '../guard/statement-guard.ts';
 import { socketOf } from './socket.ts';
@@ -38,7 +39,7 @@ export async function openGuarded(scope: Scope, source: SourceConfig, role: Sour
   const socket = socketOf(connection);
   const opening = breakable(() => socket.destroy(new Error('hung up')));
   scope.own(opening);
-  if (source.tls.mode === 'verify-full') verifyHost(connection, source.host);
+  const tls = watchTls(connection, source);
   await new Promise<void>((resolve, reject) => {
     // Also keeps a connection that breaks while idle from crashing the process. The next query reports it.
     connection.on('error', reject);
@@ -46,7 +47,7 @@ export async function openGuarded(scope: Scope, source: SourceConfig, role: Sour
   })
     .catch((error: unknown) => {
       connection.destroy();
-      throw fromMysql(error, { what: 'connect', role });
+      throw fromMysql(error, { what: `connect to ${addressOf(source)}`, role, certificate: tls.refusal });
     })
     .finally(() => scope.disown(opening));
   const wire = connection as unknown as { writePacket(packet: { readonly buffer: Buffer }): void };
@@ -61,13 +62,22 @@ export async function openGuarded(scope: Scope, source: SourceConfig, role: Sour
 
 /**
  * Compares the certificate with the host, a name or an address, before the login is sent. mysql2 would compare it with "localhost" if the
- * host is an address.
+ * host is an address. `refusal` is the code of a certificate that was not accepted, for which mysql2 has one code only.
  */
-function verifyHost(connection: mysql.Connection, host: string): void {
+function watchTls(connection: mysql.Connection, source: SourceConfig): { readonly refusal: string | undefined } {
   const wire = connection as unknown as { startTLS(done: (error?: Error) => void): void; readonly stream: TLSSocket };
   const startTls = wire.startTLS.bind(connection);
+  const seen: { refusal: string | undefined } = { refusal: undefined };
+  const verifies = source.tls.mode === 'verify-full';
   wire.startTLS = (done) =>
-    startTls((error) => done(error ?? checkServerIdentity(host, wire.stream.getPeerCertificate())));
+    startTls((error) => {
+      const refused =
+        error ?? (verifies ? checkServerIdentity(source.host, wire.stream.getPeerCertificate()) : undefined);
+      const { code } = (refused ?? {}) as { code?: unknown };
+      if (typeof code === 'string' && isCertificateCode(code)) seen.refusal = code;
+      done(refused);
+    });
+  return seen;
 }
 
 function assertAllowedCommand(payload: Buffer, role: SourceRole): void {

@@ -1,6 +1,7 @@
 import { type Socket, connect } from 'node:net';
 import { fromMysql } from '../../errors/mysql-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
+import { addressOf } from '../../errors/transport-errors.ts';
 import { flavorOf } from '../server-version.ts';
 
 interface ServerName {
@@ -30,17 +31,17 @@ const replicationPrefix = /^5\.5\.5-(?=\d)/;
 export async function readGreeting(host: string, port: number): Promise<Greeting> {
   const socket = connect({ host, port, timeout: timeoutMs });
   try {
-    const name = await firstPacket(socket);
+    const name = await firstPacket(socket, addressOf({ host, port }));
     return { ...name, localAddress: (socket.localAddress ?? '').replace(/^::ffff:/, '') };
   } finally {
     socket.destroy();
   }
 }
 
-async function firstPacket(socket: Socket): Promise<ServerName> {
+async function firstPacket(socket: Socket, address: string): Promise<ServerName> {
   return await new Promise<ServerName>((resolve, reject) => {
     let received = Buffer.alloc(0);
-    const fail = (error: unknown) => reject(fromMysql(error, { what: 'connect', role: 'reader' }));
+    const fail = (error: unknown) => reject(fromMysql(error, { what: `connect to ${address}`, role: 'reader' }));
     socket.on('data', (data) => {
       received = Buffer.concat([received, data]);
       try {
