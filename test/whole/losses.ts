@@ -5,17 +5,19 @@ import { startSource } from '../../testing/servers/source.ts';
 import { startTarget } from '../../testing/servers/target.ts';
 import { failover } from './losses/failover.ts';
 import { Losses } from './losses/power-loss.ts';
+import { TornSource } from './losses/torn.ts';
 
 /**
- * Takes transactions away from the source that the target may have: `npm run losses -- [--rounds 100] [--failovers 20] [--seed N]
+ * Takes transactions away from the source that the target may have: `npm run losses -- [--rounds 100] [--failovers 20] [--torn 0] [--seed N]
  * [--source mariadb|mariadb-sync|mysql|mysql-no-gtid]`. In a round the power fails, and the disk is as it was up to ten seconds before. In a
- * failover, a replica that lags takes the place of the source. Every loss must be found, none invented, and all be equal in the end.
+ * failover, a replica that lags takes the place of the source. `--torn`: how often MariaDB is killed in a MyISAM statement. Every loss must be found, none invented, and all be equal in the end.
  * Exit code 1 when something is not as it must be.
  */
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '100' },
     failovers: { type: 'string', default: '20' },
+    torn: { type: 'string', default: '0' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     source: { type: 'string', default: 'mariadb' },
   },
@@ -41,7 +43,16 @@ async function losses(random: SeededRandom): Promise<number> {
   if (options === undefined) throw new Error(`--source must be one of ${Object.keys(sources).join(', ')}`);
   const source = await startSource({ flavor: options.flavor, args: [...options.args], asProcess: true });
   const target = await startTarget();
-  const total = { rounds: 0, lost: 0, refused: 0, failovers: 0, 'failovers lost': 0, 'failovers refused': 0, wrong: 0 };
+  const total = {
+    rounds: 0,
+    lost: 0,
+    refused: 0,
+    failovers: 0,
+    'failovers lost': 0,
+    'failovers refused': 0,
+    torn: 0,
+    wrong: 0,
+  };
   const take = (wrong: readonly string[]) => {
     total.wrong += wrong.length;
     for (const what of wrong) say(`WRONG ${what}`);
@@ -69,6 +80,23 @@ async function losses(random: SeededRandom): Promise<number> {
       total['failovers refused'] += Number(isRefused);
       say(`failover ${total.failovers}, ${seconds()} s: ${lost} lost, ${isRefused ? 'refused' : 'went on'}`);
       take(wrong);
+    }
+    for (const repairsAtStart of [false, true]) {
+      const share = Number(values.torn) * (repairsAtStart ? 1 : 0.6);
+      if (total.torn >= share) continue;
+      const torn = await TornSource.start(target, random.fork(`torn ${repairsAtStart}`), repairsAtStart);
+      try {
+        while (total.torn < share) {
+          const { repair, rows, isMarked, isAsked, wrong } = await torn.next();
+          total.torn++;
+          say(
+            `torn ${total.torn}, ${seconds()} s: repair ${repair}, ${rows} rows left${isMarked ? ', marked as crashed' : ''}: ${wrong.length > 0 ? 'NOT EQUAL' : isAsked ? 'equal once the deletions were confirmed' : 'equal by itself'}`,
+          );
+          take(wrong);
+        }
+      } finally {
+        await torn.end();
+      }
     }
   } finally {
     await Promise.all([source.stop(), target.stop()]);
