@@ -10,6 +10,7 @@ import { cancel, listJobs } from './commands/jobs.ts';
 import { lag } from './commands/lag.ts';
 import { jobIds, nonNegative, notEmpty, notEmptyText, positiveWhole } from './commands/option-values.ts';
 import { pauseOrResume } from './commands/pause.ts';
+import { tell } from './commands/print.ts';
 import { reset } from './commands/reset.ts';
 import { resync } from './commands/resync.ts';
 import { run } from './commands/run.ts';
@@ -18,6 +19,7 @@ import type { Config } from './config/config.ts';
 import { addEnvFile } from './config/env-file.ts';
 import { loadConfig } from './config/load-config.ts';
 import { describeError } from './errors/describe-error.ts';
+import { TidegateError } from './errors/tidegate-error.ts';
 import { parseVersion } from './mysql/server-version.ts';
 
 // Tidegate may run on the source's machine, where other programs have priority.
@@ -26,7 +28,8 @@ setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 // A reader of the output may close it early (`tidegate check | head`). The work and its exit code do not change.
 for (const stream of [process.stdout, process.stderr])
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+    if (error.code === 'EPIPE') return;
+    throw new TidegateError('output-failed', `the output cannot be written (${error.code})`, { cause: error });
   });
 
 /** Exit code of a command that failed. */
@@ -324,10 +327,11 @@ deadLetters
   });
 
 function fail(error: unknown): void {
-  const { message, hint, stack } = describeError(error);
-  process.stderr.write(
-    `tidegate: ${message}\n${hint === undefined ? '' : `${hint}\n`}${stack === undefined ? '' : `${stack}\n`}`,
-  );
+  const { kind, message, hint, stack } = describeError(error);
+  // Wrong settings are a list. All other messages are one line, whatever a name in them holds.
+  const lines = kind === 'config' ? message.split('\n') : [message];
+  lines[0] = `tidegate: ${lines[0]}`;
+  tell(...lines, ...(hint === undefined ? [] : [hint]), ...(stack?.split('\n') ?? []));
   process.exitCode = failureCode;
 }
 

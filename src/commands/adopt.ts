@@ -1,3 +1,4 @@
+import { print, tell } from './print.ts';
 import type { Config } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { Scope } from '../lifetime/scope.ts';
@@ -20,20 +21,20 @@ export async function adopt(config: Config, options: { yes: boolean }): Promise<
     });
   await migrateControlSchema(session);
   const { fitting, others } = await readAdoptable(session.db, schema);
-  for (const { table, why } of others) process.stderr.write(`${table} cannot be adopted: ${why}\n`);
+  for (const { table, why } of others) tell(`${table} cannot be adopted: ${why}`);
   if (fitting.length === 0) {
-    process.stdout.write(`nothing to adopt in schema ${schema}\n`);
+    print(`nothing to adopt in schema ${schema}`);
     return others.length > 0 ? 1 : 0;
   }
-  process.stderr.write(
-    `this lets Tidegate write ${fitting.length} tables of schema ${schema} in ${database} (${namesInWords(fitting)}) that it did not make\n`,
+  tell(
+    `this lets Tidegate write ${fitting.length} tables of schema ${schema} in ${database} (${namesInWords(fitting)}) that it did not make`,
   );
   const confirmed = await confirm(config.environment, options.yes, schema);
   if (confirmed === null) {
-    process.stderr.write('not confirmed: nothing was changed\n');
+    tell('not confirmed: nothing was changed');
     return 1;
   }
   const adopted = await adoptTables(session, fitting, confirmed);
-  process.stdout.write(`adopted ${adopted.length} tables\n`);
+  print(`adopted ${adopted.length} tables`);
   return others.length > 0 ? 1 : 0;
 }

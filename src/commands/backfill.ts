@@ -1,3 +1,4 @@
+import { print } from './print.ts';
 import type { Config } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import type { Job } from '../postgres/control/jobs.ts';
@@ -28,16 +29,16 @@ export async function backfill(
     detach: options.detach,
     onlySuspended: options.suspended,
   });
-  if (jobs.length === 0 && !options.json) process.stdout.write('no table is suspended\n');
-  if (options.json) process.stdout.write(`${JSON.stringify({ jobs: jobs.map(printableJob) })}\n`);
-  else if (options.detach) for (const job of jobs) process.stdout.write(`${inWords(job)}\n`);
+  if (jobs.length === 0 && !options.json) print('no table is suspended');
+  if (options.json) print(JSON.stringify({ jobs: jobs.map(printableJob) }));
+  else if (options.detach) for (const job of jobs) print(inWords(job));
   else return printBackfills(jobs);
   return options.detach || jobs.every(({ state }) => state === 'done') ? 0 : 1;
 }
 
 /** Prints the result of each job. Returns the exit code. */
 export function printBackfills(jobs: readonly Job[]): number {
-  for (const job of jobs) process.stdout.write(`${inWords(job)}\n`);
+  for (const job of jobs) print(inWords(job));
   return jobs.every(({ state }) => state === 'done') ? 0 : 1;
 }
 

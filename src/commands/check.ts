@@ -1,3 +1,4 @@
+import { print } from './print.ts';
 import type { Config } from '../config/config.ts';
 import type { Finding } from '../errors/finding.ts';
 import { Scope } from '../lifetime/scope.ts';
@@ -10,18 +11,18 @@ export async function check(config: Config, options: CheckOptions & { json: bool
   await using scope = new Scope();
   const findings = await runChecks(scope, config, options);
   const errors = findings.filter(({ level }) => level === 'error').length;
-  if (options.json) process.stdout.write(`${JSON.stringify({ ready: errors === 0, findings })}\n`);
-  else process.stdout.write(`${inWords(findings)}\n\n${verdict(findings, errors)}\n`);
+  if (options.json) print(JSON.stringify({ ready: errors === 0, findings }));
+  else print(...inWords(findings), '', verdict(findings, errors));
   return errors === 0 ? 0 : 1;
 }
 
 /** Neighbours with the same remedy have it once, below the last one. */
-function inWords(findings: readonly Finding[]): string {
-  const lines = findings.map(({ level, subject, message, remedy }, index) => {
+function inWords(findings: readonly Finding[]): string[] {
+  return findings.flatMap(({ level, subject, message, remedy }, index) => {
     const isLast = remedy !== findings[index + 1]?.remedy;
-    return `${labels[level]}  ${subject}: ${message}${remedy === undefined || !isLast ? '' : `\n         -> ${remedy}`}`;
+    const found = `${labels[level]}  ${subject}: ${message}`;
+    return remedy === undefined || !isLast ? [found] : [found, `         -> ${remedy}`];
   });
-  return lines.join('\n');
 }
 
 function verdict(findings: readonly Finding[], errors: number): string {

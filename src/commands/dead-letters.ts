@@ -1,3 +1,4 @@
+import { print, tell } from './print.ts';
 import type { TableSchema } from '../definition/table-schema.ts';
 import type { Config } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
@@ -27,8 +28,8 @@ export async function listDeadLetters(
     const groups = await groupDeadLetters(session.db, tables);
     const deadLetters = await readDeadLetters(session.db, tables, options.limit);
     const printed = deadLetters.map((row) => ({ ...row, key: keyText(row, schemas.get(row.table)) }));
-    if (options.json) process.stdout.write(`${JSON.stringify({ groups, deadLetters: printed })}\n`);
-    else if (groups.length === 0) process.stdout.write('no dead letters\n');
+    if (options.json) print(JSON.stringify({ groups, deadLetters: printed }));
+    else if (groups.length === 0) print('no dead letters');
     else {
       const total = groups.reduce((sum, { rows }) => sum + rows, 0);
       const lines = [
@@ -42,7 +43,7 @@ export async function listDeadLetters(
         ),
         ...(total > deadLetters.length ? [`… and ${total - deadLetters.length} more`] : []),
       ];
-      process.stdout.write(`${lines.join('\n')}\n`);
+      print(...lines);
     }
     return 0;
   });
@@ -56,7 +57,7 @@ export async function retry(config: Config, tables: readonly string[]): Promise<
     const counts = new Map<string, number>();
     for (const { table, rows } of groups) counts.set(table, rows + (counts.get(table) ?? 0));
     if (counts.size === 0) {
-      process.stdout.write('no dead letters\n');
+      print('no dead letters');
       return 0;
     }
     const work = { kind: 'retry', repair: true, condition: null, yes: false, detach: false } as const;
@@ -65,15 +66,15 @@ export async function retry(config: Config, tables: readonly string[]): Promise<
     for (const { table, state, reason, counts: found } of jobs) {
       const count = counts.get(table) ?? 0;
       left += count - found.repaired;
-      process.stdout.write(
+      print(
         state === 'done'
-          ? `${table}: ${found.repaired} of ${count} written\n`
-          : `${table}: skipped, because ${reason ?? `the job was ${state}`}\n`,
+          ? `${table}: ${found.repaired} of ${count} written`
+          : `${table}: skipped, because ${reason ?? `the job was ${state}`}`,
       );
     }
     if (left > 0)
-      process.stdout.write(
-        'The others stay dead letters. If PostgreSQL cannot store the text of a row, change the row at the source.\n',
+      print(
+        'The others stay dead letters. If PostgreSQL cannot store the text of a row, change the row at the source.',
       );
     return left === 0 ? 0 : 1;
   });
@@ -86,19 +87,19 @@ export async function discard(config: Config, tables: readonly string[], options
     await schemasOf(session, tables);
     const seen = await seeDeadLetters(session.db, tables);
     if (seen.length === 0) {
-      process.stdout.write('no dead letters\n');
+      print('no dead letters');
       return 0;
     }
     const names = [...new Set(seen.map(({ table }) => table))];
-    process.stderr.write(
-      `this forgets ${seen.length} dead letters of ${namesInWords(names)} in schema ${replica} of ${database}; their rows stay missing or old at the target until the source changes them\n`,
+    tell(
+      `this forgets ${seen.length} dead letters of ${namesInWords(names)} in schema ${replica} of ${database}; their rows stay missing or old at the target until the source changes them`,
     );
     const confirmed = await confirm(config.environment, options.yes, replica);
     if (confirmed === null) {
-      process.stderr.write('not confirmed: nothing was changed\n');
+      tell('not confirmed: nothing was changed');
       return 1;
     }
-    process.stdout.write(`${await discardDeadLetters(session, seen, confirmed)} dead letters discarded\n`);
+    print(`${await discardDeadLetters(session, seen, confirmed)} dead letters discarded`);
     return 0;
   });
 }

@@ -1,3 +1,4 @@
+import { tell } from './print.ts';
 import type { Config } from '../config/config.ts';
 import { sleep } from '../lifetime/backoff.ts';
 import { describeError } from '../errors/describe-error.ts';
@@ -64,12 +65,12 @@ export async function followJobs(config: Config, ids: readonly string[]): Promis
       for (const { id, table, state, reason } of jobs) {
         if (state !== 'waiting' || reason === null || reasons.get(id) === reason) continue;
         reasons.set(id, reason);
-        process.stderr.write(`${table}: waits for another attempt: ${reason}\n`);
+        tell(`${table}: waits for another attempt: ${reason}`);
       }
       if (failures.length > 0) throw failures[0];
       if (!isPauseShown && isPaused) {
         isPauseShown = true;
-        process.stderr.write('paused: the jobs wait for `tidegate resume`\n');
+        tell('paused: the jobs wait for `tidegate resume`');
       }
       if (working === null && holder === null) {
         working = workAlone(alone, config, ids)
@@ -104,7 +105,7 @@ async function workAlone(scope: Scope, config: Config, ids: readonly string[]): 
         .map(({ subject, message, remedy }) => `${subject}: ${message}${remedy === undefined ? '' : `; ${remedy}`}`)
         .join('\n'),
     );
-  const print = (text: string) => process.stderr.write(`${text}\n`);
+  const print = tell;
   await replicate(
     scope,
     config,
@@ -146,11 +147,11 @@ function cancelOnSignal(scope: Scope, config: Config, ids: readonly string[]) {
   const onSignal = () => {
     if (controller.signal.aborted) process.exit(1);
     controller.abort();
-    process.stderr.write('cancelling; repaired rows stay repaired\n');
+    tell('cancelling; repaired rows stay repaired');
     tryAgain(
       scope,
       async (attempt) => await cancelJobs(await WritingSession.open(attempt, config.target, 'tidegate jobs'), ids),
-    ).catch((error: unknown) => process.stderr.write(`${describeError(error).message}\n`));
+    ).catch((error: unknown) => tell(describeError(error).message));
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
@@ -180,8 +181,8 @@ class Lines {
     for (const progress of reading.filter(({ ended }) => ended === null)) {
       const { table, rows, estimatedRows } = progress;
       const { rate, secondsLeft } = measureProgress(progress);
-      process.stderr.write(
-        `${table}: ${rows} of about ${estimatedRows} rows, ${rate} rows/s${secondsLeft === null ? '' : `, ${secondsLeft} s left`}; ${tablesDone} of ${tables} tables done\n`,
+      tell(
+        `${table}: ${rows} of about ${estimatedRows} rows, ${rate} rows/s${secondsLeft === null ? '' : `, ${secondsLeft} s left`}; ${tablesDone} of ${tables} tables done`,
       );
     }
   }

@@ -1,3 +1,4 @@
+import { print } from './print.ts';
 import type { Config, SourceConfig } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { sourceAccountSql } from '../mysql/grants/account-sql.ts';
@@ -24,7 +25,7 @@ export async function grants(config: Config, options: GrantsOptions): Promise<nu
       '-- At the target, PostgreSQL, as an administrator. Replace <…> with the password in single quotes.',
       ...targetRoleSql(config.target),
     );
-  process.stdout.write(`${lines.join('\n')}\n`);
+  print(...lines);
   return 0;
 }
 

@@ -1,3 +1,4 @@
+import { print } from './print.ts';
 import type { Config } from '../config/config.ts';
 import { type Job, latestJobs } from '../postgres/control/jobs.ts';
 import { cancelJobs } from '../postgres/control/requests.ts';
@@ -10,9 +11,9 @@ const jobsTable = { table: 'jobs', nothing: 'no jobs' } as const;
 export async function listJobs(config: Config, options: { json: boolean; limit: number }): Promise<number> {
   return await withTarget(config, TargetSession, jobsTable, async (session) => {
     const jobs = await latestJobs(session.db, options.limit);
-    if (options.json) process.stdout.write(`${JSON.stringify({ jobs: jobs.map(printableJob) })}\n`);
-    else if (jobs.length === 0) process.stdout.write('no jobs\n');
-    else for (const job of jobs) process.stdout.write(`${inWords(job)}\n`);
+    if (options.json) print(JSON.stringify({ jobs: jobs.map(printableJob) }));
+    else if (jobs.length === 0) print('no jobs');
+    else for (const job of jobs) print(inWords(job));
     return 0;
   });
 }
@@ -20,7 +21,7 @@ export async function listJobs(config: Config, options: { json: boolean; limit: 
 /** Cancels jobs. Rows that they repaired stay repaired. Returns the exit code. */
 export async function cancel(config: Config, ids: readonly string[]): Promise<number> {
   return await withTarget(config, WritingSession, jobsTable, async (session) => {
-    process.stdout.write(`${await cancelJobs(session, ids)} jobs cancelled\n`);
+    print(`${await cancelJobs(session, ids)} jobs cancelled`);
     return 0;
   });
 }

@@ -1,5 +1,6 @@
 import { TargetSession } from '../postgres/session.ts';
 import type { Config } from '../config/config.ts';
+import { printable } from '../errors/printable.ts';
 import { sleep } from '../lifetime/backoff.ts';
 import { LagMeter, type Measured } from '../monitoring/lag-meter.ts';
 import { inTime, lagDetails, lagHeadline } from '../monitoring/lag-words.ts';
@@ -24,7 +25,7 @@ export async function lag(config: Config, { json, maxSeconds, watch }: LagOption
     const { report } = watch ? await watchLag(config, meter, json) : await meter.measureAtStart();
     // With lines, the last measurement is already printed.
     if (!watch || (process.stdout.isTTY && !json))
-      print(json ? JSON.stringify(report) : [lagHeadline(report), ...lagDetails(report)].join('\n'));
+      show(json ? printable(JSON.stringify(report)) : [lagHeadline(report), ...lagDetails(report)].join('\n'));
     if (report.secondsBehind === null) return exit.unknown;
     return maxSeconds !== null && report.secondsBehind > maxSeconds ? exit.beyond : exit.within;
   } finally {
@@ -39,15 +40,15 @@ async function watchLag(config: Config, meter: LagMeter, json: boolean): Promise
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
   const view = process.stdout.isTTY && !json ? new LiveView(process.stdout) : null;
   const { source, target } = config;
-  const title = `${source.database} on ${source.host} → ${target.schema} on ${target.host}`;
+  const title = printable(`${source.database} on ${source.host} → ${target.schema} on ${target.host}`);
   const history: (number | null)[] = [];
   try {
     for (;;) {
       const measured = await meter.measure();
       const { at, report } = measured;
       history.push(report.secondsBehind);
-      if (json) print(JSON.stringify(report));
-      else if (view === null) print(`${at.toISOString()} ${lagHeadline(report)}`);
+      if (json) show(printable(JSON.stringify(report)));
+      else if (view === null) show(`${at.toISOString()} ${lagHeadline(report)}`);
       else
         view.show([
           ...[`${title}   ${at.toLocaleTimeString('en-GB')}   Ctrl-C to exit`, '', lagHeadline(report)],
@@ -70,6 +71,7 @@ function chart(history: readonly (number | null)[], columns: number): string[] {
   return [`  ${sparkline(shown, width)}`, `  at most ${inTime(most)} behind in the last ${span}`];
 }
 
-function print(text: string): void {
+/** Prints text that may have colours; the names in it are printable already. */
+function show(text: string): void {
   process.stdout.write(`${text}\n`);
 }

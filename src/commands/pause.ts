@@ -1,3 +1,4 @@
+import { print } from './print.ts';
 import type { Config } from '../config/config.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { request, setPaused } from '../postgres/control/requests.ts';
@@ -18,10 +19,10 @@ export async function pauseOrResume(config: Config, paused: boolean): Promise<nu
       },
     );
   await request(session, async (trx) => await setPaused(trx, paused));
-  process.stdout.write(
+  print(
     paused
-      ? `paused: until tidegate resume, only the end of the binlog is queried. The source must keep its binlog until then.\n`
-      : `resumed\n`,
+      ? `paused: until tidegate resume, only the end of the binlog is queried. The source must keep its binlog until then.`
+      : `resumed`,
   );
   return 0;
 }

@@ -1,3 +1,4 @@
+import { tell } from './print.ts';
 import type { Config } from '../config/config.ts';
 import { tableFilter } from '../config/table-filter.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
@@ -55,9 +56,9 @@ export async function requestAndFollow(config: Config, tables: readonly string[]
   const jobs = await followJobs(config, ids);
   const unconfirmed = jobs.filter((job) => job.unconfirmed);
   if (unconfirmed.length === 0 || !process.stdin.isTTY) return jobs;
-  for (const { reason } of unconfirmed) process.stderr.write(`${reason}\n`);
-  process.stderr.write(
-    `this deletes rows of ${namesInWords(unconfirmed.map(({ table }) => table))} in schema ${config.target.schema} of ${config.target.database}\n`,
+  for (const { reason } of unconfirmed) tell(`${reason}`);
+  tell(
+    `this deletes rows of ${namesInWords(unconfirmed.map(({ table }) => table))} in schema ${config.target.schema} of ${config.target.database}`,
   );
   const confirmed = await confirm(config.environment, false, replica);
   if (confirmed === null) return jobs;

@@ -1,3 +1,4 @@
+import { print, tell } from './print.ts';
 import type { Config } from '../config/config.ts';
 import { replicaTables, resetReplica } from '../postgres/control/reset.ts';
 import { Scope } from '../lifetime/scope.ts';
@@ -13,21 +14,20 @@ export async function reset(config: Config, options: { yes: boolean }): Promise<
   if (await hasControlTable(session.db, 'tables')) await migrateControlSchema(session);
   const found = await replicaTables(session);
   if (found === null) {
-    process.stdout.write(`nothing to reset: schema ${schema} has no table that Tidegate created\n`);
+    print(`nothing to reset: schema ${schema} has no table that Tidegate created`);
     return 0;
   }
   const { ours: tables, foreign } = found;
-  process.stderr.write(
-    `this drops ${tables.length} tables of schema ${schema} in ${config.target.database} (${namesInWords(tables)}) and forgets the checkpoint; the source does not change\n`,
+  tell(
+    `this drops ${tables.length} tables of schema ${schema} in ${config.target.database} (${namesInWords(tables)}) and forgets the checkpoint; the source does not change`,
   );
-  if (foreign.length > 0)
-    process.stderr.write(`Tidegate did not make ${namesInWords(foreign)} there, so these objects stay\n`);
+  if (foreign.length > 0) tell(`Tidegate did not make ${namesInWords(foreign)} there, so these objects stay`);
   const confirmed = await confirm(config.environment, options.yes, schema);
   if (confirmed === null) {
-    process.stderr.write('not confirmed: nothing was changed\n');
+    tell('not confirmed: nothing was changed');
     return 1;
   }
   await resetReplica(scope, config.target, tables, confirmed);
-  process.stdout.write(`dropped ${tables.length} tables; the next run copies everything again\n`);
+  print(`dropped ${tables.length} tables; the next run copies everything again`);
   return 0;
 }

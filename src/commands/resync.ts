@@ -1,3 +1,4 @@
+import { print, tell } from './print.ts';
 import { randomUUID } from 'node:crypto';
 import type { Config } from '../config/config.ts';
 import { tableFilter } from '../config/table-filter.ts';
@@ -21,18 +22,18 @@ export async function resync(config: Config, options: { yes: boolean; detach: bo
   await using scope = new Scope();
   const known = await tryAgain(scope, async (attempt) => await knownTables(attempt, config));
   const tables = tablesToResync(known, tableFilter(config.tables)).map(({ table }) => table);
-  process.stderr.write(
-    `this makes ${tables.length} tables of schema ${schema} in ${database} (${namesInWords(tables)}) equal to ${config.source.database} on ${config.source.host} as it is now; rows that the source does not have are deleted\n`,
+  tell(
+    `this makes ${tables.length} tables of schema ${schema} in ${database} (${namesInWords(tables)}) equal to ${config.source.database} on ${config.source.host} as it is now; rows that the source does not have are deleted`,
   );
   const confirmed = await confirm(config.environment, options.yes, schema);
   if (confirmed === null) {
-    process.stderr.write('not confirmed: nothing was changed\n');
+    tell('not confirmed: nothing was changed');
     return 1;
   }
   const request = randomUUID();
   const ids = await tryAgain(scope, async (attempt) => await restart(attempt, config, confirmed, request));
   if (options.detach) {
-    process.stdout.write(`the next run reads ${ids.length} tables; tidegate jobs shows the progress\n`);
+    print(`the next run reads ${ids.length} tables; tidegate jobs shows the progress`);
     return 0;
   }
   return printBackfills(await followJobs(config, ids));

@@ -1,3 +1,4 @@
+import { tell } from './print.ts';
 import { describeError } from '../errors/describe-error.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { backoff, sleep } from '../lifetime/backoff.ts';
@@ -19,7 +20,7 @@ export async function tryAgain<T>(scope: Scope, work: (attempt: Scope) => Promis
       if (!(error instanceof TidegateError) || error.action !== 'retry') throw error;
       if (performance.now() - startedAt > patienceMs) throw error;
       const delayMs = backoff(failures);
-      process.stderr.write(`${describeError(error).message}; next attempt in ${delayMs} ms\n`);
+      tell(`${describeError(error).message}; next attempt in ${delayMs} ms`);
       await sleep(delayMs, scope.signal);
     }
   }

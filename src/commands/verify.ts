@@ -1,6 +1,7 @@
+import { print } from './print.ts';
 import type { Config } from '../config/config.ts';
 import { Scope } from '../lifetime/scope.ts';
-import { leftOutInWords, printable } from '../monitoring/lag-words.ts';
+import { leftOutInWords } from '../monitoring/lag-words.ts';
 import type { LeftOutGroup } from '../postgres/control/control-schema.ts';
 import { type Job, isEqual } from '../postgres/control/jobs.ts';
 import { TargetSession } from '../postgres/session.ts';
@@ -28,10 +29,10 @@ export async function verify(
     detach: false,
   });
   const leftOut = tables.length > 0 ? [] : await readNotVerified(config);
-  if (options.json) process.stdout.write(`${JSON.stringify({ tables: jobs.map(printableJob), leftOut })}\n`);
+  if (options.json) print(JSON.stringify({ tables: jobs.map(printableJob), leftOut }));
   else {
-    for (const job of jobs) process.stdout.write(`${inWords(job)}\n`);
-    for (const group of printable(leftOut)) process.stdout.write(`not compared: ${leftOutInWords(group)}\n`);
+    for (const job of jobs) print(inWords(job));
+    for (const group of leftOut) print(`not compared: ${leftOutInWords(group)}`);
   }
   return jobs.every(isEqual) ? 0 : 1;
 }

@@ -1,3 +1,4 @@
+import { print } from './print.ts';
 import type { Config, TargetConfig } from '../config/config.ts';
 import { Scope } from '../lifetime/scope.ts';
 import type { ControlSchema } from '../postgres/control/control-schema.ts';
@@ -19,6 +20,6 @@ export async function withTarget<Session extends TargetSession>(
   await using scope = new Scope();
   const session = await open(scope, config.target, `tidegate ${table.replaceAll('_', '-')}`);
   if (await hasControlTable(session.db, table)) return await work(session);
-  process.stdout.write(`${nothing}\n`);
+  print(nothing);
   return 0;
 }

@@ -99,6 +99,10 @@ export const errorKinds = {
     hint: 'Start `tidegate run`: it migrates the state of version 0.1 in one transaction. docs/install.md (Rollback) has the way back.',
   },
   'lease-lost': { action: 'retry', hint: 'Another instance holds the lease now; this one returns to standby.' },
+  'output-failed': {
+    action: 'operator',
+    hint: 'Free space where the output goes, or send it elsewhere. What the command had done stays done: `tidegate lag` and `tidegate jobs` show it.',
+  },
   refused: { action: 'operator', hint: 'Correct the findings above, then run again.' },
   unconfirmed: {
     action: 'operator',

@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import { printable } from '../errors/printable.ts';
 import type { LeftOutGroup } from '../postgres/control/control-schema.ts';
 import type { SnapshotStatus } from '../postgres/control/status.ts';
 import { type Tone, headlineOf } from './headline.ts';
@@ -26,7 +27,7 @@ export function lagHeadline(report: LagReport): string {
 
 /** The lines below the headline: the figures behind it, and everything that needs a person. */
 export function lagDetails(measured: LagReport): string[] {
-  const report = printable(measured);
+  const report = printableReport(measured);
   const unequal = (report.verifications ?? []).filter(({ isEqual }) => !isEqual);
   const details: Detail[] = [
     ...one('reason', report.reason),
@@ -74,10 +75,9 @@ export function lagDetails(measured: LagReport): string[] {
   );
 }
 
-/** Replaces control characters: names of tables come from the source and must not control the terminal. */
-export function printable<T>(report: T): T {
-  const cleaned = (_name: string, value: unknown) =>
-    typeof value === 'string' ? value.replaceAll(/\p{Cc}/gu, '?') : value;
+/** Makes every text of a report printable; the colours are added afterwards. */
+function printableReport<T>(report: T): T {
+  const cleaned = (_name: string, value: unknown) => (typeof value === 'string' ? printable(value) : value);
   return JSON.parse(JSON.stringify(report, cleaned)) as T;
 }
 

@@ -1,3 +1,4 @@
+import { printable } from '../errors/printable.ts';
 import { MultiBar, Presets, type SingleBar } from 'cli-progress';
 
 /** A table that is being read. */
@@ -54,7 +55,7 @@ export class ProgressBars {
     const shown = reading
       .filter(({ ended }) => ended === null)
       .slice(0, Math.max(1, this.#terminal.rows - linesOfLog))
-      .map((progress) => ({ name: progress.table, value: progress.rows, ...inWords(progress) }));
+      .map((progress) => ({ name: printable(progress.table), value: progress.rows, ...inWords(progress) }));
     const lines = [...shown, { name: lineOfAll, value: percent, total: 100, text: `${tablesDone} of ${tables} done` }];
     const width = Math.max(...lines.map(({ name }) => name.length));
     for (const [name, bar] of this.#bars) {
