@@ -1,6 +1,7 @@
 import { formatPosition } from '../change/position.ts';
 import { describeError } from '../errors/describe-error.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
+import { omittedBySession } from '../mapping/table-codec.ts';
 import type { Log } from '../monitoring/log.ts';
 import type { Metrics } from '../monitoring/metrics.ts';
 import type { Monitor } from '../monitoring/monitor.ts';
@@ -58,7 +59,7 @@ export class RunListener implements ServiceListener {
     log.info({ state }, stateMessages[state]);
   };
 
-  prepared: ServiceListener['prepared'] = ({ checkpoint, copying, leftOut, added, gone }) => {
+  prepared: ServiceListener['prepared'] = ({ checkpoint, copying, leftOut, planned, added, gone }) => {
     const { log, monitor } = this.#outputs;
     // The tables of the first copy have lines of their own.
     if (copying.length === 0 && added.length > 0) log.info({ tables: added }, 'tables added');
@@ -68,6 +69,9 @@ export class RunListener implements ServiceListener {
         'table gone: the source dropped it',
       );
     for (const { table, reasons } of leftOut) log.warn({ table, reasons }, 'table left out');
+    for (const { codec } of planned)
+      for (const { name, reason } of omittedBySession(codec.source))
+        log.warn({ table: codec.schema.table, column: name, reason }, 'column left out');
     log.info({ position: formatPosition(checkpoint), copying: copying.length }, 'prepared');
     const tables = copying.map(({ codec, copiedRows, estimatedRows }) => ({
       ...{ table: codec.schema.table, rows: copiedRows, estimatedRows },

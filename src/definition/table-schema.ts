@@ -52,6 +52,11 @@ export interface ColumnSchema {
   readonly fraction: number;
   /** The operator's rule for the column; absent: the default mapping of its type. */
   readonly rule?: ColumnRule;
+  /**
+   * Why its value depends on the session that computes it; absent: it does not. Only a virtual column can have it. Such a column is
+   * omitted, whatever its rule is.
+   */
+  readonly perSession?: string;
 }
 
 export function isUnsigned(column: ColumnSchema): boolean {

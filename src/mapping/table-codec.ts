@@ -9,7 +9,7 @@ import { misfit } from './ruled-codec.ts';
 export interface TableCodec {
   /** The table at the source: a row image has these columns, and the control schema stores them. */
   readonly source: TableSchema;
-  /** The table as replicated, without the columns that a rule omits: a select, a line and the target have these columns. */
+  /** The table as replicated, without omitted columns: a select, a line and the target have these columns. */
   readonly schema: TableSchema;
   readonly codecs: readonly Codec[];
   readonly conversions: readonly Conversions[];
@@ -27,8 +27,15 @@ export interface RefusedColumn {
   readonly fault: 'column' | 'rule';
 }
 
-export function isOmitted({ rule }: TableSchema['columns'][number]): boolean {
-  return rule?.kind === 'omit';
+export function isOmitted({ rule, perSession }: TableSchema['columns'][number]): boolean {
+  return rule?.kind === 'omit' || perSession !== undefined;
+}
+
+/** Columns that are omitted because of what they are, and not by a rule. Each has the reason. */
+export function omittedBySession({ columns }: TableSchema): { readonly name: string; readonly reason: string }[] {
+  return columns.flatMap(({ name, rule, perSession }) =>
+    perSession === undefined || rule?.kind === 'omit' ? [] : [{ name, reason: perSession }],
+  );
 }
 
 export function tableCodec(source: TableSchema): TableCodec | TableRefusal {
@@ -38,6 +45,12 @@ export function tableCodec(source: TableSchema): TableCodec | TableRefusal {
   for (const [index, column] of source.columns.entries()) {
     const misruled = misfit(column, source.primaryKey.includes(index));
     if (misruled !== null) refused.push({ column: column.name, reason: misruled, fault: 'rule' });
+    else if (column.perSession !== undefined && source.primaryKey.includes(index))
+      refused.push({
+        column: column.name,
+        reason: `it is in the key, and its value depends on the session: ${column.perSession}`,
+        fault: 'column',
+      });
     else if (!isOmitted(column)) {
       const counts = new Conversions();
       const codec = columnCodec(column, counts);

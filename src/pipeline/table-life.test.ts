@@ -73,7 +73,9 @@ describe.each(Object.entries(grids))('a selected table that is %s at the source'
       .map((line) => line.split('|').map((part) => part.trim())),
   )('and %s in the control schema', (state, ...groups) => {
     const found = targets.map((target) =>
-      asks.map((asked) => inWords({ state, source, isSelected: true, asked, target, isFirst: false } as TableFacts)),
+      asks.map((asked) =>
+        inWords({ state, source, isSelected: true, asked, omitsSame: true, target, isFirst: false } as TableFacts),
+      ),
     );
     expect(found).toEqual(groups.map((group) => group.split(/ +/)));
   });
@@ -109,8 +111,21 @@ it('an action leads to the state that it is named for, and only an action change
   }
 });
 
+it('a table whose rows are at the target and that omits other columns than before is read again', () => {
+  const changed = combinations().filter((facts) => step(facts).action !== step({ ...facts, omitsSame: true }).action);
+  expect(changed.map((facts) => [facts.state, facts.asked, step(facts).action])).toEqual([
+    ...asks.map((asked) => ['snapshotting', asked, 'read']),
+    ['backfilling', 'job', 'read'],
+    ...asks.map((asked) => ['streaming', asked, 'read']),
+  ]);
+  for (const facts of changed) expect(facts).toMatchObject({ source: 'keyed', target: 'ours', isSelected: true });
+});
+
 it('the tables of the first run are copied before the stream starts', () => {
-  const facts = { state: 'unknown', source: 'keyed', isSelected: true, asked: 'nothing', target: 'free' } as const;
+  const facts = {
+    ...({ state: 'unknown', source: 'keyed', isSelected: true, asked: 'nothing' } as const),
+    ...({ omitsSame: true, target: 'free' } as const),
+  };
   expect(step({ ...facts, isFirst: true }).next).toBe('snapshotting');
   expect(step({ ...facts, isFirst: false }).next).toBe('backfilling');
 });
@@ -120,7 +135,9 @@ function combinations(): TableFacts[] {
     states.flatMap((state) =>
       targets.flatMap((target) =>
         asks.flatMap((asked) =>
-          [true, false].map((isSelected) => ({ state, source, isSelected, asked, target, isFirst: false })),
+          [true, false].flatMap((isSelected) =>
+            [true, false].map((omitsSame) => ({ state, source, isSelected, asked, omitsSame, target, isFirst: false })),
+          ),
         ),
       ),
     ),

@@ -26,6 +26,8 @@ export interface TableFacts {
   readonly isSelected: boolean;
   /** `job`: an open job reads all of it. `return`: it is suspended, and its pause is over. */
   readonly asked: 'nothing' | 'return' | 'job';
+  /** It omits the same columns now as when it was copied. */
+  readonly omitsSame: boolean;
   /** What is under its name at the target; see Standing. */
   readonly target: 'ours' | 'free' | 'foreign' | 'closed';
   /** Nothing was copied before, so tables are copied before the stream starts. */
@@ -76,7 +78,7 @@ function ifRefused({ state, asked }: TableFacts): Step {
   return stays ? stay(state) : suspend('refused');
 }
 
-function ifReplicable({ state, asked, target, isFirst }: TableFacts, isKeyless: boolean): Step {
+function ifReplicable({ state, asked, omitsSame, target, isFirst }: TableFacts, isKeyless: boolean): Step {
   if (state === 'suspended' && asked === 'nothing') return stay(state);
   // Nothing of somebody else is touched, and nothing that cannot be written is tried.
   if (target === 'foreign' || target === 'closed') return suspend(target);
@@ -88,9 +90,9 @@ function ifReplicable({ state, asked, target, isFirst }: TableFacts, isKeyless: 
       return { action: 'add', next: isFirst ? 'snapshotting' : 'backfilling' };
     case 'snapshotting':
     case 'streaming':
-      return target === 'free' ? read : stay(state);
+      return target === 'free' || !omitsSame ? read : stay(state);
     case 'backfilling':
-      if (target === 'free') return read;
+      if (target === 'free' || (asked === 'job' && !omitsSame)) return read;
       return asked === 'job' ? stay(state) : suspend('cancelled');
     default:
       return read;

@@ -7,6 +7,8 @@ import { readMergedTables } from '../merged-tables.ts';
 import { tokenize } from '../tokenize.ts';
 import { quoteName, quoteText } from '../identifiers.ts';
 import { readColumnGaps, readImageGaps } from './image-gaps.ts';
+import { sessionDependence } from './session-dependence.ts';
+import { isAtLeast } from '../server-version.ts';
 import { readTableKeys } from './table-keys.ts';
 
 /** A base table as the source's catalog describes it now. */
@@ -72,13 +74,45 @@ export async function readColumns(
   connection: SourceConnection,
   database: string,
 ): Promise<Map<string, ColumnSchema[]>> {
+  const { version } = connection;
+  const hasVirtual = version !== null && isAtLeast(version, haveVirtual);
   const columns = await connection.query(
     `select table_name as t, column_name as name, data_type as type, column_type as full_type, is_nullable as nullable,
             character_set_name as charset, character_maximum_length as length, numeric_precision as digits,
-            numeric_scale as scale, datetime_precision as fraction
+            numeric_scale as scale, datetime_precision as fraction, extra as extra, ${hasVirtual ? 'generation_expression' : 'null'} as expression
        from information_schema.columns where table_schema = ${quoteText(database)} order by table_name, ordinal_position`,
   );
-  return new Map([...Map.groupBy(columns, ({ t }) => t ?? '')].map(([table, rows]) => [table, rows.map(columnSchema)]));
+  const isMysql = version?.flavor === 'mysql';
+  return new Map(
+    [...Map.groupBy(columns, ({ t }) => t ?? '')].map(([table, rows]) => [
+      table,
+      withSessionDependence(rows.map(columnSchema), rows, isMysql),
+    ]),
+  );
+}
+
+const haveVirtual = { mariadb: [10, 2], mysql: [5, 7] } as const;
+
+/** Marks the virtual columns whose values depend on the session, and those that read one of them. */
+function withSessionDependence(
+  columns: readonly ColumnSchema[],
+  rows: readonly TextRow[],
+  isMysql: boolean,
+): ColumnSchema[] {
+  let marked = [...columns];
+  for (;;) {
+    const known = marked;
+    const next = known.map((column, index) => {
+      const { extra, expression } = rows[index] ?? {};
+      if (column.perSession !== undefined || extra?.includes('VIRTUAL') !== true) return column;
+      // MySQL escapes the expression as if it were a text.
+      const sql = isMysql ? (expression ?? '').replaceAll(/\\([\s\S])/g, '$1') : (expression ?? '');
+      const perSession = sessionDependence(column, sql, known);
+      return perSession === null ? column : { ...column, perSession };
+    });
+    if (next.every((column, index) => column === known[index])) return next;
+    marked = next;
+  }
 }
 
 const cannotOpen =

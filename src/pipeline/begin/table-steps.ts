@@ -1,4 +1,5 @@
-import type { TableCodec } from '../../mapping/table-codec.ts';
+import type { TableSchema } from '../../definition/table-schema.ts';
+import { type TableCodec, isOmitted } from '../../mapping/table-codec.ts';
 import type { Catalog } from '../../mysql/catalog/catalog.ts';
 import type { Decision } from '../../postgres/control/control-schema.ts';
 import { type Job, readsAll } from '../../postgres/control/jobs.ts';
@@ -59,18 +60,26 @@ export function tableSteps({ catalog, selection, known, jobs, standings, isFirst
     const source = sourceOf(table);
     // A table that waits for a correction of the source needs no other word once it is corrected.
     const isDue = before?.isDue === true || (before?.decision === 'correct-source' && source !== 'refused');
+    const codec = keyed.get(table) ?? keyless.get(table);
     const facts: TableFacts = {
       state: before?.state ?? 'unknown',
       source,
       isSelected: selection.isSelected(table),
       asked: openJobs.some(readsAll) ? 'job' : isDue ? 'return' : 'nothing',
+      omitsSame: before === undefined || codec === undefined || omittedOf(before.schema) === omittedOf(codec.source),
       target: standing.kind,
       isFirst,
     };
-    const codec = keyed.get(table) ?? keyless.get(table);
     return { table, known: before, codec, standing, openJobs, step: step(facts) };
   });
   return { plan, steps };
+}
+
+function omittedOf({ columns }: TableSchema): string {
+  return columns
+    .filter(isOmitted)
+    .map(({ name }) => name)
+    .join('\0');
 }
 
 /** The reason of a step that suspends a table, and the decision that the table waits for. */

@@ -6,6 +6,7 @@ import { formatRule } from '../../definition/column-rule.ts';
 import { nearest } from '../../config/near-misses.ts';
 import { matchesAny } from '../../config/table-filter.ts';
 import type { Catalog, CatalogTable } from '../../mysql/catalog/catalog.ts';
+import { omittedBySession } from '../../mapping/table-codec.ts';
 import { quoteName } from '../../mysql/identifiers.ts';
 import { type LeftOutTable, planTables, selectionOf } from '../begin/table-plan.ts';
 
@@ -23,6 +24,7 @@ export function checkTables(
   const findings = leftOut.map((table) => leftOutFinding(table, keyless.has(table.table)));
   findings.push(
     ...fullRefresh.map(({ codec }): Finding => fullRefreshFinding(codec.schema.table, config.refreshEveryMinutes)),
+    ...[...planned, ...fullRefresh].flatMap(({ codec }) => leftOutColumns(codec.source)),
     ...planned.flatMap(({ codec }) => unloggedChanges(codec.schema)),
     ...patternsOfNothing(catalog, others, config.tables),
     ...rulesOfNothing(
@@ -82,6 +84,16 @@ function wayIn(table: string, omittable: readonly string[], isKeyless: boolean):
     return `ask the owner of the source's schema for a primary key or a unique index of not-null columns, as in: alter table ${quoteName(table)} add column id bigint not null auto_increment primary key; or name ${table} in TABLES_REFRESH for a regular full refresh;`;
   if (omittable.length === 0) return 'ask the owner of the source for a change there';
   return `to replicate the rest of it, set COLUMN_RULES=${omittable.map((column) => `${asGlob(table)}.${asGlob(column)}=omit`).join(',')};`;
+}
+
+/** Virtual columns that each session reads in its own way. The rule omit confirms that one is left out on purpose. */
+function leftOutColumns(schema: TableSchema): Finding[] {
+  return omittedBySession(schema).map(({ name, reason }) => ({
+    level: 'warning',
+    subject: `table ${schema.table}`,
+    message: `column ${name} is left out: it is virtual, and its value depends on the session: ${reason}`,
+    remedy: `ask the owner of the source to make it a stored column, compute it at the target, or set COLUMN_RULES=${asGlob(schema.table)}.${asGlob(name)}=omit to confirm that it is left out on purpose`,
+  }));
 }
 
 /** Foreign keys that change a table without a binlog event. The table is replicated until one of them may have changed it. */

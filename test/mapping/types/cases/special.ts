@@ -28,7 +28,7 @@ const generated: readonly TypeCase[] = ['virtual', 'stored'].flatMap((kind) => {
       'null',
     ]),
     of('date', 'date generated always as (cast(base as date))', 'datetime', [`'2024-02-29 10:00:00'`, `'0001-01-01'`]),
-    of('decimal', 'decimal(20,4) generated always as (base / 3)', 'decimal(10,2)', ['1', '-99999999.99', '0']),
+    of('decimal', 'decimal(20,4) generated always as (base * 3)', 'decimal(10,2)', ['1', '-99999999.99', '0']),
   ];
 });
 
