@@ -36,7 +36,8 @@ async function run(rules: string): Promise<RunProcess> {
 async function check(rules: string): Promise<{ code: number | null; findings: Finding[] }> {
   const { code, stdout } = await runCli(['check', '--json'], { ...replica.env, COLUMN_RULES: rules });
   const { findings } = JSON.parse(stdout) as { findings: Finding[] };
-  return { code, findings: findings.filter(({ level }) => level !== 'ok') };
+  // The test servers do not flush their binlog, which is a warning of the settings.
+  return { code, findings: findings.filter(({ level, subject }) => level !== 'ok' && subject !== 'source settings') };
 }
 
 /** Every row as text, ordered by the first column. */
