@@ -47,8 +47,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv, inFile: readonly stri
 }
 
 function fromTemplate(): string {
-  const place = existsSync('.env') ? '' : ` There is no .env in ${process.cwd()}, where it is looked for.`;
-  return `Start with the template, which explains each setting: cp .env.template .env${place}`;
+  const absent = existsSync('.env') ? '' : ` There is no .env in ${process.cwd()}, where it is looked for.`;
+  return `Start with the template, which explains each setting: cp .env.template .env${absent}`;
 }
 
 const requiredNames = Object.entries(environmentSchema.shape)
