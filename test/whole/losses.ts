@@ -5,7 +5,7 @@ import { startSource } from '../../testing/servers/source.ts';
 import { startTarget } from '../../testing/servers/target.ts';
 import { failover } from './losses/failover.ts';
 import { Losses } from './losses/power-loss.ts';
-import { TornSource } from './losses/torn.ts';
+import { type Repair, TornSource, repairs } from './losses/torn.ts';
 
 /**
  * Takes transactions away from the source that the target may have: `npm run losses -- [--rounds 100] [--failovers 20] [--torn 0] [--seed N]
@@ -81,16 +81,17 @@ async function losses(random: SeededRandom): Promise<number> {
       say(`failover ${total.failovers}, ${seconds()} s: ${lost} lost, ${isRefused ? 'refused' : 'went on'}`);
       take(wrong);
     }
-    for (const repairsAtStart of [false, true]) {
-      const share = Number(values.torn) * (repairsAtStart ? 1 : 0.6);
+    const kinds = Object.keys(repairs) as Repair[];
+    for (const [index, repair] of kinds.entries()) {
+      const share = (Number(values.torn) * (index + 1)) / kinds.length;
       if (total.torn >= share) continue;
-      const torn = await TornSource.start(target, random.fork(`torn ${repairsAtStart}`), repairsAtStart);
+      const torn = await TornSource.start(target, random.fork(`torn ${repair}`), repair);
       try {
         while (total.torn < share) {
-          const { repair, rows, isMarked, isAsked, wrong } = await torn.next();
+          const { rows, isMarked, isAsked, wrong } = await torn.next();
           total.torn++;
           say(
-            `torn ${total.torn}, ${seconds()} s: repair ${repair}, ${rows} rows left${isMarked ? ', marked as crashed' : ''}: ${wrong.length > 0 ? 'NOT EQUAL' : isAsked ? 'equal once the deletions were confirmed' : 'equal by itself'}`,
+            `torn ${total.torn}, ${seconds()} s: repaired ${repair === 'nobody' ? 'by nobody' : repair}, ${rows} rows left${isMarked ? ', marked as crashed' : ''}: ${wrong.length > 0 ? 'NOT EQUAL' : isAsked ? 'equal once the deletions were confirmed' : 'equal by itself'}`,
           );
           take(wrong);
         }
