@@ -216,7 +216,7 @@ test('without the service it counts what is missing, and how long the source kee
   await streaming.run.stop();
   for (let id = 1; id <= 5; id++) await streaming.source.query('insert into visit values (?, now())', [id]);
   await sleep(2_100);
-  const { report } = await lag();
+  const { report } = await lagUntil(({ state, headroomSeconds }) => state === 'stopped' && headroomSeconds !== null);
   expect(report).toMatchObject({ state: 'stopped', transactionsBehind: 5, headroomSeconds: 3 * day });
   // A stopped service applies nothing, so its rate is unknown.
   expect(report).toMatchObject({ reason: null, rowsPerSecond: null, secondsToCatchUp: null, snapshot: null });
@@ -224,12 +224,16 @@ test('without the service it counts what is missing, and how long the source kee
   expect(report.secondsBehind).toBeGreaterThanOrEqual(2);
   expect((await lag('--max-seconds', '1')).result.code).toBe(1);
   await streaming.source.query('flush binary logs');
-  const later = (await lag()).report;
+  const later = (await lagUntil(({ headroomSeconds, bytesBehind }) => headroomSeconds !== null && bytesBehind !== null))
+    .report;
   expect(later.headroomSeconds).toBeLessThanOrEqual(3 * day - 2);
   expect(later.headroomSeconds).toBeGreaterThan(2 * day);
   expect(later.bytesBehind).toBeGreaterThan(report.bytesBehind ?? 0);
-  const { stdout } = await runCli(['lag'], streaming.env);
-  expect(stdout).toMatch(/^stopped, .* behind\n/);
+  let stdout = '';
+  await streaming.until(async () => {
+    ({ stdout } = await runCli(['lag'], streaming.env));
+    return /^stopped, .* behind\n/.test(stdout);
+  }, 'lag says so in words');
   expect(stdout).toMatch(/behind +5 transactions, .* of binlog\n/);
   expect(stdout).toMatch(/headroom +the source keeps what is needed for at least 2 days 23 h more\n/);
 });
@@ -270,7 +274,9 @@ test('a server that is down is reported', async () => {
 });
 
 test('a binlog that was purged too early leaves no headroom, and is named', async () => {
-  const { report: before } = await lag();
+  const { report: before } = await lagUntil(
+    ({ sourcePosition, appliedPosition }) => sourcePosition !== null && appliedPosition !== null,
+  );
   const file = before.sourcePosition?.split(':')[0] ?? '';
   // A server may keep a recently read binlog file for a while.
   await streaming.until(async () => {
@@ -278,7 +284,7 @@ test('a binlog that was purged too early leaves no headroom, and is named', asyn
     const [[oldest]] = await streaming.source.query<RowDataPacket[]>('show binary logs');
     return oldest?.['Log_name'] === file;
   }, 'it is purged');
-  const { report } = await lag();
+  const { report } = await lagUntil(({ headroomSeconds }) => headroomSeconds === 0);
   expect(report).toMatchObject({ headroomSeconds: 0, bytesBehind: null });
   expect(report.problems.join()).toContain(before.appliedPosition?.split(':')[0]);
 });
