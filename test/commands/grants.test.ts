@@ -191,7 +191,7 @@ describe('without a connection to the source', () => {
     const nobody = { ...env, SOURCE_DB_HOST: 'localhost', SOURCE_DB_PORT: String(await freePort()) };
     const { code, stderr } = await runCli(['grants'], nobody);
     expect(code).toBe(1);
-    expect(stderr).toContain('SOURCE_DB_HOST');
+    expect(stderr).toContain('check SOURCE_DB_PORT');
   });
 });
 

@@ -41,6 +41,13 @@ const others = new Set([
   'AF_INET6',
   'AF_UNIX',
   'SERVICE_START_NAME',
+  // Modes of MySQL's sql_mode.
+  'PAD_CHAR_TO_FULL_LENGTH',
+  'NO_UNSIGNED_SUBTRACTION',
+  'NO_ZERO_DATE',
+  'ALLOW_INVALID_DATES',
+  'TIME_TRUNCATE_FRACTIONAL',
+  'STRICT_ALL_TABLES',
 ]);
 
 const withUnderscore = /(?<![\w$])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?!\w)/g;
