@@ -103,7 +103,7 @@ async function workAlone(scope: Scope, config: Config, ids: readonly string[]): 
       'refused',
       errors
         .map(({ subject, message, remedy }) => `${subject}: ${message}${remedy === undefined ? '' : `; ${remedy}`}`)
-        .join('\n'),
+        .join('. '),
     );
   const print = tell;
   await replicate(

@@ -346,8 +346,8 @@ describe('a target from an earlier run', () => {
         create materialized view reports.visits_at_night as select * from raw.patient`);
       const depended = await runCli(['reset', '--yes'], production);
       expect(depended.code).toBe(1);
-      expect(depended.stderr).toContain('  table patient: view reports.visits\n');
-      expect(depended.stderr).toContain('  table patient: materialized view reports.visits_at_night\n');
+      expect(depended.stderr).toContain('table patient: view reports.visits\n');
+      expect(depended.stderr).toContain('table patient: materialized view reports.visits_at_night; ');
       expect(depended.stderr).toContain('tidegate resync');
       expect((await other.targetAdmin.query('select 1 from reports.visits')).rowCount).toBe(2);
       await other.targetAdmin.query('drop schema reports cascade');

@@ -132,5 +132,5 @@ function inFile(line: string): string {
 }
 
 function restart(...lines: string[]): string {
-  return `restart the server after this: ${inFile(lines.join('\n'))}`;
+  return `restart the server after this: ${inFile(lines.join(', and in the next line '))}`;
 }

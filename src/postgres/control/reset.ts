@@ -104,10 +104,10 @@ async function dependedUpon(
          where n.nspname = ${replica} and t.relname = any(${tables})
            and v.oid is distinct from t.oid
          order by 1, 2`.execute(session.db);
-  const named = rows.map(({ table, dependent }) => `  table ${table}: ${dependent}`);
+  const named = rows.map(({ table, dependent }) => `table ${table}: ${dependent}`);
   return new TidegateError(
     'target-refused',
-    `nothing was dropped, because something at the target depends on ${named.length === 0 ? 'a table' : `these tables:\n${named.join('\n')}`}`,
+    `nothing was dropped, because something at the target depends on ${named.length === 0 ? 'a table' : `these tables: ${named.join('; ')}`}`,
     {
       cause,
       hint: 'Drop it first and create it again after the next run. Or keep it: `tidegate resync` reads every table again in place and drops nothing.',
