@@ -16,7 +16,9 @@ describe.each(['mariadb', 'mysql'] as const)('%s crashes while it writes a trans
   let streaming: Streaming;
 
   beforeAll(async () => {
-    source = await startSource({ flavor, asProcess: true });
+    // The engine has committed the transaction already. With GTIDs, MySQL may have kept that of the transaction and count it as purged.
+    const args = flavor === 'mysql' ? ['--gtid-mode=OFF'] : [];
+    source = await startSource({ flavor, args, asProcess: true });
     streaming = await Streaming.start(
       async (admin) => {
         await admin.query('create table visit (id int not null primary key, note varchar(4000)) engine=InnoDB');
