@@ -105,7 +105,6 @@ async function workAlone(scope: Scope, config: Config, ids: readonly string[]): 
         .map(({ subject, message, remedy }) => `${subject}: ${message}${remedy === undefined ? '' : `; ${remedy}`}`)
         .join('. '),
     );
-  const print = tell;
   await replicate(
     scope,
     config,
@@ -113,22 +112,22 @@ async function workAlone(scope: Scope, config: Config, ids: readonly string[]): 
     {
       state: () => undefined,
       prepared: () => undefined,
-      progress: ({ table, rows }) => print(`copying ${table} first: ${rows} rows`),
+      progress: ({ table, rows }) => tell(`copying ${table} first: ${rows} rows`),
       copied: () => undefined,
       pace: (pace) => {
         const reason = whyItWaits[pace];
-        if (reason !== null) print(reason);
+        if (reason !== null) tell(reason);
       },
       chunk: () => undefined,
       applied: () => undefined,
       read: () => undefined,
       stalled: (reason) => {
-        if (reason !== null) print(`stalled: ${stalls[reason]}`);
+        if (reason !== null) tell(`stalled: ${stalls[reason]}`);
       },
-      suspended: (table, reason) => print(`table ${table} was suspended: ${reason}`),
+      suspended: (table, reason) => tell(`table ${table} was suspended: ${reason}`),
       job: () => undefined,
-      refused: (error) => print(describeError(error).message),
-      retrying: (error, delayMs) => print(`${describeError(error).message}; next attempt in ${delayMs} ms`),
+      refused: (error) => tell(describeError(error).message),
+      retrying: (error, delayMs) => tell(`${describeError(error).message}; next attempt in ${delayMs} ms`),
     },
   );
 }

@@ -52,44 +52,12 @@ export interface JobCounts {
 
 /** The requesters of jobs that no person requested: the schedule, and the return of a table. */
 export const schedule = 'schedule';
-const tableLife = 'table life';
+export const tableLife = 'table life';
 export const resyncAlone = 'RESYNC=auto';
 
 /** No person requested the job, so nobody has agreed to what it deletes. */
 export function isAutomatic({ requestedBy }: Job): boolean {
   return requestedBy === schedule || requestedBy === tableLife || requestedBy === resyncAlone;
-}
-
-/** Requests the job that reads a new or returning table. */
-export async function requestReturn(trx: Fenced, table: string): Promise<void> {
-  await trx
-    .insertInto('jobs')
-    .values({
-      ...{ table_name: table, kind: 'backfill', repair: true, condition: null, confirmed: false },
-      ...{ state: 'waiting', requested_by: tableLife, estimated_rows: 0 },
-    })
-    .execute();
-}
-
-/** Requests a verification with repair, unless one waits already. */
-export async function requestRepair(trx: Fenced, table: string): Promise<void> {
-  const waiting = await trx
-    .selectFrom('jobs')
-    .select('id')
-    .where('table_name', '=', table)
-    .where('state', '=', 'waiting')
-    .where('kind', 'in', ['verify', 'backfill'])
-    .where('repair', '=', true)
-    .where('condition', 'is', null)
-    .executeTakeFirst();
-  if (waiting !== undefined) return;
-  await trx
-    .insertInto('jobs')
-    .values({
-      ...{ table_name: table, kind: 'verify', repair: true, condition: null, confirmed: false },
-      ...{ state: 'waiting', requested_by: tableLife, estimated_rows: 0 },
-    })
-    .execute();
 }
 
 /** Jobs that wait or run, oldest first. */

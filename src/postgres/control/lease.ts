@@ -5,7 +5,7 @@ import { TidegateError } from '../../errors/tidegate-error.ts';
 import { sleep } from '../../lifetime/backoff.ts';
 import type { Scope } from '../../lifetime/scope.ts';
 import { PauseSwitch } from './pause-switch.ts';
-import { type Reading, type Target, WritingSession } from '../session.ts';
+import { type Reading, type Target, TargetSession, WritingSession } from '../session.ts';
 import { sessionNames } from './fence.ts';
 
 /** A lease that is not renewed for this long may be taken. */
@@ -86,7 +86,7 @@ export class Lease {
    * that is gone without a word is waited for.
    */
   static async acquire(scope: Scope, target: TargetConfig, hint: string): Promise<Lease> {
-    const { db } = await WritingSession.open(scope, target, 'tidegate lease');
+    const { db } = await TargetSession.open(scope, target, 'tidegate lease');
     for (let first: Held | null = null; ; await sleep(renewEveryMs / 2, scope.signal)) {
       scope.signal.throwIfAborted();
       const held = await readHeld(db);

@@ -3,8 +3,8 @@ import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { WritingSession } from '../session.ts';
 import type { JobKind } from './control-schema.ts';
 import { recordEvent, who } from './events.ts';
-import { endJob, readJobs } from './jobs.ts';
-import type { Requested, Writable } from './writing.ts';
+import { endJob, readJobs, tableLife } from './jobs.ts';
+import type { Fenced, Requested, Writable } from './writing.ts';
 
 /**
  * The one way for a command to write at the target: what a person asks for, in the control tables. The lease holder does the rest. Runs
@@ -44,6 +44,29 @@ export async function requestJobs(
     .execute();
   return rows.map(({ id }) => id);
 }
+
+/** Requests the job that reads a new or returning table. */
+export async function requestReturn(trx: Fenced, table: string): Promise<void> {
+  await requestJobs(trx, [table], { kind: 'backfill', ...ofTableLife }, tableLife);
+}
+
+/** Requests a verification with repair, unless one waits already. */
+export async function requestRepair(trx: Fenced, table: string): Promise<void> {
+  const waiting = await trx
+    .selectFrom('jobs')
+    .select('id')
+    .where('table_name', '=', table)
+    .where('state', '=', 'waiting')
+    .where('kind', 'in', ['verify', 'backfill'])
+    .where('repair', '=', true)
+    .where('condition', 'is', null)
+    .executeTakeFirst();
+  if (waiting !== undefined) return;
+  await requestJobs(trx, [table], { kind: 'verify', ...ofTableLife }, tableLife);
+}
+
+/** Nobody has agreed to what such a job deletes. */
+const ofTableLife = { repair: true, condition: null, confirmed: false } as const;
 
 /** Cancels those jobs that have not ended, and returns their number. Repaired rows stay repaired. Raises refused for an unknown id. */
 export async function cancelJobs(session: WritingSession, ids: readonly string[]): Promise<number> {

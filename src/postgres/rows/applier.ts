@@ -10,7 +10,7 @@ import type { TableCodec } from '../../mapping/table-codec.ts';
 import { moveCheckpoint } from '../control/checkpoint.ts';
 import { recordConversions } from '../control/conversions.ts';
 import type { Fence, FencedTransaction } from '../control/fence.ts';
-import { requestRepair } from '../control/jobs.ts';
+import { requestRepair } from '../control/requests.ts';
 import type { Fenced } from '../control/writing.ts';
 import { DeadLetters, badRow } from './dead-letters.ts';
 import { suspendTable } from '../control/table-states.ts';
