@@ -64,6 +64,11 @@ export class Scope implements AsyncDisposable {
     return this.#hungUp !== null;
   }
 
+  /** The scope of the whole, for what outlives a part. */
+  get root(): Scope {
+    return this.#parent?.root ?? this;
+  }
+
   /** A part of the work, which ends with this scope or before. */
   child(): Scope {
     return new Scope(this);

@@ -11,6 +11,13 @@ const connectTimeoutMs = 10_000;
 /** Time limits of a role or database against forgotten sessions, which newer versions have besides others. All are turned off here. */
 const limits = ['idle_session_timeout', 'transaction_timeout'];
 
+/** One process of PostgreSQL, which serves one session. A later one may have the same process id. */
+export interface Backend {
+  readonly pid: number;
+  /** As text, to the microsecond. */
+  readonly startedAt: string;
+}
+
 /**
  * Opens one PostgreSQL connection of the target role. Its text format does not depend on defaults of the role or server: ISO dates, UTC,
  * exact floats, `\x` bytes, standard strings. It waits for locks without a time limit; see stall-watch.ts.
@@ -23,7 +30,11 @@ const limits = ['idle_session_timeout', 'transaction_timeout'];
  *
  * Raises TidegateError target-unreachable, target-tls, target-login, target-pooled or target-privilege.
  */
-export async function openTarget(scope: Scope, target: TargetConfig, applicationName = 'tidegate'): Promise<pg.Client> {
+export async function openTarget(
+  scope: Scope,
+  target: TargetConfig,
+  applicationName = 'tidegate',
+): Promise<{ readonly client: pg.Client; readonly backend: Backend }> {
   const { mode, ca } = target.tls;
   const client = new pg.Client({
     host: target.host,
@@ -70,13 +81,17 @@ export async function openTarget(scope: Scope, target: TargetConfig, application
     // Nothing watches this connection yet.
     const { rows } = await scope.within(
       connectTimeoutMs,
-      client.query<{ pid: number }>(
-        `select pg_backend_pid() as pid, count(set_config(name, '0', false)) from pg_settings where name in ('${limits.join("', '")}')`,
+      client.query<Backend>(
+        `select pid, backend_start::text as "startedAt",
+                (select count(set_config(name, '0', false)) from pg_settings where name in ('${limits.join("', '")}'))
+           from pg_stat_activity where pid = pg_backend_pid()`,
       ),
       late,
     );
     // A pooler shares sessions and keeps them open after us. Session settings and the lease would be unreliable.
-    if (rows[0]?.pid !== backendOf(client)) throw pooled(target, null);
+    const [backend] = rows;
+    if (backend?.pid !== backendOf(client)) throw pooled(target, null);
+    return { client, backend };
   } catch (error) {
     breakOff();
     // PgBouncer raises this for connection settings that it does not know.
@@ -98,7 +113,6 @@ export async function openTarget(scope: Scope, target: TargetConfig, application
   } finally {
     scope.disown(opening);
   }
-  return client;
 }
 
 function pooled(target: TargetConfig, cause: unknown): TidegateError {

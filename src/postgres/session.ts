@@ -1,4 +1,3 @@
-import { setTimeout as rest } from 'node:timers/promises';
 import { type ControlledTransaction, Kysely, PostgresDialect, sql } from 'kysely';
 import type pg from 'pg';
 import type { LineBuffer } from '../change/line-buffer.ts';
@@ -6,13 +5,13 @@ import type { TargetConfig } from '../config/config.ts';
 import { fromPostgres } from '../errors/postgres-errors.ts';
 import { TidegateError } from '../errors/tidegate-error.ts';
 import { addressOf } from '../errors/transport-errors.ts';
-import { backoff } from '../lifetime/backoff.ts';
-import { Scope, type Silence, breakable } from '../lifetime/scope.ts';
+import { backoff, sleep } from '../lifetime/backoff.ts';
+import { type Scope, type Silence, breakable } from '../lifetime/scope.ts';
 import { SilenceWatch } from '../lifetime/silence-watch.ts';
-import { openTarget } from './connection.ts';
+import { type Backend, openTarget } from './connection.ts';
 import { type ControlSchema, controlSchemaName } from './control/control-schema.ts';
 import { ControlSchemaPlugin } from './control/control-schema-plugin.ts';
-import { backendOf, lent, socketOf } from './wire/client.ts';
+import { lent, socketOf } from './wire/client.ts';
 import { CopyOut } from './wire/copy-out.ts';
 import { type Outcome, Pipeline, type Statement } from './wire/pipeline.ts';
 import { PreparedStatements } from './wire/prepared-statements.ts';
@@ -34,37 +33,41 @@ export class TargetSession {
   /** Its control tables belong to the replica with this target schema. */
   readonly db: Reading;
   readonly targetSchema: string;
+  readonly backend: Backend;
   protected readonly kysely: Target;
   protected readonly client: pg.Client;
   protected readonly watch: SilenceWatch;
   readonly #scope: Scope;
+  readonly #target: TargetConfig;
   readonly #silence: Silence = { side: 'target' };
   #isOpen = true;
   #isServerReadOnly = false;
 
-  protected constructor(scope: Scope, client: pg.Client, { schema: targetSchema, ...server }: TargetConfig) {
+  protected constructor(
+    scope: Scope,
+    { client, backend }: { readonly client: pg.Client; readonly backend: Backend },
+    target: TargetConfig,
+  ) {
     this.#scope = scope;
+    this.#target = target;
     this.client = client;
-    this.targetSchema = targetSchema;
+    this.backend = backend;
+    this.targetSchema = target.schema;
     this.watch = new SilenceWatch(
       {
         bytes: () => socketOf(client).bytesRead + socketOf(client).bytesWritten,
-        isAtWork: async () => await isAtWork({ schema: targetSchema, ...server }, this.backend),
+        isAtWork: async () => await isAtWork(scope, target, backend),
         silent: (now) => scope.silence(this.#silence, now),
-        hangUp: () => {
-          this.destroy();
-          // A frozen connection keeps its locks until PostgreSQL notices, which may take hours.
-          void endBackend({ schema: targetSchema, ...server }, this.backend);
-        },
+        hangUp: () => this.destroy(),
       },
       (seconds) =>
         new TidegateError(
           'target-unreachable',
-          `target: no answer from ${addressOf(server)} for ${seconds} s, and it is not at work`,
+          `target: no answer from ${addressOf(target)} for ${seconds} s, and it is not at work`,
         ),
     );
     this.db = this.kysely = new Kysely<ControlSchema>({
-      plugins: [new ControlSchemaPlugin(controlSchemaName(targetSchema))],
+      plugins: [new ControlSchemaPlugin(controlSchemaName(target.schema))],
       dialect: new PostgresDialect({
         // The pool holds exactly this connection. Kysely opens no other, and TargetSession closes it.
         pool: {
@@ -87,11 +90,6 @@ export class TargetSession {
     return session;
   }
 
-  /** The process id of the PostgreSQL backend. */
-  get backend(): number {
-    return backendOf(this.client);
-  }
-
   /** The server would refuse a session that writes, too: it is a standby, or its settings say so. */
   get isServerReadOnly(): boolean {
     return this.#isServerReadOnly;
@@ -110,18 +108,25 @@ export class TargetSession {
     return await this.watch.during(copied);
   }
 
-  /** Closes the connection. Destroys the socket if the server does not answer within a second. */
+  /** Closes the connection. Destroys it if it is broken, or the server does not answer within a second. */
   async close(): Promise<void> {
     if (!this.#isOpen) return;
+    if (socketOf(this.client).readyState !== 'open') return this.destroy();
     const timer = setTimeout(() => this.destroy(), goodbyeMs);
     await this.client.end().catch(() => undefined);
     clearTimeout(timer);
-    this.destroy();
+    this.#leave();
   }
 
   /** Breaks the connection off at once. pg then fails every statement that is pending. */
   destroy(): void {
     if (!this.#isOpen) return;
+    this.#leave();
+    // Until PostgreSQL notices, which may take hours, the session keeps its locks.
+    void endBackend(this.#scope.root, this.#target, this.backend);
+  }
+
+  #leave(): void {
     this.#isOpen = false;
     this.watch.close();
     this.#scope.disown(this);
@@ -179,46 +184,52 @@ export class WritingSession extends TargetSession {
 const probeMs = 8_000;
 
 /**
- * Whether the PostgreSQL process `backend` executes something, or waits for a lock, as it tells another session. It is not at work while it
- * waits for its client: so does one whose connection is dead. Raises when PostgreSQL cannot be asked.
+ * Whether a backend executes something, or waits for a lock, as it tells another session. It is not at work while it waits for its client: so
+ * does one whose connection is dead. Raises when PostgreSQL cannot be asked.
  * (https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW)
  */
-export async function isAtWork(target: TargetConfig, backend: number): Promise<boolean> {
-  return await ask(
-    target,
-    `select from pg_stat_activity where pid = $1 and state = 'active' and wait_event_type is distinct from 'Client'`,
-    backend,
-  );
+export async function isAtWork(scope: Scope, target: TargetConfig, backend: Backend): Promise<boolean> {
+  return await ask(scope, target, 'select', `state = 'active' and wait_event_type is distinct from 'Client'`, backend);
 }
 
-/** So long it is tried, and no longer: a later backend may have the same process id. */
+/** After so many, the network is down, and PostgreSQL notices by its own keepalives. */
 const mostAttempts = 10;
 
-/** Ends a session of our own role that is dead to us, so that it lets go of its locks. Asks again while PostgreSQL cannot be asked. */
-async function endBackend(target: TargetConfig, backend: number): Promise<void> {
-  const query =
-    'select pg_terminate_backend(pid) from pg_stat_activity where pid = $1 and usename = current_user and datname = current_database()';
-  for (let failures = 1; failures <= mostAttempts; failures++) {
+/**
+ * Ends a session of ours that is dead to us, so that it lets go of its locks. Asks again while PostgreSQL cannot be asked. When the whole is
+ * to stop, it is left to the next holder of the lease.
+ */
+async function endBackend(whole: Scope, target: TargetConfig, backend: Backend): Promise<void> {
+  await using scope = whole.child();
+  const { signal } = scope;
+  signal.addEventListener('abort', () => scope.hangUp(signal.reason), { once: true });
+  for (let failures = 1; failures <= mostAttempts && !signal.aborted; failures++) {
     try {
-      await ask(target, query, backend);
+      await ask(scope, target, 'select pg_terminate_backend(pid)', 'usename = current_user', backend);
       return;
     } catch {
-      // The process does not wait for it when it ends.
-      await rest(backoff(failures), undefined, { ref: false });
+      await sleep(backoff(failures), signal);
     }
   }
 }
 
-/** Runs a query about a backend on another connection. Returns whether it has a row. */
-async function ask(target: TargetConfig, query: string, backend: number): Promise<boolean> {
-  await using scope = new Scope();
+/** Asks about a backend on another connection. Returns whether there is one for which `condition` holds. */
+async function ask(
+  scope: Scope,
+  target: TargetConfig,
+  select: string,
+  condition: string,
+  { pid, startedAt }: Backend,
+): Promise<boolean> {
+  await using part = scope.child();
   const answer = async () => {
-    const client = await openTarget(scope, target, 'tidegate watch');
-    scope.own(breakable(() => socketOf(client).destroy()));
-    const { rowCount } = await client.query(query, [backend]);
-    return rowCount === 1;
+    const { client } = await openTarget(part, target, 'tidegate watch');
+    part.own(breakable(() => socketOf(client).destroy()));
+    // A later backend may have the same process id.
+    const query = `${select} from pg_stat_activity where pid = $1 and backend_start = $2 and ${condition}`;
+    return (await client.query(query, [pid, startedAt])).rowCount === 1;
   };
-  return await scope.within(
+  return await part.within(
     probeMs,
     answer(),
     () => new TidegateError('target-unreachable', 'target: no new connection works'),

@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stripVTControlCharacters } from 'node:util';
-import type { RowDataPacket } from 'mysql2/promise';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LagReport } from '../../src/monitoring/lag-report.ts';
 import { RunProcess } from '../../testing/run-process.ts';
@@ -14,6 +13,7 @@ import { Streaming } from '../pipeline/stream/support/streaming.ts';
 import { type CommandResult, runCli } from '../support/cli.ts';
 import { createReplica } from '../../testing/replica.ts';
 import { Proxy } from '../support/proxy.ts';
+import { purgeBinlogs } from '../support/purge-binlogs.ts';
 import { commandEnv } from '../../testing/command-env.ts';
 import { program } from '../../testing/program.ts';
 
@@ -277,13 +277,7 @@ test('a binlog that was purged too early leaves no headroom, and is named', asyn
   const { report: before } = await lagUntil(
     ({ sourcePosition, appliedPosition }) => sourcePosition !== null && appliedPosition !== null,
   );
-  const file = before.sourcePosition?.split(':')[0] ?? '';
-  // A server may keep a recently read binlog file for a while.
-  await streaming.until(async () => {
-    await streaming.source.query(`purge binary logs to '${file}'`);
-    const [[oldest]] = await streaming.source.query<RowDataPacket[]>('show binary logs');
-    return oldest?.['Log_name'] === file;
-  }, 'it is purged');
+  await purgeBinlogs(streaming.source);
   const { report } = await lagUntil(({ headroomSeconds }) => headroomSeconds === 0);
   expect(report).toMatchObject({ headroomSeconds: 0, bytesBehind: null });
   expect(report.problems.join()).toContain(before.appliedPosition?.split(':')[0]);

@@ -113,7 +113,11 @@ test('PostgreSQL reports whether it works for a session: true while it executes 
   const config = targetConfig(own.env);
   const session = await WritingSession.open(new Scope(), config);
   const until = async (expected: boolean) => {
-    for (const deadline = Date.now() + 10_000; (await isAtWork(config, session.backend)) !== expected; await sleep(20))
+    for (
+      const deadline = Date.now() + 10_000;
+      (await isAtWork(new Scope(), config, session.backend)) !== expected;
+      await sleep(20)
+    )
       if (Date.now() > deadline) throw new Error(`not ${expected}`);
   };
   try {
@@ -166,7 +170,32 @@ test('a session that freezes in a transaction is ended at the server, too, even 
   const failed = proxy.faultAtPacket('reset', 1, (packet) => packet.includes('pg_terminate_backend'));
   await lost;
   const isThere = async () =>
-    (await own.targetAdmin.query('select from pg_stat_activity where pid = $1', [session.backend])).rowCount;
+    (await own.targetAdmin.query('select from pg_stat_activity where pid = $1', [session.backend.pid])).rowCount;
   await expect.poll(isThere, { timeout: 30_000 }).toBe(0);
   expect(failed.isMet).toBe(true);
 });
+
+test.each(['close', 'destroy'] as const)(
+  'a session whose end does not arrive lets go of its locks all the same (%s)',
+  async (how) => {
+    const own = (replica = await createReplica(source, target));
+    await using proxy = await Proxy.start(target);
+    await using scope = new Scope();
+    const env = { ...own.env, TARGET_DB_HOST: proxy.host, TARGET_DB_PORT: String(proxy.port) };
+    const session = await WritingSession.open(scope, targetConfig(env));
+    const isLocked = async () => {
+      const { rows } = await own.targetAdmin.query<{ isLocked: boolean }>(
+        `select exists (select from pg_locks where locktype = 'advisory' and pid = $1) as "isLocked"`,
+        [session.backend.pid],
+      );
+      return rows[0]?.isLocked;
+    };
+    await sql`select pg_advisory_xact_lock(3)`.execute(await session.begin());
+    expect(await isLocked()).toBe(true);
+    proxy.mode = 'swallow';
+    await session[how]();
+    expect(await isLocked()).toBe(true);
+    proxy.mode = 'pass';
+    await expect.poll(isLocked, { timeout: 30_000 }).toBe(false);
+  },
+);

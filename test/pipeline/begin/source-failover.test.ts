@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection, RowDataPacket } from 'mysql2/promise';
 import mysql from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -7,6 +6,7 @@ import { RunProcess } from '../../../testing/run-process.ts';
 import { startSource } from '../../../testing/servers/source.ts';
 import type { SourceServer } from '../../../testing/servers/server.ts';
 import { runCli } from '../../support/cli.ts';
+import { purgeBinlogs } from '../../support/purge-binlogs.ts';
 import { dialects } from '../../support/replication-dialects.ts';
 import { type Replica, createReplica } from '../../../testing/replica.ts';
 import { sharedServers } from '../../support/shared-servers.ts';
@@ -133,12 +133,7 @@ describe.each(['mariadb', 'mysql'] as const)('after a failover inside a replicat
     await onFirst(replica, `update visits set note = 'not seen'`);
     await promoteSecond(replica);
     await onSecond.query('flush binary logs');
-    // The server keeps a file until InnoDB has synced its content.
-    for (let kept = 2; kept > 1; await sleep(100)) {
-      const [files] = await onSecond.query<RowDataPacket[]>('show binary logs');
-      kept = files.length;
-      await onSecond.query('purge binary logs to ?', [files.at(-1)?.['Log_name']]);
-    }
+    await purgeBinlogs(onSecond);
     const { stdout } = await runCli(['check', '--json'], movedEnv(replica));
     expect(stdout).toContain('"position-lost"');
   });

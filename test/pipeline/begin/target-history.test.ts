@@ -6,6 +6,7 @@ import type { SourceServer, TargetServer } from '../../../testing/servers/server
 import { startSource } from '../../../testing/servers/source.ts';
 import { startTarget } from '../../../testing/servers/target.ts';
 import { runCli } from '../../support/cli.ts';
+import { purgeBinlogs } from '../../support/purge-binlogs.ts';
 import { Streaming } from '../stream/support/streaming.ts';
 
 const run = promisify(execFile);
@@ -89,9 +90,7 @@ describe('a target that goes back to an earlier moment', () => {
       await streaming.caughtUp();
       await streaming.run.stop();
       await streaming.source.query('flush binary logs');
-      const [logs] = await streaming.source.query('show binary logs');
-      const last = (logs as { Log_name: string }[]).at(-1)?.Log_name ?? '';
-      await streaming.source.query(`purge binary logs to '${last}'`);
+      await purgeBinlogs(streaming.source);
     });
     streaming.follow(streaming.another());
     const refused = await streaming.run.logged('refused');
