@@ -17,6 +17,7 @@ const bars = { ratio: 0.6, ageMs: 5_000, locks: 2_000 } as const;
 const firstKey = 1_000_000;
 /** Statements sent to the source together. Each is a transaction of its own. */
 const together = 500;
+const killEveryMs = 5_000;
 
 /** A table, and one row of it that the backlog repeats under other keys. */
 interface Template {
@@ -28,7 +29,7 @@ interface Template {
 
 /**
  * A backlog of small transactions over 424 tables, against the same number of rows in four tables. While it is applied, the checkpoint must
- * not grow old, and locks at the target must be few. TIDEGATE_BENCH_SCHEMA=FILE takes the tables from a dump of a schema. The four tables are
+ * not grow old, and locks at the target must be few. Then the same once more, with a service that is killed. TIDEGATE_BENCH_SCHEMA=FILE takes the tables from a dump of a schema. The four tables are
  * then those whose rows have the size that is closest to the average.
  */
 export async function backlog(context: BenchContext): Promise<BenchResult> {
@@ -45,6 +46,9 @@ export async function backlog(context: BenchContext): Promise<BenchResult> {
     say(`backlog: 4 tables: ${describe(few)}`);
     const many = await measured(replica, admin, templates, transactions, firstKey + transactions);
     say(`backlog: ${templates.length} tables: ${describe(many)}`);
+    await write(admin, templates, transactions, firstKey + 2 * transactions);
+    const kills = await killedUntilCaughtUp(replica);
+    say(`backlog: ${templates.length} tables: ${kills} kills`);
     const { host, port, user, password } = source;
     const compared = await compareDatabases({
       source: { host, port, user, password },
@@ -80,6 +84,7 @@ export async function backlog(context: BenchContext): Promise<BenchResult> {
           many.ageMs <= bars.ageMs,
         ),
         bar('most locks of a session', String(many.locks), `<= ${bars.locks}`, many.locks <= bars.locks),
+        { bench: 'backlog', what: `kills in the same once more, every ${killEveryMs / 1_000} s`, value: String(kills) },
         bar(`tables that differ afterwards, of ${compared.length}`, String(unequal), '0', unequal === 0),
         {
           bench: 'backlog',
@@ -93,6 +98,7 @@ export async function backlog(context: BenchContext): Promise<BenchResult> {
         four: four.map(({ table }) => table.name),
         few,
         many,
+        kills,
         unequal,
       },
     };
@@ -155,7 +161,7 @@ interface Measured {
   readonly cpuMs: number;
 }
 
-/** Writes a backlog of one row a transaction, turn by turn into each table, and catches up with it. */
+/** Writes such a backlog, and catches up with it. */
 async function measured(
   replica: Replica,
   admin: Connection,
@@ -164,6 +170,13 @@ async function measured(
   from: number,
 ): Promise<Measured> {
   const before = await binlogBytes(admin);
+  await write(admin, templates, rows, from);
+  const bytes = (await binlogBytes(admin)) - before;
+  return { rows, bytes, ...(await caughtUp(replica)) };
+}
+
+/** Writes a backlog of one row a transaction, turn by turn into each table. */
+async function write(admin: Connection, templates: readonly Template[], rows: number, from: number): Promise<void> {
   await admin.query('set global sync_binlog = 0, global innodb_flush_log_at_trx_commit = 2');
   for (let at = 0; at < rows; at += together) {
     const some = Array.from({ length: Math.min(together, rows - at) }, (_, n) =>
@@ -172,8 +185,19 @@ async function measured(
     await admin.query(some.join(';\n'));
   }
   await admin.query('set global sync_binlog = 1, global innodb_flush_log_at_trx_commit = 1');
-  const bytes = (await binlogBytes(admin)) - before;
-  return { rows, bytes, ...(await caughtUp(replica)) };
+}
+
+/** Catches up with the backlog, killed again and again. Returns how often. */
+async function killedUntilCaughtUp(replica: Replica): Promise<number> {
+  for (let kills = 0; ; kills++) {
+    const run = new MeasuredRun(replica.env, ['--until-caught-up']);
+    await Promise.race([run.exited, sleep(killEveryMs)]);
+    if (!run.running) {
+      await run.succeeded();
+      return kills;
+    }
+    await run.kill();
+  }
 }
 
 async function binlogBytes(admin: Connection): Promise<number> {

@@ -13,6 +13,7 @@ import { lagTruth } from './lag-truth.ts';
 import { latency } from './latency.ts';
 import { page } from './page.ts';
 import { type BenchResult, describeMachine, formatLines, writeReport } from './report.ts';
+import { smallMemory } from './small-memory.ts';
 import { snapshot } from './snapshot.ts';
 import { validation } from './validation.ts';
 import { verify } from './verify.ts';
@@ -26,6 +27,7 @@ const benches: Readonly<Record<string, (context: BenchContext) => Promise<BenchR
   'lag-answer': lagAnswer,
   page,
   'huge-transaction': hugeTransaction,
+  'small-memory': smallMemory,
   'dead-letters': deadLetters,
   validation,
   impact,

@@ -6,8 +6,12 @@ export class MeasuredRun extends RunProcess {
   #peakBytes = 0;
   #cpuMs = 0;
 
-  constructor(env: Readonly<Record<string, string>>, args: readonly string[] = [], program = 'dist/src/main.js') {
-    super(env, args, { program });
+  constructor(
+    env: Readonly<Record<string, string>>,
+    args: readonly string[] = [],
+    options: { readonly program?: string; readonly launcher?: readonly string[] } = {},
+  ) {
+    super(env, args, { program: 'dist/src/main.js', ...options });
     const sampler = setInterval(() => void this.#sample(), 50);
     void this.exited.finally(() => clearInterval(sampler));
   }

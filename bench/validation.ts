@@ -90,7 +90,7 @@ async function caughtUp(
   env: Readonly<Record<string, string>>,
   program: string | undefined,
 ): Promise<{ ms: number; cpuMs: number }> {
-  const run = new MeasuredRun(env, ['--until-caught-up'], program);
+  const run = new MeasuredRun(env, ['--until-caught-up'], program === undefined ? {} : { program });
   try {
     await run.succeeded();
   } finally {

@@ -31,13 +31,21 @@ export class RunProcess {
   readonly #readers = new Set<(line: RunLine) => void>();
   #end: RunEnd | undefined;
 
-  /** `env` contains all settings of the program. With `ownSession`, a Ctrl-C in the terminal does not reach the program. */
+  /**
+   * `env` contains all settings of the program. With `ownSession`, a Ctrl-C in the terminal does not reach the program. `launcher`: a program
+   * and its arguments, to which the command is appended.
+   */
   constructor(
     env: Readonly<Record<string, string>>,
     args: readonly string[] = [],
-    options: { readonly ownSession?: boolean; readonly program?: string } = {},
+    options: {
+      readonly ownSession?: boolean;
+      readonly program?: string;
+      readonly launcher?: readonly string[];
+    } = {},
   ) {
-    this.#child = spawn(process.execPath, [options.program ?? program(), 'run', ...args], {
+    const command = [...(options.launcher ?? []), process.execPath, options.program ?? program(), 'run', ...args];
+    this.#child = spawn(command[0] ?? '', command.slice(1), {
       cwd: new URL('..', import.meta.url),
       env: commandEnv(env),
       stdio: ['ignore', 'pipe', 'pipe'],
