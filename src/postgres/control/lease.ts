@@ -185,12 +185,13 @@ async function readHeld(db: Reading): Promise<Held | null> {
 }
 
 /**
- * If the lease is free, ends the open sessions of its holders so far. A process that froze inside a transaction keeps its row locks while
- * its connections live. Returns whether the lease is free.
+ * If the lease is free, ends the open sessions of its holders so far, and the one that holds the lease itself. A process that froze inside a
+ * transaction keeps its row locks while its connections live. Returns whether the lease is free.
  */
 async function endSessionsOfHolders({ db }: WritingSession, replica: string): Promise<boolean> {
-  const { rows } = await sql<{ epoch: string; isFree: boolean }>`
-    select epoch, expires_at < now() or not exists (
+  const { rows } = await sql<{ epoch: string; pid: number; startedAt: string; isFree: boolean }>`
+    select epoch, backend_pid as pid, backend_start::text as "startedAt",
+           expires_at < now() or not exists (
              select from pg_stat_activity a where a.pid = l.backend_pid and a.backend_start = l.backend_start) as "isFree"
       from ${sql.table('lease')} l`.execute(db);
   const [last] = rows;
@@ -198,6 +199,7 @@ async function endSessionsOfHolders({ db }: WritingSession, replica: string): Pr
   if (!last.isFree) return false;
   await sql`select pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and usename = current_user
-      and substring(application_name from ${sessionNames(replica)})::bigint <= ${last.epoch}::bigint`.execute(db);
+      and (substring(application_name from ${sessionNames(replica)})::bigint <= ${last.epoch}::bigint
+           or (pid = ${last.pid} and backend_start = ${last.startedAt}::timestamptz))`.execute(db);
   return true;
 }

@@ -10,6 +10,7 @@ import { resetReplica } from '../../../src/postgres/control/reset.ts';
 import { sqlStateOf } from '../../../src/errors/postgres-errors.ts';
 import { TargetSession, WritingSession } from '../../../src/postgres/session.ts';
 import { type Replica, createReplica } from '../../../testing/replica.ts';
+import { Proxy } from '../../support/proxy.ts';
 import { sharedServers } from '../../support/shared-servers.ts';
 import { targetConfig } from '../../support/target-config.ts';
 
@@ -100,6 +101,22 @@ test('a new holder waits for a transaction that has passed its fence, and no ren
   await raised;
   expect(await epoch()).toBe((lease.epoch + 1n).toString());
   await expect(lease.assertHeld()).rejects.toMatchObject({ kind: 'lease-lost' });
+});
+
+test('a holder that falls silent in its last transaction does not keep the lease', async () => {
+  const { own, scope: opened, config } = await begin();
+  await using proxy = await Proxy.start(target);
+  // Its process ends: it does not end its session at PostgreSQL itself.
+  await using ending = new Scope();
+  const through = { ...own.env, TARGET_DB_HOST: proxy.host, TARGET_DB_PORT: String(proxy.port) };
+  const first = await taken(ending, targetConfig(through));
+  ending.stop('the process ends');
+  const frozen = proxy.faultAtPacket('freeze', 1, (packet) => packet.includes('commit'));
+  await first.release();
+  expect(frozen.isMet).toBe(true);
+  const second = await Lease.acquire(opened, config, 'not asked');
+  expect(second.epoch).toBeGreaterThan(first.epoch);
+  await second.release();
 });
 
 test('PostgreSQL itself holds a session that reads to reading', async () => {
