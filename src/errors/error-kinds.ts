@@ -50,7 +50,7 @@ export const errorKinds = {
   },
   'binlog-unreadable': {
     action: 'operator',
-    hint: 'Tidegate cannot follow the binlog exactly at this position. Correct what the message names (`tidegate check` prints the line), then run `tidegate resync`: it reads every table again, in place.',
+    hint: 'Tidegate cannot follow the binlog exactly at this position. Start it again, because the damage may be gone. If it ends at the same position, run `tidegate resync`: it reads every table again, in place.',
   },
   'binlog-damaged': {
     action: 'retry',

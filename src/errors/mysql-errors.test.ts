@@ -13,9 +13,11 @@ describe('fromMysql', () => {
   it.each([
     [{ errno: 1045, code: 'ER_ACCESS_DENIED_ERROR' }, 'source-login', 'SOURCE_DB_REPLICATION_PASSWORD'],
     [{ errno: 1049, code: 'ER_BAD_DB_ERROR' }, 'source-privilege', 'SOURCE_DB_NAME'],
-    [{ errno: 1251, code: 'ER_NOT_SUPPORTED_AUTH_MODE' }, 'source-login', 'mysql_native_password'],
-    [{ code: 'AUTH_SWITCH_PLUGIN_ERROR' }, 'source-login', 'mysql_native_password'],
+    [{ errno: 1251, code: 'ER_NOT_SUPPORTED_AUTH_MODE' }, 'source-login', 'caching_sha2_password'],
+    [{ code: 'AUTH_SWITCH_PLUGIN_ERROR' }, 'source-login', 'caching_sha2_password'],
     [{ errno: 1862, code: 'ER_MUST_CHANGE_PASSWORD_LOGIN' }, 'source-login', 'expired'],
+    [{ errno: 3118, code: 'ER_ACCOUNT_HAS_BEEN_LOCKED' }, 'source-login', 'account unlock;'],
+    [{ errno: 4150 }, 'source-login', 'flush privileges;'],
     [{ errno: 3159, code: 'ER_SECURE_TRANSPORT_REQUIRED' }, 'source-tls', 'SOURCE_DB_TLS'],
     [{ code: 'HANDSHAKE_NO_SSL_SUPPORT' }, 'source-tls', 'SOURCE_DB_TLS=disable'],
     [{ code: 'HANDSHAKE_SSL_ERROR' }, 'source-tls', 'SOURCE_DB_TLS_CA'],

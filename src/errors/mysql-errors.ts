@@ -8,6 +8,9 @@ export interface SourceErrorContext {
   /** The attempted action in words: 'connect', 'query', 'read table t'. */
   readonly what: string;
   readonly role: Role;
+  /** The user that logs in, and the table that is read: quoted, for statements in the hint. */
+  readonly user?: string;
+  readonly table?: string;
   /** Why a certificate was not accepted, where mysql2 hides the code. */
   readonly certificate?: string | undefined;
 }
@@ -15,7 +18,7 @@ export interface SourceErrorContext {
 /** The kind of an error code. `hint` replaces the hint of the kind where the code allows a better one. */
 interface Meaning {
   readonly kind: ErrorKind;
-  readonly hint?: (role: Role) => string;
+  readonly hint?: (context: SourceErrorContext) => string;
 }
 
 const userSetting = { reader: 'SOURCE_DB_READONLY_USER', replicator: 'SOURCE_DB_REPLICATION_USER' } as const;
@@ -24,6 +27,21 @@ const passwordSetting = {
   replicator: 'SOURCE_DB_REPLICATION_PASSWORD',
 } as const;
 
+/** The statement for this account. Nothing tells a client which host part the account has. Placeholders without quotes are syntax errors. */
+function alterUser({ role, user }: SourceErrorContext, change: string): string {
+  const password = `<${passwordSetting[role]}>`;
+  return `alter user ${user ?? `<${userSetting[role]}>`}@<host> ${change.replace('PASSWORD', password)};`;
+}
+
+function placeholders({ role }: SourceErrorContext): string {
+  return `<host> is the part after @, which select user, host from mysql.user; lists; it and <${passwordSetting[role]}>, the password, stand in quotes.`;
+}
+
+/** What an administrator of the source does about a damaged table, which a statement names by its quoted name. */
+export function repairInWords(table = '<table>'): string {
+  return `An administrator can examine it there with check table ${table}; and repair it with repair table ${table};`;
+}
+
 const unreachable: Meaning = { kind: 'source-unreachable' };
 const busy: Meaning = { kind: 'source-busy' };
 const privilege: Meaning = { kind: 'source-privilege' };
@@ -31,8 +49,7 @@ const statement: Meaning = { kind: 'source-statement' };
 const redefined: Meaning = { kind: 'source-table', hint: () => 'The definition changed while the table was read.' };
 const crashed: Meaning = {
   kind: 'source-table',
-  hint: () =>
-    'The table is damaged at the source. An administrator can examine it with check table … and repair it with repair table …;',
+  hint: ({ table }) => `The table is damaged at the source. ${repairInWords(table)}`,
 };
 const damaged: Meaning = {
   kind: 'source-table',
@@ -41,23 +58,36 @@ const damaged: Meaning = {
 
 const wrongLogin: Meaning = {
   kind: 'source-login',
-  hint: (role) =>
+  hint: ({ role }) =>
     `Check ${userSetting[role]} and ${passwordSetting[role]}, and that the account exists for this machine's address (the part after @).`,
 };
+/** `identified by` alone would keep the method of the account on MySQL. */
 const authPlugin: Meaning = {
   kind: 'source-login',
-  hint: (role) =>
-    `The account of ${userSetting[role]} uses a login method that Tidegate does not support. An administrator must switch it to mysql_native_password (MariaDB) or caching_sha2_password (MySQL): alter user … identified via … / identified with … by '…';`,
+  hint: (context) =>
+    `The account of ${userSetting[context.role]} uses a login method that Tidegate does not support. An administrator can change that. MariaDB: ${alterUser(context, 'identified by PASSWORD')} MySQL: ${alterUser(context, 'identified with caching_sha2_password by PASSWORD')} ${placeholders(context)}`,
 };
 const hostBlocked: Meaning = {
   kind: 'source-login',
   hint: () =>
-    'The server blocks this machine after too many failed connections (max_connect_errors). Run flush hosts; there, or on MySQL 8 and later truncate table performance_schema.host_cache; then try again.',
+    'The server blocks this machine after too many failed connections (max_connect_errors). An administrator can end that, on MySQL 8 and later with truncate table performance_schema.host_cache; elsewhere with flush hosts; Then try again.',
 };
+/** Only a new password ends this: `password expire never` alone does not. */
 const expired: Meaning = {
   kind: 'source-login',
-  hint: (role) =>
-    `The password of ${userSetting[role]} has expired or the account is locked. An administrator must renew it; for a service: alter user … password expire never;`,
+  hint: (context) =>
+    `The password of ${userSetting[context.role]} has expired. An administrator must set it anew: ${alterUser(context, 'identified by PASSWORD password expire never')} ${placeholders(context)}`,
+};
+/** By an administrator, or by MySQL after failed logins. */
+const locked: Meaning = {
+  kind: 'source-login',
+  hint: (context) =>
+    `The account of ${userSetting[context.role]} is locked. If that is not meant, an administrator must unlock it: ${alterUser(context, 'account unlock')} <host> is the part after @ in quotes, which select user, host from mysql.user; lists.`,
+};
+const passwordErrors: Meaning = {
+  kind: 'source-login',
+  hint: ({ role }) =>
+    `The server blocks the account of ${userSetting[role]} after too many wrong passwords (max_password_errors). Check ${passwordSetting[role]}, and whether something else logs in with this account. Then an administrator can end that: flush privileges;`,
 };
 const tlsRequired: Meaning = {
   kind: 'source-tls',
@@ -82,7 +112,7 @@ const tlsTooOld: Meaning = {
 };
 const accountLimit: Meaning = {
   kind: 'source-unreachable',
-  hint: (role) =>
+  hint: ({ role }) =>
     `The account of ${userSetting[role]} has reached a limit of the source: max_user_connections, or one of its own (show create user). An administrator can raise it. Tidegate tries again.`,
 };
 
@@ -122,7 +152,7 @@ const byErrno: Readonly<Record<number, Meaning>> = {
   1129: hostBlocked,
   1130: {
     kind: 'source-login',
-    hint: (role) =>
+    hint: ({ role }) =>
       `No account may log in from this machine's address: create one for it and for ${userSetting[role]}.`,
   },
   1142: privilege,
@@ -142,7 +172,7 @@ const byErrno: Readonly<Record<number, Meaning>> = {
   },
   1184: {
     kind: 'source-settings',
-    hint: (role) =>
+    hint: ({ role }) =>
       `The source ran its init_connect for the account of ${userSetting[role]}, which failed, and hung up. Correct it there, or turn it off: set global init_connect = '';`,
   },
   1193: statement, // unknown variable
@@ -162,7 +192,7 @@ const byErrno: Readonly<Record<number, Meaning>> = {
   1381: { kind: 'source-settings' }, // no binary logging
   1412: busy, // definition changed since the read view
   1524: authPlugin,
-  1698: wrongLogin,
+  1698: authPlugin, // of the system's user instead of a password
   1712: damaged, // an index of InnoDB
   1812: damaged, // no tablespace
   1814: damaged, // tablespace discarded
@@ -173,10 +203,12 @@ const byErrno: Readonly<Record<number, Meaning>> = {
   1932: damaged, // MariaDB: the engine lacks the table
   1969: busy, // MariaDB: max_statement_time
   3024: busy, // MySQL: max_execution_time
-  3118: expired, // MySQL: account locked
+  3118: locked, // MySQL
   3159: tlsRequired, // MySQL: require_secure_transport
+  3955: locked, // MySQL: by failed_login_attempts
   4052: { kind: 'server-id-taken' }, // MariaDB: a replica with our server id has connected
-  4151: expired, // MariaDB: account locked
+  4150: passwordErrors, // MariaDB
+  4151: locked, // MariaDB
 };
 
 /** Codes that mysql2 and Node raise themselves, without an error of the server. */
@@ -187,8 +219,9 @@ const byCode: Readonly<Record<string, Meaning>> = {
 };
 
 /** Classifies an error of mysql2 or zongji by its numbers and codes alone: the texts may hold statements and values. */
-export function fromMysql(error: unknown, { what, role, certificate }: SourceErrorContext): TidegateError {
+export function fromMysql(error: unknown, context: SourceErrorContext): TidegateError {
   if (error instanceof TidegateError) return error;
+  const { what, role, certificate } = context;
   const { errno, code, syscall, library, fatal } = (error ?? {}) as Record<string, unknown>;
   const number = typeof errno === 'number' && errno > 0 ? errno : null;
   const name = typeof code === 'string' && !isNamedForMysqlOnly(number) ? code : null;
@@ -202,7 +235,7 @@ export function fromMysql(error: unknown, { what, role, certificate }: SourceErr
   const failure = isClosed ? 'the connection was closed' : inWords(certificate ?? name, number);
   return new TidegateError(meaning.kind, `source (${role}): ${what} failed: ${failure}`, {
     cause: error,
-    ...(meaning.hint === undefined ? {} : { hint: meaning.hint(role) }),
+    ...(meaning.hint === undefined ? {} : { hint: meaning.hint(context) }),
   });
 }
 

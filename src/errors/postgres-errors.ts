@@ -5,7 +5,20 @@ import { certificateHint, isCertificateCode, isNetworkError, unreachableCause } 
 /** The kind of an SQLSTATE. `hint` replaces the hint of the kind where the state allows a better one. */
 interface Meaning {
   readonly kind: ErrorKind;
-  readonly hint?: string;
+  readonly hint?: string | ((login: Login) => string);
+}
+
+/** Who connects to what: quoted, for statements in the hint. */
+interface Login {
+  readonly role: string;
+  readonly database: string;
+}
+
+interface TargetErrorContext {
+  /** The attempted action in words: 'connect', 'apply'. */
+  readonly what: string;
+  /** Absent: the failure is not about the login. */
+  readonly login?: Login;
 }
 
 const unreachable: Meaning = { kind: 'target-unreachable' };
@@ -23,20 +36,25 @@ const byState: Readonly<Record<string, Meaning>> = {
   '23': refused,
   '25006': {
     kind: 'target-unreachable',
-    hint: 'The target is read-only: TARGET_DB_HOST leads to a standby, or default_transaction_read_only is on there. Tidegate tries again, because a standby may be promoted.',
+    hint: 'The target is read-only: TARGET_DB_HOST leads to a standby, or default_transaction_read_only is on there; `tidegate check` tells which. Tidegate tries again, because a standby may be promoted.',
   },
   '27': refused, // a trigger changed the row under the statement
   '28': { kind: 'target-login', hint: 'Check TARGET_DB_USER and TARGET_DB_PASSWORD.' },
   '28000': {
     kind: 'target-login',
-    hint: 'The role is unknown or may not log in, or pg_hba.conf has no line that admits it from this machine (with or without TLS, as in TARGET_DB_TLS).',
+    hint: ({ role }) =>
+      `The role is unknown or may not log in, or pg_hba.conf has no line that admits it from this machine (with or without TLS, as in TARGET_DB_TLS). An administrator can admit the role: alter role ${role} login;`,
   },
   '28P01': { kind: 'target-login', hint: 'Check TARGET_DB_USER and TARGET_DB_PASSWORD: the password was refused.' },
   '2B': {
     kind: 'target-refused',
     hint: 'An object at the target, such as a view, depends on an object that must be dropped. Drop the dependent object and create it again afterwards.',
   },
-  '3D': { kind: 'target-login', hint: 'There is no such database: check TARGET_DB_NAME, or create it.' },
+  '3D': {
+    kind: 'target-login',
+    hint: ({ role, database }) =>
+      `There is no such database: check TARGET_DB_NAME, or let an administrator create it: create database ${database} owner ${role} encoding 'UTF8' template template0;`,
+  },
   '38': refused, // a trigger's function
   '39': refused,
   '40': { kind: 'target-busy' },
@@ -50,7 +68,8 @@ const byState: Readonly<Record<string, Meaning>> = {
   },
   '53300': {
     kind: 'target-unreachable',
-    hint: 'PostgreSQL has no connection left: other clients hold all of max_connections, or of the limit of this role or database. Tidegate tries again.',
+    hint: ({ role, database }) =>
+      `PostgreSQL has no connection left: other clients hold all of max_connections, or of the limit of this role or database. Tidegate tries again. If this stays, raise max_connections, or turn the limit off: alter role ${role} connection limit -1; or alter database ${database} connection limit -1;`,
   },
   '53100': {
     kind: 'target-unreachable',
@@ -100,16 +119,18 @@ function isState(code: unknown): code is string {
 }
 
 /** Classifies an error of pg by its SQLSTATE alone: the message, DETAIL and CONTEXT hold values. */
-export function fromPostgres(error: unknown, { what }: { readonly what: string }): TidegateError {
+export function fromPostgres(error: unknown, { what, login = unknownLogin }: TargetErrorContext): TidegateError {
   if (error instanceof TidegateError) return error;
   const raw = (error as { code?: unknown } | null)?.code;
   const code = typeof raw === 'string' ? raw : '';
   const { kind, hint } = isState(raw) ? meaningOf(raw) : meaningWithoutState(error, code);
   return new TidegateError(kind, `target: ${what} failed: ${isState(raw) ? `SQLSTATE ${raw}` : inWords(code, kind)}`, {
     cause: error,
-    ...(hint === undefined ? {} : { hint }),
+    ...(hint === undefined ? {} : { hint: typeof hint === 'string' ? hint : hint(login) }),
   });
 }
+
+const unknownLogin: Login = { role: '<TARGET_DB_USER>', database: '<TARGET_DB_NAME>' };
 
 function inWords(code: string, kind: ErrorKind): string {
   if (code === '') return kind === 'internal' ? 'unexpected' : 'the connection broke';

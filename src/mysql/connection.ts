@@ -7,6 +7,7 @@ import { sleep } from '../lifetime/backoff.ts';
 import { Scope, type Silence } from '../lifetime/scope.ts';
 import { SilenceWatch } from '../lifetime/silence-watch.ts';
 import { type SourceRole, openGuarded } from './wire/guarded-connection.ts';
+import { quoteName } from './identifiers.ts';
 import { type ServerVersion, flavorOf, parseVersion } from './server-version.ts';
 import { socketOf } from './wire/socket.ts';
 import { innodbSetting, limitsStatements, sessionSettings } from './session-settings.ts';
@@ -110,6 +111,15 @@ export class SourceConnection {
     return this.#version;
   }
 
+  /** The name of a table of the replicated database, quoted. */
+  quoteTable(table: string): string {
+    return `${quoteName(this.#source.database)}.${quoteName(table)}`;
+  }
+
+  get #user(): string {
+    return quoteName(this.#source[this.role].user);
+  }
+
   /** The mysql2 connection, for commands that read packets as bytes. The guard still checks what they send. */
   get raw(): mysql.Connection {
     return this.#connection;
@@ -119,7 +129,7 @@ export class SourceConnection {
   async query(sql: string): Promise<TextRow[]> {
     return await this.answer<TextRow[]>((resolve, reject) =>
       this.#connection.query({ sql, typeCast: (field) => field.string('utf8') }, (error, rows) => {
-        if (error) reject(fromMysql(error, { what: 'query', role: this.role }));
+        if (error) reject(fromMysql(error, { what: 'query', role: this.role, user: this.#user }));
         else resolve(Array.isArray(rows) ? (rows as TextRow[]) : []);
       }),
     );

@@ -96,7 +96,8 @@ export async function openTarget(
     breakOff();
     // PgBouncer raises this for connection settings that it does not know.
     if (sqlStateOf(error) === '08P01') throw pooled(target, error);
-    const raised = fromPostgres(error, { what: connect });
+    const login = { role: pg.escapeIdentifier(target.user.user), database: pg.escapeIdentifier(target.database) };
+    const raised = fromPostgres(error, { what: connect, login });
     const isUnclear = raised.kind === 'internal' || (mode !== 'disable' && raised.kind === 'target-unreachable');
     const answer = isUnclear ? await askForTls(target.host, target.port) : 'unknown';
     if (answer === 'no-postgres')

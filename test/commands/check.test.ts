@@ -227,7 +227,11 @@ describe('a target', () => {
       /^grant create on database/,
     ],
     ['whose schema belongs to another role', 'create schema raw', /^grant usage, create on schema "raw" to/],
-    ['that is read-only', 'alter role ROLE set default_transaction_read_only = on', /primary/],
+    [
+      'that is read-only',
+      'alter role ROLE set default_transaction_read_only = on',
+      /set default_transaction_read_only = off;$/,
+    ],
   ])('%s is refused with a remedy', async (_, statement, remedy) => {
     const { source, target } = sharedServers();
     const other = await createReplica(source, target);

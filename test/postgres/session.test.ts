@@ -91,22 +91,29 @@ test.each([
   ['session', []],
   ['session', ['options', 'extra_float_digits']],
   ['transaction', ['options', 'extra_float_digits']],
-] as const)('a pooler in %s mode that drops %j is recognised and refused', async (mode, ignored) => {
-  const own = (replica = await createReplica(source, target));
-  const admin = await own.sourceAdmin();
-  await admin.query('create table patient (id int not null primary key)');
-  await admin.end();
-  const pooler = await startPgbouncer(target, {
-    ...{ mode, ignored, user: own.env['TARGET_DB_USER'] ?? '', password: own.targetPassword },
-  });
-  try {
-    const { code, stdout } = await runCli(['check', '--json'], { ...own.env, TARGET_DB_PORT: String(pooler.port) });
-    expect(code).toBe(1);
-    expect(stdout).toContain('target-pooled');
-  } finally {
-    await pooler.stop();
-  }
-});
+] as const)(
+  'a pooler in %s mode that drops %j is recognised; set to PostgreSQL itself, as the hint says, it passes',
+  async (mode, ignored) => {
+    const own = (replica = await createReplica(source, target));
+    const admin = await own.sourceAdmin();
+    await admin.query('create table patient (id int not null primary key)');
+    await admin.end();
+    const pooler = await startPgbouncer(target, {
+      ...{ mode, ignored, user: own.env['TARGET_DB_USER'] ?? '', password: own.targetPassword },
+    });
+    try {
+      const { code, stdout } = await runCli(['check', '--json'], { ...own.env, TARGET_DB_PORT: String(pooler.port) });
+      expect(code).toBe(1);
+      expect(stdout).toContain('target-pooled');
+      expect(stdout).toContain(
+        'TARGET_DB_HOST and TARGET_DB_PORT lead to a connection pooler. Set them to PostgreSQL itself',
+      );
+      expect((await runCli(['check'], own.env)).code).toBe(0);
+    } finally {
+      await pooler.stop();
+    }
+  },
+);
 
 test('PostgreSQL reports whether it works for a session: true while it executes or waits for a lock, false while it waits for the session', async () => {
   const own = (replica = await createReplica(source, target));

@@ -37,6 +37,13 @@ export interface PlannedFault {
   readonly isOver: boolean;
 }
 
+interface Destination {
+  readonly host: string;
+  readonly port: number;
+  /** The address that the server sees. Absent: that of this machine. */
+  readonly from?: string;
+}
+
 interface Link {
   /** Which connection this is, counted from 1. */
   readonly number: number;
@@ -86,13 +93,13 @@ export class Proxy implements AsyncDisposable {
     readonly planned: { isMet: boolean; isOver: boolean };
   } | null = null;
 
-  private constructor(host: string, port: number) {
-    this.#server = createServer({ allowHalfOpen: true }, (client) => this.#accept(client, host, port));
+  private constructor(to: Destination) {
+    this.#server = createServer({ allowHalfOpen: true }, (client) => this.#accept(client, to));
   }
 
   /** Listens on a free port of 127.0.0.1 and leads to this server. */
-  static async start({ host, port }: { readonly host: string; readonly port: number }): Promise<Proxy> {
-    const proxy = new Proxy(host, port);
+  static async start(to: Destination): Promise<Proxy> {
+    const proxy = new Proxy(to);
     proxy.#server.listen(0, '127.0.0.1');
     await once(proxy.#server, 'listening');
     return proxy;
@@ -155,7 +162,7 @@ export class Proxy implements AsyncDisposable {
     await closed;
   }
 
-  #accept(client: Socket, host: string, port: number): void {
+  #accept(client: Socket, { host, port, from }: Destination): void {
     this.connections++;
     client.on('error', () => client.destroy());
     if (this.mode === 'refuse') {
@@ -167,7 +174,7 @@ export class Proxy implements AsyncDisposable {
       client.on('close', () => this.#waiting.delete(client)).resume();
       return;
     }
-    const server = connect({ host, port, allowHalfOpen: true });
+    const server = connect({ host, port, allowHalfOpen: true, ...(from === undefined ? {} : { localAddress: from }) });
     const link: Link = {
       ...{ number: this.connections, client, server },
       ...{ isMute: false, isFrozen: false, held: Promise.resolve(), fault: null },

@@ -1,4 +1,5 @@
 import type { Cascade, ColumnSchema, TableSchema } from '../../definition/table-schema.ts';
+import { repairInWords } from '../../errors/mysql-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import type { SourceConnection, TextRow } from '../connection.ts';
 import { keepsItsRows } from '../engines.ts';
@@ -62,7 +63,7 @@ export async function readCatalog(connection: SourceConnection, database: string
       estimatedRows: Number(row['n'] ?? 0),
       obstacles: isOpened(row)
         ? [...(gapsOf.get(table) ?? []), ...(isFollowed ? [] : [keptElsewhere(engine)])]
-        : [cannotOpen],
+        : [cannotOpen(`${quoteName(database)}.${quoteName(table)}`)],
       columnObstacles: columnGapsOf.get(table) ?? new Map(),
     };
   });
@@ -115,8 +116,9 @@ function withSessionDependence(
   }
 }
 
-const cannotOpen =
-  'the source cannot open it because it is damaged; an administrator can run check table … there, and repair it with repair table …';
+function cannotOpen(table: string): string {
+  return `the source cannot open it because it is damaged. ${repairInWords(table)}`;
+}
 
 function keptElsewhere(engine: string): string {
   return `its engine ${engine} does not store its rows itself, so the binlog does not have every change of them`;

@@ -44,6 +44,8 @@ export async function readChunk(
 ): Promise<Chunk> {
   // Discards the counts of an earlier read that failed.
   takeConversions(codec);
+  const { role } = connection;
+  const { table } = codec.schema;
   const journal = lineByLine ? new ConversionJournal(codec) : null;
   return await connection.answer<Chunk>((resolve, reject) => {
     const command = new RowPackets(query, codec, out, limits, journal, (error) => {
@@ -57,7 +59,7 @@ export async function readChunk(
         cut: command.cut,
       });
       if (error === null) resolve(chunk());
-      else reject(fromMysql(error, { what: `read table ${codec.schema.table}`, role: connection.role }));
+      else reject(fromMysql(error, { what: `read table ${table}`, role, table: connection.quoteTable(table) }));
       // The server has not finished, at a limit and after an error alike.
       if (command.cut || error instanceof TidegateError) connection.destroy();
     });

@@ -5,6 +5,7 @@ import { fromMysql } from '../../errors/mysql-errors.ts';
 import { TidegateError } from '../../errors/tidegate-error.ts';
 import { addressOf, isCertificateCode } from '../../errors/transport-errors.ts';
 import { type Scope, breakable } from '../../lifetime/scope.ts';
+import { quoteName } from '../identifiers.ts';
 import { assertAllowedStatement } from '../guard/statement-guard.ts';
 import { socketOf } from './socket.ts';
 
@@ -47,7 +48,8 @@ export async function openGuarded(scope: Scope, source: SourceConfig, role: Sour
   })
     .catch((error: unknown) => {
       connection.destroy();
-      throw fromMysql(error, { what: `connect to ${addressOf(source)}`, role, certificate: tls.refusal });
+      const what = `connect to ${addressOf(source)}`;
+      throw fromMysql(error, { what, role, user: quoteName(source[role].user), certificate: tls.refusal });
     })
     .finally(() => scope.disown(opening));
   const wire = connection as unknown as { writePacket(packet: { readonly buffer: Buffer }): void };

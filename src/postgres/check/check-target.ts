@@ -18,8 +18,8 @@ interface TargetFacts {
   readonly printed: string;
   readonly role: string;
   readonly encoding: string;
-  readonly readOnly: boolean;
   readonly createsSchemas: boolean;
+  readonly isStandby: boolean;
 }
 
 /** Checks the version, rights, control schema and foreign tables of the target. Changes nothing. */
@@ -35,7 +35,8 @@ export async function checkTarget(
   const { rows } = await sql<TargetFacts>`
     select current_setting('server_version_num')::int as version, current_setting('server_version') as printed,
            current_user as role, current_setting('server_encoding') as encoding,
-           has_database_privilege(current_database(), 'create') as "createsSchemas"`.execute(db);
+           has_database_privilege(current_database(), 'create') as "createsSchemas",
+           pg_is_in_recovery() as "isStandby"`.execute(db);
   const [facts] = rows;
   if (facts === undefined) return findings;
   if (facts.version < oldestVersion)
@@ -48,7 +49,10 @@ export async function checkTarget(
   if (session.isServerReadOnly)
     wrong(
       'the target is read-only',
-      'set TARGET_DB_HOST to the primary, not a standby, and turn default_transaction_read_only off there',
+      facts.isStandby
+        ? 'it is a standby: set TARGET_DB_HOST to the primary'
+        : // Nothing else that sets it has precedence over this, and this concerns nobody else.
+          `default_transaction_read_only is on there; let the role write: alter role ${quoteIdentifier(facts.role)} in database ${quoteIdentifier(database)} set default_transaction_read_only = off;`,
     );
   for (const name of [sharedSchemaName, controlSchemaName(schemaName), schemaName]) {
     const missing = await missingRight(session, name, database, facts);

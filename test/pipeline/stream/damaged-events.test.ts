@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { runCli } from '../../support/cli.ts';
 import { Proxy } from '../../support/proxy.ts';
 import { sharedServers } from '../../support/shared-servers.ts';
 import { Streaming } from './support/streaming.ts';
@@ -42,6 +43,21 @@ test('what is damaged on three new connections too is an error, and the next sta
   });
   expect(proxy.flips).toBe(1 + 4);
   proxy.flip({ direction: 'down', pattern: Buffer.from('none'), behind: 0 });
+  streaming.follow(streaming.another([], settings));
+  await streaming.caughtUp();
+  expect(await streaming.differences()).toEqual([]);
+});
+
+test('what stays damaged is passed over by the command of the hint', async () => {
+  proxy.flip({ direction: 'down', pattern: Buffer.from('bramble'), behind: 3, times: Number.POSITIVE_INFINITY });
+  // Only the binlog has the text that is damaged on the way.
+  await streaming.source.query("insert into note values (4, 'bramble in a haystack')");
+  await streaming.source.query("update note set text = 'hay' where id = 4");
+  await streaming.run.exited;
+  const ended = JSON.stringify(streaming.run.lines.at(-1));
+  const [, command = ''] = /run `tidegate (resync)`/.exec(ended) ?? [];
+  const resync = await runCli([command], streaming.env);
+  expect(resync.code, resync.stderr).toBe(0);
   streaming.follow(streaming.another([], settings));
   await streaming.caughtUp();
   expect(await streaming.differences()).toEqual([]);
