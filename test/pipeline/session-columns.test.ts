@@ -86,13 +86,14 @@ describe.each([
       await streaming.logged('column left out', (line) => line['table'] === 'visit' && line['column'] === column);
   });
 
-  test.runIf(flavor === 'mysql')('that are in the key keep the table from being replicated', async () => {
-    const { stdout } = await runCli(['check', '--json'], streaming.env);
-    const [found] = (JSON.parse(stdout) as { findings: Finding[] }).findings.filter(
-      ({ subject }) => subject === 'table by_day',
-    );
-    expect(found?.message).toContain('column day: it is in the key, and its value depends on the session');
-  });
+  if (flavor === 'mysql')
+    test('that are in the key keep the table from being replicated', async () => {
+      const { stdout } = await runCli(['check', '--json'], streaming.env);
+      const [found] = (JSON.parse(stdout) as { findings: Finding[] }).findings.filter(
+        ({ subject }) => subject === 'table by_day',
+      );
+      expect(found?.message).toContain('column day: it is in the key, and its value depends on the session');
+    });
 
   test('are not replicated, and the rest of the table is exact in snapshot and stream, whatever the zone of the writer', async () => {
     await expectExact();
