@@ -9,6 +9,7 @@ import type { TableState } from '../postgres/control/control-schema.ts';
  * - backfilling: set by `step` for a later, returning or reselected table: it streams, and a job reads its older rows. `finishBackfill`
  *   leads to streaming when the job is done. A job that fails or is cancelled leads to suspended.
  * - streaming: the stream keeps it exact. A statement or rows that cannot be followed, and rows that PostgreSQL refuses, lead to suspended.
+ *   So does a source that cannot read it after a crash or a repair.
  * - full-refresh: set by `step` for a table of TABLES_REFRESH without a key. Jobs copy it as a whole.
  * - suspended: set by `suspendTable` from anywhere, with a reason. It returns to backfilling by `step` when its pause is over, or when a
  *   job of a person asks for it. Where only a person can decide, there is no pause to wait for.

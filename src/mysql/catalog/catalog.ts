@@ -21,6 +21,8 @@ export interface CatalogTable {
   readonly estimatedRows: number;
   /** The reasons why its rows cannot be replicated exactly; empty: none is known. */
   readonly obstacles: readonly string[];
+  /** The source cannot open it now. A repair there, which no other event shows, cures that. */
+  readonly isDamaged: boolean;
   /** The same for single columns, by name. */
   readonly columnObstacles: ReadonlyMap<string, string>;
 }
@@ -64,6 +66,7 @@ export async function readCatalog(connection: SourceConnection, database: string
       obstacles: isOpened(row)
         ? [...(gapsOf.get(table) ?? []), ...(isFollowed ? [] : [keptElsewhere(engine)])]
         : [cannotOpen(`${quoteName(database)}.${quoteName(table)}`)],
+      isDamaged: !isOpened(row),
       columnObstacles: columnGapsOf.get(table) ?? new Map(),
     };
   });

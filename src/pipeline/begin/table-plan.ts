@@ -16,6 +16,8 @@ export interface PlannedTable {
 export interface LeftOutTable {
   readonly table: string;
   readonly reasons: readonly string[];
+  /** The source cannot open it now. */
+  readonly isDamaged: boolean;
   /** One of the operator's rules does not fit its column. */
   readonly isMisruled: boolean;
   /** Columns whose omission lets the table be replicated; empty if there are other reasons. */
@@ -64,7 +66,7 @@ export function planTables(
   const fullRefresh: PlannedTable[] = [];
   const leftOut: LeftOutTable[] = [];
   const unselected: string[] = [];
-  for (const { schema: described, engine, estimatedRows, obstacles, columnObstacles } of catalog) {
+  for (const { schema: described, engine, estimatedRows, obstacles, isDamaged, columnObstacles } of catalog) {
     if (!isSelected(described.table)) {
       unselected.push(described.table);
       continue;
@@ -85,6 +87,7 @@ export function planTables(
       leftOut.push({
         table: schema.table,
         reasons: [...reasons, ...refused.map(({ column, reason }) => `column ${column}: ${reason}`)],
+        isDamaged,
         isMisruled: refused.some(({ fault }) => fault === 'rule'),
         omittable: reasons.length > 0 ? [] : omittable(schema, refused),
       });

@@ -93,7 +93,8 @@ export function suspensionBy(
   if (cause === 'refused')
     return {
       reason: `the source no longer has it in a form that can be replicated${whyLeftOut(leftOut, table)}`,
-      decision: 'correct-source',
+      // Nothing tells when somebody has repaired it, so it is tried again.
+      decision: leftOut.some((one) => one.table === table && one.isDamaged) ? null : 'correct-source',
     };
   return {
     reason: 'what' in standing ? standing.what : `the name ${table} is taken at the target`,

@@ -8,6 +8,7 @@ const table = (name: string, primaryKey: readonly number[], columns: readonly st
   engine: 'MyISAM',
   estimatedRows: 1,
   obstacles: [],
+  isDamaged: false,
   columnObstacles: new Map(),
   schema: {
     table: name,

@@ -15,6 +15,7 @@ import {
   endJob,
   readJobs,
   readsAll,
+  tableLife,
 } from '../../postgres/control/jobs.ts';
 import { retryDeadLetters } from '../../postgres/rows/dead-letter-actions.ts';
 import { finishBackfill, readTables, suspendTable } from '../../postgres/control/table-states.ts';
@@ -123,6 +124,7 @@ async function attempt(scope: Scope, tools: JobTools, fence: Fence, job: Job, ta
     if (live.suspended.has(job.table)) return false;
     return await failJob(tools, fence, { ...job, counts }, reasonOf(error), {
       isUnconfirmed: error.kind === 'unconfirmed',
+      isUnread: error.kind === 'source-table',
       isBlocked: error.kind === 'target-foreign' || error.kind === 'target-privilege',
     });
   }
@@ -164,29 +166,34 @@ function reasonOf({ kind, message, hint }: TidegateError): string {
 interface Failure {
   /** It would delete more rows than allowed without a confirmation. */
   readonly isUnconfirmed: boolean;
+  /** The source cannot return the table's rows. */
+  readonly isUnread: boolean;
   /** Somebody else's object is in the way, or rights are missing. */
   readonly isBlocked: boolean;
 }
 
-const ofJobAlone: Failure = { isUnconfirmed: false, isBlocked: false };
+const ofJobAlone: Failure = { isUnconfirmed: false, isUnread: false, isBlocked: false };
 
 /**
- * Ends a job as failed, and keeps its counts. If its table is incomplete without it, or cannot be written, suspends the table and resolves
- * with true.
+ * Ends a job as failed, and keeps its counts. If its table is incomplete without it, may be unequal since a crash of the source, or cannot be
+ * written, suspends the table and resolves with true.
  */
 export async function failJob(
   { listener }: JobTools,
   fence: Fence,
   job: Job,
   reason: string,
-  { isUnconfirmed, isBlocked }: Failure = ofJobAlone,
+  { isUnconfirmed, isUnread, isBlocked }: Failure = ofJobAlone,
 ): Promise<boolean> {
   const isSuspended = await fence.transaction(async (trx) => {
     await countJob(trx, job.id, job.counts);
     await endJob(trx, job.id, { state: 'failed', reason, unconfirmed: isUnconfirmed });
     const state = (await readTables(trx)).find(({ table }) => table === job.table)?.state;
     const isIncomplete = state === 'backfilling' && readsAll(job);
-    if (!isIncomplete && !(isBlocked && (state === 'streaming' || state === 'full-refresh'))) return false;
+    // The repair of the source's table need not be in the binlog. The return of the table finds it.
+    const isInDoubt = isUnread && state === 'streaming' && job.requestedBy === tableLife;
+    const isHeld = isBlocked && (state === 'streaming' || state === 'full-refresh');
+    if (!isIncomplete && !isInDoubt && !isHeld) return false;
     await suspendTable(trx, job.table, reason, isUnconfirmed ? 'confirm-deletions' : null);
     return true;
   });

@@ -1,3 +1,6 @@
+import { open, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { RowDataPacket } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type SourceServer, restart } from '../../../testing/servers/server.ts';
 import { startSource } from '../../../testing/servers/source.ts';
@@ -99,4 +102,65 @@ describe.each(['mariadb', 'mysql'] as const)('tables that a crash of %s tears ap
     await streaming.caughtUp();
     expect(await streaming.rows('select table_name, kind from tidegate_raw.jobs')).toEqual([]);
   });
+
+  // MySQL opens a table that was open in a crash.
+  test.runIf(flavor === 'mariadb')(
+    'are suspended while they cannot be opened, and return once they are repaired',
+    async () => {
+      await streaming.caughtUp();
+      await changeUnseen();
+      await restart(source, 'SIGKILL');
+      await streaming.reconnectSource();
+      await streaming.until(
+        async () => (await streaming.tableState('myisam')).state === 'suspended',
+        'the table that cannot be opened is suspended',
+      );
+      await streaming.source.query(`repair no_write_to_binlog table ${torn.join(', ')}`);
+      await readAgain();
+      await putBack();
+    },
+  );
+
+  test('are suspended while their rows cannot be read, and return once they are repaired', async () => {
+    // Every byte is a value of this type, so rows that the repair saves in part are rows like others.
+    await streaming.source.query(
+      'create table damaged (id int not null primary key, note varbinary(200)) engine=MyISAM',
+    );
+    const rows = Array.from({ length: 2_000 }, (_, id) => `(${id}, repeat('x', ${id % 150}))`);
+    await streaming.source.query(`insert into damaged values ${rows.join(', ')}`);
+    await streaming.caughtUp();
+    await streaming.until(
+      async () => (await streaming.tableState('damaged')).state === 'streaming',
+      'the new table is complete',
+    );
+    await streaming.source.query('flush tables damaged');
+    const [[server]] = await streaming.source.query<RowDataPacket[]>('select @@datadir as folder');
+    await damage(join(String(server?.['folder']), streaming.database, 'damaged.MYD'));
+    await streaming.holdSuspended();
+    await restart(source, 'SIGKILL');
+    await streaming.reconnectSource();
+    await streaming.until(
+      async () => (await streaming.tableState('damaged')).state === 'suspended',
+      'the table that cannot be read is suspended',
+    );
+    expect((await streaming.tableState('damaged')).reason).toContain('repair table');
+    await streaming.source.query('repair no_write_to_binlog table damaged');
+    await streaming.releaseSuspended();
+    await streaming.until(
+      async () => (await streaming.tableState('damaged')).state === 'streaming',
+      'the repaired table returns',
+    );
+    expect(await streaming.differences()).toEqual([]);
+  });
 });
+
+/** Overwrites rows in the file of a table, as a disk does that lost a write. */
+async function damage(file: string): Promise<void> {
+  const handle = await open(file, 'r+');
+  try {
+    const { size } = await stat(file);
+    await handle.write(Buffer.alloc(500, 0xff), 0, 500, Math.floor(size / 3));
+  } finally {
+    await handle.close();
+  }
+}
