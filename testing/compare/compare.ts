@@ -13,6 +13,8 @@ export interface Comparison {
   readonly schema: string;
   /** Tables to compare; all base tables of the source's database by default. */
   readonly tables?: readonly string[];
+  /** Reads the source through primary keys instead of by scans. */
+  readonly byKey?: boolean;
 }
 
 /** The comparison of one table. A table is equal only if `missing`, `extra` and `different` are all 0. */
@@ -38,7 +40,7 @@ export interface TableComparison {
  * meanwhile. The rows of a table are streamed; memory holds its keys and one hash per key.
  */
 export async function compareDatabases(comparison: Comparison): Promise<TableComparison[]> {
-  const source = await SourceRows.open(comparison.source, comparison.database);
+  const source = await SourceRows.open(comparison.source, comparison.database, comparison.byKey === true);
   try {
     const target = await TargetRows.open(comparison.target, comparison.schema);
     try {
@@ -72,7 +74,7 @@ async function compareTable(source: SourceRows, target: TargetRows, table: Sourc
   const lacking = columns.filter((column) => column.target === null).map(({ name }) => name);
   const lackingKey = table.key.filter((name) => lacking.includes(name));
   if (types === undefined || lackingKey.length > 0 || present.length === 0) {
-    const sourceRows = await count(source.rows(table.name, columns.slice(0, 1)));
+    const sourceRows = await count(source.rows(table, columns.slice(0, 1)));
     const targetRows = types === undefined ? 0 : await count(target.rows(table.name, present.slice(0, 1)));
     const key = lackingKey.length > 0 ? `key ${lackingKey.join(', ')}` : 'columns of the source';
     return {
@@ -89,7 +91,7 @@ async function compareTable(source: SourceRows, target: TargetRows, table: Sourc
   const keyAt = table.key.map((name) => present.findIndex((column) => column.name === name));
   const ledger = new RowLedger(examplesOfAKind);
   let sourceRows = 0;
-  for await (const row of source.rows(table.name, present)) {
+  for await (const row of source.rows(table, present)) {
     sourceRows++;
     const hash = rowHash(row);
     ledger.addSource(keyOf(row, keyAt, hash), hash);
@@ -109,7 +111,7 @@ async function compareTable(source: SourceRows, target: TargetRows, table: Sourc
   examples.push(...named('missing', reconciled.missingKeys));
   if (reconciled.differentKeys.length > 0) {
     const keys = new Set(reconciled.differentKeys);
-    examples.push(...(await differingColumns(source, target, table.name, present, keyAt, keys)));
+    examples.push(...(await differingColumns(source, target, table, present, keyAt, keys)));
   }
   const different = lacking.length > 0 ? Math.max(1, sourceRows - missing) : reconciled.different;
   return { table: table.name, sourceRows, targetRows, missing, extra, different, examples };
@@ -119,7 +121,7 @@ async function compareTable(source: SourceRows, target: TargetRows, table: Sourc
 async function differingColumns(
   source: SourceRows,
   target: TargetRows,
-  table: string,
+  table: SourceTable,
   columns: readonly ComparedColumn[],
   keyAt: readonly number[],
   keys: ReadonlySet<string>,
@@ -130,7 +132,7 @@ async function differingColumns(
     if (keys.has(key)) rows.set(key, row);
   }
   const examples = new Map<string, string>();
-  for await (const row of target.rows(table, columns)) {
+  for await (const row of target.rows(table.name, columns)) {
     const key = encoded(row, keyAt);
     const expected = rows.get(key);
     if (expected === undefined || examples.has(key)) continue;

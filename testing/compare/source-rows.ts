@@ -15,13 +15,16 @@ export interface SourceTable {
 export class SourceRows {
   readonly #connection: Connection;
   readonly #database: string;
+  readonly #byKey: boolean;
 
-  private constructor(connection: Connection, database: string) {
+  private constructor(connection: Connection, database: string, byKey: boolean) {
     this.#connection = connection;
     this.#database = database;
+    this.#byKey = byKey;
   }
 
-  static async open(options: ConnectionOptions, database: string): Promise<SourceRows> {
+  /** `byKey`: rows are read through the primary key, which in a damaged table leads to others than a scan. */
+  static async open(options: ConnectionOptions, database: string, byKey: boolean): Promise<SourceRows> {
     const connection = mysql.createConnection({ ...options, database, charset: 'utf8mb4', rowsAsArray: true });
     // These settings exclude the server's default modes (one of them pads char) and its assumption about the client's character
     // set.
@@ -29,7 +32,7 @@ export class SourceRows {
     await connection.promise().query("set time_zone = '+00:00', sql_mode = ''");
     // The session must survive a pause while the target is read.
     await connection.promise().query('set net_write_timeout = 600');
-    return new SourceRows(connection, database);
+    return new SourceRows(connection, database, byKey);
   }
 
   close(): void {
@@ -67,14 +70,16 @@ export class SourceRows {
   }
 
   /** Streams a table and holds only the stream's buffer in memory. */
-  async *rows(table: string, columns: readonly ComparedColumn[]): AsyncGenerator<CanonicalRow> {
+  async *rows({ name: table, key }: SourceTable, columns: readonly ComparedColumn[]): AsyncGenerator<CanonicalRow> {
     const canonical = columns.map(sourceCanonical);
     // The server rounds the text of a float to six digits; as a double it prints all digits. `* 1e0` keeps a negative zero, `+
     // 0e0` does not.
     const list = columns.map(({ name, type }) => (type === 'float' ? `${quoted(name)} * 1e0` : quoted(name)));
+    // Without an order the server may scan all the same.
+    const way = this.#byKey && key.length > 0 ? ` force index (primary) order by ${key.map(quoted).join(', ')}` : '';
     const stream = this.#connection
       .query({
-        sql: `select ${list.join(', ')} from ${quoted(this.#database)}.${quoted(table)}`,
+        sql: `select ${list.join(', ')} from ${quoted(this.#database)}.${quoted(table)}${way}`,
         rowsAsArray: true,
         typeCast: (field) => field.buffer(),
       })

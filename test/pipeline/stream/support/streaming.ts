@@ -127,14 +127,17 @@ export class Streaming {
     return rows;
   }
 
-  /** How the tables differ, row by row; the source must be idle and the target caught up. */
-  async differences(): Promise<string[]> {
+  /**
+   * How the tables differ, row by row; the source must be idle and the target caught up. `byKey`: the source is read through primary keys.
+   */
+  async differences(byKey = false): Promise<string[]> {
     const { host, port, user, password } = this.#servers.source;
     const compared = await compareDatabases({
       source: { host, port, user, password },
       database: this.#replica.database,
       target: this.#replica.targetAdminOptions,
       schema: this.#replica.schema,
+      byKey,
     });
     return compared
       .filter((table) => !isEqual(table))
