@@ -104,9 +104,8 @@ describe.each(['mariadb', 'mysql'] as const)('tables that a crash of %s tears ap
   });
 
   // MySQL opens a table that was open in a crash.
-  test.runIf(flavor === 'mariadb')(
-    'are suspended while they cannot be opened, and return once they are repaired',
-    async () => {
+  if (flavor === 'mariadb')
+    test('are suspended while they cannot be opened, and return once they are repaired', async () => {
       await streaming.caughtUp();
       await changeUnseen();
       await restart(source, 'SIGKILL');
@@ -118,8 +117,7 @@ describe.each(['mariadb', 'mysql'] as const)('tables that a crash of %s tears ap
       await streaming.source.query(`repair no_write_to_binlog table ${torn.join(', ')}`);
       await readAgain();
       await putBack();
-    },
-  );
+    });
 
   test('are suspended while their rows cannot be read, and return once they are repaired', async () => {
     // Every byte is a value of this type, so rows that the repair saves in part are rows like others.
