@@ -51,8 +51,8 @@ export class BinlogDecoder {
   #groupStart;
   #isInPayload = false;
   #gtid: string | null = null;
-  /** The server has ended the present file: it went on to the next one, or was shut down. Or nothing is known of the file yet. */
-  #isFileEnded = true;
+  /** The server has ended the present file: it went on to the next one, or was shut down. */
+  #isFileEnded: boolean;
   /** The server went on to another file without ending the one before: it crashed. */
   #isTorn = false;
 
@@ -76,6 +76,8 @@ export class BinlogDecoder {
     this.#rowEvents = new RowEvents(tables, filler, history);
     this.#checksums = checksums;
     this.#groupStart = cursor.position;
+    // A dump by GTID may begin in a later file, and the end of the one before stays unseen. It may have been a crash.
+    this.#isFileEnded = cursor.position.file === '';
   }
 
   /** Takes one complete event: `source` from `at` to `end`, including header and checksum. */

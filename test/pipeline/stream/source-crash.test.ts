@@ -60,8 +60,7 @@ describe.each(['mariadb', 'mysql'] as const)('tables that a crash of %s tears ap
     await streaming.target.query('delete from tidegate_raw.jobs');
   };
 
-  test('are made equal by themselves after a crash', async () => {
-    await streaming.caughtUp();
+  test('are made equal by themselves after a crash, even if nothing was streamed before', async () => {
     await changeUnseen();
     await restart(source, 'SIGKILL');
     await streaming.reconnectSource();
