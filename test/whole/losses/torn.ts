@@ -89,10 +89,11 @@ export class TornSource {
     await writing;
     await streaming.reconnectSource();
     if (this.#repair === 'by hand') await streaming.source.query('repair table torn');
-    const unrepaired = this.#repair === 'nobody' ? await this.#settled(true) : null;
+    const unrepaired = this.#repair === 'by hand' ? null : await this.#settled(true);
     const isTwofold =
       unrepaired !== null && !unrepaired.isMarked && (await differences(streaming, false))?.length !== 0;
-    if (unrepaired !== null) await streaming.source.query('repair table torn');
+    // A server that repairs at its start repairs what it takes for damaged.
+    if (this.#repair === 'nobody' || isTwofold) await streaming.source.query('repair table torn');
     const repaired = await this.#settled(false);
     const [[count]] = (await streaming.source.query('select count(*) as n from torn')) as unknown as [[{ n: number }]];
     return {
