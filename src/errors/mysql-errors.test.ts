@@ -42,6 +42,8 @@ describe('fromMysql', () => {
     [{ errno: 1194, code: 'ER_CRASHED_ON_USAGE' }, 'source-table', 'repair table'],
     [{ errno: 1195, code: 'ER_CRASHED_ON_REPAIR' }, 'source-table', 'repair table'],
     [{ errno: 126, code: 'HA_ERR_CRASHED' }, 'source-table', 'repair table'],
+    [{ errno: 1032, code: 'ER_KEY_NOT_FOUND' }, 'source-table', 'repair table'],
+    [{ errno: 1030, code: 'ER_GET_ERRNO' }, 'source-table', 'number'],
     [{ errno: 144, code: 'HA_ERR_CRASHED_ON_REPAIR' }, 'source-table', 'repair table'],
     [{ errno: 1812, code: 'ER_TABLESPACE_MISSING' }, 'source-table', 'restore'],
     [{ errno: 1064, code: 'ER_PARSE_ERROR' }, 'source-statement', 'Report'],
@@ -52,6 +54,12 @@ describe('fromMysql', () => {
     const error = raised(properties);
     expect(error.kind).toBe(kind);
     expect(error.hint).toContain(hint);
+  });
+
+  it('takes whatever the server says about a table that is read for an error of that table alone', () => {
+    const error = fromMysql({ errno: 4_000_000 }, { what: 'read table visit', role: 'reader', table: '`a`.`visit`' });
+    expect(error.kind).toBe('source-table');
+    expect(error.hint).toContain('repair table `a`.`visit`;');
   });
 
   it('needs an operator when in doubt, and retries only what a fresh connection may resolve', () => {

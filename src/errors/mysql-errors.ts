@@ -51,6 +51,12 @@ const crashed: Meaning = {
   kind: 'source-table',
   hint: ({ table }) => `The table is damaged at the source. ${repairInWords(table)}`,
 };
+/** An error of the server that is about the table that was read, whatever it means. */
+const unreadable: Meaning = {
+  kind: 'source-table',
+  hint: ({ table }) =>
+    `The source cannot read the table; the number is in the manual of the server. If it is damaged: ${repairInWords(table)}`,
+};
 const damaged: Meaning = {
   kind: 'source-table',
   hint: () => 'The table is damaged at the source: an administrator must restore it there.',
@@ -130,6 +136,8 @@ const byErrno: Readonly<Record<number, Meaning>> = {
   176: crashed, // a page's checksum
   1016: damaged, // its file cannot be opened
   1017: damaged, // its file is missing
+  1030: unreadable, // any error of the engine
+  1032: crashed, // an index leads to no row
   1033: damaged, // the definition's file
   1034: crashed, // index file
   1035: crashed, // index file of an older version
@@ -231,7 +239,7 @@ export function fromMysql(error: unknown, context: SourceErrorContext): Tidegate
   const meaning = isClosed
     ? unreachable
     : (name === 'HANDSHAKE_SSL_ERROR' && brokenHandshake(syscall, library)) ||
-      meaningOf(number, certificate ?? name, syscall);
+      meaningOf(number, certificate ?? name, syscall, context);
   const failure = isClosed ? 'the connection was closed' : inWords(certificate ?? name, number);
   return new TidegateError(meaning.kind, `source (${role}): ${what} failed: ${failure}`, {
     cause: error,
@@ -280,7 +288,12 @@ function inWords(name: string | null, errno: number | null): string {
   return name === null ? `errno ${errno}` : `${name} (errno ${errno})`;
 }
 
-function meaningOf(errno: number | null, code: string | null, syscall: unknown): Meaning {
+function meaningOf(
+  errno: number | null,
+  code: string | null,
+  syscall: unknown,
+  { table }: SourceErrorContext,
+): Meaning {
   const known = (errno === null ? undefined : byErrno[errno]) ?? (code === null ? undefined : byCode[code]);
   if (known !== undefined) return known;
   if (code === 'HANDSHAKE_SSL_ERROR' || (code !== null && isCertificateCode(code)))
@@ -289,5 +302,6 @@ function meaningOf(errno: number | null, code: string | null, syscall: unknown):
     const cause = unreachableCause(code);
     return cause === undefined ? unreachable : { ...unreachable, hint: () => cause.hint('SOURCE') };
   }
-  return { kind: 'internal' };
+  // One table that cannot be read must not end the service.
+  return errno !== null && table !== undefined ? unreadable : { kind: 'internal' };
 }

@@ -133,7 +133,7 @@ export class TornSource {
 }
 
 /** Numbers of errors that say that a MyISAM table is damaged. */
-const damaged: ReadonlySet<unknown> = new Set([126, 127, 144, 145, 1034, 1194, 1195]);
+const damaged: ReadonlySet<unknown> = new Set([126, 127, 144, 145, 1030, 1032, 1034, 1194, 1195]);
 
 /** How the tables differ; null: the source cannot read one. */
 async function differences(streaming: Streaming, byKey: boolean): Promise<readonly string[] | null> {
