@@ -21,7 +21,7 @@ export async function backfill(
       'refused',
       '--where cannot be combined with --all or --suspended: name tables that have the columns of the condition',
     );
-  const jobs = await requestAndFollow(config, tables, {
+  const { jobs, refusal } = await requestAndFollow(config, tables, {
     kind: 'backfill',
     repair: true,
     condition: options.where,
@@ -31,8 +31,8 @@ export async function backfill(
   });
   if (jobs.length === 0 && !options.json) print('no table is suspended');
   if (options.json) print(JSON.stringify({ jobs: jobs.map(printableJob) }));
-  else if (options.detach) for (const job of jobs) print(inWords(job));
-  else return printBackfills(jobs);
+  else for (const job of jobs) print(inWords(job));
+  if (refusal !== null) throw refusal;
   return options.detach || jobs.every(({ state }) => state === 'done') ? 0 : 1;
 }
 

@@ -61,7 +61,7 @@ export async function retry(config: Config, tables: readonly string[]): Promise<
       return 0;
     }
     const work = { kind: 'retry', repair: true, condition: null, yes: false, detach: false } as const;
-    const jobs = await requestAndFollow(config, [...counts.keys()], work);
+    const { jobs, refusal } = await requestAndFollow(config, [...counts.keys()], work);
     let left = 0;
     for (const { table, state, reason, counts: found } of jobs) {
       const count = counts.get(table) ?? 0;
@@ -76,6 +76,7 @@ export async function retry(config: Config, tables: readonly string[]): Promise<
       print(
         'The others stay dead letters. If PostgreSQL cannot store the text of a row, change the row at the source.',
       );
+    if (refusal !== null) throw refusal;
     return left === 0 ? 0 : 1;
   });
 }

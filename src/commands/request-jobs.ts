@@ -30,16 +30,29 @@ export interface JobOptions {
   readonly onlySuspended?: boolean;
 }
 
+export interface Followed {
+  readonly jobs: readonly Job[];
+  /** Why some of the tables have no job: to be raised once the jobs are reported. */
+  readonly refusal: TidegateError | null;
+}
+
 /**
  * Requests jobs on these tables (an empty list: on all) and waits for them. If a job stops because it would delete a large share of
- * a table, asks for confirmation at the terminal. Raises refused for an invalid request.
+ * a table, asks for confirmation at the terminal. Raises refused if no table can have a job.
  */
-export async function requestAndFollow(config: Config, tables: readonly string[], options: JobOptions): Promise<Job[]> {
+export async function requestAndFollow(
+  config: Config,
+  tables: readonly string[],
+  options: JobOptions,
+): Promise<Followed> {
   await using scope = new Scope();
   const open = async (part: Scope) => await WritingSession.open(part, config.target, `tidegate ${options.kind}`);
   const session = await open(scope);
-  const names = await tablesToRead(config, session, tables, options);
-  if (names.length === 0) return [];
+  const { names, refusal } = await tablesToRead(config, session, tables, options);
+  if (names.length === 0) {
+    if (refusal !== null) throw refusal;
+    return { jobs: [], refusal };
+  }
   const { kind, repair, condition } = options;
   const { schema: replica } = config.target;
   const ask = async (of: readonly string[], confirmed: Confirmation | null) =>
@@ -51,17 +64,17 @@ export async function requestAndFollow(config: Config, tables: readonly string[]
       });
     });
   const ids = await ask(names, options.yes ? 'option' : null);
-  if (options.detach) return await readJobs(session.db, ids);
+  if (options.detach) return { jobs: await readJobs(session.db, ids), refusal };
   await session.close();
   const jobs = await followJobs(config, ids);
   const unconfirmed = jobs.filter((job) => job.unconfirmed);
-  if (unconfirmed.length === 0 || !process.stdin.isTTY) return jobs;
+  if (unconfirmed.length === 0 || !process.stdin.isTTY) return { jobs, refusal };
   for (const { reason } of unconfirmed) tell(`${reason}`);
   tell(
     `this deletes rows of ${namesInWords(unconfirmed.map(({ table }) => table))} in schema ${config.target.schema} of ${config.target.database}`,
   );
   const confirmed = await confirm(config.environment, false, replica);
-  if (confirmed === null) return jobs;
+  if (confirmed === null) return { jobs, refusal };
   const again = await followJobs(
     config,
     await ask(
@@ -69,15 +82,16 @@ export async function requestAndFollow(config: Config, tables: readonly string[]
       confirmed,
     ),
   );
-  return [...jobs.filter((job) => !job.unconfirmed), ...again];
+  return { jobs: [...jobs.filter((job) => !job.unconfirmed), ...again], refusal };
 }
 
+/** The tables that can have such a job. `refusal` names the others, each with its reason. */
 async function tablesToRead(
   config: Config,
   session: WritingSession,
   tables: readonly string[],
   { kind, condition, onlySuspended = false }: JobOptions,
-): Promise<readonly string[]> {
+): Promise<{ readonly names: readonly string[]; readonly refusal: TidegateError | null }> {
   const { schema: replica } = config.target;
   const nothing = () =>
     new TidegateError('refused', `nothing was copied into schema ${replica} yet`, {
@@ -87,32 +101,38 @@ async function tablesToRead(
   await migrateControlSchema(session);
   if ((await readCheckpoint(session.db)) === null) throw nothing();
   const known = new Map((await readTables(session.db)).map((table) => [table.table, table]));
+  const refusals: TidegateError[] = [];
   const unknown = tables.filter((name) => !known.has(name));
   const newTables = unknown.length > 0 && kind === 'backfill' ? await readNewTables(config) : new Map<string, string>();
   const refused = unknown.filter((name) => newTables.get(name) !== replicable);
   if (refused.length > 0)
-    throw new TidegateError(
-      'refused',
-      `there is no replicated table ${refused.map((name) => `${name}${newTables.has(name) ? ` (${newTables.get(name)})` : ''}`).join(', ')}`,
-      {
-        hint: `Give each name exactly as at the source, including upper and lower case; ${
-          kind === 'backfill'
-            ? 'a table must also be selected by TABLES_INCLUDE and TABLES_EXCLUDE'
-            : `\`tidegate backfill ${refused.join(' ')}\` adds a table that is new at the source`
-        }.`,
-      },
+    refusals.push(
+      new TidegateError(
+        'refused',
+        `there is no replicated table ${refused.map((name) => `${name}${newTables.has(name) ? ` (${newTables.get(name)})` : ''}`).join(', ')}`,
+        {
+          hint: `Give each name exactly as at the source, including upper and lower case; ${
+            kind === 'backfill'
+              ? 'a table must also be selected by TABLES_INCLUDE and TABLES_EXCLUDE'
+              : `\`tidegate backfill ${refused.join(' ')}\` adds a table that is new at the source`
+          }.`,
+        },
+      ),
     );
   const isSelected = tableFilter(config.tables);
   const stateOf = (name: string) => known.get(name)?.state;
   const isKeyless = (name: string) => stateOf(name) === 'full-refresh';
-  const keyless = tables.filter(isKeyless);
-  if (keyless.length > 0 && (kind === 'verify' || condition !== null))
-    throw new TidegateError('refused', `table ${keyless.join(', ')} has no key: it can only be refreshed in full`, {
-      hint: '`tidegate backfill` without --where refreshes it at once.',
-    });
+  const keyless = kind === 'verify' || condition !== null ? tables.filter(isKeyless) : [];
+  if (keyless.length > 0)
+    refusals.push(
+      new TidegateError('refused', `table ${keyless.join(', ')} has no key: it can only be refreshed in full`, {
+        hint: '`tidegate backfill` without --where refreshes it at once.',
+      }),
+    );
+  const cannot = new Set([...refused, ...keyless]);
   const names =
     tables.length > 0
-      ? [...new Set(tables)]
+      ? [...new Set(tables)].filter((name) => !cannot.has(name))
       : [...known.keys()].filter(
           (name) =>
             isSelected(name) &&
@@ -122,7 +142,15 @@ async function tablesToRead(
             !(kind === 'verify' && isKeyless(name)),
         );
   if (condition !== null) for (const name of names) checkCondition(name, known.get(name), condition);
-  return names;
+  return { names, refusal: together(refusals) };
+}
+
+function together(refusals: readonly TidegateError[]): TidegateError | null {
+  const [first, ...more] = refusals;
+  if (first === undefined || more.length === 0) return first ?? null;
+  return new TidegateError('refused', refusals.map(({ message }) => message).join('; '), {
+    hint: refusals.map(({ hint }) => hint).join(' '),
+  });
 }
 
 const replicable = 'replicable';

@@ -21,7 +21,7 @@ export async function verify(
   tables: readonly string[],
   options: { repair: boolean; yes: boolean; json: boolean },
 ): Promise<number> {
-  const jobs = await requestAndFollow(config, tables, {
+  const { jobs, refusal } = await requestAndFollow(config, tables, {
     kind: 'verify',
     repair: options.repair,
     condition: null,
@@ -34,6 +34,7 @@ export async function verify(
     for (const job of jobs) print(inWords(job));
     for (const group of leftOut) print(`not compared: ${leftOutInWords(group)}`);
   }
+  if (refusal !== null) throw refusal;
   return jobs.every(isEqual) ? 0 : 1;
 }
 

@@ -143,6 +143,14 @@ describe('while the service streams', () => {
     expect(stdout).toContain('PostgreSQL cannot evaluate the condition (SQLSTATE 42883)');
   });
 
+  test('names without a table keep no other from its job', async () => {
+    for (const command of ['backfill', 'verify']) {
+      const { code, stdout, stderr } = await runCli([command, 'nosuch', 'visit', 'nosuch2'], streaming.env);
+      expect([code, stdout]).toEqual([1, expect.stringMatching(/^visit: /)]);
+      expect(stderr).toContain('there is no replicated table nosuch, nosuch2');
+    }
+  });
+
   test('an impossible request is refused with one clear error', async () => {
     const refusals: [string[], string][] = [
       [['backfill', 'nosuch'], 'no replicated table nosuch'],
