@@ -7,6 +7,7 @@ import { addressOf, isCertificateCode } from '../../errors/transport-errors.ts';
 import { type Scope, breakable } from '../../lifetime/scope.ts';
 import { quoteName } from '../identifiers.ts';
 import { assertAllowedStatement } from '../guard/statement-guard.ts';
+import { boundPackets } from './packet-bound.ts';
 import { socketOf } from './socket.ts';
 
 /** Protocol commands that a role may send (https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_command_phase.html). */
@@ -40,6 +41,7 @@ export async function openGuarded(scope: Scope, source: SourceConfig, role: Sour
   const socket = socketOf(connection);
   const opening = breakable(() => socket.destroy(new Error('hung up')));
   scope.own(opening);
+  boundPackets(connection);
   const tls = watchTls(connection, source);
   await new Promise<void>((resolve, reject) => {
     // Also keeps a connection that breaks while idle from crashing the process. The next query reports it.
