@@ -23,6 +23,7 @@ const settings = new Set([...Object.keys(environmentSchema.shape), ...secretName
 const others = new Set([
   // Node, the tests, and the images of docker-compose.yml.
   'NODE_ENV',
+  'NODE_OPTIONS',
   'TIDEGATE_SERVERS',
   'TIDEGATE_TEST_SOURCE_URL',
   'TIDEGATE_TEST_TARGET_URL',
