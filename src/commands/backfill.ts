@@ -31,14 +31,18 @@ export async function backfill(
   });
   if (jobs.length === 0 && !options.json) print('no table is suspended');
   if (options.json) print(JSON.stringify({ jobs: jobs.map(printableJob) }));
-  else for (const job of jobs) print(inWords(job));
+  else printBackfills(jobs);
   if (refusal !== null) throw refusal;
-  return options.detach || jobs.every(({ state }) => state === 'done') ? 0 : 1;
+  return options.detach ? 0 : exitCodeOf(jobs);
 }
 
-/** Prints the result of each job. Returns the exit code. */
-export function printBackfills(jobs: readonly Job[]): number {
+/** Prints the result of each job, or that it was requested. */
+export function printBackfills(jobs: readonly Job[]): void {
   for (const job of jobs) print(inWords(job));
+}
+
+/** The exit code of a command that has waited for these jobs. */
+export function exitCodeOf(jobs: readonly Job[]): number {
   return jobs.every(({ state }) => state === 'done') ? 0 : 1;
 }
 

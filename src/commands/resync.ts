@@ -8,7 +8,7 @@ import { hasControlTable } from '../postgres/control/migrate.ts';
 import { Scope } from '../lifetime/scope.ts';
 import { TargetSession } from '../postgres/session.ts';
 import { type KnownTable, readTables } from '../postgres/control/table-states.ts';
-import { printBackfills } from './backfill.ts';
+import { exitCodeOf, printBackfills } from './backfill.ts';
 import { confirm, namesInWords } from './confirm.ts';
 import { followJobs } from './follow-jobs.ts';
 import { tryAgain } from './try-again.ts';
@@ -36,7 +36,9 @@ export async function resync(config: Config, options: { yes: boolean; detach: bo
     print(`the next run reads ${ids.length} tables; tidegate jobs shows the progress`);
     return 0;
   }
-  return printBackfills(await followJobs(config, ids));
+  const jobs = await followJobs(config, ids);
+  printBackfills(jobs);
+  return exitCodeOf(jobs);
 }
 
 async function knownTables(scope: Scope, config: Config): Promise<KnownTable[]> {

@@ -10,12 +10,11 @@ import { type ErrorKind, errorKinds } from '../../src/errors/error-kinds.ts';
 import type { Finding } from '../../src/errors/finding.ts';
 import { commandEnv } from '../../testing/command-env.ts';
 import { type Replica, createReplica } from '../../testing/replica.ts';
-import { startSource } from '../../testing/servers/source.ts';
 import type { SourceServer } from '../../testing/servers/server.ts';
 import { RunProcess } from '../../testing/run-process.ts';
 import { runCli } from '../support/cli.ts';
 import { sharedServers } from '../support/shared-servers.ts';
-import { findings, others, runPrinted, statementsIn } from './remedies/remedy.ts';
+import { type OwnSource, findings, others, runPrinted, startOwnSource, statementsIn } from './remedies/remedy.ts';
 
 /**
  * Every error kind is provoked, and its remedy is run as it is printed: here, or in the suite that is named. A kind whose
@@ -68,23 +67,17 @@ test('each kind is provoked in one of these places', async () => {
     expect([file, (await readFile(join(checkout, file), 'utf8')).includes(words)]).toEqual([file, true]);
 });
 
+let own: OwnSource | undefined;
 let source: SourceServer;
 let replica: Replica;
 let admin: Connection;
 
 beforeAll(async () => {
-  // Its settings are changed, so no other suite may share it.
-  source = await startSource({ flavor: 'mariadb' });
-  replica = await createReplica(source, sharedServers().target);
-  admin = await replica.sourceAdmin();
-  await admin.query('create table patient (PatNum bigint not null primary key) engine=InnoDB');
+  own = await startOwnSource({ flavor: 'mariadb' });
+  ({ source, replica, admin } = own);
 });
 
-afterAll(async () => {
-  await admin?.end();
-  await replica?.drop();
-  await source?.stop();
-});
+afterAll(async () => await own?.[Symbol.asyncDispose]());
 
 const check = async (env: Readonly<Record<string, string>> = replica.env) => await findings(env);
 

@@ -1,8 +1,33 @@
+import type { Connection } from 'mysql2/promise';
 import { expect } from 'vitest';
 import type { Finding } from '../../../src/errors/finding.ts';
+import { type Replica, createReplica } from '../../../testing/replica.ts';
+import type { SourceServer } from '../../../testing/servers/server.ts';
+import { type SourceOptions, startSource } from '../../../testing/servers/source.ts';
 import { runCli } from '../../support/cli.ts';
+import { sharedServers } from '../../support/shared-servers.ts';
 
 type Env = Readonly<Record<string, string>>;
+
+/** A replica whose source belongs to one suite, because its settings are changed. It has one table. */
+export interface OwnSource extends AsyncDisposable {
+  readonly source: SourceServer;
+  readonly replica: Replica;
+  readonly admin: Connection;
+}
+
+export async function startOwnSource(options: SourceOptions): Promise<OwnSource> {
+  await using begun = new AsyncDisposableStack();
+  const source = await startSource(options);
+  begun.defer(async () => await source.stop());
+  const replica = await createReplica(source, sharedServers().target);
+  begun.defer(async () => await replica.drop());
+  const admin = await replica.sourceAdmin();
+  begun.defer(async () => await admin.end());
+  await admin.query('create table patient (PatNum bigint not null primary key) engine=InnoDB');
+  const all = begun.move();
+  return { source, replica, admin, [Symbol.asyncDispose]: async () => await all.disposeAsync() };
+}
 
 /** What `check` finds, apart from what is in order. */
 export async function findings(env: Env): Promise<Finding[]> {

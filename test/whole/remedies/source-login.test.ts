@@ -3,31 +3,24 @@ import { connect } from 'node:net';
 import type { Connection } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Finding } from '../../../src/errors/finding.ts';
-import { type Replica, createReplica } from '../../../testing/replica.ts';
+import type { Replica } from '../../../testing/replica.ts';
 import type { SourceServer } from '../../../testing/servers/server.ts';
-import { startSource } from '../../../testing/servers/source.ts';
 import { Proxy } from '../../support/proxy.ts';
-import { sharedServers } from '../../support/shared-servers.ts';
-import { findings, others, statementsIn } from './remedy.ts';
+import { type OwnSource, findings, others, startOwnSource, statementsIn } from './remedy.ts';
 
 describe.each(['mariadb', 'mysql'] as const)('source-login (%s)', (flavor) => {
+  let own: OwnSource | undefined;
   let source: SourceServer;
   let replica: Replica;
   let admin: Connection;
 
   beforeAll(async () => {
-    // Its settings are changed, so no other suite may share it. Only a server that looks up names blocks hosts.
-    source = await startSource({ flavor, args: ['--skip-name-resolve=OFF'] });
-    replica = await createReplica(source, sharedServers().target);
-    admin = await replica.sourceAdmin();
-    await admin.query('create table patient (PatNum bigint not null primary key) engine=InnoDB');
+    // Only a server that looks up names blocks hosts.
+    own = await startOwnSource({ flavor, args: ['--skip-name-resolve=OFF'] });
+    ({ source, replica, admin } = own);
   });
 
-  afterAll(async () => {
-    await admin?.end();
-    await replica?.drop();
-    await source?.stop();
-  });
+  afterAll(async () => await own?.[Symbol.asyncDispose]());
 
   const roles = {
     reader: { user: 'SOURCE_DB_READONLY_USER', password: 'SOURCE_DB_READONLY_PASSWORD' },
